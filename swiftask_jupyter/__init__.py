@@ -1,0 +1,68 @@
+"""AI agents in Jupyter: prompts in cells, a chat panel, and a ledger of every call.
+
+`%load_ext swiftask_jupyter` brings `%%swiftask` and `%swiftask`; `Swiftask` is the same client
+for scripts; `Sandbox` is a local server to try it against. Names are loaded on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from swiftask_jupyter.client import Swiftask
+    from swiftask_jupyter.replies import Answer, Delta, Finish, Usage
+    from swiftask_jupyter.sandbox import Sandbox
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Answer",
+    "Delta",
+    "Finish",
+    "Sandbox",
+    "Swiftask",
+    "Usage",
+    "errors",
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
+
+_HOMES = {
+    "Answer": "replies",
+    "Delta": "replies",
+    "Finish": "replies",
+    "Sandbox": "sandbox",
+    "Swiftask": "client",
+    "Usage": "replies",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "errors":
+        return import_module(f"{__name__}.errors")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Register the magics; called by `%load_ext swiftask_jupyter`."""
+    from swiftask_jupyter.notebook.magics import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Take back what `load_ipython_extension` registered, and close the client."""
+    from swiftask_jupyter.notebook.magics import unload
+
+    unload(shell)

@@ -1,0 +1,116 @@
+"""`swiftask-jupyter sandbox | model | doctor | demo`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from swiftask_jupyter.errors import SwiftaskError
+
+DEMO_PROMPT = "In two sentences: why do people like notebooks?"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="swiftask-jupyter", description="AI agents in Jupyter: what surrounds the notebook."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    sandbox = commands.add_parser(
+        "sandbox", help="run a local server that speaks the APIs, without a token or a network"
+    )
+    sandbox.add_argument("--port", type=int, default=0, help="default: a free one")
+    sandbox.add_argument(
+        "--model", action="store_true", help="load the real model now, or say why it can't be"
+    )
+    commands.add_parser("model", help="fetch the small model's weights (98 MB), once")
+    commands.add_parser("doctor", help="check settings, network, token, agent and streaming")
+    commands.add_parser("demo", help="ask the sandbox one prompt and print what it cost")
+    chosen = parser.parse_args(arguments)
+    try:
+        match chosen.command:
+            case "sandbox":
+                return _sandbox(chosen.port, model=chosen.model)
+            case "model":
+                return _model()
+            case "doctor":
+                return _doctor()
+            case _:
+                return _demo()
+    except KeyboardInterrupt:
+        return 130
+    except SwiftaskError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+
+
+def _sandbox(port: int, *, model: bool) -> int:
+    from swiftask_jupyter.sandbox import ModelUnavailable, Sandbox, serve_forever
+
+    def ready(box: Sandbox) -> None:
+        print(f"sandbox at {box.url}; agents: {', '.join(box.agents)}; Ctrl-C stops it")
+        print(f"export SWIFTASK_BASE_URL={box.url} SWIFTASK_API_KEY={box.token}", flush=True)
+
+    try:
+        serve_forever(port=port, model=model, on_ready=ready)
+    except (ModelUnavailable, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _model() -> int:
+    from swiftask_jupyter.sandbox import ModelUnavailable, fetch_weights
+
+    try:
+        print(f"the model's weights are at {fetch_weights()}")
+    except ModelUnavailable as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _doctor() -> int:
+    from swiftask_jupyter.client import Swiftask
+    from swiftask_jupyter.doctor import examine
+
+    well = True
+    with Swiftask() as client:
+        for finding in examine(client):
+            print(finding, flush=True)
+            well = well and finding.well is not False
+    return 0 if well else 1
+
+
+def _demo() -> int:
+    from swiftask_jupyter.client import Swiftask
+    from swiftask_jupyter.replies import Delta
+    from swiftask_jupyter.sandbox import ModelUnavailable, Sandbox
+
+    try:
+        box, agent = Sandbox(model=True), "smollm2"
+        box.start()
+    except ModelUnavailable as error:
+        print(f"{error}; the lorem agent answers instead")
+        box, agent = Sandbox(), "lorem"
+        box.start()
+    try:
+        with (
+            TemporaryDirectory() as folder,  # a demonstration does not stand in the user's ledger
+            Swiftask(
+                base_url=box.url, token=box.token, agent=agent, store=Path(folder, "demo.db")
+            ) as swiftask,
+        ):
+            print(f"{agent} is asked: {DEMO_PROMPT}\n")
+            for event in swiftask.stream(DEMO_PROMPT):
+                if isinstance(event, Delta):
+                    print(event.text, end="", flush=True)
+            columns = ["at", "agent", "status", "input_tokens", "output_tokens", "seconds"]
+            print("\n\nswiftask.usage()")
+            print(swiftask.usage()[columns].tail(5).to_string())
+    finally:
+        box.stop()
+    return 0

@@ -1,0 +1,121 @@
+"""Which dialect a prompt travels by.
+
+`auto` speaks the OpenAI-compatible dialect, which streams, except where that would go wrong:
+an agent that the catalogue does not call a chat one answers there as a generic chatbot
+(measured); fields and files that only the native API takes; and a token that `/v1` refuses,
+because an agent's client token belongs to `/api/ai`.
+"""
+
+from __future__ import annotations
+
+from swiftask_jupyter.catalogue import Catalogue
+from swiftask_jupyter.errors import ConfigurationError, PromptError, ServiceError, SwiftaskError
+from swiftask_jupyter.messages import Prompt
+from swiftask_jupyter.protocols import PROTOCOLS, Protocol
+from swiftask_jupyter.protocols.agencii import Agencii
+from swiftask_jupyter.protocols.chat import Chat
+from swiftask_jupyter.protocols.native import ONLY_HERE, Native
+from swiftask_jupyter.protocols.openai import OpenAI
+from swiftask_jupyter.routes import Route
+from swiftask_jupyter.settings import Connection
+from swiftask_jupyter.settings.connection import AUTO
+from swiftask_jupyter.tokens import Token
+
+NAMES = (AUTO, *PROTOCOLS)
+# Platforms of their own: no documented host, and no catalogue of Swiftask's.
+ELSEWHERE = (Chat.name, Agencii.name)
+
+
+class Dialects:
+    """Chooses the dialect of each prompt, and remembers what a service refused."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self._native_only: set[tuple[str, Token]] = set()
+
+    def route(self, connection: Connection, prompt: Prompt) -> Route:
+        """Return how a prompt travels over a connection.
+
+        Raises:
+            ConfigurationError: there is no such dialect, or it has no address.
+            PromptError: the prompt carries what the dialect can't.
+        """
+        name = connection.dialect
+        if name not in NAMES:
+            raise ConfigurationError(f"no dialect {name!r}", advice=f"there is: {', '.join(NAMES)}")
+        if name in ELSEWHERE and connection.base_url is None:
+            raise ConfigurationError(
+                f"the {name} platform has no documented address",
+                advice="configure a connection with its base_url, and choose it by -c NAME",
+            )
+        if name == AUTO:
+            return _Auto(self, connection, prompt)
+        kind = PROTOCOLS[name]
+        if prompt.attachments and not kind.takes_files:
+            raise PromptError(
+                f"{name} takes no files", advice="native does: --dialect native; nothing was sent"
+            )
+        if not kind.takes_system and any(said.role == "system" for said in prompt.history):
+            raise PromptError(f"{name} takes no system message", advice="nothing was sent")
+        return _Known(self, connection, prompt, _speak(kind, connection))
+
+    def refuses_openai(self, connection: Connection) -> bool:
+        """Tell whether `/v1` is known to refuse the connection's token."""
+        return (connection.root(""), connection.token) in self._native_only
+
+    def remember_native(self, connection: Connection) -> None:
+        """Remember that only the native API takes the connection's token."""
+        self._native_only.add((connection.root(""), connection.token))
+
+
+def _speak(kind: type[Protocol], connection: Connection) -> Protocol:
+    return kind(connection.root(kind.family), connection.token)
+
+
+class _Known(Route):
+    """A route to a service that may have a catalogue."""
+
+    def __init__(
+        self, dialects: Dialects, connection: Connection, prompt: Prompt, protocol: Protocol
+    ) -> None:
+        super().__init__(protocol)
+        self._dialects = dialects
+        self._connection = connection
+        self._prompt = prompt
+
+    async def near(self) -> str | None:
+        """Return the catalogue's nearest slug to the one that was asked."""
+        if self._connection.dialect in ELSEWHERE:
+            return None
+        try:
+            agents = await self._dialects.catalogue.agents(self._connection.root("/public"))
+        except SwiftaskError:
+            return None  # the error at hand is told all the same
+        import difflib
+
+        slugs = [agent.slug for agent in agents]
+        return next(iter(difflib.get_close_matches(self._prompt.agent, slugs, n=1)), None)
+
+
+class _Auto(_Known):
+    def __init__(self, dialects: Dialects, connection: Connection, prompt: Prompt) -> None:
+        super().__init__(dialects, connection, prompt, _speak(OpenAI, connection))
+        self._refused = False
+
+    async def protocol(self) -> Protocol:
+        connection, prompt = self._connection, self._prompt
+        native = bool(ONLY_HERE & prompt.options.keys() or prompt.attachments)
+        if not native and not (native := self._dialects.refuses_openai(connection)):
+            public = connection.root("/public")
+            native = await self._dialects.catalogue.chats(public, prompt.agent) is False
+        return _speak(Native, connection) if native else await super().protocol()
+
+    def instead(self, failed: Protocol, error: ServiceError) -> Protocol | None:
+        if isinstance(failed, OpenAI) and error.status == 401:
+            self._refused = True
+            return _speak(Native, self._connection)
+        return super().instead(failed, error)
+
+    def works(self, protocol: Protocol) -> None:
+        if self._refused and isinstance(protocol, Native):
+            self._dialects.remember_native(self._connection)

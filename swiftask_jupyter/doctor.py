@@ -1,0 +1,124 @@
+"""`doctor`: is everything there that an answer needs, and does it really stream?"""
+
+from __future__ import annotations
+
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from swiftask_jupyter.client import Swiftask
+from swiftask_jupyter.errors import ConfigurationError, SwiftaskError
+from swiftask_jupyter.replies import Delta, Event
+from swiftask_jupyter.settings import Connection
+from swiftask_jupyter.settings.connection import is_loopback, shown
+
+QUESTION = "Count from 1 to 30 in words, one a line."
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at.
+
+    Attributes:
+        well: whether it is as it should be; `None` where that can't be told.
+        about: what was looked at.
+        says: what was found, and what to do.
+    """
+
+    well: bool | None
+    about: str
+    says: str
+
+    def __str__(self) -> str:
+        mark = {True: "ok  ", False: "FAIL", None: "    "}[self.well]
+        return f"{mark} {self.about:<11} {self.says}"
+
+
+def examine(client: Swiftask) -> Iterator[Finding]:
+    """Look at the settings, the ledger, the network, the token, the agent and the stream.
+
+    The last three ask the agent one short question, which counts as any other call.
+    """
+    try:
+        connection = client.connection()
+    except ConfigurationError as error:
+        yield Finding(well=False, about="settings", says=str(error))
+        return
+    for name, value, origin in shown(connection):
+        yield Finding(well=None, about=name, says=f"{value}  ({origin})")
+    yield _ledger(client)
+    yield Finding(well=None, about="proxy", says=proxy_for(connection.root("/v1")))
+    yield _network(client, connection)
+    if connection.token and connection.agent:
+        yield from _answer(client)
+    else:
+        missing = "token" if not connection.token else "agent"
+        says = f"not asked: no {missing}; see above for where it can be set"
+        yield Finding(well=False, about="answer", says=says)
+
+
+def proxy_for(url: str) -> str:
+    """Return which proxy requests to that address pass, in words, without its password."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if is_loopback(host):
+        return "none: loopback is asked directly"
+    if urllib.request.proxy_bypass(host):
+        return f"none: NO_PROXY names {host}"
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy:
+        return "none"
+    named = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    return f"{named.hostname}:{named.port}" if named.port else str(named.hostname)
+
+
+def _ledger(client: Swiftask) -> Finding:
+    try:
+        count = len(client.usage())
+    except SwiftaskError as error:
+        return Finding(well=False, about="ledger", says=str(error))
+    return Finding(well=True, about="ledger", says=f"{client.store}, {count} calls")
+
+
+def _network(client: Swiftask, connection: Connection) -> Finding:
+    start = time.perf_counter()
+    try:
+        agents = client.catalogue()
+    except SwiftaskError as error:
+        return Finding(well=False, about="catalogue", says=str(error))
+    took = time.perf_counter() - start
+    says = f"{len(agents)} agents in {took:.2f} s"
+    if (slug := connection.agent) and all(agent.slug != slug for agent in agents):
+        says += f"; {slug} is not among them, as private agents are not"
+    return Finding(well=True, about="catalogue", says=says)
+
+
+def _answer(client: Swiftask) -> Iterator[Finding]:
+    """Ask once, and see how the answer comes."""
+    stream = client.stream(QUESTION)
+    arrivals: list[float] = []
+    try:
+        arrivals.extend(time.perf_counter() for events in stream.batches() if _has_text(events))
+    except SwiftaskError as error:
+        yield Finding(well=False, about="answer", says=str(error))
+        return
+    reply = stream.reply
+    first = reply.first_token_seconds
+    says = f"{reply.agent} by {reply.dialect}, {reply.seconds:.2f} s"
+    yield Finding(well=bool(reply.text), about="answer", says=says)
+    if not reply.streams:
+        yield Finding(well=None, about="streaming", says=f"{reply.dialect} does not stream")
+    elif len(arrivals) > 1:
+        spread = arrivals[-1] - arrivals[0]
+        says = f"first text after {first:.2f} s, then {len(arrivals)} pieces in {spread:.2f} s"
+        yield Finding(well=True, about="streaming", says=says)
+    else:
+        says = "the whole answer came in one piece: a proxy may be holding it back"
+        yield Finding(well=False, about="streaming", says=says)
+
+
+def _has_text(events: list[Event] | None) -> bool:
+    return any(isinstance(event, Delta) for event in events or ())

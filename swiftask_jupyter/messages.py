@@ -1,0 +1,88 @@
+"""What is said to an agent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One thing said in a conversation.
+
+    Attributes:
+        role: `user`, `assistant` or `system`.
+        text: what was said.
+    """
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes with a prompt: its content, or the URL where it lies.
+
+    Attributes:
+        name: its base name.
+        type: its MIME type.
+        size: its bytes; 0 for a URL, which nobody has looked at.
+        content: what is in it, or None for a URL.
+        url: where it lies, or None for content.
+    """
+
+    name: str
+    type: str
+    size: int
+    content: bytes | None = field(default=None, repr=False)
+    url: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.content is None) == (self.url is None):
+            raise ValueError("an attachment has either content or a URL")
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 (hex) of the content, or of the URL."""
+        return hashlib.sha256(
+            (self.url or "").encode() if self.content is None else self.content
+        ).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """All that goes into one request, whatever the dialect.
+
+    Attributes:
+        agent: the agent's slug, exactly as the platform spells it.
+        text: what the user asks now.
+        history: what was said before, oldest first.
+        conversation: the service's own id of the conversation, where it gave one.
+        alias: our own id of the conversation, for services that take one.
+        options: extra body fields the user named (`temperature`, `max_tokens`, …).
+        attachments: the files that go with it.
+    """
+
+    agent: str
+    text: str
+    history: tuple[Message, ...] = ()
+    conversation: int | str | None = None
+    alias: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
+    attachments: tuple[Attachment, ...] = ()
+
+    def digest(self, dialect: str) -> str:
+        """Return the SHA-256 (hex) of what is asked: equal requests have equal digests."""
+        asked: list[object] = [
+            dialect,
+            self.agent,
+            [[message.role, message.text] for message in self.history],
+            self.text,
+            sorted((key, repr(value)) for key, value in self.options.items()),
+        ]
+        if self.attachments:  # without any, a digest is what it was before there were any
+            asked.append([attachment.digest for attachment in self.attachments])
+        encoded = json.dumps(asked, ensure_ascii=True, separators=(",", ":"))
+        return hashlib.sha256(encoded.encode()).hexdigest()

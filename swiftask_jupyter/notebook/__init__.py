@@ -1,0 +1,1 @@
+"""The notebook: magics, and what an answer looks like in a cell."""

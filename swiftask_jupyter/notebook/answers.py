@@ -1,0 +1,31 @@
+"""How an `Answer` shows itself when a cell ends with one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from swiftask_jupyter.replies import Answer
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+def register(shell: InteractiveShell) -> None:
+    """Teach the shell to show answers."""
+    if shell.display_formatter is not None:
+        formatter = shell.display_formatter.ipython_display_formatter
+        formatter.for_type(Answer, lambda answer: _show(shell, answer))
+
+
+def unregister(shell: InteractiveShell) -> None:
+    """Undo `register`."""
+    if shell.display_formatter is not None:
+        shell.display_formatter.ipython_display_formatter.pop(Answer, None)
+
+
+def _show(shell: InteractiveShell, answer: Answer) -> None:
+    """Show an answer, unless the cell that asked for it has shown it already."""
+    from swiftask_jupyter.notebook.display import display_for
+
+    if answer.reply.shown_in != shell.execution_count:
+        display_for(shell, answer.reply, shown=True).finish()

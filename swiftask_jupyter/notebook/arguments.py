@@ -1,0 +1,107 @@
+"""Reads a magic line: `[AGENT] [options] [NAME << | NAME =<<]`."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from keyword import iskeyword
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+
+from swiftask_jupyter.errors import PromptError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# `<<` counts only as the last token of the magic line: a prompt may hold any number of them.
+_TARGET = re.compile(r"(?:^|\s)(?P<name>\S+?)\s*(?P<shown>=?)<<\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a magic line says.
+
+    Attributes:
+        options: the parsed arguments.
+        target: the variable that takes the answer; `None` if none is named.
+        shown: whether the answer is shown in the cell.
+    """
+
+    options: Any
+    target: str | None
+    shown: bool
+
+
+def parse(magic: Callable[..., Any], line: str) -> Line:
+    """Parse a magic line by the arguments that the magic declares.
+
+    Raises:
+        UsageError: an option is unknown (the closest one is named), or the target is no name.
+    """
+    target, shown = None, True
+    if found := _TARGET.search(line):
+        target, shown = found["name"], bool(found["shown"])
+        if not target.isidentifier() or iskeyword(target):
+            raise UsageError(f"{target!r} can't take the answer: it is not a variable's name")
+        line = line[: found.start()]
+    elif line.rstrip().endswith("<<"):
+        raise UsageError("'<<' needs a variable's name before it: answer <<")
+    parser: Any = magic.parser  # type: ignore[attr-defined]  # put there by @magic_arguments
+    try:
+        return Line(parser.parse_args(words(line)), target, shown)
+    except UsageError as error:
+        raise UsageError(_explained(str(error), parser)) from None
+
+
+def words(line: str) -> list[str]:
+    """Split a line as a shell does, but for backslashes, which stand in Windows' paths.
+
+    Raises:
+        UsageError: a quote is not closed.
+    """
+    lexer = shlex.shlex(line, posix=True)
+    lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", ""
+    try:
+        return list(lexer)
+    except ValueError as error:
+        raise UsageError(f"the line can't be read: {str(error).lower()}") from None
+
+
+def fields(options: Iterable[str]) -> dict[str, Any]:
+    """Return what `-o KEY=VALUE` says; a value that is JSON is what it says, else a text.
+
+    Raises:
+        PromptError: there is no key or no value.
+    """
+    found: dict[str, Any] = {}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not key.isidentifier() or not equals:
+            raise PromptError(f"-o {option} names no field", advice="write -o temperature=0")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found
+
+
+def _explained(message: str, parser: Any) -> str:
+    """Name the closest option where one is unknown."""
+    if not (found := re.search(r"unrecognized arguments: (\S+)", message)):
+        return message
+    known = [name for action in parser._actions for name in action.option_strings]  # noqa: SLF001 - argparse lists its options nowhere else
+    word = found[1]
+    kind = "option" if word.startswith("-") else "argument"
+    return f"unknown {kind} {word}{closest(word.partition('=')[0], known)}"
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean …?` for the nearest known word, or nothing."""
+    import difflib
+
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else "; see %swiftask help"

@@ -1,0 +1,90 @@
+"""What is saved with the notebook: an answer, its footer, and the turn's record."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+
+from swiftask_jupyter.replies import Reply
+
+TURN = "application/vnd.swiftask.turn+json"
+
+# The footer is ours, so it may carry a style; it reads in light and dark, and where no theme is.
+_FOOTER = (
+    '<div class="swiftask-footer tex2jax_ignore mathjax_ignore" '
+    'style="color:var(--jp-ui-font-color2,gray);font-size:.85em;margin:.2em 0">{}</div>'
+)
+
+
+def record(reply: Reply) -> dict[str, Any]:
+    """Return the turn as JSON: what it was and what it cost; no prompt, no answer, no secret."""
+    usage = reply.usage
+    return {
+        "version": 1,
+        "turn": reply.turn,
+        "session": reply.session,
+        "agent": reply.agent,
+        "dialect": reply.dialect,
+        "at": datetime.fromtimestamp(reply.at, UTC).isoformat(timespec="microseconds"),
+        "status": reply.status,
+        "finish_reason": reply.finish_reason,
+        "seconds": reply.seconds,
+        "first_token_seconds": reply.first_token_seconds,
+        "usage": {
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "total_tokens": usage.total_tokens,
+            "reported_total": usage.reported_total,
+            "credits": usage.credits,
+            "source": usage.source,
+        },
+        "request_sha256": reply.digest,
+    }
+
+
+def footer(reply: Reply, unknown: tuple[str, ...] = ()) -> str:
+    """Return the line below an answer: agent, seconds, tokens in→out, turn.
+
+    The dialect is named where it cost something: the text came all at once, or uncounted.
+    """
+    parts = [reply.agent, _seconds(reply.seconds)]
+    if reply.status not in {"ok", "running"}:
+        parts.append(reply.status)
+    elif reply.suspect:
+        parts.append("empty, or a failure in disguise")
+    elif reply.finish_reason == "length":
+        parts.append("cut at its length limit")
+    if not reply.streams:
+        parts.append(f"{reply.dialect} does not stream")
+    if reply.status == "ok" or reply.usage.source != "none":
+        parts.append(_tokens(reply))
+    if reply.usage.credits is not None:
+        parts.append(f"{reply.usage.credits:g} credits")
+    parts.append(f"turn {reply.number}")
+    if reply.attempts > 1:
+        parts.append(f"{reply.attempts} tries")
+    if unknown:
+        parts.append("no value for " + ", ".join(unknown))
+    return " · ".join(parts)
+
+
+def _seconds(seconds: float) -> str:
+    if seconds >= 60:
+        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s"
+
+
+def _tokens(reply: Reply) -> str:
+    usage = reply.usage
+    if usage.input_tokens is None and usage.output_tokens is None:
+        by = f" by {reply.dialect}" if reply.dialect else ""
+        return f"tokens not reported{by}"
+    sent = "?" if usage.input_tokens is None else usage.input_tokens
+    made = "?" if usage.output_tokens is None else usage.output_tokens
+    return f"{sent}→{made} tokens"
+
+
+def footer_bundle(line: str) -> dict[str, Any]:
+    """Return the footer's line for every kind of front end."""
+    return {"text/html": _FOOTER.format(escape(line)), "text/plain": line}

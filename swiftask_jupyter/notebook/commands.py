@@ -1,0 +1,158 @@
+"""`%swiftask COMMAND`: what surrounds the asking."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from IPython.core.error import UsageError
+
+from swiftask_jupyter.notebook.arguments import closest, words
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from swiftask_jupyter.notebook.magics import SwiftaskMagics
+    from swiftask_jupyter.replies import Answer
+
+HELP = """\
+%%swiftask [AGENT] [-a FILE] [-o KEY=VALUE] [-c CONNECTION] [options] [NAME << | NAME =<<]
+prompt, with {{name}}, {{name.attribute}}, {{name["key"]}}, {{number:.2f}} filled in
+
+  AGENT            the agent's slug; default: SWIFTASK_AGENT_SLUG
+  -c, --connection a connection of pyproject.toml or config.toml
+  -a, --attach     a file, folder, pattern, URL or variable (DataFrame, figure); repeat it
+  -o, --option     a field of the request, such as temperature=0; repeat it
+  --docs           simple or advanced: how files are read (advanced where there are any)
+  --system         a system message before the prompt
+  --dialect        auto (default), openai, native, widget, chat or agencii
+  --raw            send the prompt as it stands, {{…}} included
+  NAME <<          put the answer into a variable and show only its footer
+  NAME =<<         put it into a variable and show it
+
+%swiftask                  what is asked, where, and on whose behalf
+%swiftask ask "…" [AGENT]  ask in one line
+%swiftask use AGENT        the agent to ask when a cell names none
+%swiftask agents [PATTERN] the catalogue as a DataFrame
+%swiftask usage            every call as a DataFrame
+%swiftask config           each setting and where it stands
+%swiftask login            type a token in, unseen; kept in the keyring where there is one
+%swiftask doctor           check settings, network, token, agent and streaming
+%swiftask sandbox          a local server to try it against: agents echo, lorem, slow, smollm2
+%swiftask help             this
+
+Settings: a cell's options > %config SwiftaskMagics > SWIFTASK_API_KEY, SWIFTASK_AGENT_SLUG,
+SWIFTASK_BASE_URL, SWIFTASK_DIALECT > .env > [tool.swiftask] in pyproject.toml > your config.toml"""
+
+
+def run(magics: SwiftaskMagics, line: str) -> object:
+    """Run a line magic: a word, then its own arguments.
+
+    Raises:
+        UsageError: there is no such command, or it takes no such arguments.
+    """
+    word, _, rest = line.strip().partition(" ")
+    if word not in COMMANDS:
+        raise UsageError(f"no command {word}{closest(word, COMMANDS)}")
+    arguments = words(rest)
+    command, least, most = COMMANDS[word]
+    if not least <= len(arguments) <= most:
+        takes = "nothing" if not most else f"{least} to {most} words" if most > least else least
+        raise UsageError(f"%swiftask {word} takes {takes}; see %swiftask help")
+    return command(magics, *arguments)
+
+
+def _help(_: SwiftaskMagics) -> None:
+    print(HELP)
+
+
+def _usage(magics: SwiftaskMagics) -> pd.DataFrame:
+    return magics.client.usage()
+
+
+def _agents(magics: SwiftaskMagics, pattern: str = "") -> pd.DataFrame:
+    return magics.client.agents(pattern)
+
+
+def _ask(magics: SwiftaskMagics, text: str, agent: str = "") -> Answer | None:
+    return magics.ask(shlex.quote(agent) if agent else "", text)
+
+
+def _use(magics: SwiftaskMagics, agent: str) -> None:
+    client = magics.client
+    client.wanted = replace(client.wanted, agent=agent)
+    print(f"{agent} answers where a cell names no agent")
+
+
+def _status(magics: SwiftaskMagics) -> None:
+    client = magics.client
+    connection = client.connection()
+    where = "the sandbox, at " if magics.sandbox is not None else ""
+    rows = {
+        "agent": connection.agent or "none named: %%swiftask my-agent",
+        "dialect": connection.dialect,
+        "sends to": where + connection.root(""),
+        "token": "set" if connection.token else "none: try %swiftask sandbox",
+        "notebook": client.place.notebook or "not known",
+        "session": client.place.session,
+        "ledger": str(client.store),
+    }
+    print("\n".join(f"{name:<9} {value}" for name, value in rows.items()))
+
+
+def _config(magics: SwiftaskMagics) -> None:
+    from swiftask_jupyter.settings.connection import shown
+
+    for name, value, origin in shown(magics.client.connection()):
+        print(f"{name:<11} {value}  ({origin})")
+
+
+def _login(magics: SwiftaskMagics) -> None:
+    from getpass import getpass
+
+    host = magics.client.connection().host
+    token = getpass(f"token for {host}: ")
+    if not token.strip():
+        raise UsageError("no token was typed; nothing is changed")
+    kept = magics.client.login(token)
+    print(f"kept for {host}, {'in the keyring' if kept else 'until this kernel ends'}")
+
+
+def _doctor(magics: SwiftaskMagics) -> None:
+    from swiftask_jupyter.doctor import examine
+
+    for finding in examine(magics.client):
+        print(finding)
+
+
+def _sandbox(magics: SwiftaskMagics) -> None:
+    from swiftask_jupyter.sandbox import Sandbox
+    from swiftask_jupyter.sandbox.model import missing
+    from swiftask_jupyter.settings import Wanted
+
+    if magics.sandbox is None:
+        magics.sandbox = Sandbox().start()
+    box, reason = magics.sandbox, missing()
+    agent = "lorem" if reason else "smollm2"
+    magics.client.wanted = Wanted(box.url, box.token, agent, "auto")
+    magics.client.warm()
+    print(f"sandbox at {box.url}; {agent} answers where a cell names no agent, echo and slow too")
+    if reason:
+        print(f"no real model: {reason}")
+
+
+# Each with the fewest and the most words it takes.
+COMMANDS: dict[str, tuple[Callable[..., object], int, int]] = {
+    "": (_status, 0, 0),
+    "agents": (_agents, 0, 1),
+    "ask": (_ask, 1, 2),
+    "config": (_config, 0, 0),
+    "doctor": (_doctor, 0, 0),
+    "help": (_help, 0, 0),
+    "login": (_login, 0, 0),
+    "sandbox": (_sandbox, 0, 0),
+    "usage": (_usage, 0, 0),
+    "use": (_use, 1, 1),
+}

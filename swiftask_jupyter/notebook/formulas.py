@@ -1,0 +1,169 @@
+r"""Which formulas reach MathJax: `$x$`, `$$x$$`, `\(x\)` and `\[x\]` made of known commands only.
+
+MathJax is a language of its own inside the page: `\href` links to scripts, `\bbox` fetches,
+`\style` restyles, `\def` changes the formulas of the user's other cells. So a formula is passed
+on only if each of its commands is in the list below; any other is shown as its source. What looks
+like a formula and isn't (the price of $5) never gets there: the writer tells MathJax to ignore the
+whole answer except the formulas found here.
+"""
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from markdown_it.rules_block import StateBlock
+    from markdown_it.rules_inline import StateInline
+
+LONGEST_FORMULA = 2000
+DEEPEST_FORMULA = 40
+
+_CLOSERS = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
+_UP_TO_CLOSER = {
+    "$": re.compile(r"[^\\$]*(?:\\.[^\\$]*)*\$", re.DOTALL),
+    "$$": re.compile(r"(?:[^\\$]|\\.|\$(?!\$))*?\$\$", re.DOTALL),
+    "\\(": re.compile(r"(?:[^\\]|\\[^)])*?\\\)", re.DOTALL),
+    "\\[": re.compile(r"(?:[^\\]|\\[^\]])*?\\\]", re.DOTALL),
+}
+_COMMAND = re.compile(r"\\([A-Za-z]+|.)?(?:(?=\s*\{([^{}]*)\}))?", re.DOTALL)
+# A row distance that draws over what is above or pages below, and options of cancelled terms.
+_TRICK = re.compile(r"\\\\\s*\*?\s*\[\s*(?:-|[\d.]{3})|cancel(?:to)?\s*\[")
+_PUNCTUATION = frozenset(",;:!>|{}%&#_$\\ \n()[]-.'`^~=/\"")
+_ENVIRONMENTS = frozenset(
+    """
+    align alignat aligned alignedat array bmatrix Bmatrix cases dcases equation gather gathered
+    matrix multline pmatrix smallmatrix split subarray vmatrix Vmatrix
+    """.split()  # noqa: SIM905 - a list of words reads best as words
+)
+_COMMANDS = frozenset(
+    """
+    alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma
+    tau upsilon phi chi psi omega varepsilon vartheta varpi varrho varsigma varphi varkappa
+    digamma Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega aleph beth gimel daleth
+    hbar hslash imath jmath ell wp Re Im partial infty prime emptyset varnothing nabla surd top
+    bot angle triangle forall exists nexists neg lnot flat natural sharp clubsuit diamondsuit
+    heartsuit spadesuit complement eth Finv Game Bbbk backslash measuredangle sphericalangle
+    blacksquare square Box Diamond lozenge blacklozenge bigstar star checkmark dagger ddagger dag
+    ddag maltese S P copyright circledR yen pounds degree sum prod coprod int iint iiint iiiint
+    oint oiint idotsint bigcap bigcup bigsqcup bigvee bigwedge bigodot bigotimes bigoplus biguplus
+    intop smallint pm mp times div cdot ast circ bullet bigcirc cap cup uplus sqcap sqcup vee
+    wedge lor land setminus smallsetminus wr amalg diamond oplus ominus otimes oslash odot
+    bigtriangleup bigtriangledown triangleleft triangleright ltimes rtimes leftthreetimes
+    rightthreetimes boxplus boxminus boxtimes boxdot circledast circledcirc circleddash dotplus
+    divideontimes Cap Cup barwedge veebar doublebarwedge curlyvee curlywedge intercal centerdot le
+    leq ge geq ne neq lt gt equiv sim simeq approx cong propto ll gg lll ggg prec succ preceq
+    succeq subset supset subseteq supseteq subsetneq supsetneq nsubseteq nsupseteq sqsubset
+    sqsupset sqsubseteq sqsupseteq in ni owns notin not vdash dashv models perp mid nmid parallel
+    nparallel bowtie Join asymp doteq doteqdot smile frown leqslant geqslant leqq geqq lesssim
+    gtrsim lessapprox gtrapprox lessgtr gtrless approxeq thicksim thickapprox backsim triangleq
+    trianglelefteq trianglerighteq vartriangle vartriangleleft vartriangleright coloneqq eqqcolon
+    Vdash vDash Vvdash nvdash nvDash therefore because between pitchfork multimap nless ngtr nleq
+    ngeq nsim ncong precsim succsim precapprox succapprox circeq bumpeq Bumpeq eqcirc risingdotseq
+    fallingdotseq to gets mapsto longmapsto leftarrow rightarrow leftrightarrow Leftarrow
+    Rightarrow Leftrightarrow longleftarrow longrightarrow longleftrightarrow Longleftarrow
+    Longrightarrow Longleftrightarrow iff implies impliedby uparrow downarrow updownarrow Uparrow
+    Downarrow Updownarrow nearrow searrow swarrow nwarrow hookleftarrow hookrightarrow
+    leftharpoonup leftharpoondown rightharpoonup rightharpoondown rightleftharpoons
+    leftrightharpoons leadsto rightsquigarrow leftrightarrows rightleftarrows rightrightarrows
+    leftleftarrows upuparrows downdownarrows nrightarrow nleftarrow nRightarrow nLeftarrow
+    nLeftrightarrow curvearrowleft curvearrowright circlearrowleft circlearrowright
+    twoheadrightarrow twoheadleftarrow rightarrowtail leftarrowtail dashrightarrow dashleftarrow
+    xrightarrow xleftarrow Lsh Rsh left right middle big Big bigg Bigg bigl Bigl biggl Biggl bigr
+    Bigr biggr Biggr bigm Bigm biggm Biggm lbrace rbrace lbrack rbrack langle rangle lfloor rfloor
+    lceil rceil lvert rvert lVert rVert vert Vert lgroup rgroup lmoustache rmoustache ulcorner
+    urcorner llcorner lrcorner frac dfrac tfrac cfrac binom dbinom tbinom choose over sqrt root
+    stackrel overset underset overline underline overbrace underbrace overrightarrow overleftarrow
+    overleftrightarrow underrightarrow underleftarrow hat widehat check tilde widetilde acute
+    grave dot ddot dddot ddddot breve bar vec mathring substack sideset boxed cancel bcancel
+    xcancel cancelto pod pmod bmod mod phantom hphantom vphantom limits nolimits displaystyle
+    textstyle scriptstyle scriptscriptstyle begin end quad qquad enspace enskip thinspace hfill
+    hline hdashline cr nonumber notag operatorname mathop mathbin mathrel mathord mathopen
+    mathclose mathpunct mathinner mathrm mathbf mathit mathsf mathtt mathcal mathscr mathfrak
+    mathbb mathnormal boldsymbol bm pmb rm bf it sf tt cal frak Bbb text textrm textbf textit
+    textsf texttt textnormal mbox ce dots ldots cdots vdots ddots dotsb dotsc dotsi dotsm dotso
+    colon bra ket braket Bra Ket Braket sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos
+    arctan arg deg det dim exp gcd hom inf ker lg lim liminf limsup ln log max min Pr sup injlim
+    projlim varlimsup varliminf
+    """.split()  # noqa: SIM905 one name a line would be a page of its own
+)
+
+
+def is_harmless(formula: str) -> bool:
+    """Whether the formula is made of commands that only draw, and in moderation."""
+    if len(formula) > LONGEST_FORMULA or _TRICK.search(formula):
+        return False
+    depth = 0
+    for brace in re.findall(r"[{}]", re.sub(r"\\.", "", formula, flags=re.DOTALL)):
+        depth += 1 if brace == "{" else -1
+        if not 0 <= depth <= DEEPEST_FORMULA:
+            return False
+    return depth == 0 and all(_draws(command) for command in _COMMAND.finditer(formula))
+
+
+def inline_formula(state: "StateInline", silent: bool) -> bool:  # noqa: FBT001 markdown-it's call
+    """Read a formula in a line before Markdown takes its underscores and backslashes."""
+    source, start, end = state.src, state.pos, state.posMax
+    opener = source[start : start + 2]
+    if opener[:1] == "$" and opener != "$$":
+        opener = "$"
+    if opener not in _CLOSERS:
+        return False
+    inside = start + len(opener)
+    close = _close(source, opener, inside, min(end, inside + LONGEST_FORMULA))
+    if close < 0 or "`" in source[inside:close]:  # it would cut a code span in two
+        return False
+    stop = close + len(opener)
+    if opener == "$" and not _reads_as_formula(source[inside:close], source[stop : stop + 1]):
+        return False
+    if not silent:
+        state.push("formula", "", 0).content = source[start:stop]
+    state.pos = stop
+    return True
+
+
+def formula_block(state: "StateBlock", start: int, end: int, silent: bool) -> bool:  # noqa: FBT001 - markdown-it's own signature
+    r"""Read a formula that begins with a line of `$$` or `\[` alone.
+
+    Its lines are not read as lists or headings. It ends with its closing line or, as text, before
+    the next empty line: so that no later line can change where it began, or what came before.
+    """
+    if state.is_code_block(start):
+        return False
+    opener = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]].strip()
+    if opener not in ("$$", "\\["):
+        return False
+    if silent:
+        return True
+    line, closed = start + 1, False
+    while line < end and not closed:
+        first = state.bMarks[line] + state.tShift[line]
+        if state.isEmpty(line) or state.sCount[line] < state.blkIndent:
+            break
+        closed = state.src[first : state.eMarks[line]].rstrip().endswith(_CLOSERS[opener])
+        line += 1
+    state.line = line
+    token = state.push("formula_block" if closed else "plain", "", 0)
+    token.map = [start, line]
+    token.content = state.getLines(start, line, state.blkIndent, keepLastLF=False).strip()
+    return True
+
+
+def _draws(found: re.Match[str]) -> bool:
+    command, argument = found[1], found[2]
+    if command in ("begin", "end"):
+        return (argument or "").rstrip("*") in _ENVIRONMENTS
+    return command in _COMMANDS or command in _PUNCTUATION
+
+
+def _close(source: str, opener: str, start: int, end: int) -> int:
+    """Where the formula ends, or -1: at the first closing sign no backslash stands before."""
+    closer = _CLOSERS[opener]
+    if source.find(closer, start, end) < 0:  # the usual end of a flood of openers, and cheap
+        return -1
+    found = _UP_TO_CLOSER[opener].match(source, start, end)
+    close = found.end() - len(closer) if found else -1
+    return close if close > start else -1
+
+
+def _reads_as_formula(inside: str, after: str) -> bool:
+    """Pandoc's rule, which leaves "$5 and $6" alone."""
+    return not inside[0].isspace() and not inside[-1].isspace() and not after.isdigit()

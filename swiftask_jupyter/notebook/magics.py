@@ -1,0 +1,200 @@
+"""`%%swiftask` asks an agent; `%swiftask COMMAND` is for all around it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.core.magic_arguments import argument, magic_arguments
+from traitlets import Bool, Unicode
+
+from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError, SwiftaskError
+from swiftask_jupyter.notebook.arguments import Line, fields, parse
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from swiftask_jupyter.client import Swiftask
+    from swiftask_jupyter.replies import Answer
+    from swiftask_jupyter.sandbox import Sandbox
+    from swiftask_jupyter.session import Stream
+
+NO_WAIT = 1e-6  # seconds: what has come is taken, what has not is not waited for
+
+
+@magics_class
+class SwiftaskMagics(Magics):
+    """The magics of one IPython shell, and the client they share."""
+
+    agent = Unicode("", help="the agent asked when a cell names none").tag(config=True)
+    base_url = Unicode("", help="the service's address").tag(config=True)
+    connection = Unicode("", help="a connection of pyproject.toml or config.toml").tag(config=True)
+    dialect = Unicode("", help="auto, openai, native, widget, chat or agencii").tag(config=True)
+    nested = Bool(
+        default_value=False, help="let the kernel's own tasks go on while a cell waits"
+    ).tag(config=True)
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        self.ipython = shell
+        self.sandbox: Sandbox | None = None
+        self._client: Swiftask | None = None
+
+    @property
+    def client(self) -> Swiftask:
+        """The client of this shell, made on first use; `%config` is read each time."""
+        from swiftask_jupyter.settings import Wanted
+
+        wanted = Wanted(self.base_url, None, self.agent, self.dialect, self.connection)
+        if self._client is None:
+            from swiftask_jupyter.client import Swiftask
+            from swiftask_jupyter.notebook.identity import notebook_path
+
+            names = self.ipython.user_ns
+            self._client = Swiftask(notebook=notebook_path(os.environ, names))
+            self._client.configured = wanted
+            self._client.warm()
+        self._client.configured = wanted
+        return self._client
+
+    @no_var_expand
+    @magic_arguments()
+    @argument("agent", nargs="?", help="the agent's slug; default: SWIFTASK_AGENT_SLUG")
+    @argument("--dialect", help="the protocol to speak: auto, openai or native")
+    @argument("-c", "--connection", help="a connection of pyproject.toml or config.toml")
+    @argument("-a", "--attach", action="append", default=[], help="a file, URL or variable")
+    @argument("-o", "--option", action="append", default=[], help="a request's field: KEY=VALUE")
+    @argument("--docs", choices=["simple", "advanced"], help="how files are read")
+    @argument("--system", help="a system message before the prompt")
+    @argument("--raw", action="store_true", help="send the prompt as it stands, {{…}} included")
+    @line_cell_magic
+    def swiftask(self, line: str, cell: str | None = None) -> object:
+        """Ask an agent: the cell below the line is the prompt. `%swiftask help` tells more.
+
+        `NAME <<` at the end of the line puts the answer into a variable, `NAME =<<` shows it
+        too. `{{name}}`, `{{name.attribute}}`, `{{name["key"]}}` and `{{number:.2f}}` in the
+        prompt are filled in.
+        """
+        if cell is None:
+            from swiftask_jupyter.notebook.commands import run
+
+            return run(self, line)
+        return self.ask(line, cell.removesuffix("\n"))
+
+    def ask(self, line: str, text: str) -> Answer | None:
+        """Ask what a cell holds; `line` is what stands behind the magic's name."""
+        try:
+            parsed = parse(self.swiftask, line)
+        except UsageError as error:
+            self.client.refuse(PromptError(str(error)), agent=None, text=text)
+            raise
+        options = parsed.options
+        unknown: tuple[str, ...] = ()
+        if not options.raw:
+            from swiftask_jupyter.templates import fill
+
+            text, unknown = fill(text, self.ipython.user_ns)
+        try:
+            files: tuple[object, ...] = ()
+            if options.attach:
+                from swiftask_jupyter.attachments import gather
+
+                files = gather(options.attach, self.ipython.user_ns)
+            extras = fields(options.option)
+        except PromptError as error:
+            self.client.refuse(error, agent=options.agent, text=text)
+            raise
+        if self.nested:
+            refuse_nesting(sys.modules.get("ipykernel"))
+        stream = self.client.stream(
+            text,
+            options.agent,
+            dialect=options.dialect,
+            connection=options.connection,
+            system=options.system,
+            files=files,
+            documentAnalysisMode=options.docs and options.docs.upper(),
+            **extras,
+        )
+        return self._watch(stream, parsed, unknown)
+
+    def _watch(self, stream: Stream, line: Line, unknown: tuple[str, ...]) -> Answer | None:
+        from swiftask_jupyter.loops import keep_turning
+        from swiftask_jupyter.notebook.display import TICK, display_for
+        from swiftask_jupyter.notebook.interrupts import holding_interrupts
+
+        display = display_for(self.ipython, stream.reply, shown=line.shown, unknown=unknown)
+        watch, failed = stream.batches(NO_WAIT if self.nested else TICK), None
+        with holding_interrupts(watch.wake) as held:
+            try:
+                for events in keep_turning(watch) if self.nested else watch:
+                    if held:
+                        break
+                    display.show(events or ())
+            except SwiftaskError as error:
+                failed = error
+            stream.close()
+            display.finish()
+            answer = stream.kept
+            if line.target is not None and (answer.text or answer.status == "ok"):
+                self.ipython.user_ns[line.target] = answer
+        if held:
+            raise Interrupted(f"stopped; {len(answer)} characters were kept")
+        if failed is not None:
+            raise failed
+        return answer if line.target is None else None
+
+    def close(self) -> None:
+        """Close the client and the sandbox."""
+        if self._client is not None:
+            self._client.close()
+        if self.sandbox is not None:
+            self.sandbox.stop()
+
+
+def refuse_nesting(ipykernel: Any) -> None:
+    """Refuse nested waiting where it is known to break.
+
+    Raises:
+        ConfigurationError: this is such a place.
+    """
+    version = getattr(ipykernel, "version_info", (0,))
+    reason = ""
+    if sys.version_info >= (3, 14):
+        reason = "nest_asyncio does not work on Python 3.14"
+    elif tuple(version[:2]) >= (7, 1):
+        reason = "with ipykernel 7.1 and newer, nested waiting drops the queued cells of Run All"
+    if reason:
+        from swiftask_jupyter.loops import NOT_NESTED
+
+        raise ConfigurationError(reason, advice=NOT_NESTED)
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register the magics, their completion, and the way an `Answer` shows itself."""
+    from swiftask_jupyter.notebook import answers, completion, verbatim
+
+    magics = SwiftaskMagics(shell)
+    shell.register_magics(magics)
+    verbatim.register(shell)
+    answers.register(shell)
+    completion.register(shell, magics)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Undo `load`."""
+    from swiftask_jupyter.notebook import answers, completion, verbatim
+
+    registered: Any = shell.magics_manager.registry.pop(SwiftaskMagics.__name__, None)
+    for kind in ("line", "cell"):
+        shell.magics_manager.magics[kind].pop("swiftask", None)
+    verbatim.unregister(shell)
+    answers.unregister(shell)
+    completion.unregister(shell)
+    if registered is not None:
+        if registered in shell.configurables:
+            shell.configurables.remove(registered)
+        registered.close()

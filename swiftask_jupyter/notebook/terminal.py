@@ -1,0 +1,38 @@
+"""A reply that grows in a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from swiftask_jupyter.notebook.bundle import footer
+from swiftask_jupyter.notebook.extras import as_text, rows
+from swiftask_jupyter.replies import Delta, Event, Reply
+from swiftask_jupyter.visible import Cleaner, visible
+
+
+class TerminalDisplay:
+    """Shows a reply in a terminal: text as it comes, with control characters made visible."""
+
+    def __init__(self, reply: Reply, *, shown: bool, unknown: tuple[str, ...] = ()) -> None:
+        self._reply = reply
+        self._shown = shown
+        self._unknown = unknown
+        self._cleaner = Cleaner()
+        self._written = False
+
+    def show(self, events: Iterable[Event]) -> None:
+        """Write what has arrived."""
+        text = "".join(event.text for event in events if isinstance(event, Delta))
+        if text and self._shown:
+            self._written = True
+            sys.stdout.write(self._cleaner.feed(text))
+            sys.stdout.flush()
+
+    def finish(self) -> None:
+        """Write the footer."""
+        rest = self._cleaner.finish() if self._written else visible(self._reply.text)
+        beside = as_text(rows(self._reply)) if self._shown else ""
+        if self._shown and (self._written or rest or beside):
+            sys.stdout.write(rest + beside + "\n")
+        print(footer(self._reply, self._unknown))

@@ -1,0 +1,156 @@
+"""What a dialect is: bytes out of a prompt, events out of bytes, errors out of a refusal.
+
+A `Protocol` holds an address and a token and performs no I/O. `transport` carries what `request`
+returns, hands the head of the response to `decoder` (or `error`), and every network read to
+`Decoder.feed`. So everything here can be tested byte by byte, without a server.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from swiftask_jupyter import errors
+from swiftask_jupyter.messages import Prompt
+from swiftask_jupyter.protocols.failures import LONGEST_MESSAGE, Head, failure, in_band, message_of
+from swiftask_jupyter.replies import Event
+from swiftask_jupyter.tokens import Token
+
+LONGEST_BODY = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request. Its headers or its URL hold the token, so they are not shown."""
+
+    method: str
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(default=b"", repr=False)
+    label: str = ""
+
+
+class Decoder(ABC):
+    """Reads one response, however it is cut."""
+
+    @abstractmethod
+    def feed(self, data: bytes) -> Iterator[Event]:
+        """Yield the events that these bytes complete.
+
+        What was read before an error is yielded before it is raised.
+
+        Raises:
+            StreamError: what came makes no sense, or is too long to be an answer.
+            ServiceError: the response carries an error.
+        """
+
+    @abstractmethod
+    def finish(self) -> Iterator[Event]:
+        """Yield the last events; called once, when the response has ended.
+
+        Raises:
+            StreamError: the response ended too early.
+        """
+
+
+class BodyDecoder(Decoder):
+    """Reads an answer that is one JSON object."""
+
+    def __init__(self, protocol: Protocol, head: Head) -> None:
+        self._protocol = protocol
+        self._head = head
+        self._body = bytearray()
+
+    @abstractmethod
+    def events(self, body: dict[str, Any]) -> Iterator[Event]:
+        """Yield what the object holds."""
+
+    def feed(self, data: bytes) -> Iterator[Event]:
+        """Keep the bytes; the events come at the end."""
+        self._body += data
+        if len(self._body) > LONGEST_BODY:
+            raise errors.StreamError(f"a body of over {LONGEST_BODY >> 20} MB is not an answer")
+        yield from ()
+
+    def finish(self) -> Iterator[Event]:
+        """Yield the events of the whole body."""
+        body = bytes(self._body)
+        try:
+            value = json.loads(body.decode("utf-8-sig", "replace"))
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            kind = self.masked(self._head.media_type) or "of no type"
+            raise errors.StreamError(
+                f"the answer is not a JSON object but {kind}",
+                advice="check SWIFTASK_BASE_URL and the proxy",
+            )
+        if value.get("error") or value.get("$error"):
+            raise in_band(self._protocol.token, self._head, body)
+        yield from self.events(value)
+
+    def masked(self, text: str) -> str:
+        """Return words of the service as an error may show them."""
+        return self._protocol.token.mask(text)[:LONGEST_MESSAGE]
+
+
+class Protocol(ABC):
+    """One dialect, spoken to one address with one token.
+
+    Attributes:
+        name: what `--dialect` calls it.
+        family: the path that its routes begin with, such as `/v1`.
+        streams: whether text arrives while it is made.
+        takes_history: whether earlier messages are sent with each request.
+        owns_conversation: whether the service keeps the history, so that it can't be rewound.
+        reports_usage: whether answers come with token counts.
+        takes_files: whether attachments can be sent.
+        takes_system: whether a system message can be sent.
+    """
+
+    name: ClassVar[str]
+    family: ClassVar[str]
+    streams: ClassVar[bool]
+    takes_history: ClassVar[bool]
+    owns_conversation: ClassVar[bool]
+    reports_usage: ClassVar[bool]
+    takes_files: ClassVar[bool] = False
+    takes_system: ClassVar[bool] = False
+
+    def __init__(self, root: str, token: Token) -> None:
+        self.root = root
+        self.token = token
+
+    def prepare(self, prompt: Prompt) -> Generator[Request, tuple[Head, bytes], Prompt]:
+        """Yield the requests that come before the question, and return the prompt to ask.
+
+        Each is sent the head and the body of its response. Most dialects need none.
+        """
+        yield from ()
+        return prompt
+
+    @abstractmethod
+    def request(self, prompt: Prompt) -> Request:
+        """Return the request that asks the prompt."""
+
+    @abstractmethod
+    def decoder(self, head: Head) -> Decoder:
+        """Return a reader for a response whose status is below 300."""
+
+    def error(self, head: Head, body: bytes, agent: str) -> errors.ServiceError:
+        """Return the error that a response of status 300 or above stands for."""
+        return failure(head, message_of(body, self.token), agent)
+
+    def alternative(self, error: errors.ServiceError) -> Protocol | None:  # noqa: ARG002 - most have none
+        """Return what to try instead, once, where the dialect's documents disagree; else `None`.
+
+        Asked only when a request was refused before anything of an answer came.
+        """
+        return None
+
+    def authorization(self) -> dict[str, str]:
+        """Return the header that carries the token."""
+        return {"Authorization": f"Bearer {self.token.reveal()}"}

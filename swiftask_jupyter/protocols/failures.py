@@ -1,0 +1,105 @@
+"""The errors that a service answers with: their many shapes, read by one reader."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from swiftask_jupyter import errors
+from swiftask_jupyter.tokens import Token
+
+LONGEST_MESSAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a response: header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def message_of(body: bytes, token: Token | None = None) -> str:
+    """Return what an error body says.
+
+    Seen or documented: a string or an object under `error`, `message`, `detail`, and the same
+    inside `{"data": null, "error": …}`; anything else (HTML, plain text) is shown as it is.
+    """
+    text = body.decode("utf-8", "replace").strip()
+    try:
+        said = _words(json.loads(text))
+    except (ValueError, RecursionError):
+        said = None
+    whole = said or text
+    return (token.mask(whole) if token else whole)[:LONGEST_MESSAGE]  # a token is not cut in two
+
+
+def in_band(token: Token, head: Head, body: bytes) -> errors.ServiceError:
+    """Return the error that came inside a response whose status said success."""
+    said = message_of(body, token)
+    return errors.ServiceError(f"the service reported an error: {said}", status=head.status)
+
+
+def _words(value: Any) -> str | None:
+    """Find the human sentence in a decoded error body."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value:
+        return _words(value[0])
+    if isinstance(value, dict):
+        for key in ("error", "message", "detail", "msg", "name", "code"):
+            if value.get(key):
+                return _words(value[key])
+    return None
+
+
+def failure(head: Head, message: str, agent: str) -> errors.ServiceError:
+    """Return the error for a status and the message that came with it."""
+    status = head.status
+    said = f"{status}: {message}" if message else f"HTTP status {status} without a word"
+    kind, advice = _kind(status, message.lower())
+    if kind is errors.AgentNotFound and agent and agent not in message:
+        said += f" (agent {agent!r})"
+    wait = seconds_of(head.headers.get("retry-after"))
+    if kind is errors.RateLimited and wait is not None:
+        advice = f"try again in {wait:.0f} s"
+    return kind(said, status=status, advice=advice, retry_after=wait)
+
+
+def _kind(status: int, message: str) -> tuple[type[errors.ServiceError], str]:
+    names_agent = any(word in message for word in ("slug", "model", "agent", "bot")) and any(
+        word in message for word in ("exist", "found", "unknown", "invalid", "incorrect", "no such")
+    )
+    if status in {401, 403}:
+        return errors.Unauthorized, "check the token (SWIFTASK_API_KEY)"
+    if status == 404 or (status == 400 and names_agent):
+        return errors.AgentNotFound, "check the slug (the agent's settings, API) and the base URL"
+    if status == 429:
+        return errors.RateLimited, "try again later"
+    if 300 <= status < 400:
+        return errors.BadRequest, "a token does not follow a redirect; check SWIFTASK_BASE_URL"
+    if status >= 500:
+        return errors.ServiceUnavailable, "the service failed; try again later"
+    return errors.BadRequest, ""
+
+
+def seconds_of(retry_after: str | None, now: datetime | None = None) -> float | None:
+    """Return what a Retry-After header says, in seconds; it is a number or a date."""
+    said = (retry_after or "").strip()
+    try:
+        if said[:1].isdigit():
+            return float(said)
+        then = parsedate_to_datetime(said)
+    except (ValueError, OverflowError):
+        return None
+    then = then if then.tzinfo is not None else then.replace(tzinfo=UTC)
+    return max(0.0, (then - (now or datetime.now(UTC))).total_seconds())

@@ -1,0 +1,195 @@
+"""`POST /v1/chat/completions`: Swiftask as an OpenAI-compatible service.
+
+Documented: Bearer token, `model` is the agent's slug, streaming by server-sent events that end
+with `data: [DONE]`, 401 for a bad key, 400 for an unknown slug. Measured by others on the live
+service: a usage-only event with `choices: []`, token parts that are 0 beside a total that is
+not, and 400 for body keys it doesn't know. So only keys with evidence are sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from swiftask_jupyter.errors import ServiceError, StreamError
+from swiftask_jupyter.messages import Prompt
+from swiftask_jupyter.protocols.base import (
+    BodyDecoder,
+    Decoder,
+    Protocol,
+    Request,
+)
+from swiftask_jupyter.protocols.chunks import Chunk, Halves, TokenUsage, chunk_of, lenient
+from swiftask_jupyter.protocols.counts import counted
+from swiftask_jupyter.protocols.failures import Head, in_band
+from swiftask_jupyter.protocols.sse import Lines
+from swiftask_jupyter.replies import Delta, Event, Finish, Raw, Source, Usage
+from swiftask_jupyter.tokens import Token
+
+
+class OpenAI(Protocol):
+    """The OpenAI-compatible dialect; `root` is the address that ends in `/v1`."""
+
+    name = "openai"
+    family = "/v1"
+    streams = True
+    takes_history = True
+    owns_conversation = False
+    reports_usage = True
+    takes_system = True
+
+    def __init__(self, root: str, token: Token, *, asks_usage: bool = True) -> None:
+        super().__init__(root, token)
+        self._asks_usage = asks_usage
+
+    def request(self, prompt: Prompt) -> Request:
+        """Return the streaming request for the prompt, usage event included."""
+        said = [{"role": said.role, "content": said.text} for said in prompt.history]
+        body = {
+            "model": prompt.agent,
+            "messages": [*said, {"role": "user", "content": prompt.text}],
+            "stream": True,
+            **({"stream_options": {"include_usage": True}} if self._asks_usage else {}),
+            **prompt.options,
+        }
+        return Request(
+            "POST",
+            f"{self.root}/chat/completions",
+            {
+                **self.authorization(),
+                "Content-Type": "application/json",
+                "Accept": "text/event-stream",
+            },
+            msgspec.json.encode(body),
+        )
+
+    def alternative(self, error: ServiceError) -> Protocol | None:
+        """Do without the usage event where a 400 refuses to be asked for it, once."""
+        about_it = any(word in str(error) for word in ("stream_options", "include_usage"))
+        if error.status == 400 and about_it and self._asks_usage:
+            return OpenAI(self.root, self.token, asks_usage=False)
+        return None
+
+    def decoder(self, head: Head) -> Decoder:
+        """Return a reader for a stream, or for the JSON of a service that did not stream."""
+        if head.media_type == "text/event-stream":
+            return StreamDecoder(self, head)
+        return CompletionDecoder(self, head)
+
+
+_decode = msgspec.json.Decoder(Chunk).decode
+
+
+class StreamDecoder(Decoder):
+    """Reads the chunks of a stream."""
+
+    def __init__(self, protocol: OpenAI, head: Head) -> None:
+        self._protocol = protocol
+        self._head = head
+        self._lines = Lines()
+        self._answered = False
+        self._halves = Halves()
+        self._named = False
+        self._finished = False
+        self._done = False
+
+    def feed(self, data: bytes) -> Iterator[Event]:
+        """Yield the events of the lines that these bytes complete."""
+        return self._read(self._lines.feed(data))
+
+    def _read(self, lines: list[bytes]) -> Iterator[Event]:
+        halves = self._halves
+        for line in lines:  # some ten thousand times in a long answer: what is rare comes last
+            if self._done or line[:5] != b"data:":
+                continue
+            json = line[5:]
+            try:
+                chunk = _decode(json)
+            except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+                rare = self._read_rest(json)
+                if rare is None:
+                    continue
+                chunk = rare
+                halves.expected = True
+            if chunk.choices:  # one answer was asked for: the first choice is it
+                choice = chunk.choices[0]
+                if choice.delta is not None and (text := choice.delta.content):
+                    self._answered = True
+                    if halves.expected:
+                        text = halves.join(text)
+                    yield Delta(text)
+                if choice.finish_reason is not None:
+                    self._finished = True
+                    yield Finish(choice.finish_reason)
+            if not self._named or chunk.usage is not None or chunk.error is not None:
+                yield from self._read_more(chunk, json)
+
+    def _read_more(self, chunk: Chunk, json: bytes) -> Iterator[Event]:
+        """Yield what few chunks hold."""
+        if chunk.error:
+            raise in_band(self._protocol.token, self._head, json)
+        if chunk.usage is not None:
+            yield usage_of(chunk.usage, "stream", answered=self._answered)
+        if not self._named and (chunk.id or chunk.model):
+            self._named = True
+            yield Raw({"id": chunk.id, "model": chunk.model})
+
+    def _read_rest(self, data: bytes) -> Chunk | None:
+        """Read a `data:` line that is no plain chunk: the end, nothing, odd fields, or nonsense."""
+        said = data.strip()
+        if said == b"[DONE]":
+            self._done = True
+            return None
+        if not said:
+            return None
+        if (chunk := lenient(said)) is not None:
+            return chunk
+        shown = self._protocol.token.mask(said.decode("utf-8", "replace"))[:80]
+        raise StreamError(
+            f"the stream made no sense at {shown!r}", advice="what came before it is kept"
+        )
+
+    def finish(self) -> Iterator[Event]:
+        """Yield the events of a last line without an end.
+
+        A stream may lack `[DONE]` if it named a finish reason; else it was cut.
+        """
+        yield from self._read(self._lines.finish())
+        if rest := self._halves.finish():
+            yield Delta(rest)
+        if not (self._done or self._finished):
+            raise StreamError(
+                "the stream was cut before its end", advice="what came is kept; run the cell again"
+            )
+
+
+class CompletionDecoder(BodyDecoder):
+    """Reads one JSON body, where the service did not stream."""
+
+    def events(self, body: dict[str, Any]) -> Iterator[Event]:
+        """Yield what the completion holds."""
+        chunk = chunk_of(body)
+        if not chunk.choices:
+            raise StreamError("the answer holds no choices", advice="check SWIFTASK_BASE_URL")
+        choice = chunk.choices[0]
+        text = (choice.message and choice.message.content) or ""
+        yield Raw({"id": chunk.id, "model": chunk.model})
+        if text:
+            yield Delta(text)
+        if choice.finish_reason is not None:
+            yield Finish(choice.finish_reason)
+        if chunk.usage is not None:
+            yield usage_of(chunk.usage, "api", answered=bool(text))
+
+
+def usage_of(usage: TokenUsage, source: Source, *, answered: bool) -> Usage:
+    """Return the usage that a chunk or a completion reports."""
+    return counted(
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.total_tokens,
+        source=source,
+        answered=answered,
+    )

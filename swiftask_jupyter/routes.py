@@ -1,0 +1,34 @@
+"""The way of a prompt: one dialect, and what to try instead."""
+
+from __future__ import annotations
+
+from swiftask_jupyter.errors import ServiceError
+from swiftask_jupyter.protocols import Protocol
+from swiftask_jupyter.tokens import Token
+
+
+class Route:
+    """By which dialect a prompt travels, and by which instead if it is refused."""
+
+    def __init__(self, protocol: Protocol) -> None:
+        self._protocol = protocol
+
+    @property
+    def token(self) -> Token:
+        """The token that goes along."""
+        return self._protocol.token
+
+    async def protocol(self) -> Protocol:
+        """Return the dialect to begin with; may ask the service what kind of agent it is."""
+        return self._protocol
+
+    def instead(self, failed: Protocol, error: ServiceError) -> Protocol | None:
+        """Return what to try after a refusal, each way once; `None` to give up."""
+        return failed.alternative(error)
+
+    def works(self, protocol: Protocol) -> None:
+        """Note that an answer has come this way."""
+
+    async def near(self) -> str | None:
+        """Return the agent whose slug is nearest to one that there is not."""
+        return None

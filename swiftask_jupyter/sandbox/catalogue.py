@@ -1,0 +1,20 @@
+"""The public catalogue: GET /public/bots, without a key."""
+
+from .exchange import Exchange, Route
+from .room import Room
+
+
+def routes(room: Room) -> list[Route]:
+    """Where the catalogue is found."""
+    return [(r"/public/bots", Bots, {"room": room})]
+
+
+class Bots(Exchange):
+    """A bare array; `isChatLMM` is spelt so by the service (measured)."""
+
+    async def get(self) -> None:
+        """Lists this sandbox's agents."""
+        if await self.misbehave(self.room.faults.take("/public/bots")):
+            return
+        agents = self.room.agents.items()
+        self.give([{"slug": s, "name": a.name or s, "isChatLMM": a.chat} for s, a in agents])

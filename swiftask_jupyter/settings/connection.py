@@ -1,0 +1,187 @@
+"""The connection that settings describe, and which token may go where."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from swiftask_jupyter.errors import ConfigurationError
+from swiftask_jupyter.settings.sources import Found, Sources
+from swiftask_jupyter.tokens import Token
+
+# The documented addresses: one for the OpenAI-compatible service, one for all else.
+OPENAI_ROOT = "https://api.swiftask.fr"
+SWIFTASK_ROOT = "https://graphql.swiftask.ai"
+DOCUMENTED = frozenset(("api.swiftask.fr", "graphql.swiftask.ai", "swiftask.com"))
+
+AUTO = "auto"
+
+HOW_TO_GET_IN = "try without one: %swiftask sandbox; or set SWIFTASK_API_KEY, or %swiftask login"
+HOW_TO_NAME_ONE = "name one (%%swiftask my-agent) or set SWIFTASK_AGENT_SLUG"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a call, a client or `%config` names itself; `None` leaves it to the settings."""
+
+    base_url: str | None = None
+    token: str | None = field(default=None, repr=False)
+    agent: str | None = None
+    dialect: str | None = None
+    connection: str | None = None
+
+    def found(self, origin: str) -> dict[str, Found]:
+        """Return what is named, as the settings of one place."""
+        return {
+            key: Found(value, origin)
+            for key in ("base_url", "token", "agent", "dialect", "connection")
+            if (value := getattr(self, key))
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A service, a token for it, and the agent asked when none is named.
+
+    Attributes:
+        base_url: the one root from which `/api`, `/v1`, `/public` and `/widget` derive; `None`
+            for the documented addresses.
+        token: an API key or an agent's client token.
+        agent: the default slug.
+        dialect: the protocol's name, or `auto`.
+        name: of a named connection.
+        origins: where each setting stands.
+    """
+
+    base_url: str | None = None
+    token: Token = field(default_factory=lambda: Token(""))
+    agent: str | None = None
+    dialect: str = AUTO
+    name: str | None = None
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def host(self) -> str:
+        """The host that the token is for."""
+        return urlsplit(self.base_url or SWIFTASK_ROOT).hostname or ""
+
+    def root(self, family: str) -> str:
+        """Return the address of a family of routes, such as `/v1`, without a slash at its end."""
+        documented = OPENAI_ROOT if family == "/v1" else SWIFTASK_ROOT
+        return (self.base_url or documented) + family
+
+
+def resolve(
+    sources: Sources,
+    wanted: Mapping[str, Wanted],
+    known_token: Callable[[str], str | None] = lambda _: None,
+) -> Connection:
+    """Return the connection that all the settings together describe.
+
+    Args:
+        sources: the environment and the files.
+        wanted: what was named on the way here, by its origin; the first counts most.
+        known_token: a token kept for a host by `login`, asked when nothing else names one.
+
+    Raises:
+        ConfigurationError: a setting is unusable, or a token would go where its owner did not
+            send it.
+    """
+    named = [each.found(origin) for origin, each in wanted.items()]
+    layers = [*named, *sources.layers()]
+    if (name := _first(layers, "connection")) is not None:
+        layers = [*named, sources.connection(name.value)]
+    found = {key: value for key in ("base_url", "token", "agent", "dialect")
+             if (value := _first(layers, key))}  # fmt: skip
+    base = found.get("base_url")
+    root = base_root(base.value) if base else None
+    token = found.get("token")
+    host = urlsplit(root or SWIFTASK_ROOT).hostname or ""
+    if token is None and (kept := known_token(host)):
+        token = found["token"] = Found(kept, "login")
+    elif token is not None and base is not None:
+        _bind(base, token, host)
+    return Connection(
+        base_url=root,
+        token=sendable(token.value if token else ""),
+        agent=found["agent"].value if "agent" in found else None,
+        dialect=found["dialect"].value if "dialect" in found else AUTO,
+        name=name.value if name else None,
+        origins={key: value.origin for key, value in found.items()},
+    )
+
+
+def _first(layers: list[dict[str, Found]], key: str) -> Found | None:
+    return next((layer[key] for layer in layers if key in layer), None)
+
+
+def _bind(base: Found, token: Found, host: str) -> None:
+    """Refuse to send a token from elsewhere to a host that only a project's file names."""
+    if not base.file or base.file == token.file or host in DOCUMENTED or is_loopback(host):
+        return
+    raise ConfigurationError(
+        f"{base.origin} names the host {host}, and the token comes from {token.origin}",
+        advice="if it may go there, set SWIFTASK_BASE_URL in the environment yourself",
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def base_root(url: str) -> str:
+    """Return the root that a user's base URL means.
+
+    A path that ends in `/api` or `/v1`, as the documents print it, is understood.
+
+    Raises:
+        ConfigurationError: it is not an http or https address.
+    """
+    url = url.strip().rstrip("/")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or parts.username or parts.password or any(mark in url for mark in "?#"):
+        raise ConfigurationError(
+            "the base URL is not a plain http(s) address",
+            advice="write it like https://graphql.swiftask.ai",
+        )
+    for suffix in ("/v1/chat/completions", "/v1/api", "/api", "/v1"):
+        if parts.path.endswith(suffix):
+            return url.removesuffix(suffix).rstrip("/")
+    return url
+
+
+def sendable(token: str) -> Token:
+    """Return the token, if it can stand in an HTTP header.
+
+    Raises:
+        ConfigurationError: it can't; the message does not repeat it.
+    """
+    token = token.strip()
+    if not token.isascii() or any(each <= " " or each in '"\\\x7f' for each in token):
+        raise ConfigurationError(
+            "the token holds characters that no token has", advice="copy it again, whole"
+        )
+    return Token(token)
+
+
+def shown(connection: Connection) -> Iterator[tuple[str, str, str]]:
+    """Yield each setting as its name, its value (a token masked) and where it stands."""
+    values = {
+        "connection": connection.name or "default",
+        "base_url": connection.base_url or f"{SWIFTASK_ROOT}, {OPENAI_ROOT}/v1",
+        "token": "set" if connection.token else "none",
+        "agent": connection.agent or "none",
+        "dialect": connection.dialect,
+    }
+    for name, value in values.items():
+        yield name, value, connection.origins.get(name, "default")

@@ -1,0 +1,91 @@
+"""httpx's own: how it is imported, and what its errors mean here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from swiftask_jupyter.errors import ConnectionFailed, StreamError, SwiftaskError, TimedOut
+
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 120.0
+
+
+def import_httpx() -> Any:
+    """Import httpx, but not its command line: where click is installed, that is a third of it.
+
+    httpx does without it by itself where an import fails, and a `None` makes it fail.
+    """
+    if "httpx" in sys.modules:
+        return sys.modules["httpx"]
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]  # Python's way to say so
+    try:
+        import httpx
+    finally:
+        sys.modules.pop("httpx._main", None)
+    return httpx
+
+
+class Progress:
+    """Whether an answer has begun to come."""
+
+    began = False
+
+
+@contextmanager
+def foreign_errors(host: str) -> Iterator[Progress]:
+    """Turn httpx's errors into ours, at the one place where they can arise."""
+    import httpx
+
+    foreign = (
+        httpx.HTTPError,
+        httpx.InvalidURL,
+        httpx.StreamError,
+        httpx.CookieConflict,
+        UnicodeError,
+    )
+    progress = Progress()
+    try:
+        yield progress
+    except foreign as error:
+        raise _ours(error, host, began=progress.began) from None
+
+
+def _ours(error: Exception, host: str, *, began: bool) -> SwiftaskError:
+    import httpx
+
+    before_sending = (
+        httpx.ConnectError,
+        httpx.ProxyError,
+        httpx.UnsupportedProtocol,
+        httpx.InvalidURL,
+        UnicodeError,
+    )
+    said = _reason(error)
+    if isinstance(error, httpx.ConnectTimeout):
+        return ConnectionFailed(
+            f"{host} did not accept a connection within {CONNECT_SECONDS:.0f} s",
+            advice="check SWIFTASK_BASE_URL, the network and the proxy",
+            sent=False,
+        )
+    if isinstance(error, httpx.TimeoutException):
+        return TimedOut(
+            f"{host} was silent for {READ_SECONDS:.0f} s", advice="the agent may still be working"
+        )
+    if began and isinstance(error, httpx.TransportError):
+        return StreamError(
+            f"the answer was cut short ({said})", advice="what came is kept; run the cell again"
+        )
+    return ConnectionFailed(
+        f"cannot reach {host} ({said})",
+        advice="check SWIFTASK_BASE_URL, the network and the proxy",
+        sent=not isinstance(error, before_sending),
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """Return the words of an error, or its kind where it has none."""
+    words: Any = str(error).strip()
+    return words or type(error).__name__

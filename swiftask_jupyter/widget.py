@@ -1,0 +1,88 @@
+"""Requests beside asking: the widget's routes, documented by examples alone, and downloads.
+
+Bodies of the widget's answers are not documented: they are returned as they come.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from swiftask_jupyter.errors import StreamError
+from swiftask_jupyter.loops import IOThread
+from swiftask_jupyter.protocols import Request
+from swiftask_jupyter.protocols.failures import failure, message_of
+from swiftask_jupyter.protocols.widget import NEGATIVE, POSITIVE, Widget
+from swiftask_jupyter.settings import Connection
+from swiftask_jupyter.settings.connection import base_root
+from swiftask_jupyter.transport import Transport
+
+LONGEST_FILE = 200 * 1024 * 1024
+
+
+class WidgetRoutes:
+    """Feedback, conversations and appearance of the agent whose client token is used."""
+
+    def __init__(
+        self, thread: IOThread, transport: Transport, connection: Callable[[], Connection]
+    ) -> None:
+        self._thread = thread
+        self._transport = transport
+        self._connection = connection
+
+    def config(self) -> Any:
+        """Return the widget's appearance: colours, avatar and the like."""
+        return self._call(lambda widget: widget.config())
+
+    def feedback(self, session_id: int | str, *, good: bool, comment: str = "") -> Any:
+        """Say how a whole conversation was."""
+        word = POSITIVE if good else NEGATIVE
+        return self._call(lambda widget: widget.feedback(word, comment, session_id))
+
+    def like(self, message_id: int | str) -> Any:
+        """Say that one message was good."""
+        return self._call(lambda widget: widget.like(message_id, POSITIVE))
+
+    def dislike(self, message_id: int | str) -> Any:
+        """Say that one message was not good."""
+        return self._call(lambda widget: widget.like(message_id, NEGATIVE))
+
+    def conversation(self, session_id: int | str) -> Any:
+        """Return what was said in a session."""
+        return self._call(lambda widget: widget.conversation(session_id))
+
+    def delete_conversation(self, session_id: int | str) -> Any:
+        """Delete what was said in a session, at the service."""
+        return self._call(lambda widget: widget.delete(session_id))
+
+    def _call(self, write: Callable[[Widget], Request]) -> Any:
+        """Send one request and return its JSON.
+
+        Raises:
+            ConnectionFailed: no answer came.
+            ServiceError: the service answered with an error.
+        """
+        connection = self._connection()
+        widget = Widget(connection.root(Widget.family), connection.token)
+        head, body = self._thread.run(self._transport.fetch(write(widget)))
+        if head.status >= 300:
+            raise widget.error(head, body, "")
+        try:
+            return json.loads(body) if body.strip() else None
+        except ValueError:
+            raise StreamError("the answer is not JSON") from None
+
+
+async def download(transport: Transport, url: str) -> bytes:
+    """Return what a URL holds; it may be anybody's, so no token goes along.
+
+    Raises:
+        ConfigurationError: it is no http(s) address.
+        ServiceError: it can't be had.
+    """
+    base_root(url.partition("?")[0].partition("#")[0])
+    head, body = await transport.fetch(Request("GET", url, {}), limit=LONGEST_FILE)
+    if head.status >= 300:
+        raise failure(head, message_of(body), "")
+    return body

@@ -1,0 +1,60 @@
+"""What every test stands on: a clean environment, a sandbox, and no way out of this machine."""
+
+import os
+import socket
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from swiftask_jupyter import Sandbox, Swiftask
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch, tmp_path):
+    """No test sees the user's settings, ledger or proxies."""
+    for name in [*os.environ]:
+        ours = name.startswith(("SWIFTASK_", "JPY_")) or name.lower().endswith("_proxy")
+        if ours and name != "SWIFTASK_MODELS":  # the model's weights are worth sharing
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("SWIFTASK_STORE", str(tmp_path / "turns.db"))
+
+
+@pytest.fixture(autouse=True)
+def loopback_only(monkeypatch):
+    """A connection to anywhere else fails the test."""
+    real = socket.socket.connect
+
+    def connect(self, address):
+        if self.family != socket.AF_UNIX and address[0] not in {"127.0.0.1", "::1", "localhost"}:
+            pytest.fail(f"a test tried to reach {address}")
+        return real(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+@pytest.fixture
+def box():
+    """A sandbox that has seen nothing yet."""
+    with Sandbox() as box:
+        yield box
+
+
+@pytest.fixture
+def client(box):
+    """A client of the sandbox, with a ledger of its own."""
+    with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="openai") as client:
+        yield client
+
+
+@pytest.fixture
+def shell():
+    """A real IPython shell, as in a terminal, with the extension loaded."""
+    config = Config()
+    config.HistoryManager.enabled = False
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance(config=config)
+    shell.run_line_magic("load_ext", "swiftask_jupyter")
+    yield shell
+    shell.extension_manager.unload_extension("swiftask_jupyter")
+    InteractiveShell.clear_instance()

@@ -1,0 +1,200 @@
+"""`Swiftask` from Python: one client, many ways to ask, one ledger."""
+
+import asyncio
+
+import pandas as pd
+import pytest
+
+from swiftask_jupyter import Delta, Finish, Sandbox, Swiftask, Usage, errors
+from swiftask_jupyter.sandbox import Fault
+
+
+def test_an_answer_has_its_text_turn_usage_and_the_rest(client):
+    answer = client.ask("hello")
+
+    assert (answer.text, str(answer), len(answer)) == ("hello", "hello", 5)
+    assert answer.turn == client.usage()["turn"].iloc[-1]
+    assert answer.usage.source == "stream"
+    assert answer.raw["model"] == "echo"
+    assert "hello" in repr(answer)
+
+
+def test_a_stream_yields_events_that_add_up(client):
+    stream = client.stream("hello there")
+
+    events = list(stream)
+
+    assert "".join(event.text for event in events if isinstance(event, Delta)) == "hello there"
+    assert Finish("stop") in events
+    assert any(isinstance(event, Usage) for event in events)
+    assert stream.answer.text == "hello there"
+
+
+def test_leaving_a_stream_early_closes_it_and_counts_as_interrupted(client, box):
+    with client.stream("hello", agent="slow") as stream:
+        next(iter(stream))
+
+    assert box.wait_for(lambda: box.requests[-1].disconnected)
+    assert list(client.usage()["status"]) == ["interrupted"]
+
+
+def test_a_running_loop_can_ask_and_stream(client):
+    async def both():
+        answer = await client.ask_async("one")
+        events = [event async for event in client.stream_async("two")]
+        return answer, events
+
+    answer, events = asyncio.run(both())
+
+    assert answer.text == "one"
+    assert "".join(event.text for event in events if isinstance(event, Delta)) == "two"
+
+
+def test_many_at_once_share_one_client(client):
+    async def all_of_them():
+        return await asyncio.gather(*(client.ask_async(f"number {n}") for n in range(30)))
+
+    answers = asyncio.run(all_of_them())
+
+    assert [answer.text for answer in answers] == [f"number {n}" for n in range(30)]
+    assert len(set(client.usage()["turn"])) == 30
+
+
+def test_a_cancelled_task_closes_its_stream(client, box):
+    async def cancelled():
+        task = asyncio.create_task(client.ask_async("hello", agent="slow"))
+        await asyncio.to_thread(box.wait_for, lambda: box.open_streams)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+
+    assert box.wait_for(lambda: box.requests[-1].disconnected)
+    assert list(client.usage()["status"]) == ["interrupted"]
+
+
+def test_options_go_into_the_request(client, box):
+    client.ask("hello", temperature=0, max_tokens=5)
+
+    body = box.requests[-1].json
+    assert (body["temperature"], body["max_tokens"]) == (0, 5)
+
+
+def test_a_base_url_with_its_family_works_too(box):
+    for suffix in ("/v1", "/api/", ""):
+        with Swiftask(base_url=box.url + suffix, token=box.token, agent="echo") as client:
+            assert client.ask("hello").text == "hello"
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "status"),
+    [
+        (Fault(status=401), errors.Unauthorized, "error"),
+        (Fault(status=429), errors.RateLimited, "error"),
+        (Fault(status=500), errors.ServiceUnavailable, "error"),
+        (Fault(status=503), errors.ServiceUnavailable, "error"),
+        (Fault(redirect="http://127.0.0.1:9/"), errors.BadRequest, "error"),
+        (Fault(garbage_after=1), errors.StreamError, "error"),
+        (Fault(cut_after=1), errors.StreamError, "error"),
+        (Fault(reset_after=1), errors.StreamError, "error"),
+        (Fault(error_after=1), errors.ServiceError, "error"),
+    ],
+)
+def test_each_failure_is_its_error_one_line_and_one_row(client, box, fault, kind, status):
+    box.fail(fault, times=None)
+
+    with pytest.raises(kind) as caught:
+        client.ask("a prompt of several pieces", dialect="openai")
+
+    assert "\n" not in str(caught.value)
+    (row,) = client.usage().to_dict("records")
+    assert (row["status"], row["error"]) == (status, str(caught.value))
+    box.clear_faults()
+    assert client.ask("next").text == "next"
+
+
+def test_a_stream_that_breaks_keeps_what_came(client, box):
+    box.fail(Fault(cut_after=2))
+    stream = client.stream("a prompt of several pieces")
+
+    with pytest.raises(errors.StreamError):
+        list(stream)
+    assert stream.reply.text == "a prompt"
+
+
+def test_a_missing_done_is_forgiven(client, box):
+    box.fail(Fault(no_done=True))
+
+    assert client.ask("hello").text == "hello"
+
+
+def test_a_prompt_without_a_token_or_an_agent_is_not_sent(box):
+    with Swiftask(base_url=box.url, agent="echo") as no_token:
+        with pytest.raises(errors.ConfigurationError, match="no token"):
+            no_token.ask("hello")
+        assert list(no_token.usage()["status"]) == ["refused"]
+    with (
+        Swiftask(base_url=box.url, token=box.token) as no_agent,
+        pytest.raises(errors.ConfigurationError, match="no agent"),
+    ):
+        no_agent.ask("hello")
+    assert box.requests == []
+
+
+def test_an_unknown_dialect_names_the_known_ones(client):
+    with pytest.raises(errors.ConfigurationError, match="openai"):
+        client.ask("hello", dialect="esperanto")
+
+
+def test_half_a_surrogate_pair_is_refused(client):
+    with pytest.raises(errors.PromptError, match="surrogate"):
+        client.ask("hello \ud83d")
+
+
+def test_the_frame_has_its_columns_and_real_dtypes_even_when_empty(client):
+    empty = client.usage()
+    client.ask("hello")
+    full = client.usage()
+
+    assert list(empty.columns) == [
+        "turn", "at", "notebook", "session", "agent", "dialect", "status", "input_tokens",
+        "output_tokens", "total_tokens", "reported_total", "credits", "usage_source", "seconds",
+        "first_token_seconds", "attempts", "finish_reason", "error",
+    ]  # fmt: skip
+    assert (empty.dtypes == full.dtypes).all()
+    assert isinstance(full["at"].dtype, pd.DatetimeTZDtype)
+    assert full["input_tokens"].dtype == "Int64"
+    assert full["input_tokens"].isna().all()
+    assert full["reported_total"].iloc[0] > 0
+    assert 0 < full["first_token_seconds"].iloc[0] <= full["seconds"].iloc[0]
+
+
+def test_counted_tokens_are_in_the_frame():
+    with (
+        Sandbox(usage="counted") as box,
+        Swiftask(base_url=box.url, token=box.token, agent="echo") as client,
+    ):
+        client.ask("one two three")
+        (row,) = client.usage().to_dict("records")
+
+    assert (row["input_tokens"], row["output_tokens"], row["total_tokens"]) == (3, 3, 6)
+
+
+def test_a_client_can_be_used_again_after_close(client):
+    client.ask("one")
+    client.close()
+
+    assert client.ask("two").text == "two"
+
+
+def test_nothing_of_a_client_shows_its_token(client, box):
+    shown = f"{client!r}{client.__dict__}{client.connection()!r}{client.wanted!r}"
+
+    assert box.token not in shown
+
+
+def test_a_proxy_is_not_asked_for_loopback(box, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with Swiftask(base_url=box.url, token=box.token, agent="echo") as client:
+        assert client.ask("hello").text == "hello"

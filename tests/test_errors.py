@@ -1,0 +1,84 @@
+"""Every error is one line, and none is left out of the tree."""
+
+import inspect
+
+import pytest
+
+from swiftask_jupyter import errors
+from swiftask_jupyter.protocols.failures import Head, failure, message_of
+
+ALL = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if kind.__module__ == errors.__name__ and not kind.__name__.startswith("_")
+]
+
+
+def test_every_error_stands_in_the_tree():
+    for kind in ALL:
+        assert kind.__name__ in errors.__doc__
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+def test_every_error_renders_as_one_line(kind):
+    error = (
+        kind("two\nlines", status=500) if issubclass(kind, errors.ServiceError) else kind("a word")
+    )
+
+    (line,) = error._render_traceback_()
+
+    assert "\n" not in line
+    assert line.startswith(kind.__name__)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error": "no such thing"}',
+        b'{"error": {"message": "no such thing", "code": 1}}',
+        b'{"message": "no such thing"}',
+        b'{"detail": "no such thing"}',
+        b'{"detail": [{"loc": ["body"], "msg": "no such thing"}]}',
+        b'{"data": null, "error": {"name": "X", "message": "no such thing", "details": {}}}',
+        b"no such thing",
+    ],
+)
+def test_every_documented_error_body_is_read(body):
+    assert message_of(body) == "no such thing"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html><h1>502</h1>", b"[]", b"{}", b"null", b"\xff\xfe", b"[" * 10_000]
+)
+def test_any_other_body_is_shown_as_it_is(body):
+    assert isinstance(message_of(body), str)
+    assert len(message_of(body)) <= 500
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind"),
+    [
+        (400, '"reasoning_effort" is not allowed', errors.BadRequest),
+        (400, "unknown model 'x'", errors.AgentNotFound),
+        (401, "Unauthorized", errors.Unauthorized),
+        (403, "", errors.Unauthorized),
+        (404, "", errors.AgentNotFound),
+        (307, "", errors.BadRequest),
+        (429, "slow down", errors.RateLimited),
+        (500, "", errors.ServiceUnavailable),
+        (503, "", errors.ServiceUnavailable),
+        (418, "teapot", errors.BadRequest),
+    ],
+)
+def test_a_status_becomes_the_error_that_says_what_to_do(status, message, kind):
+    error = failure(Head(status, {}), message, "my-agent")
+
+    assert type(error) is kind
+    assert error.status == status
+    assert bool(error.advice) == (kind is not errors.BadRequest or status < 400)
+
+
+def test_a_rate_limit_says_how_long_to_wait():
+    error = failure(Head(429, {"retry-after": "7"}), "slow down", "a")
+
+    assert "try again in 7 s" in str(error)

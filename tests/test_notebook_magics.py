@@ -1,0 +1,367 @@
+"""The magics in a real IPython shell, as a terminal has it."""
+
+import pytest
+from IPython.core.completer import provisionalcompleter
+from IPython.core.error import UsageError
+
+from swiftask_jupyter import Swiftask, errors
+from swiftask_jupyter.notebook.commands import COMMANDS
+from swiftask_jupyter.notebook.identity import notebook_path
+from swiftask_jupyter.replies import Answer
+
+
+@pytest.fixture
+def connected(shell, box, monkeypatch):
+    monkeypatch.setenv("SWIFTASK_BASE_URL", box.url)
+    monkeypatch.setenv("SWIFTASK_API_KEY", box.token)
+    return shell
+
+
+def ledger():
+    with Swiftask() as client:
+        return client.usage()
+
+
+def test_a_terminal_prints_the_answer_as_it_comes_and_then_the_footer(connected, capsys):
+    answer = connected.run_cell_magic("swiftask", "echo", "hello\n")
+
+    assert isinstance(answer, Answer)
+    printed = capsys.readouterr().out
+    assert printed.startswith("hello\necho · ")
+    assert "turn 1" in printed
+
+
+def test_a_terminal_never_receives_control_characters(connected, capsys):
+    connected.run_cell_magic("swiftask", "echo", "\x1b]0;owned\x07 \x1b[31mred \u202e\n")
+
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert "\u202e" not in printed
+    assert "␛[31mred" in printed
+
+
+def test_fields_are_filled_from_the_users_names(connected):
+    connected.user_ns.update(name="Ada", d={"k": [1, 2]})
+
+    answer = connected.run_cell_magic("swiftask", "echo", "{{name}} {{d['k'][1]}} {name} $name\n")
+
+    assert answer.text == "Ada 2 {name} $name"
+
+
+def test_the_line_is_not_expanded(connected):
+    connected.user_ns["echo"] = "slow"
+
+    with pytest.raises(errors.AgentNotFound):
+        connected.run_cell_magic("swiftask", "{echo}", "hello\n")
+
+
+def test_a_field_without_a_value_is_sent_as_it_is_and_named_in_the_footer(connected, capsys):
+    answer = connected.run_cell_magic("swiftask", "echo", "{{nobody}}\n")
+
+    assert answer.text == "{{nobody}}"
+    assert "no value for {{nobody}}" in capsys.readouterr().out
+
+
+def test_raw_sends_the_prompt_as_it_stands(connected):
+    connected.user_ns["name"] = "Ada"
+
+    answer = connected.run_cell_magic("swiftask", "echo --raw", "{{name}}\n")
+
+    assert answer.text == "{{name}}"
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("echo ans <<", False),
+        ("echo ans<<", False),
+        ("echo ans =<<", True),
+        ("ans <<", False),
+        ("echo --raw ans =<<  ", True),
+    ],
+)
+def test_a_variable_takes_the_answer(connected, capsys, monkeypatch, line, shown):
+    monkeypatch.setenv("SWIFTASK_AGENT_SLUG", "echo")
+
+    assert connected.run_cell_magic("swiftask", line, "hello\n") is None
+
+    assert connected.user_ns["ans"].text == "hello"
+    assert ("hello" in capsys.readouterr().out) is shown
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("echo --dialct x", "did you mean --dialect"),
+        ("echo --nonsense", "unknown option --nonsense"),
+        ("echo other", "unknown argument other"),
+        ("echo 1x <<", "not a variable's name"),
+        ("<<", "needs a variable's name"),
+        ('echo "', "can't be read"),
+    ],
+)
+def test_a_line_that_makes_no_sense_is_refused_in_one_line_and_recorded(connected, line, message):
+    with pytest.raises(UsageError, match=message) as caught:
+        connected.run_cell_magic("swiftask", line, "hello\n")
+
+    assert "\n" not in str(caught.value)
+    (row,) = ledger().to_dict("records")
+    assert row["status"] == "refused"
+    assert message in row["error"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("usge", "did you mean usage"),
+        ("sandbx", "did you mean sandbox"),
+        ("usage everything", "takes nothing"),
+        ("use", "takes 1"),
+        ("ask", "takes 1 to 2 words"),
+        ('ask "open', "can't be read"),
+    ],
+)
+def test_a_command_that_is_none_is_refused_with_the_nearest(connected, line, message):
+    with pytest.raises(UsageError, match=message):
+        connected.run_line_magic("swiftask", line)
+
+
+def test_without_a_token_the_line_names_the_sandbox(shell):
+    with pytest.raises(errors.ConfigurationError, match="%swiftask sandbox"):
+        shell.run_cell_magic("swiftask", "echo", "hello\n")
+
+    assert list(ledger()["status"]) == ["refused"]
+
+
+def test_without_an_agent_the_line_says_how_to_name_one(connected):
+    with pytest.raises(errors.ConfigurationError, match="SWIFTASK_AGENT_SLUG"):
+        connected.run_cell_magic("swiftask", "", "hello\n")
+
+
+def test_an_empty_prompt_is_refused_and_recorded(connected):
+    with pytest.raises(errors.PromptError, match="empty"):
+        connected.run_cell_magic("swiftask", "echo", "  \n")
+
+    assert list(ledger()["status"]) == ["refused"]
+
+
+def test_a_cell_of_one_line_is_an_empty_prompt_too(connected, capsys):
+    result = connected.run_cell("%%swiftask echo\n")
+
+    assert isinstance(result.error_in_exec, errors.PromptError)
+    assert "empty" in capsys.readouterr().out
+    assert list(ledger()["status"]) == ["refused"]
+
+
+@pytest.mark.parametrize("before", ["", "\n\n", "  "])
+def test_a_cell_is_handed_over_as_it_was_written(connected, before):
+    body = 'a\n\n>>> x = 1\n... y\nIn [1]: z\n\'quotes\' """ \\n'
+
+    connected.run_cell(f"{before}%%swiftask echo ans <<\n{body}")
+
+    assert connected.user_ns["ans"].text == body
+
+
+def test_a_cell_that_is_being_typed_is_complete_after_a_blank_line(connected):
+    typed = connected.input_transformer_manager.check_complete
+
+    assert typed("%%swiftask echo\n")[0] == "incomplete"
+    assert typed("%%swiftask echo\nhello\n")[0] == "incomplete"
+
+
+def test_help_on_the_magic_is_still_help(connected, capsys):
+    connected.run_cell("%%swiftask?")
+
+    assert "--dialect" in capsys.readouterr().out
+
+
+def test_a_prompt_that_holds_the_token_is_not_sent(connected, box):
+    connected.user_ns["token"] = box.token
+
+    with pytest.raises(errors.PromptError, match="holds your token"):
+        connected.run_cell_magic("swiftask", "echo", "it is {{token}}\n")
+
+    assert not [seen for seen in box.requests if seen.method == "POST"]
+
+
+def test_an_unreachable_host_is_one_line(shell, monkeypatch):
+    monkeypatch.setenv("SWIFTASK_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("SWIFTASK_API_KEY", "x")
+
+    with pytest.raises(errors.ConnectionFailed, match=r"127\.0\.0\.1:9"):
+        shell.run_cell_magic("swiftask", "echo", "hello\n")
+
+
+def test_a_wrong_token_is_one_line_that_says_which_setting_to_check(connected, monkeypatch):
+    monkeypatch.setenv("SWIFTASK_API_KEY", "wr0ng-t0ken")
+
+    with pytest.raises(errors.Unauthorized, match="SWIFTASK_API_KEY") as caught:
+        connected.run_cell_magic("swiftask", "echo", "hello\n")
+    assert "wr0ng-t0ken" not in str(caught.value)
+
+
+def test_the_sandbox_command_answers_without_any_setting(shell, capsys):
+    shell.run_line_magic("swiftask", "sandbox")
+    first = shell.run_cell_magic("swiftask", "echo", "hello\n")
+    shell.run_line_magic("swiftask", "sandbox")
+    second = shell.run_cell_magic("swiftask", "echo", "again\n")
+
+    assert (first.text, second.text) == ("hello", "again")
+    assert "sandbox at http://127.0.0.1:" in capsys.readouterr().out
+
+
+def test_the_status_says_where_and_never_the_token(connected, box, capsys):
+    connected.run_line_magic("swiftask", "")
+
+    printed = capsys.readouterr().out
+    assert box.url in printed
+    assert box.token not in printed
+    assert "SWIFTASK" not in printed
+
+
+def test_usage_is_a_frame(connected):
+    connected.run_cell_magic("swiftask", "echo", "hello\n")
+
+    connected.run_cell("f = %swiftask usage")
+
+    assert list(connected.user_ns["f"]["agent"]) == ["echo"]
+
+
+def test_help_names_every_command_and_option(connected, capsys):
+    connected.run_line_magic("swiftask", "help")
+
+    printed = capsys.readouterr().out
+    magic = connected.find_cell_magic("swiftask")
+    for action in magic.__func__.parser._actions:
+        for option in action.option_strings:
+            assert option in printed
+    for command in COMMANDS:
+        assert f"%swiftask {command}".strip() in printed
+
+
+def test_a_prompt_can_be_asked_in_one_line(connected):
+    connected.user_ns["name"] = "Ada"
+
+    answer = connected.run_line_magic("swiftask", 'ask "hello {{name}}?" echo')
+
+    assert (answer.text, answer.agent) == ("hello Ada?", "echo")
+
+
+def test_use_names_the_agent_for_what_follows(connected):
+    connected.run_line_magic("swiftask", "use echo")
+
+    assert connected.run_cell_magic("swiftask", "", "hello\n").agent == "echo"
+    assert connected.run_cell_magic("swiftask", "lorem ans <<", "hello\n") is None
+    assert connected.user_ns["ans"].agent == "lorem"
+
+
+def test_percent_config_counts_before_the_environment_and_after_the_line(connected, monkeypatch):
+    monkeypatch.setenv("SWIFTASK_AGENT_SLUG", "slow")
+    connected.run_line_magic("config", "SwiftaskMagics.agent = 'echo'")
+
+    assert connected.run_cell_magic("swiftask", "", "hello\n").agent == "echo"
+    assert connected.run_cell_magic("swiftask", "lorem", "hello\n").agent == "lorem"
+
+
+def test_config_lists_each_setting_and_where_it_stands(connected, box, capsys):
+    connected.run_line_magic("swiftask", "config")
+
+    printed = capsys.readouterr().out
+    assert f"base_url    {box.url}  (SWIFTASK_BASE_URL in the environment)" in printed
+    assert "token       set  (SWIFTASK_API_KEY in the environment)" in printed
+    assert box.token not in printed
+
+
+def test_a_token_on_the_line_is_refused(connected):
+    with pytest.raises(UsageError, match="unknown option --token"):
+        connected.run_cell_magic("swiftask", "echo --token abc", "hello\n")
+
+
+def test_login_asks_unseen_and_the_token_is_used(shell, box, monkeypatch, capsys):
+    monkeypatch.setenv("SWIFTASK_BASE_URL", box.url)
+    monkeypatch.setattr("getpass.getpass", lambda _: f" {box.token} ")
+
+    shell.run_line_magic("swiftask", "login")
+
+    assert shell.run_cell_magic("swiftask", "echo", "hello\n").text == "hello"
+    assert "until this kernel ends" in capsys.readouterr().out
+
+
+def test_a_login_is_for_its_host_alone(shell, box, monkeypatch):
+    monkeypatch.setenv("SWIFTASK_BASE_URL", "http://localhost:9")
+    monkeypatch.setattr("getpass.getpass", lambda _: box.token)
+    shell.run_line_magic("swiftask", "login")
+    monkeypatch.setenv("SWIFTASK_BASE_URL", box.url)
+
+    with pytest.raises(errors.ConfigurationError, match="no token"):
+        shell.run_cell_magic("swiftask", "echo", "hello\n")
+
+
+def test_doctor_says_what_is_well_and_that_it_streams(connected, monkeypatch, capsys):
+    monkeypatch.setenv("SWIFTASK_AGENT_SLUG", "lorem")
+
+    connected.run_line_magic("swiftask", "doctor")
+
+    printed = capsys.readouterr().out
+    assert "FAIL" not in printed
+    assert "ok   streaming   first text after" in printed
+
+
+def test_doctor_says_what_is_wrong(shell, monkeypatch, capsys):
+    monkeypatch.setenv("SWIFTASK_BASE_URL", "http://127.0.0.1:9")
+
+    shell.run_line_magic("swiftask", "doctor")
+
+    printed = capsys.readouterr().out
+    assert "FAIL catalogue   cannot reach 127.0.0.1:9" in printed
+    assert "FAIL answer      not asked: no token" in printed
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("%swiftask us", ["usage", "use"]),
+        ("%swiftask use ech", ["echo"]),
+        ("%%swiftask ech", ["echo"]),
+        ("%%swiftask echo --di", ["--dialect"]),
+        ("%%swiftask echo --dialect na", ["native"]),
+        ("%%swiftask echo\nhello {{nam", ["name"]),
+        ("%%swiftask echo\nhello {{ nam", ["name"]),
+    ],
+)
+def test_tab_completes_exactly_what_can_stand_there(connected, text, expected):
+    connected.user_ns["name"] = "Ada"
+
+    with provisionalcompleter():
+        found = {each.text for each in connected.Completer.completions(text, len(text))}
+
+    assert sorted(found) == expected
+
+
+@pytest.mark.parametrize("text", ["x = 1\nnam", "%swiftaskother us", "hello {{nam"])
+def test_tab_elsewhere_is_left_to_ipython(connected, text):
+    connected.user_ns["name"] = "Ada"
+
+    with provisionalcompleter():
+        found = {each.text for each in connected.Completer.completions(text, len(text))}
+
+    assert "usage" not in found
+
+
+def test_a_failed_cell_fails(connected):
+    result = connected.run_cell("%%swiftask nobody\nhello")
+
+    assert isinstance(result.error_in_exec, errors.AgentNotFound)
+
+
+@pytest.mark.parametrize(
+    ("environ", "names", "path"),
+    [
+        ({"JPY_SESSION_NAME": "/home/me/a.ipynb"}, {}, "/home/me/a.ipynb"),
+        ({"JPY_SESSION_NAME": "console-1"}, {}, None),
+        ({}, {"__vsc_ipynb_file__": "/home/me/b.ipynb"}, "/home/me/b.ipynb"),
+        ({}, {}, None),
+    ],
+)
+def test_the_notebook_is_known_where_the_front_end_tells(environ, names, path):
+    assert notebook_path(environ, names) == path

@@ -1,0 +1,40 @@
+"""What the README shows runs, and it names every magic, option and command."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_python_of_the_readme_runs(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+    exec(compile(code, "README.md", "exec"), {})
+
+    assert "Delta(text='hell')" in capsys.readouterr().out
+
+
+def test_the_readme_names_every_option_and_command(shell):
+    magic = shell.find_cell_magic("swiftask")
+    for action in magic.__func__.parser._actions:
+        for option in action.option_strings:
+            assert option in README
+    for command in ("%swiftask`", "%swiftask usage", "%swiftask help", "%swiftask sandbox"):
+        assert command in README
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "example_notebooks").glob("*.ipynb")), ids=lambda path: path.stem
+)
+def test_every_example_notebook_runs_from_top_to_bottom(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+
+    NotebookClient(
+        notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}
+    ).execute()

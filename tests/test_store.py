@@ -1,0 +1,163 @@
+"""The ledger on disk: begun, completed once, and nothing lost."""
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+from swiftask_jupyter.errors import StoreError
+from swiftask_jupyter.replies import Delta, Finish, Reply, Usage
+from swiftask_jupyter.store import Database, Turns
+from swiftask_jupyter.store.owner import alive, me
+from swiftask_jupyter.store.turns import COLUMNS, Place, new_id
+
+PLACE = Place("/nb.ipynb", "main")
+
+
+@pytest.fixture
+def turns(tmp_path):
+    turns = Turns(Database(tmp_path / "deep" / "turns.db"))
+    yield turns
+    turns.close()
+
+
+def a_reply(**fields):
+    return Reply("echo", turn=new_id(), session="main", dialect="openai", at=time.time(), **fields)
+
+
+def rows(turns):
+    return [dict(zip(COLUMNS, row, strict=True)) for row in turns.rows()]
+
+
+def test_a_turn_is_a_row_from_the_moment_it_begins(turns):
+    reply = a_reply()
+
+    turns.begin(reply, PLACE, "hello")
+
+    (row,) = rows(turns)
+    assert (row["turn"], row["status"], row["notebook"]) == (reply.turn, "running", "/nb.ipynb")
+
+
+def test_a_turn_is_completed_once_and_never_again(turns):
+    reply = a_reply()
+    turns.begin(reply, PLACE, "hello")
+    reply.apply([Delta("hi"), Finish("stop"), Usage(1, 2, 3, 3, source="stream")])
+    reply.status = "ok"
+
+    turns.complete(reply)
+    reply.status = "error"
+    turns.complete(reply)
+
+    (row,) = rows(turns)
+    assert (row["status"], row["input_tokens"], row["usage_source"]) == ("ok", 1, "stream")
+
+
+def test_turns_are_numbered_in_their_session(turns):
+    numbers = []
+    for place in (PLACE, PLACE, Place("/nb.ipynb", "other"), Place(None, "main"), PLACE):
+        reply = a_reply()
+        turns.begin(reply, place, "x")
+        numbers.append(reply.number)
+
+    assert numbers == [1, 2, 1, 1, 3]
+
+
+def test_a_turn_of_a_killed_process_is_lost_and_still_counted(turns, tmp_path):
+    code = """
+import os, sys, time
+from pathlib import Path
+from swiftask_jupyter.replies import Reply
+from swiftask_jupyter.store import Database, Turns
+from swiftask_jupyter.store.turns import Place, new_id
+turns = Turns(Database(Path(sys.argv[1])))
+turns.begin(Reply("echo", turn=new_id(), at=time.time()), Place(None, "main"), "hello")
+os._exit(9)
+"""
+    path = tmp_path / "deep" / "turns.db"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+
+    (row,) = rows(turns)
+    assert row["status"] == "lost"
+
+
+def test_rows_come_oldest_first(turns):
+    for at in (3.0, 1.0, 2.0):
+        reply = a_reply()
+        reply.at = at
+        turns.begin(reply, PLACE, "x")
+
+    assert [row["at"] for row in rows(turns)] == [1.0, 2.0, 3.0]
+
+
+def test_half_a_surrogate_pair_does_not_stop_the_ledger(turns):
+    reply = a_reply()
+    turns.begin(reply, PLACE, "hello \ud800")
+    reply.apply([Delta("\udfff")])
+    reply.status = "ok"
+    turns.complete(reply)
+
+    assert rows(turns)[0]["status"] == "ok"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps permissions elsewhere")
+def test_only_the_owner_reads_the_ledger(turns, tmp_path):
+    turns.begin(a_reply(), PLACE, "secret thoughts")
+
+    for path in (tmp_path / "deep").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path.name
+
+
+def test_a_path_that_can_not_be_used_is_one_clear_line(tmp_path):
+    (tmp_path / "file").write_text("x")
+
+    with pytest.raises(StoreError, match="SWIFTASK_STORE"):
+        Turns(Database(tmp_path / "file" / "turns.db")).rows()
+
+
+def test_a_file_that_is_no_ledger_is_one_clear_line_and_stays_as_it_is(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("my notes " * 1000)
+
+    with pytest.raises(StoreError, match=r"notes\.txt"):
+        Turns(Database(path)).rows()
+    assert path.read_text() == "my notes " * 1000
+
+
+def test_processes_that_open_the_ledger_at_once_all_write_to_it(tmp_path):
+    code = """
+import sys, time
+from pathlib import Path
+from swiftask_jupyter.replies import Reply
+from swiftask_jupyter.store import Database, Turns
+from swiftask_jupyter.store.turns import Place, new_id
+turns = Turns(Database(Path(sys.argv[1])))
+for _ in range(50):
+    reply = Reply("echo", turn=new_id(), at=time.time())
+    turns.begin(reply, Place(None, "main"), "hello")
+    reply.status = "ok"
+    turns.complete(reply)
+"""
+    path = tmp_path / "turns.db"
+    writers = [
+        subprocess.Popen([sys.executable, "-W", "error", "-c", code, str(path)]) for _ in range(4)
+    ]
+
+    assert [writer.wait(120) for writer in writers] == [0] * 4
+    connection = sqlite3.connect(path)
+    count = connection.execute("SELECT count(*) FROM turns WHERE status = 'ok'").fetchone()
+    connection.close()
+    assert count == (200,)
+
+
+def test_this_process_is_alive_and_one_that_ended_is_not():
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    host, _, _ = me().split(":")
+
+    assert alive(me())
+    assert not alive(f"{host}:{ended.pid}:0")
+    assert alive("another-host:1:0")
