@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
-from IPython.core.magic_arguments import argument, magic_arguments
+from IPython.core.magic_arguments import magic_arguments
 from traitlets import Bool, Unicode
 
 from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError, SwiftaskError
 from swiftask_jupyter.notebook.arguments import Line, fields, parse
+from swiftask_jupyter.notebook.options import takes_options
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -62,14 +63,7 @@ class SwiftaskMagics(Magics):
 
     @no_var_expand
     @magic_arguments()
-    @argument("agent", nargs="?", help="the agent's slug; default: SWIFTASK_AGENT_SLUG")
-    @argument("--dialect", help="the protocol to speak: auto, openai or native")
-    @argument("-c", "--connection", help="a connection of pyproject.toml or config.toml")
-    @argument("-a", "--attach", action="append", default=[], help="a file, URL or variable")
-    @argument("-o", "--option", action="append", default=[], help="a request's field: KEY=VALUE")
-    @argument("--docs", choices=["simple", "advanced"], help="how files are read")
-    @argument("--system", help="a system message before the prompt")
-    @argument("--raw", action="store_true", help="send the prompt as it stands, {{…}} included")
+    @takes_options
     @line_cell_magic
     def swiftask(self, line: str, cell: str | None = None) -> object:
         """Ask an agent: the cell below the line is the prompt. `%swiftask help` tells more.

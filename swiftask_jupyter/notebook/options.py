@@ -1,0 +1,26 @@
+"""The options of `%%swiftask`, in the order in which its help lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from IPython.core.magic_arguments import argument
+
+_OPTIONS = (
+    argument("agent", nargs="?", help="the agent's slug; default: SWIFTASK_AGENT_SLUG"),
+    argument("--dialect", help="the protocol to speak: auto, openai or native"),
+    argument("-c", "--connection", help="a connection of pyproject.toml or config.toml"),
+    argument("-a", "--attach", action="append", default=[], help="a file, URL or variable"),
+    argument("-o", "--option", action="append", default=[], help="a request's field: KEY=VALUE"),
+    argument("--docs", choices=["simple", "advanced"], help="how files are read"),
+    argument("--system", help="a system message before the prompt"),
+    argument("--raw", action="store_true", help="send the prompt as it stands, {{…}} included"),
+)
+
+
+def takes_options(magic: Callable[..., Any]) -> Callable[..., Any]:
+    """Declare the options of a magic; stands below `@magic_arguments()`."""
+    for option in reversed(_OPTIONS):
+        magic = option(magic)
+    return magic
