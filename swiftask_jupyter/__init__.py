@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from swiftask_jupyter.answers import Answer
     from swiftask_jupyter.client import Swiftask
-    from swiftask_jupyter.replies import Answer, Delta, Finish, Usage
+    from swiftask_jupyter.replies import Delta, Finish, Usage
     from swiftask_jupyter.sandbox import Sandbox
 
 __version__ = "0.1.0"
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Answer": "replies",
+    "Answer": "answers",
     "Delta": "replies",
     "Finish": "replies",
     "Sandbox": "sandbox",

@@ -78,7 +78,7 @@ class _Known(Route):
     def __init__(
         self, dialects: Dialects, connection: Connection, prompt: Prompt, protocol: Protocol
     ) -> None:
-        super().__init__(protocol)
+        super().__init__(protocol, connection.realm)
         self._dialects = dialects
         self._connection = connection
         self._prompt = prompt
@@ -101,6 +101,9 @@ class _Auto(_Known):
     def __init__(self, dialects: Dialects, connection: Connection, prompt: Prompt) -> None:
         super().__init__(dialects, connection, prompt, _speak(OpenAI, connection))
         self._refused = False
+
+    def candidates(self) -> tuple[Protocol, ...]:
+        return self._protocol, _speak(Native, self._connection)
 
     async def protocol(self) -> Protocol:
         connection, prompt = self._connection, self._prompt

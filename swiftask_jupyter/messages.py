@@ -7,6 +7,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+# What our own ids of a conversation begin with, beside those that a service gives.
+ALIAS = "swiftask-jupyter-"
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -73,10 +76,16 @@ class Prompt:
     options: Mapping[str, object] = field(default_factory=dict)
     attachments: tuple[Attachment, ...] = ()
 
-    def digest(self, dialect: str) -> str:
-        """Return the SHA-256 (hex) of what is asked: equal requests have equal digests."""
+    def digest(self, dialect: str, realm: str) -> str:
+        """Return the SHA-256 (hex) of what is asked: equal requests have equal digests.
+
+        Args:
+            dialect: the protocol it travels by.
+            realm: whom it is asked: a host, whose agents are its own.
+        """
         asked: list[object] = [
             dialect,
+            realm,
             self.agent,
             [[message.role, message.text] for message in self.history],
             self.text,

@@ -38,6 +38,17 @@ def compose(
     )
 
 
+def retold(prompt: Prompt) -> str:
+    """Return the conversation so far and the question, as one text."""
+    names = {"user": "I", "assistant": "You", "system": "System"}
+
+    def line(message: Message) -> str:
+        return f"{names.get(message.role, message.role)}: {message.text}"
+
+    said_before = "\n\n".join(line(message) for message in prompt.history)
+    return f"Our conversation so far:\n\n{said_before}\n\nI: {prompt.text}"
+
+
 def _gathered(files: Iterable[object]) -> tuple[Attachment, ...]:
     if not files:
         return ()

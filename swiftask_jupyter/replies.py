@@ -70,6 +70,27 @@ class Raw:
 Event = Delta | Usage | Finish | Conversation | Raw
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a turn stands in its conversation.
+
+    Attributes:
+        slot: the place it fills: a cell's id, or an id of its own; `None` outside of the
+            conversation (a question of its own, one of several agents compared, a row).
+        cell: the id of the cell that asked, where the front end tells it.
+        run: the execution of that cell; one execution may ask several times.
+        surface: who asked: `cell`, `panel`, `python` or `batch`.
+        after: a digest of all that stood before it when it was asked; `None` if it was sent
+            without, so that nothing before it can make it stale.
+    """
+
+    slot: str | None = None
+    cell: str | None = None
+    run: str | None = None
+    surface: str = "python"
+    after: str | None = None
+
+
 @dataclass(slots=True)
 class Reply:
     """An answer as it grows: the sum of its events.
@@ -91,6 +112,9 @@ class Reply:
         doing: what is being done before the answer can come, in words for the user.
         conversation: the service's id of the conversation, where it gave one.
         shown_in: the execution count of the cell that shows it, where one does.
+        standing: where it stands in its conversation.
+        cached: whether it is an earlier answer, shown again without asking.
+        remarks: what else the user should know, for the footer.
     """
 
     agent: str
@@ -112,6 +136,9 @@ class Reply:
     doing: str = ""
     conversation: int | str | None = None
     shown_in: int | None = None
+    standing: Standing = Standing()
+    cached: bool = False
+    remarks: list[str] = field(default_factory=list)
     _parts: list[str] = field(default_factory=list)
 
     def apply(self, events: Iterable[Event]) -> None:
@@ -160,67 +187,3 @@ class Reply:
     def text(self) -> str:
         """All the text so far; may be read while another thread applies events."""
         return "".join(self._parts)
-
-
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Answer:
-    """A finished answer.
-
-    Attributes:
-        text: the answer as it came.
-        agent: the slug asked.
-        turn: the id of its row in `usage()`.
-        usage: what it cost, as reported.
-        seconds: from the request to the end.
-        raw: what the reply carried beyond the common fields.
-    """
-
-    text: str
-    agent: str
-    turn: str
-    usage: Usage
-    seconds: float
-    raw: dict[str, Any]
-    reply: Reply
-
-    def __str__(self) -> str:
-        return self.text
-
-    def __repr__(self) -> str:
-        shown = self.text if len(self.text) <= 60 else self.text[:59] + "…"
-        return f"<Answer of {self.agent}: {shown!r}>"
-
-    def __len__(self) -> int:
-        return len(self.text)
-
-    def __format__(self, spec: str) -> str:
-        return format(self.text, spec)
-
-    @property
-    def status(self) -> Status:
-        """How it ended: `ok`, or `interrupted` with what had come by then."""
-        return self.reply.status
-
-    @property
-    def files(self) -> tuple[dict[str, Any], ...]:
-        """The files that the agent made: each with a `url`, and what else it says of them."""
-        return self.reply.files
-
-    @property
-    def sources(self) -> tuple[Any, ...]:
-        """What the agent says its answer rests on, as it came: the shape is undocumented."""
-        named = self.raw.get("sourceMetadatas")
-        return tuple(named) if isinstance(named, list) else ()
-
-
-def answer(reply: Reply) -> Answer:
-    """Return the finished reply as a value."""
-    return Answer(
-        text=reply.text,
-        agent=reply.agent,
-        turn=reply.turn,
-        usage=reply.usage,
-        seconds=reply.seconds,
-        raw=reply.raw,
-        reply=reply,
-    )

@@ -8,15 +8,24 @@ from swiftask_jupyter.tokens import Token
 
 
 class Route:
-    """By which dialect a prompt travels, and by which instead if it is refused."""
+    """By which dialect a prompt travels, and by which instead if it is refused.
 
-    def __init__(self, protocol: Protocol) -> None:
+    Attributes:
+        realm: the host that is asked; any port of this machine is one realm.
+    """
+
+    def __init__(self, protocol: Protocol, realm: str) -> None:
         self._protocol = protocol
+        self.realm = realm
 
     @property
     def token(self) -> Token:
         """The token that goes along."""
         return self._protocol.token
+
+    def candidates(self) -> tuple[Protocol, ...]:
+        """Return the dialects that it may travel by, without asking anybody."""
+        return (self._protocol,)
 
     async def protocol(self) -> Protocol:
         """Return the dialect to begin with; may ask the service what kind of agent it is."""

@@ -1,75 +1,201 @@
-"""A conversation: what is sent, what comes back, and that each turn is written down once.
-
-A `Turn` lives on the I/O thread from the moment the request leaves. Whoever asked watches its
-`Reply` grow and may go away at any time: how it ended is recorded all the same.
-"""
+"""A conversation that can be gone on with: what each prompt is sent with."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
-from dataclasses import replace
-from typing import Self
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
-from swiftask_jupyter.errors import (
-    AgentNotFound,
-    ConnectionFailed,
-    PromptError,
-    Refused,
-    ServiceError,
-    SwiftaskError,
-)
-from swiftask_jupyter.jobs import Watch
+from swiftask_jupyter.answers import Answer, answer
+from swiftask_jupyter.conversation import Exchange, around, digest
+from swiftask_jupyter.errors import ConfigurationError, PromptError, Refused
 from swiftask_jupyter.loops import IOThread
-from swiftask_jupyter.messages import Prompt
-from swiftask_jupyter.protocols import Protocol
-from swiftask_jupyter.replies import Answer, Delta, Event, Reply, answer
-from swiftask_jupyter.retry import pause
+from swiftask_jupyter.memory import Memory
+from swiftask_jupyter.messages import Message, Prompt
+from swiftask_jupyter.replies import Event, Reply, Standing
 from swiftask_jupyter.routes import Route
-from swiftask_jupyter.store import Turns
-from swiftask_jupyter.store.turns import Place, new_id
+from swiftask_jupyter.store import Ledger
+from swiftask_jupyter.store.turns import new_id
+from swiftask_jupyter.streams import Stream
 from swiftask_jupyter.tokens import Token
 from swiftask_jupyter.transport import Transport
+from swiftask_jupyter.turn import Context, Turn
+
+CACHES = ("off", "on", "strict")
+BYTES_PER_TOKEN = 4  # roughly, in English; more tokens in other scripts
 
 
-class Session:
-    """One conversation, of one notebook or of none."""
+@dataclass(slots=True)
+class Means:
+    """What the sessions of one client share.
 
-    def __init__(self, place: Place, turns: Turns, transport: Transport) -> None:
-        self.place = place
-        self.turns = turns
-        self.transport = transport
-        self._conversations: dict[tuple[str, str], int | str] = {}
-        self._alias = f"swiftask-jupyter-{new_id()}"
+    Attributes:
+        ledger: the store.
+        transport: the network.
+        thread: where the network's traffic happens.
+        prepare: makes a prompt and its route out of a text, an agent and options.
+        mask: takes every token out of a text.
+        where: tells the cell that runs now and its execution, where there is one.
+        cache: what is done where the same was asked before: `off`, `on` or `strict`.
+        history_limit: the most tokens of history to send, roughly counted; 0 for all.
+    """
 
-    def turn(self, prompt: Prompt, route: Route) -> Turn:
-        """Return the turn that asks the prompt; nothing is sent until it is watched.
+    ledger: Ledger
+    transport: Transport
+    thread: IOThread
+    prepare: Callable[..., tuple[Prompt, Route]]
+    mask: Callable[[str], str]
+    where: Callable[[], tuple[str | None, str | None]] = lambda: (None, None)
+    cache: str = "off"
+    history_limit: int = 0
+
+
+class Session(Memory):
+    """One conversation, of one notebook or of none.
+
+    Attributes:
+        watchers: told of each turn when it begins and when it has ended, on the I/O thread.
+    """
+
+    def __init__(self, means: Means, notebook: str | None, name: str) -> None:
+        super().__init__(means.ledger, notebook, name)
+        self.watchers: list[Callable[[Turn], None]] = []
+        self._means = means
+
+    def ask(self, text: str, agent: str | None = None, **options: Any) -> Answer:
+        """Ask an agent in this conversation and return its whole answer.
+
+        Args:
+            text: the prompt.
+            agent: the slug; default: the connection's.
+            options: for this turn alone: `fresh` (send nothing of what was said before), `last`
+                (send that many turns of it), `history=False` (neither send nor remember),
+                `cache` (`off`, `on` or `strict`), `replay` (tell a service that keeps the
+                conversation itself, and lost it, what was said), `slot` (the slot of the turn
+                to replace); and all that `Swiftask.ask` takes.
 
         Raises:
-            PromptError: there is nothing to send, or it can't be sent.
+            Refused: nothing was sent, and the message says why.
+            ConnectionFailed: no answer came.
+            ServiceError: the service answered with an error.
+            StreamError: the answer broke off or made no sense.
+            StoreError: the ledger can't be read or written.
         """
-        _check(prompt, route.token)
-        return Turn(self, prompt, route)
+        return self.stream(text, agent, **options).answer
+
+    def stream(self, text: str, agent: str | None = None, **options: Any) -> Stream:
+        """Ask an agent and return its answer's events as they come; all else as `ask`."""
+        return Stream(self.turn(text, agent, **options), self._means.thread)
+
+    async def ask_async(self, text: str, agent: str | None = None, **options: Any) -> Answer:
+        """Ask from a running loop; all else as `ask`."""
+        turn = self.turn(text, agent, **options)
+        async for _ in self._means.thread.stream_async(turn.events()):
+            pass
+        return answer(turn.reply)
+
+    async def stream_async(
+        self, text: str, agent: str | None = None, **options: Any
+    ) -> AsyncIterator[Event]:
+        """Yield the events of an answer in a running loop; all else as `ask`."""
+        turn = self.turn(text, agent, **options)
+        async for events in self._means.thread.stream_async(turn.events()):
+            for event in events:
+                yield event
+
+    def turn(
+        self,
+        text: str,
+        agent: str | None = None,
+        *,
+        surface: str = "python",
+        slot: str | None = None,
+        history: bool = True,
+        fresh: bool = False,
+        last: int | None = None,
+        cache: str | None = None,
+        replay: bool = False,
+        **options: Any,
+    ) -> Turn:
+        """Return the turn that asks the prompt; nothing is sent until it is watched."""
+        means, identity = self._means, new_id()
+        try:
+            prompt, route = means.prepare(text, agent, **options)
+            agent = prompt.agent
+            _check(prompt, route.token)
+            cache = _known(cache or means.cache)
+            cell, run = means.where() if surface in {"cell", "python"} else (None, None)
+            standing = Standing(None, cell, run or identity, surface)
+            context = Context(cache=cache, replay=replay, fresh=fresh or not history)
+            if history:
+                standing = replace(standing, slot=slot or cell or identity)
+                context = self._context(context, standing, identity)
+                standing = replace(standing, after=None if fresh else digest(context.earlier))
+                prompt, context = self._with_history(prompt, context, last)
+        except Refused as error:
+            self.refuse(error, agent=agent or "", text=text)
+            raise
+        return Turn(
+            identity, prompt, route, place=self.place, standing=standing, context=context,
+            ledger=self.ledger, transport=means.transport, watchers=self.watchers,
+        )  # fmt: skip
+
+    def _context(self, context: Context, standing: Standing, identity: str) -> Context:
+        """Add what stands around a turn that is about to fill its slot."""
+        answered, sent, marks = self._read()
+        coming = Exchange(
+            identity, time.time(), 0, standing.slot, standing.cell, standing.run,
+            standing.surface, "", "",
+        )  # fmt: skip
+        earlier, later = around(coming, answered, marks, self._document.now())
+        highest = max((each.number for each in sent), default=0)
+        return replace(context, earlier=earlier, later=later, sent=sent, highest=highest)
+
+    def _with_history(
+        self, prompt: Prompt, context: Context, last: int | None
+    ) -> tuple[Prompt, Context]:
+        """Put what was said before in front of the prompt, as far as it is wanted."""
+        if context.fresh:
+            return prompt, context
+        if last is not None and last < 0:
+            raise ConfigurationError("--last takes a number of turns, 0 or more")
+        start = 0 if last is None else max(0, len(context.earlier) - last)
+        kept = self.ledger.history.with_texts(context.earlier[start:])
+        fitting = _fitting(kept, self._means.history_limit)
+        return (
+            replace(prompt, history=(*prompt.history, *_messages(fitting))),
+            replace(context, left_out=len(kept) - len(fitting)),
+        )
 
     def refuse(self, error: Refused, *, agent: str, text: str) -> None:
-        """Record a prompt that was not sent. `text` must hold no secret."""
-        reply = Reply(
-            agent, turn=new_id(), at=time.time(), status="refused", session=self.place.session
-        )
+        """Record a prompt that was not sent, without any token in it."""
+        reply = Reply(agent, turn=new_id(), at=time.time(), status="refused", session=self.id)
         reply.error = str(error)
-        self.turns.refuse(reply, self.place, text)
+        self.ledger.turns.refuse(reply, self.place, self._means.mask(text))
 
-    def continued(self, prompt: Prompt, protocol: Protocol) -> Prompt:
-        """Return the prompt with the service's own id of this conversation, once it is known."""
-        known = self._conversations.get((protocol.name, prompt.agent))
-        return replace(prompt, conversation=known, alias=self._alias)
 
-    def adopt(self, reply: Reply) -> None:
-        """Keep the id that the service gave the conversation."""
-        if reply.conversation is not None:
-            self._conversations[reply.dialect, reply.agent] = reply.conversation
+def _known(cache: str) -> str:
+    if cache not in CACHES:
+        raise ConfigurationError(f"no cache {cache!r}", advice=f"there is: {', '.join(CACHES)}")
+    return cache
+
+
+def _fitting(exchanges: list[Exchange], limit: int) -> list[Exchange]:
+    """Return the newest turns that fit the limit, in tokens; the oldest go first, and whole."""
+    size, kept = 0, len(exchanges)
+    for n, each in enumerate(reversed(exchanges), 1):
+        size += len((each.prompt + each.answer).encode("utf-8", "replace")) // BYTES_PER_TOKEN
+        if limit and size > limit:
+            kept = n - 1
+            break
+    return exchanges[len(exchanges) - kept :]
+
+
+def _messages(exchanges: Iterable[Exchange]) -> Iterator[Message]:
+    for each in exchanges:
+        yield Message("user", each.prompt)
+        yield Message("assistant", each.answer)
 
 
 def _check(prompt: Prompt, token: Token) -> None:
@@ -86,149 +212,3 @@ def _check(prompt: Prompt, token: Token) -> None:
             f"character {error.start + 1} of the prompt is half a surrogate pair",
             advice="it has no encoding; take it out",
         ) from None
-
-
-class Turn:
-    """One request and its answer."""
-
-    def __init__(self, session: Session, prompt: Prompt, route: Route) -> None:
-        self.reply = Reply(prompt.agent, turn=new_id(), session=session.place.session)
-        self._session = session
-        self._prompt = prompt
-        self._route = route
-
-    async def events(self) -> AsyncGenerator[list[Event], None]:
-        """Send the request and yield the events of its answer, one list a network read.
-
-        Runs on the I/O thread. The row is written before the request leaves and completed
-        when this ends: by the answer's end, an error, or because nobody watches any more.
-        """
-        reply, session = self.reply, self._session
-        reply.at = time.time()
-        session.turns.begin(reply, session.place, self._prompt.text)
-        start = time.perf_counter()
-        try:
-            async with aclosing(self._ask()) as answer:
-                async for events in answer:
-                    if reply.first_token_seconds is None and _any_text(events):
-                        reply.first_token_seconds = time.perf_counter() - start
-                    reply.apply(events)
-                    yield events
-        except (asyncio.CancelledError, GeneratorExit):
-            reply.status = "interrupted"
-            raise
-        except SwiftaskError as error:
-            reply.status = "refused" if isinstance(error, Refused) else "error"
-            reply.error = str(error.masked(self._route.token))
-            raise
-        except BaseException as error:
-            reply.status, reply.error = "error", type(error).__name__
-            raise
-        else:
-            reply.status = "ok"
-            session.adopt(reply)
-        finally:
-            reply.seconds = time.perf_counter() - start
-            session.turns.complete(reply)
-
-    async def _ask(self) -> AsyncGenerator[list[Event], None]:
-        """Send the prompt until an answer comes: another way, or once more, where that helps."""
-        protocol, began = await self._route.protocol(), False
-        while True:
-            prompt = self._session.continued(self._prompt, protocol)
-            self._note(prompt, protocol)
-            try:
-                stream = self._session.transport.stream(protocol, prompt, self._tell)
-                async with aclosing(stream) as answer:
-                    async for events in answer:
-                        began = True
-                        yield events
-                break
-            except (ServiceError, ConnectionFailed) as error:
-                if began:
-                    raise
-                other = await self._other(protocol, error)
-                if other is None:
-                    raise
-                protocol = other
-        self._route.works(protocol)
-
-    async def _other(
-        self, failed: Protocol, error: ServiceError | ConnectionFailed
-    ) -> Protocol | None:
-        """Return the way to try next, after waiting where that is asked for; `None` to give up."""
-        if isinstance(error, ServiceError) and (other := self._route.instead(failed, error)):
-            return other
-        wait = pause(error, self.reply.attempts)
-        if wait is None:
-            if isinstance(error, AgentNotFound) and (near := await self._route.near()):
-                raise AgentNotFound(f"{error}; did you mean {near}?", status=error.status)
-            return None
-        self._tell(f"asking again in {wait:.0f} s: {error}")
-        await asyncio.sleep(wait)
-        return failed
-
-    def _note(self, prompt: Prompt, protocol: Protocol) -> None:
-        reply = self.reply
-        reply.dialect, reply.streams = protocol.name, protocol.streams
-        reply.digest = prompt.digest(protocol.name)
-        reply.attempts += 1
-
-    def _tell(self, doing: str) -> None:
-        self.reply.doing = doing
-
-
-def _any_text(events: list[Event]) -> bool:
-    return any(isinstance(event, Delta) for event in events)
-
-
-class Stream:
-    """An answer being watched: iterate over its events, then read `.answer`.
-
-    Stopping early (`close`, the end of a `with`, a `break`, Ctrl-C) closes the connection.
-
-    Attributes:
-        reply: the answer as it grows.
-    """
-
-    def __init__(self, turn: Turn, thread: IOThread) -> None:
-        self.reply = turn.reply
-        self._turn = turn
-        self._thread = thread
-        self._watch: Watch[list[Event]] | None = None
-
-    def batches(self, tick: float | None = None) -> Watch[list[Event]]:
-        """Return what each network read brings; `None` comes whenever nothing did for a tick."""
-        if self._watch is None:
-            self._watch = self._thread.stream(self._turn.events(), tick)
-        return self._watch
-
-    def __iter__(self) -> Iterator[Event]:
-        try:
-            for events in self.batches():
-                yield from events or ()
-        finally:
-            self.close()
-
-    @property
-    def answer(self) -> Answer:
-        """The finished answer; waits for what is still to come, and raises what went wrong."""
-        for _ in self.batches():
-            pass
-        return answer(self.reply)
-
-    @property
-    def kept(self) -> Answer:
-        """The answer as far as it has come."""
-        return answer(self.reply)
-
-    def close(self) -> None:
-        """Stop watching; the request ends if it has not."""
-        if self._watch is not None:
-            self._watch.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

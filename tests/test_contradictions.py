@@ -79,8 +79,8 @@ def test_row_01_base_hosts_and_their_suffixes(box):
 
 
 def test_row_02_session_id_number_or_string(native, widget, box):
-    native.ask("one")
-    native.ask("two")
+    native.session().ask("one")
+    native.session().ask("two")
     widget.ask("one")
     first, second, visitor = (seen.json for seen in posts(box))
     assert "sessionId" not in first  # unknown: neither null nor empty
@@ -88,7 +88,7 @@ def test_row_02_session_id_number_or_string(native, widget, box):
     assert type(visitor["sessionId"]) is str
 
     box.fail(Fault(session_type="string"), path="/api/ai/echo", times=2)
-    native.ask("three")
+    native.session().ask("three")
     assert [type(seen.json["sessionId"]) for seen in posts(box)[-2:]] == [int, str]
 
 
@@ -352,12 +352,13 @@ def test_row_17_a_redirect_to_a_slash_is_an_error_and_no_get(box):
 @pytest.mark.parametrize("named", [None, "chunk", "header"])
 @pytest.mark.parametrize("blank", [False, True])
 def test_row_18_a_chat_stream_without_blank_lines_or_a_name(chat, box, named, blank):
-    known = chat.ask("one").reply.conversation
+    session = chat.session()
+    known = session.ask("one").reply.conversation
     box.fail(Fault(blank_lines=blank, stream_id=named))
 
-    second = chat.stream("two").answer
-    third = chat.stream("three").answer
+    second = session.ask("two")
+    third = session.ask("three")
 
-    assert second.reply.conversation == (known if named else None)
+    assert second.reply.conversation == known
     assert [each["content"] for each in json.loads(third.text)][::2] == ["one", "two", "three"]
     assert {seen.json["conversationId"] for seen in posts(box)[1:]} == {known}

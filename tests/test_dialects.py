@@ -92,8 +92,8 @@ def test_a_named_dialect_is_spoken_whatever_the_agent(auto, box, dialect):
 
 
 def test_the_native_conversation_goes_on_under_the_services_own_id(auto, box):
-    auto.ask("one", "echo", dialect="native")
-    auto.ask("two", "echo", dialect="native")
+    auto.session().ask("one", "echo", dialect="native")
+    auto.session().ask("two", "echo", dialect="native")
 
     first, second = [seen.json for seen in box.requests]
     assert "sessionId" not in first
@@ -101,10 +101,10 @@ def test_the_native_conversation_goes_on_under_the_services_own_id(auto, box):
 
 
 def test_a_deployment_that_wants_a_string_gets_one_on_a_second_try(auto, box):
-    auto.ask("one", "echo", dialect="native")
+    auto.session().ask("one", "echo", dialect="native")
     box.fail(Fault(session_type="string"), times=None)
 
-    auto.ask("two", "echo", dialect="native")
+    auto.session().ask("two", "echo", dialect="native")
 
     kinds = [type(seen.json.get("sessionId")) for seen in box.requests]
     assert kinds == [type(None), int, str]

@@ -44,8 +44,8 @@ def posts(box):
 
 
 def test_chat_learns_its_conversation_unstreamed_and_then_streams_in_it(chat, box):
-    chat.ask("one")
-    events = list(chat.stream("two"))
+    chat.session().ask("one")
+    events = list(chat.session().stream("two"))
 
     first, second = (seen.json for seen in posts(box))
     assert (first["stream"], "conversationId" in first) == (False, False)
@@ -56,9 +56,9 @@ def test_chat_learns_its_conversation_unstreamed_and_then_streams_in_it(chat, bo
 
 
 def test_chat_takes_an_id_that_a_stream_names(chat, box):
-    chat.ask("one")
+    chat.session().ask("one")
     box.fail(Fault(stream_id="chunk"))
-    stream = chat.stream("two")
+    stream = chat.session().stream("two")
     list(stream)
 
     assert stream.reply.conversation == posts(box)[1].json["conversationId"]
@@ -86,8 +86,8 @@ def test_chats_error_envelope_is_read(chat):
 
 
 def test_agencii_continues_its_chat_by_the_services_id(agencii, box):
-    first = agencii.ask("one")
-    second = agencii.ask("two")
+    first = agencii.session().ask("one")
+    second = agencii.session().ask("two")
 
     bodies = [seen.json for seen in posts(box)]
     assert "aliasChatId" in bodies[0]
@@ -103,8 +103,8 @@ def test_agencii_text_only_keeps_its_chat_by_our_alias(box):
         dialect="agencii",
         agent=box.integration_id("mirror", text_only=True),
     ) as client:
-        client.ask("one")
-        second = client.ask("twö 🎉")
+        client.session().ask("one")
+        second = client.session().ask("twö 🎉")
 
     bodies = [seen.json for seen in posts(box)]
     assert bodies[0]["aliasChatId"] == bodies[1]["aliasChatId"]
@@ -143,8 +143,8 @@ def test_a_sibling_platform_without_an_address_gets_no_token(dialect):
 
 
 def test_the_widget_asks_with_its_client_token_and_a_session_of_ours(widget, box):
-    assert widget.ask("one").text == "one"
-    widget.ask("two")
+    assert widget.session().ask("one").text == "one"
+    widget.session().ask("two")
 
     first, second = posts(box)
     assert "authorization" not in first.headers

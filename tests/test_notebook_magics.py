@@ -5,9 +5,9 @@ from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 
 from swiftask_jupyter import Swiftask, errors
+from swiftask_jupyter.answers import Answer
 from swiftask_jupyter.notebook.commands import COMMANDS
 from swiftask_jupyter.notebook.identity import notebook_path
-from swiftask_jupyter.replies import Answer
 
 
 @pytest.fixture

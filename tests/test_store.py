@@ -58,7 +58,7 @@ def test_a_turn_is_completed_once_and_never_again(turns):
 
 def test_turns_are_numbered_in_their_session(turns):
     numbers = []
-    for place in (PLACE, PLACE, Place("/nb.ipynb", "other"), Place(None, "main"), PLACE):
+    for place in (PLACE, PLACE, Place("/nb.ipynb", "other"), Place(None, "third"), PLACE):
         reply = a_reply()
         turns.begin(reply, place, "x")
         numbers.append(reply.number)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from swiftask_jupyter import Sandbox, Swiftask, errors, session
+from swiftask_jupyter import Sandbox, Swiftask, errors, turn
 from swiftask_jupyter.messages import Prompt
 from swiftask_jupyter.protocols.native import Native
 from swiftask_jupyter.protocols.openai import OpenAI
@@ -35,8 +35,8 @@ def posts(box):
 @pytest.fixture
 def at_once(monkeypatch):
     """Asking again waits for nothing."""
-    real = session.pause
-    monkeypatch.setattr(session, "pause", lambda *given: None if real(*given) is None else 0.0)
+    real = turn.pause
+    monkeypatch.setattr(turn, "pause", lambda *given: None if real(*given) is None else 0.0)
 
 
 # What no server can do on request: every error that httpx defines.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swiftask_jupyter.replies import Answer
+from swiftask_jupyter.answers import Answer
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

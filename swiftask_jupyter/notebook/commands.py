@@ -14,8 +14,8 @@ from swiftask_jupyter.notebook.arguments import closest, words
 if TYPE_CHECKING:
     import pandas as pd
 
+    from swiftask_jupyter.answers import Answer
     from swiftask_jupyter.notebook.magics import SwiftaskMagics
-    from swiftask_jupyter.replies import Answer
 
 HELP = """\
 %%swiftask [AGENT] [-a FILE] [-o KEY=VALUE] [-c CONNECTION] [options] [NAME << | NAME =<<]

@@ -18,10 +18,10 @@ from swiftask_jupyter.notebook.options import takes_options
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from swiftask_jupyter.answers import Answer
     from swiftask_jupyter.client import Swiftask
-    from swiftask_jupyter.replies import Answer
     from swiftask_jupyter.sandbox import Sandbox
-    from swiftask_jupyter.session import Stream
+    from swiftask_jupyter.streams import Stream
 
 NO_WAIT = 1e-6  # seconds: what has come is taken, what has not is not waited for
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from swiftask_jupyter import errors
-from swiftask_jupyter.messages import Prompt
+from swiftask_jupyter.messages import ALIAS, Prompt
 from swiftask_jupyter.protocols.base import BodyDecoder, Decoder, Protocol, Request
 from swiftask_jupyter.protocols.failures import Head
 from swiftask_jupyter.replies import Conversation, Delta, Event, Raw
@@ -40,10 +40,8 @@ class Agencii(Protocol):
 
     def request(self, prompt: Prompt) -> Request:
         """Return the request; it continues the chat by its id, else by our alias."""
-        if prompt.conversation is not None:
-            chat: dict[str, object] = {"chatId": prompt.conversation}
-        else:
-            chat = {"aliasChatId": prompt.alias} if prompt.alias else {}
+        known = prompt.alias if prompt.conversation is None else str(prompt.conversation)
+        chat = {"aliasChatId" if known.startswith(ALIAS) else "chatId": known} if known else {}
         body = {
             "message": prompt.text,
             "apiIntegrationId": prompt.agent,

@@ -67,6 +67,11 @@ class Connection:
         """The host that the token is for."""
         return urlsplit(self.base_url or SWIFTASK_ROOT).hostname or ""
 
+    @property
+    def realm(self) -> str:
+        """The host, whose agents are its own; this machine is one, whatever the port."""
+        return "loopback" if is_loopback(self.host) else self.host
+
     def root(self, family: str) -> str:
         """Return the address of a family of routes, such as `/v1`, without a slash at its end."""
         documented = OPENAI_ROOT if family == "/v1" else SWIFTASK_ROOT

@@ -3,6 +3,22 @@
 from __future__ import annotations
 
 from swiftask_jupyter.store.database import Database
+from swiftask_jupyter.store.history import History
+from swiftask_jupyter.store.sessions import Sessions
 from swiftask_jupyter.store.turns import Turns
 
-__all__ = ["Database", "Turns"]
+__all__ = ["Database", "History", "Ledger", "Sessions", "Turns"]
+
+
+class Ledger:
+    """All tables of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.turns = Turns(database)
+        self.history = History(database)
+        self.sessions = Sessions(database)
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()

@@ -47,6 +47,39 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     ("ALTER TABLE turns ADD COLUMN credits REAL",),
     ("ALTER TABLE turns ADD COLUMN attempts INTEGER",),
+    (
+        "ALTER TABLE turns ADD COLUMN number INTEGER",
+        "ALTER TABLE turns ADD COLUMN slot TEXT",
+        "ALTER TABLE turns ADD COLUMN cell TEXT",
+        "ALTER TABLE turns ADD COLUMN run TEXT",
+        "ALTER TABLE turns ADD COLUMN surface TEXT",
+        "ALTER TABLE turns ADD COLUMN after TEXT",
+        "ALTER TABLE turns ADD COLUMN said TEXT",
+        "ALTER TABLE turns ADD COLUMN conversation TEXT",
+        "ALTER TABLE turns ADD COLUMN key TEXT",
+        "ALTER TABLE turns ADD COLUMN cached INTEGER",
+        "ALTER TABLE texts ADD COLUMN raw TEXT",
+        "CREATE INDEX turns_by_number ON turns (session, number)",
+        "CREATE INDEX turns_by_key ON turns (key) WHERE key IS NOT NULL",
+        """CREATE TABLE marks (
+            mark TEXT PRIMARY KEY,
+            at REAL NOT NULL,
+            kind TEXT NOT NULL,
+            session TEXT,
+            turn TEXT,
+            value TEXT
+        )""",
+        "CREATE INDEX marks_of_session ON marks (session)",
+        """CREATE TABLE sessions (
+            at REAL NOT NULL,
+            session TEXT NOT NULL,
+            notebook TEXT,
+            name TEXT NOT NULL,
+            parent TEXT
+        )""",
+        "CREATE INDEX sessions_of_notebook ON sessions (notebook, name)",
+        "CREATE INDEX sessions_by_id ON sessions (session)",
+    ),
 )
 
 
@@ -102,6 +135,11 @@ class Database:
             finally:
                 reader.close()
 
+    def forget_log(self) -> None:
+        """Move what the write-ahead log holds into the file, where it is overwritten."""
+        with self._lock, self._errors():
+            self._open_writer().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         with self._lock:
@@ -128,6 +166,7 @@ class Database:
             writer = _connect(self.path)
             writer.execute("PRAGMA journal_mode = WAL")
             writer.execute("PRAGMA synchronous = NORMAL")
+            writer.execute("PRAGMA secure_delete = ON")  # what is purged is not left in free pages
             _migrate(writer)
             self._writer, self._file = writer, _identity(self.path)
         return self._writer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import secrets
 import time
 from dataclasses import dataclass
@@ -10,6 +12,8 @@ from typing import Any
 from swiftask_jupyter.replies import Reply
 from swiftask_jupyter.store.database import Database
 from swiftask_jupyter.store.owner import alive, me
+
+LONGEST_RAW = 64 * 1024
 
 # What `usage` returns, in its order.
 COLUMNS = (
@@ -38,39 +42,50 @@ class Turns:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin(self, reply: Reply, place: Place, prompt: str) -> None:
-        """Write the row of a request that is about to leave, and number it in its session."""
+    def begin(self, reply: Reply, place: Place, prompt: str, least: int = 0) -> None:
+        """Write the row of a request that is about to leave, and number it in its session.
+
+        Args:
+            reply: what will come back.
+            place: the notebook and the session.
+            prompt: what is asked.
+            least: the highest number that the session has taken over from another.
+        """
         with self._database.write() as rows:
-            (count,) = rows.execute(
-                "SELECT count(*) FROM turns"
-                " WHERE session = ? AND notebook IS ? AND status <> 'refused'",
-                (place.session, place.notebook),
+            (highest,) = rows.execute(
+                "SELECT max(number) FROM turns WHERE session = ?", (place.session,)
             ).fetchone()
-            reply.number = count + 1
+            reply.number = max(highest or 0, least) + 1
             _insert(rows, reply, place, prompt)
 
-    def complete(self, reply: Reply) -> None:
+    def complete(self, reply: Reply, prompt: str = "") -> None:
         """Write how the turn ended. A turn that has ended is not written again."""
         usage = reply.usage
         with self._database.write() as rows:
             changed = rows.execute(
                 "UPDATE turns SET status = ?, dialect = ?, finish_reason = ?, seconds = ?,"
                 " first_token_seconds = ?, input_tokens = ?, output_tokens = ?, total_tokens = ?,"
-                " reported_total = ?, credits = ?, usage_source = ?, attempts = ?"
+                " reported_total = ?, credits = ?, usage_source = ?, attempts = ?, said = ?,"
+                " conversation = ?, key = ?, cached = ?"
                 " WHERE turn = ? AND status = 'running'",
                 (
                     reply.status, reply.dialect or None,
-                    _storable(reply.finish_reason or "") or None, reply.seconds,
+                    storable(reply.finish_reason or "") or None, reply.seconds,
                     reply.first_token_seconds, usage.input_tokens, usage.output_tokens,
                     usage.total_tokens, usage.reported_total, usage.credits, usage.source,
-                    reply.attempts, reply.turn,
+                    reply.attempts, said(prompt, reply.text),
+                    None if reply.conversation is None else storable(str(reply.conversation)),
+                    reply.digest or None, int(reply.cached), reply.turn,
                 ),
             ).rowcount  # fmt: skip
             if changed:
                 rows.execute(
-                    "UPDATE texts SET answer = ?, error = ? WHERE turn = ?",
-                    (_storable(reply.text), _storable(reply.error or "") or None, reply.turn),
-                )
+                    "UPDATE texts SET answer = ?, error = ?, raw = ? WHERE turn = ?",
+                    (
+                        storable(reply.text), storable(reply.error or "") or None,
+                        _written(reply.raw), reply.turn,
+                    ),
+                )  # fmt: skip
 
     def refuse(self, reply: Reply, place: Place, prompt: str) -> None:
         """Write the row of a prompt that was not sent."""
@@ -83,7 +98,7 @@ class Turns:
         with self._database.read() as table:
             rows = table.execute(
                 f"SELECT {columns}, owner FROM turns LEFT JOIN texts USING (turn)"  # noqa: S608 - our own columns
-                " ORDER BY at, turn"
+                " WHERE surface IS NULL OR surface <> 'import' ORDER BY at, turn"
             ).fetchall()
         status = COLUMNS.index("status")
         living: dict[str, bool] = {}
@@ -105,20 +120,38 @@ def _lives(owner: str, known: dict[str, bool]) -> bool:
 
 
 def _insert(rows: Any, reply: Reply, place: Place, prompt: str) -> None:
+    standing = reply.standing
     rows.execute(
-        "INSERT INTO turns (turn, at, notebook, session, agent, dialect, owner, status)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO turns (turn, at, notebook, session, agent, dialect, owner, status,"
+        " number, slot, cell, run, surface, after)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             reply.turn, reply.at, place.notebook, place.session, reply.agent or None,
-            reply.dialect or None, me(), reply.status,
+            reply.dialect or None, me(), reply.status, reply.number or None, standing.slot,
+            standing.cell, standing.run, standing.surface, standing.after,
         ),
     )  # fmt: skip
     rows.execute(
         "INSERT INTO texts (turn, prompt, error) VALUES (?, ?, ?)",
-        (reply.turn, _storable(prompt), _storable(reply.error or "") or None),
+        (reply.turn, storable(prompt), storable(reply.error or "") or None),
     )
 
 
-def _storable(text: str) -> str:
+def said(prompt: str, answer: str) -> str:
+    """Return a digest of a question and its answer: equal ones have said the same."""
+    written = json.dumps([prompt, answer], ensure_ascii=True)
+    return hashlib.sha256(written.encode()).hexdigest()[:16]
+
+
+def _written(raw: dict[str, Any]) -> str | None:
+    """Return what an answer carried beside its text as JSON; without, where it can't be kept."""
+    try:
+        written = json.dumps(raw, ensure_ascii=True) if raw else ""
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return written if written and len(written) <= LONGEST_RAW else None
+
+
+def storable(text: str) -> str:
     """Return the text without lone surrogates, which no database takes."""
     return text.encode("utf-8", "replace").decode() if not text.isascii() else text

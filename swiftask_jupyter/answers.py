@@ -1,0 +1,72 @@
+"""A finished answer, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from swiftask_jupyter.replies import Reply, Status, Usage
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Answer:
+    """A finished answer.
+
+    Attributes:
+        text: the answer as it came.
+        agent: the slug asked.
+        turn: the id of its row in `usage()`.
+        usage: what it cost, as reported.
+        seconds: from the request to the end.
+        raw: what the reply carried beyond the common fields.
+    """
+
+    text: str
+    agent: str
+    turn: str
+    usage: Usage
+    seconds: float
+    raw: dict[str, Any]
+    reply: Reply
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        shown = self.text if len(self.text) <= 60 else self.text[:59] + "…"
+        return f"<Answer of {self.agent}: {shown!r}>"
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.text, spec)
+
+    @property
+    def status(self) -> Status:
+        """How it ended: `ok`, or `interrupted` with what had come by then."""
+        return self.reply.status
+
+    @property
+    def files(self) -> tuple[dict[str, Any], ...]:
+        """The files that the agent made: each with a `url`, and what else it says of them."""
+        return self.reply.files
+
+    @property
+    def sources(self) -> tuple[Any, ...]:
+        """What the agent says its answer rests on, as it came: the shape is undocumented."""
+        named = self.raw.get("sourceMetadatas")
+        return tuple(named) if isinstance(named, list) else ()
+
+
+def answer(reply: Reply) -> Answer:
+    """Return the finished reply as a value."""
+    return Answer(
+        text=reply.text,
+        agent=reply.agent,
+        turn=reply.turn,
+        usage=reply.usage,
+        seconds=reply.seconds,
+        raw=reply.raw,
+        reply=reply,
+    )

@@ -1,0 +1,156 @@
+"""What a conversation remembers, and how something is taken back or put in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from swiftask_jupyter import ipynb, transcripts
+from swiftask_jupyter.conversation import Exchange, Mark, fold
+from swiftask_jupyter.errors import ConfigurationError
+from swiftask_jupyter.lineage import Lineage
+from swiftask_jupyter.store import Ledger
+from swiftask_jupyter.store.turns import Place, new_id, said
+
+
+class Memory:
+    """The turns of one conversation, of one notebook or of none.
+
+    Attributes:
+        ledger: where they are kept.
+        name: what the user calls the conversation.
+        notebook: the path of its notebook, where it has one.
+    """
+
+    def __init__(self, ledger: Ledger, notebook: str | None, name: str) -> None:
+        self.ledger = ledger
+        self.name = name
+        self.notebook = notebook
+        self._document = ipynb.Watched(notebook)
+        self._id: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The id under which the ledger keeps it; looked for, or begun, on first use."""
+        if self._id is None:
+            ledger = self.ledger
+            self._id = Lineage(ledger.sessions, ledger.history, self.notebook).find(self.name)
+        return self._id
+
+    @property
+    def place(self) -> Place:
+        """The notebook and the session, as the ledger has them."""
+        return Place(self.notebook, self.id)
+
+    def history(self) -> list[Exchange]:
+        """Return what the conversation holds now, in its order; what is stale says so."""
+        answered, _, marks = self._read()
+        return self.ledger.history.with_texts(fold(answered, marks, self._document.now()))
+
+    def undo(self) -> Exchange:
+        """Take the newest turn back; what it had replaced stands again.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        held = self.history()
+        if not held:
+            raise ConfigurationError("nothing to undo", advice="see %swiftask history")
+        newest = max(held, key=lambda each: (each.at, each.turn))
+        self.ledger.history.mark("undone", self.id, newest.turn)
+        return newest
+
+    def forget(self, number: int) -> Exchange:
+        """Take the turn of this number, and what it had replaced, out of the conversation.
+
+        Raises:
+            ConfigurationError: the conversation holds no such turn.
+        """
+        gone = self._numbered(number, self.history())
+        self.ledger.history.mark("forgotten", self.id, gone.turn)
+        return gone
+
+    def reset(self) -> int:
+        """Let the conversation begin anew; return how many turns it held. The ledger keeps them."""
+        count = len(self.history())
+        self.ledger.history.mark("reset", self.id)
+        return count
+
+    def purge(self, number: int) -> int:
+        """Erase the texts of a turn, of its slot's others and of its repetitions from the ledger.
+
+        Returns how many turns that were. A notebook's file and a service keep what they have.
+
+        Raises:
+            ConfigurationError: the session has no such turn.
+        """
+        _, sent, _ = self._read()
+        gone = self._numbered(number, sent)
+        same = [each.turn for each in sent if gone.slot is not None and each.slot == gone.slot]
+        history = self.ledger.history
+        history.mark("forgotten", self.id, gone.turn)
+        return history.purge([gone.turn, *same])
+
+    def pick(self, agent: str) -> Exchange:
+        """Put the newest answer of an agent that stands outside into the conversation.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        answered, _, marks = self._read()
+        taken = {mark.turn for mark in marks if mark.kind == "picked"}
+        outside = [
+            each
+            for each in answered
+            if each.slot is None and each.agent == agent and each.turn not in taken
+        ]
+        if not outside:
+            raise ConfigurationError(
+                f"no answer of {agent} to pick", advice="ask several first: %%swiftask a b"
+            )
+        chosen = outside[-1]
+        slot = chosen.cell or chosen.turn
+        self.ledger.history.mark("picked", self.id, chosen.turn, slot)
+        return chosen
+
+    @staticmethod
+    def _numbered(number: int, turns: Sequence[Exchange]) -> Exchange:
+        found = next((each for each in turns if each.number == number), None)
+        if found is None:
+            raise ConfigurationError(
+                f"no turn {number} in this conversation", advice="see %swiftask history"
+            )
+        return found
+
+    def export(self, path: str | Path) -> Path:
+        """Write the conversation to a `.md` or `.json` file, and return its path.
+
+        Raises:
+            ConfigurationError: the file's name or place won't do.
+        """
+        return transcripts.write(Path(path).expanduser(), self.history())
+
+    def read(self, path: str | Path) -> int:
+        """Add the turns of an exported file at the end; return how many there are.
+
+        Raises:
+            ConfigurationError: it can't be read, or is no export.
+        """
+        found = transcripts.read(Path(path).expanduser())
+        _, sent, _ = self._read()
+        highest = max((each.number for each in sent), default=0)
+        taken_in = [
+            replace(each, turn=identity, slot=identity, run=identity, number=highest + n,
+                    at=time.time(), said=said(each.prompt, each.answer))
+            for n, each in enumerate(found, 1)
+            if (identity := new_id())
+        ]  # fmt: skip
+        self.ledger.history.take_in(self.id, self.notebook, taken_in)
+        return len(taken_in)
+
+    def _read(self) -> tuple[list[Exchange], list[Exchange], list[Mark]]:
+        ledger = self.ledger
+        lines = ledger.sessions.lines(self.id)
+        return *ledger.history.turns(lines), ledger.history.marks(lines)

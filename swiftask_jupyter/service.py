@@ -1,0 +1,143 @@
+"""The services that are asked: where they are, on whose behalf, and what they offer beside."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from swiftask_jupyter.catalogue import Agent, Catalogue
+from swiftask_jupyter.dialects import Dialects
+from swiftask_jupyter.errors import ConfigurationError
+from swiftask_jupyter.loops import IOThread
+from swiftask_jupyter.messages import Prompt
+from swiftask_jupyter.prompts import compose
+from swiftask_jupyter.routes import Route
+from swiftask_jupyter.settings import Connection, Sources, Wanted, resolve
+from swiftask_jupyter.settings.connection import AUTO, HOW_TO_GET_IN, HOW_TO_NAME_ONE
+from swiftask_jupyter.settings.logins import Logins
+from swiftask_jupyter.tokens import Token
+from swiftask_jupyter.transport import Transport
+from swiftask_jupyter.widget import WidgetRoutes, download
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Service:
+    """Connections, the catalogue and the network that they share.
+
+    Attributes:
+        wanted: what was named when the client was made, or by `%swiftask use`.
+        configured: what `%config` names.
+        sources: the environment and the files with settings.
+    """
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self.configured = Wanted()
+        self.sources = Sources(os.environ)
+        self._logins = Logins()
+        self._transport = Transport()
+        self._dialects = Dialects(Catalogue(self._transport))
+        self._thread = IOThread(self._transport.aclose)
+
+    def connection(self, wanted: Wanted | None = None) -> Connection:
+        """Return what the settings say now; files are read again when they have changed.
+
+        Args:
+            wanted: what one call names itself, before all else.
+
+        Raises:
+            ConfigurationError: a setting is unusable, or would send a token where its owner
+                did not.
+        """
+        layers = {
+            "the call": wanted or Wanted(),
+            "Swiftask(…)": self.wanted,
+            "%config SwiftaskMagics": self.configured,
+        }
+        return resolve(self.sources, layers, self._logins.token)
+
+    def _prepared(
+        self,
+        text: str,
+        agent: str | None,
+        *,
+        dialect: str | None = None,
+        connection: str | None = None,
+        system: str | None = None,
+        files: Any = (),
+        **options: Any,
+    ) -> tuple[Prompt, Route]:
+        target = self.connection(Wanted(agent=agent, dialect=dialect, connection=connection))
+        if not target.token:
+            raise ConfigurationError("no token", advice=HOW_TO_GET_IN)
+        if not target.agent:
+            raise ConfigurationError("no agent", advice=HOW_TO_NAME_ONE)
+        prompt = compose(target.agent, text, system=system, files=files, options=options)
+        return prompt, self._dialects.route(target, prompt)
+
+    def _masked(self, text: str) -> str:
+        for token in (self.wanted.token, os.environ.get("SWIFTASK_API_KEY")):
+            text = Token(token or "").mask(text)
+        return text
+
+    @property
+    def widget(self) -> WidgetRoutes:
+        """The widget's routes beside asking: feedback, conversations, appearance."""
+        return WidgetRoutes(self._thread, self._transport, self.connection)
+
+    def catalogue(self, patience: float | None = None) -> tuple[Agent, ...]:
+        """Return the public agents of the connection's service; fetched once.
+
+        With patience (seconds), nothing is returned where that is not enough.
+
+        Raises:
+            SwiftaskError: they can't be had.
+        """
+        agents = self._dialects.catalogue.agents(self.connection().root("/public"))
+        if patience is None:
+            return self._thread.run(agents)
+        job = self._thread.submit(agents)
+        return job.result() if job.wait(patience) else ()
+
+    def agents(self, pattern: str = "") -> pd.DataFrame:
+        """Return the catalogue as a DataFrame: `slug`, `name` and `chat` (missing if not said).
+
+        The pattern is part of a slug or a name, in any case, or has a `*`; errors as `catalogue`.
+        """
+        from swiftask_jupyter.usage import agents
+
+        return agents(self.catalogue(), pattern)
+
+    def download(self, file: str | Mapping[str, Any]) -> bytes:
+        """Return what one of `Answer.files` (or a URL) holds, up to 200 MB; no token goes along.
+
+        Raises:
+            SwiftaskError: it can't be had; such addresses may expire.
+        """
+        url = file if isinstance(file, str) else str(file["url"])
+        return self._thread.run(download(self._transport, url))
+
+    def warm(self) -> None:
+        """Load what the first answer needs, on the I/O thread, without waiting for it."""
+        try:
+            connection = self.connection()
+        except ConfigurationError:
+            return  # the first prompt will say so
+        if connection.token:
+            self._thread.submit(self._warm(connection))
+
+    async def _warm(self, connection: Connection) -> None:
+        await self._transport.warm(connection.root("/v1"))
+        if connection.dialect == AUTO and connection.agent:
+            await self._dialects.catalogue.chats(connection.root("/public"), connection.agent)
+
+    def login(self, token: str) -> bool:
+        """Keep a token for the connection's host; return whether it outlives this process.
+
+        Raises:
+            ConfigurationError: it is no token.
+        """
+        return self._logins.keep(self.connection().host, token)

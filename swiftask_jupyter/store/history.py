@@ -1,0 +1,196 @@
+"""What the ledger knows of a conversation: its turns, and what was done to them later."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from swiftask_jupyter.conversation import Exchange, Mark
+from swiftask_jupyter.replies import Usage
+from swiftask_jupyter.store.database import Database
+from swiftask_jupyter.store.turns import new_id, storable
+
+# As many as any SQLite takes in one statement.
+AT_ONCE = 900
+
+_COLUMNS = (
+    "turn, at, number, slot, cell, run, surface, agent, dialect, conversation, after, said,"
+    " seconds, input_tokens, output_tokens, total_tokens, reported_total, credits, usage_source,"
+    " status"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A session and, for one that was taken over, the moment up to which it counts."""
+
+    session: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """An earlier answer to the same question."""
+
+    turn: str
+    text: str
+    finish_reason: str | None
+    raw: dict[str, Any]
+
+
+class History:
+    """Reads conversations out of the table of turns, and marks turns."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def turns(self, lines: Sequence[Line]) -> tuple[list[Exchange], list[Exchange]]:
+        """Return the answered turns of a session, and all that were sent; oldest first.
+
+        Texts are left out; `with_texts` brings them.
+        """
+        answered, sent = [], []
+        with self._database.read() as table:
+            for line in lines:
+                for row in table.execute(
+                    f"SELECT {_COLUMNS} FROM turns"  # noqa: S608 - our own columns
+                    " WHERE session = ? AND at <= ? AND status <> 'refused'",
+                    (line.session, line.until),
+                ):
+                    exchange = _exchange(row)
+                    sent.append(exchange)
+                    if row[-1] == "ok":
+                        answered.append(exchange)
+        for rows in (answered, sent):
+            rows.sort(key=lambda each: (each.at, each.turn))
+        return answered, sent
+
+    def with_texts(self, exchanges: Sequence[Exchange]) -> list[Exchange]:
+        """Return the same turns with what was asked and answered."""
+        texts: dict[str, tuple[str | None, str | None, str | None]] = {}
+        wanted = [each.turn for each in exchanges]
+        if wanted:
+            with self._database.read() as table:
+                for start in range(0, len(wanted), AT_ONCE):
+                    some = wanted[start : start + AT_ONCE]
+                    marks = ", ".join("?" * len(some))
+                    for turn, *text in table.execute(
+                        f"SELECT turn, prompt, answer, raw FROM texts WHERE turn IN ({marks})",  # noqa: S608 - question marks
+                        some,
+                    ):
+                        texts[turn] = tuple(text)
+        found = [(each, texts.get(each.turn, (None, None, None))) for each in exchanges]
+        return [
+            replace(each, prompt=prompt or "", answer=answer or "", raw=_read(raw))
+            for each, (prompt, answer, raw) in found
+        ]
+
+    def marks(self, lines: Sequence[Line]) -> list[Mark]:
+        """Return what was done to a session's turns, oldest first."""
+        marks: list[Mark] = []
+        with self._database.read() as table:
+            for line in lines:
+                rows = table.execute(
+                    "SELECT at, kind, turn, value FROM marks WHERE session = ? AND at <= ?",
+                    (line.session, line.until),
+                )
+                marks += [Mark(*row) for row in rows]
+        return sorted(marks, key=lambda mark: mark.at)
+
+    def mark(
+        self, kind: str, session: str | None, turn: str | None = None, value: str | None = None
+    ) -> None:
+        """Note that something was done to a turn, or to a session."""
+        with self._database.write() as rows:
+            rows.execute(
+                "INSERT INTO marks (mark, at, kind, session, turn, value)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (new_id(), time.time(), kind, session, turn, value),
+            )
+
+    def replay(self, key: str) -> Replay | None:
+        """Return the newest answer to a request with this digest, if it may be shown again."""
+        with self._database.read() as table:
+            row = table.execute(
+                "SELECT turns.turn, answer, finish_reason, raw FROM turns"
+                " JOIN texts ON texts.turn = turns.turn"
+                " WHERE key = ? AND status = 'ok' AND answer <> ''"
+                " AND turns.at > coalesce((SELECT max(at) FROM marks WHERE kind = 'cleared'), 0)"
+                " AND NOT EXISTS (SELECT 1 FROM marks"
+                "  WHERE marks.turn = turns.turn AND kind = 'suspect')"
+                " ORDER BY turns.at DESC, turns.turn DESC LIMIT 1",
+                (key,),
+            ).fetchone()
+        return None if row is None else Replay(row[0], row[1], row[2], _read(row[3]))
+
+    def replays(self) -> tuple[int, int]:
+        """Return how many answers may be shown again, and how many have been."""
+        with self._database.read() as table:
+            return tuple(
+                table.execute(
+                    "SELECT"
+                    " count(DISTINCT CASE WHEN coalesce(cached, 0) = 0 AND status = 'ok' AND"
+                    " at > coalesce((SELECT max(at) FROM marks WHERE kind = 'cleared'), 0)"
+                    " THEN key END), count(CASE WHEN cached = 1 THEN 1 END) FROM turns"
+                ).fetchone()
+            )
+
+    def purge(self, turns: Sequence[str]) -> int:
+        """Erase the texts of turns, and of those that repeat them; return how many they were."""
+        with self._database.write() as rows:
+            every = set(turns)
+            for turn in turns:
+                every |= {
+                    row[0]
+                    for row in rows.execute(
+                        "SELECT turn FROM turns WHERE key = (SELECT key FROM turns WHERE turn = ?)",
+                        (turn,),
+                    )
+                }
+            for turn in sorted(every):
+                rows.execute(
+                    "UPDATE texts SET prompt = NULL, answer = NULL, error = NULL, raw = NULL"
+                    " WHERE turn = ?",
+                    (turn,),
+                )
+                rows.execute("UPDATE turns SET key = NULL, said = NULL WHERE turn = ?", (turn,))
+        self._database.forget_log()
+        return len(every)
+
+    def take_in(self, session: str, notebook: str | None, exchanges: Sequence[Exchange]) -> None:
+        """Write turns that were exported elsewhere; they are history, and not calls."""
+        with self._database.write() as rows:
+            for each in exchanges:
+                rows.execute(
+                    "INSERT INTO turns (turn, at, notebook, session, agent, dialect, owner, status,"
+                    " number, slot, surface, said, usage_source)"
+                    " VALUES (?, ?, ?, ?, ?, ?, '', 'ok', ?, ?, 'import', ?, 'none')",
+                    (
+                        each.turn, each.at, notebook, session, each.agent, each.dialect,
+                        each.number, each.slot, each.said,
+                    ),
+                )  # fmt: skip
+                rows.execute(
+                    "INSERT INTO texts (turn, prompt, answer) VALUES (?, ?, ?)",
+                    (each.turn, storable(each.prompt), storable(each.answer)),
+                )
+
+
+def _exchange(row: Sequence[Any]) -> Exchange:
+    (
+        turn, at, number, slot, cell, run, surface, agent, dialect, conversation, after, said,
+        seconds, sent, made, total, reported, spent, source, _,
+    ) = row  # fmt: skip
+    return Exchange(
+        turn, at, number or 0, slot, cell, run, surface or "", agent or "", dialect or "",
+        conversation, after, said or "", seconds=seconds or 0.0,
+        usage=Usage(sent, made, total, reported, spent, source or "none"),
+    )  # fmt: skip
+
+
+def _read(raw: str | None) -> dict[str, Any]:
+    value = json.loads(raw) if raw else {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,91 @@
+"""Which session goes on in which notebook, and from which it was taken over.
+
+A row says that from then on a name means this session in this notebook. Nothing is changed: a
+renamed notebook and a new session are further rows.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+from dataclasses import dataclass
+
+from swiftask_jupyter.store.database import Database
+from swiftask_jupyter.store.history import Line
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A session as it was last placed."""
+
+    session: str
+    notebook: str | None
+    name: str
+
+
+class Sessions:
+    """The table of sessions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, notebook: str | None, name: str) -> str | None:
+        """Return the session that a name means in a notebook (`None`: outside of any)."""
+        with self._database.read() as table:
+            row = table.execute(
+                "SELECT session FROM sessions WHERE name = ? AND (notebook = ? OR"
+                " notebook IS NULL AND ? IS NULL) ORDER BY at DESC LIMIT 1",
+                (name, notebook, notebook),
+            ).fetchone()
+        return row[0] if row else None
+
+    def known(self, session: str) -> Known | None:
+        """Return where a session was placed last."""
+        with self._database.read() as table:
+            row = table.execute(
+                "SELECT session, notebook, name FROM sessions WHERE session = ?"
+                " ORDER BY at DESC LIMIT 1",
+                (session,),
+            ).fetchone()
+        return Known(*row) if row else None
+
+    def names(self, notebook: str | None) -> list[str]:
+        """Return the names of a notebook's sessions, the newest last."""
+        with self._database.read() as table:
+            rows = table.execute(
+                "SELECT name, max(at) FROM sessions WHERE notebook = ? OR"
+                " notebook IS NULL AND ? IS NULL GROUP BY name ORDER BY 2",
+                (notebook, notebook),
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    def begin(self, notebook: str | None, name: str, parent: str | None = None) -> str:
+        """Begin a session, empty or with all that another holds now; return its id."""
+        session = f"{name}-{secrets.token_hex(4)}"
+        self.place(session, notebook, name, parent)
+        return session
+
+    def place(
+        self, session: str, notebook: str | None, name: str, parent: str | None = None
+    ) -> None:
+        """Say that a name means this session in a notebook from now on."""
+        with self._database.write() as rows:
+            rows.execute(
+                "INSERT INTO sessions (at, session, notebook, name, parent) VALUES (?, ?, ?, ?, ?)",
+                (time.time(), session, notebook, name, parent),
+            )
+
+    def lines(self, session: str) -> list[Line]:
+        """Return the session and those it was taken over from, with the moment of each."""
+        lines = [Line(session, math.inf)]
+        with self._database.read() as table:
+            while True:
+                row = table.execute(
+                    "SELECT parent, at FROM sessions WHERE session = ? AND parent IS NOT NULL"
+                    " ORDER BY at LIMIT 1",
+                    (lines[-1].session,),
+                ).fetchone()
+                if row is None or row[0] in {line.session for line in lines}:
+                    return lines
+                lines.append(Line(row[0], min(row[1], lines[-1].until)))

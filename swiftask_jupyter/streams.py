@@ -1,0 +1,64 @@
+"""An answer, watched from the thread of whoever asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Self
+
+from swiftask_jupyter.answers import Answer, answer
+from swiftask_jupyter.jobs import Watch
+from swiftask_jupyter.loops import IOThread
+from swiftask_jupyter.replies import Event
+from swiftask_jupyter.turn import Turn
+
+
+class Stream:
+    """An answer being watched: iterate over its events, then read `.answer`.
+
+    Stopping early (`close`, the end of a `with`, a `break`, Ctrl-C) closes the connection.
+
+    Attributes:
+        reply: the answer as it grows.
+    """
+
+    def __init__(self, turn: Turn, thread: IOThread) -> None:
+        self.reply = turn.reply
+        self._turn = turn
+        self._thread = thread
+        self._watch: Watch[list[Event]] | None = None
+
+    def batches(self, tick: float | None = None) -> Watch[list[Event]]:
+        """Return what each network read brings; `None` comes whenever nothing did for a tick."""
+        if self._watch is None:
+            self._watch = self._thread.stream(self._turn.events(), tick)
+        return self._watch
+
+    def __iter__(self) -> Iterator[Event]:
+        try:
+            for events in self.batches():
+                yield from events or ()
+        finally:
+            self.close()
+
+    @property
+    def answer(self) -> Answer:
+        """The finished answer; waits for what is still to come, and raises what went wrong."""
+        for _ in self.batches():
+            pass
+        return answer(self.reply)
+
+    @property
+    def kept(self) -> Answer:
+        """The answer as far as it has come."""
+        return answer(self.reply)
+
+    def close(self) -> None:
+        """Stop watching; the request ends if it has not."""
+        if self._watch is not None:
+            self._watch.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,241 @@
+"""One question and its answer, from the row written before it leaves to how it ended.
+
+A `Turn` lives on the I/O thread from the moment the request leaves. Whoever asked watches its
+`Reply` grow and may go away at any time: how it ended is recorded all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from swiftask_jupyter.conversation import Exchange, continued, stale_after
+from swiftask_jupyter.errors import (
+    AgentNotFound,
+    ConnectionFailed,
+    Refused,
+    ServiceError,
+    SwiftaskError,
+)
+from swiftask_jupyter.messages import ALIAS, Prompt
+from swiftask_jupyter.prompts import retold
+from swiftask_jupyter.protocols import Protocol
+from swiftask_jupyter.replies import Delta, Event, Finish, Raw, Reply, Standing, Usage
+from swiftask_jupyter.retry import pause
+from swiftask_jupyter.routes import Route
+from swiftask_jupyter.store import Ledger
+from swiftask_jupyter.store.turns import Place, new_id, said
+from swiftask_jupyter.transport import Transport
+
+NOTHING_SPENT = Usage(input_tokens=0, output_tokens=0, total_tokens=0, credits=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a turn knows of the conversation that it is part of.
+
+    Attributes:
+        earlier: what stands before it.
+        later: what stands after it.
+        sent: all that was ever sent in the session.
+        left_out: how many of the earlier turns are not sent along.
+        cache: `off`, `on` (an earlier answer to the same question is shown again) or `strict`
+            (nothing else is).
+        replay: whether a service that lost the thread is told the conversation so far.
+        fresh: whether the turn is sent as if nothing stood before it.
+        highest: the highest number of a turn in the session.
+    """
+
+    earlier: Sequence[Exchange] = ()
+    later: Sequence[Exchange] = ()
+    sent: Sequence[Exchange] = ()
+    left_out: int = 0
+    cache: str = "off"
+    replay: bool = False
+    fresh: bool = False
+    highest: int = 0
+
+
+class Turn:
+    """One question, and its answer as it grows.
+
+    Args:
+        identity: its id in the ledger.
+        prompt: what is asked, what is sent along included.
+        route: the way it travels.
+        place: the notebook and the session.
+        standing: where it stands in the conversation.
+        context: what it knows of the conversation.
+        watchers: told when it has begun and when it has ended, on the I/O thread.
+    """
+
+    def __init__(
+        self,
+        identity: str,
+        prompt: Prompt,
+        route: Route,
+        *,
+        place: Place,
+        standing: Standing,
+        context: Context,
+        ledger: Ledger,
+        transport: Transport,
+        watchers: Sequence[Callable[[Turn], None]] = (),
+    ) -> None:
+        self.prompt = prompt
+        self.reply = Reply(prompt.agent, turn=identity, session=place.session, standing=standing)
+        self._route = route
+        self._place = place
+        self._context = context
+        self._ledger = ledger
+        self._transport = transport
+        self._watchers = watchers
+
+    async def events(self) -> AsyncGenerator[list[Event], None]:
+        """Send the request and yield the events of its answer, one list a network read.
+
+        Runs on the I/O thread. The row is written before the request leaves and completed
+        when this ends: by the answer's end, an error, or because nobody watches any more.
+        """
+        reply = self.reply
+        reply.at = time.time()
+        self._ledger.turns.begin(reply, self._place, self.prompt.text, self._context.highest)
+        self._announce()
+        start = time.perf_counter()
+        try:
+            async with aclosing(self._answer()) as answer:
+                async for events in answer:
+                    if reply.first_token_seconds is None and _any_text(events):
+                        reply.first_token_seconds = time.perf_counter() - start
+                    reply.apply(events)
+                    yield events
+        except (asyncio.CancelledError, GeneratorExit):
+            reply.status = "interrupted"
+            raise
+        except SwiftaskError as error:
+            reply.status = "refused" if isinstance(error, Refused) else "error"
+            reply.error = str(error.masked(self._route.token))
+            raise
+        except BaseException as error:
+            reply.status, reply.error = "error", type(error).__name__
+            raise
+        else:
+            reply.status = "ok"
+            self._compare()
+        finally:
+            reply.seconds = time.perf_counter() - start
+            self._ledger.turns.complete(reply, self.prompt.text)
+            self._announce()
+
+    def _announce(self) -> None:
+        for watcher in tuple(self._watchers):
+            watcher(self)
+
+    def _compare(self) -> None:
+        """Remark on what stands below and was asked after something else than this."""
+        later = [each for each in self._context.later if each.after is not None]
+        if not later:
+            return
+        filled = replace(later[0], said=said(self.prompt.text, self.reply.text))
+        count = len(stale_after(self._context.earlier, filled, self._context.later))
+        if count:
+            answers = "answer predates" if count == 1 else "answers predate"
+            self.reply.remarks.append(f"{count} later {answers} this")
+
+    async def _answer(self) -> AsyncGenerator[list[Event], None]:
+        if self._context.left_out:
+            self.reply.remarks.append(f"{self._context.left_out} earlier turns not sent")
+        if self._context.cache != "off":
+            if replayed := self._replayed():
+                yield replayed
+                return
+            if self._context.cache == "strict":
+                raise Refused(
+                    "no answer to this prompt is in the cache, and strict asks nobody",
+                    advice="ask it once with %swiftask cache on",
+                )
+        async with aclosing(self._ask()) as answer:
+            async for events in answer:
+                yield events
+
+    def _replayed(self) -> list[Event]:
+        """Return the events of an earlier answer to the same question, or none."""
+        for protocol in self._route.candidates():
+            key = self.prompt.digest(protocol.name, self._route.realm)
+            if found := self._ledger.history.replay(key):
+                reply = self.reply
+                reply.dialect, reply.streams, reply.digest = protocol.name, True, key
+                reply.cached = True
+                finish = [Finish(found.finish_reason)] if found.finish_reason else []
+                return [Delta(found.text), Raw(found.raw), NOTHING_SPENT, *finish]
+        return []
+
+    async def _ask(self) -> AsyncGenerator[list[Event], None]:
+        """Send the prompt until an answer comes: another way, or once more, where that helps."""
+        protocol, began = await self._route.protocol(), False
+        while True:
+            prompt = self._addressed(protocol)
+            try:
+                stream = self._transport.stream(protocol, prompt, self._tell)
+                async with aclosing(stream) as answer:
+                    async for events in answer:
+                        began = True
+                        yield events
+                break
+            except (ServiceError, ConnectionFailed) as error:
+                if began:
+                    raise
+                other = await self._other(protocol, error)
+                if other is None:
+                    raise
+                protocol = other
+        if protocol.owns_conversation and self.reply.conversation is None:
+            self.reply.conversation = prompt.alias
+        self._route.works(protocol)
+
+    async def _other(
+        self, failed: Protocol, error: ServiceError | ConnectionFailed
+    ) -> Protocol | None:
+        """Return the way to try next, after waiting where that is asked for; `None` to give up."""
+        if isinstance(error, ServiceError) and (other := self._route.instead(failed, error)):
+            return other
+        wait = pause(error, self.reply.attempts)
+        if wait is None:
+            if isinstance(error, AgentNotFound) and (near := await self._route.near()):
+                raise AgentNotFound(f"{error}; did you mean {near}?", status=error.status)
+            return None
+        self._tell(f"asking again in {wait:.0f} s: {error}")
+        await asyncio.sleep(wait)
+        return failed
+
+    def _addressed(self, protocol: Protocol) -> Prompt:
+        """Return the prompt as this dialect's service knows the conversation."""
+        reply, prompt, context = self.reply, self.prompt, self._context
+        reply.dialect, reply.streams = protocol.name, protocol.streams
+        reply.digest = prompt.digest(protocol.name, self._route.realm)
+        reply.attempts += 1
+        earlier = () if context.fresh else context.earlier
+        known = continued(earlier, context.sent, protocol.name, prompt.agent)
+        reply.conversation = known
+        if known is None and protocol.owns_conversation and earlier:
+            if context.replay:
+                prompt = replace(prompt, text=retold(prompt))
+            elif reply.attempts == 1:
+                reply.remarks.append(_forked(earlier, protocol, prompt.agent))
+        return replace(prompt, conversation=known, alias=ALIAS + new_id())
+
+    def _tell(self, doing: str) -> None:
+        self.reply.doing = doing
+
+
+def _any_text(events: list[Event]) -> bool:
+    return any(isinstance(event, Delta) for event in events)
+
+
+def _forked(earlier: Sequence[Exchange], protocol: Protocol, agent: str) -> str:
+    """Say that a service which keeps the conversation itself was not told what stands before."""
+    there = any((each.dialect, each.agent) == (protocol.name, agent) for each in earlier)
+    return f"{'another' if there else 'a'} {protocol.name} conversation, which knows none before"
