@@ -77,6 +77,10 @@ class Swiftask(Service):
             self._sessions[name] = Session(self.means, self.notebook, name)
         return self._sessions[name]
 
+    def sessions(self) -> list[str]:
+        """Return the names of this notebook's conversations, the newest last."""
+        return self._ledger.sessions.names(self.notebook)
+
     def ask(self, text: str, agent: str | None = None, **options: Any) -> Answer:
         """Ask an agent one question, outside of any conversation, and return its whole answer.
 
@@ -128,6 +132,11 @@ class Swiftask(Service):
     def place(self) -> Place:
         """The notebook and the session that turns belong to."""
         return self.session().place
+
+    def warm(self) -> None:
+        """Load what the first answer needs, on the I/O thread, without waiting for it."""
+        if self.means.cache != "strict":  # which opens no connection
+            super().warm()
 
     def close(self) -> None:
         """Cancel what runs, close every connection and the ledger."""

@@ -66,6 +66,16 @@ class Exchange:
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
 
+    @property
+    def spoken(self) -> str:
+        """What is told of the answer later: its text, or where the files lie that it was."""
+        if self.answer.strip():
+            return self.answer
+        listed = self.raw.get("files")
+        files = listed if isinstance(listed, list) else []
+        urls = (each.get("url") for each in files if isinstance(each, dict))
+        return "\n".join(url for url in urls if isinstance(url, str))
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:

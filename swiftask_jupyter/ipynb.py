@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from swiftask_jupyter.conversation import Document
+from swiftask_jupyter.replies import TURN
 
-TURN = "application/vnd.swiftask.turn+json"
 LARGEST = 512 * 1024 * 1024
 
 

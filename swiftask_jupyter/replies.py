@@ -13,6 +13,9 @@ from typing import Any, Literal
 # Some image agents leave `files` empty and put the picture into the text.
 _PICTURE = r"!\[([^\]\n]*)\]\((https?://[^\s)]+)\)"
 
+# The kind of output under which a notebook keeps what a turn was and cost.
+TURN = "application/vnd.swiftask.turn+json"
+
 Source = Literal["api", "stream", "none"]
 Status = Literal["running", "ok", "error", "interrupted", "lost", "refused"]
 

@@ -68,10 +68,11 @@ class Service:
         connection: str | None = None,
         system: str | None = None,
         files: Any = (),
+        needs_token: bool = True,
         **options: Any,
     ) -> tuple[Prompt, Route]:
         target = self.connection(Wanted(agent=agent, dialect=dialect, connection=connection))
-        if not target.token:
+        if needs_token and not target.token:
             raise ConfigurationError("no token", advice=HOW_TO_GET_IN)
         if not target.agent:
             raise ConfigurationError("no agent", advice=HOW_TO_NAME_ONE)

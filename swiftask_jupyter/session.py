@@ -116,15 +116,19 @@ class Session(Memory):
         last: int | None = None,
         cache: str | None = None,
         replay: bool = False,
+        aside: bool = False,
         **options: Any,
     ) -> Turn:
-        """Return the turn that asks the prompt; nothing is sent until it is watched."""
+        """Return the turn that asks the prompt; nothing is sent until it is watched.
+
+        One that is put `aside` is sent as if it filled its slot, and fills it when it is picked.
+        """
         means, identity = self._means, new_id()
         try:
-            prompt, route = means.prepare(text, agent, **options)
+            cache = _known(cache or means.cache)
+            prompt, route = means.prepare(text, agent, needs_token=cache != "strict", **options)
             agent = prompt.agent
             _check(prompt, route.token)
-            cache = _known(cache or means.cache)
             cell, run = means.where() if surface in {"cell", "python"} else (None, None)
             standing = Standing(None, cell, run or identity, surface)
             context = Context(cache=cache, replay=replay, fresh=fresh or not history)
@@ -133,6 +137,8 @@ class Session(Memory):
                 context = self._context(context, standing, identity)
                 standing = replace(standing, after=None if fresh else digest(context.earlier))
                 prompt, context = self._with_history(prompt, context, last)
+            if aside:
+                standing, context = replace(standing, slot=None), replace(context, later=())
         except Refused as error:
             self.refuse(error, agent=agent or "", text=text)
             raise
@@ -194,8 +200,9 @@ def _fitting(exchanges: list[Exchange], limit: int) -> list[Exchange]:
 
 def _messages(exchanges: Iterable[Exchange]) -> Iterator[Message]:
     for each in exchanges:
-        yield Message("user", each.prompt)
-        yield Message("assistant", each.answer)
+        if each.spoken:  # a service takes no empty message, and a question alone misleads
+            yield Message("user", each.prompt)
+            yield Message("assistant", each.spoken)
 
 
 def _check(prompt: Prompt, token: Token) -> None:

@@ -123,17 +123,18 @@ def test_the_digest_is_of_the_content_or_of_the_url():
 def test_attachments_count_in_the_digest_of_a_prompt():
     first, second = Attachment("a", "t", 1, b"x"), Attachment("b", "t", 1, b"y")
     digests = {
-        Prompt("agent", "hi", attachments=files).digest("native")
+        Prompt("agent", "hi", attachments=files).digest("native", "host")
         for files in [(), (first,), (second,), (first, second), (second, first)]
     }
 
     assert len(digests) == 5
 
 
-def test_a_prompt_without_attachments_has_the_digest_it_always_had():
-    told = b'["native","agent",[],"hi",[]]'
+def test_a_prompt_has_the_digest_it_always_had():
+    """The ledger is searched by it, across versions."""
+    told = b'["native","host","agent",[],"hi",[]]'
 
-    assert Prompt("agent", "hi").digest("native") == hashlib.sha256(told).hexdigest()
+    assert Prompt("agent", "hi").digest("native", "host") == hashlib.sha256(told).hexdigest()
 
 
 # Files
@@ -494,7 +495,9 @@ def test_an_object_that_fails_to_write_itself_is_refused_in_one_line():
 
 
 def test_a_table_that_cannot_be_utf_8_is_refused():
-    assert "as CSV" in refusal(pd.DataFrame({"x": ["\ud800"]}))
+    half = pd.Series(["\ud800"], dtype="object")  # pandas' own strings can't hold it
+
+    assert "as CSV" in refusal(pd.DataFrame({"x": half}))
 
 
 @pytest.mark.parametrize(

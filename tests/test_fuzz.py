@@ -518,7 +518,7 @@ def test_what_is_no_session_id_is_not_taken_for_one(box, session):
 )  # fmt: skip
 @pytest.mark.parametrize("key", ["url", "signedUrl"])
 def test_a_signed_url_that_is_none_is_our_error_and_a_row(box, monkeypatch, key, url):
-    monkeypatch.setattr("swiftask_jupyter.session.pause", lambda *_: None)
+    monkeypatch.setattr("swiftask_jupyter.turn.pause", lambda *_: None)
     box.fail(Fault(body=json.dumps({key: url})), path="/widget/get-signed-url")
     with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="native") as client:
         with pytest.raises(errors.SwiftaskError):

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
-from swiftask_jupyter.replies import Reply
+from swiftask_jupyter.replies import TURN, Reply
 
-TURN = "application/vnd.swiftask.turn+json"
+__all__ = ["TURN", "footer", "footer_bundle", "record"]
 
 # The footer is ours, so it may carry a style; it reads in light and dark, and where no theme is.
 _FOOTER = (
@@ -57,13 +57,16 @@ def footer(reply: Reply, unknown: tuple[str, ...] = ()) -> str:
         parts.append("cut at its length limit")
     if not reply.streams:
         parts.append(f"{reply.dialect} does not stream")
-    if reply.status == "ok" or reply.usage.source != "none":
+    if reply.cached:
+        parts.append("cached")
+    elif reply.status == "ok" or reply.usage.source != "none":
         parts.append(_tokens(reply))
-    if reply.usage.credits is not None:
+    if reply.usage.credits is not None and not reply.cached:
         parts.append(f"{reply.usage.credits:g} credits")
     parts.append(f"turn {reply.number}")
     if reply.attempts > 1:
         parts.append(f"{reply.attempts} tries")
+    parts += reply.remarks
     if unknown:
         parts.append("no value for " + ", ".join(unknown))
     return " · ".join(parts)

@@ -9,26 +9,32 @@ from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
 
+from swiftask_jupyter.notebook import conversations
 from swiftask_jupyter.notebook.arguments import closest, words
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from swiftask_jupyter.answers import Answer
     from swiftask_jupyter.notebook.magics import SwiftaskMagics
 
-HELP = """\
-%%swiftask [AGENT] [-a FILE] [-o KEY=VALUE] [-c CONNECTION] [options] [NAME << | NAME =<<]
-prompt, with {{name}}, {{name.attribute}}, {{name["key"]}}, {{number:.2f}} filled in
+HELP = f"""\
+%%swiftask [AGENT …] [-a FILE] [-o KEY=VALUE] [-c CONNECTION] [options] [NAME << | NAME =<<]
+prompt, with {{{{name}}}}, {{{{name.attribute}}}}, {{{{name["key"]}}}}, {{{{number:.2f}}}} filled in
 
-  AGENT            the agent's slug; default: SWIFTASK_AGENT_SLUG
+  AGENT            the agent's slug; default: SWIFTASK_AGENT_SLUG; several are compared
+  -s, --session    the conversation of that name; default: this notebook's
+  --fresh          send nothing of what was said before
+  --last N         send only the last N turns of it
+  --no-history     neither send nor remember anything
+  --cache          show an earlier answer to the same question again
+  --replay         tell a service that keeps the talk itself, and has not, what was said
   -c, --connection a connection of pyproject.toml or config.toml
   -a, --attach     a file, folder, pattern, URL or variable (DataFrame, figure); repeat it
   -o, --option     a field of the request, such as temperature=0; repeat it
   --docs           simple or advanced: how files are read (advanced where there are any)
   --system         a system message before the prompt
   --dialect        auto (default), openai, native, widget, chat or agencii
-  --raw            send the prompt as it stands, {{…}} included
+  --raw            send the prompt as it stands, {{{{…}}}} included
   NAME <<          put the answer into a variable and show only its footer
   NAME =<<         put it into a variable and show it
 
@@ -37,6 +43,7 @@ prompt, with {{name}}, {{name.attribute}}, {{name["key"]}}, {{number:.2f}} fille
 %swiftask use AGENT        the agent to ask when a cell names none
 %swiftask agents [PATTERN] the catalogue as a DataFrame
 %swiftask usage            every call as a DataFrame
+{conversations.HELP}
 %swiftask config           each setting and where it stands
 %swiftask login            type a token in, unseen; kept in the keyring where there is one
 %swiftask doctor           check settings, network, token, agent and streaming
@@ -76,7 +83,7 @@ def _agents(magics: SwiftaskMagics, pattern: str = "") -> pd.DataFrame:
     return magics.client.agents(pattern)
 
 
-def _ask(magics: SwiftaskMagics, text: str, agent: str = "") -> Answer | None:
+def _ask(magics: SwiftaskMagics, text: str, agent: str = "") -> object:
     return magics.ask(shlex.quote(agent) if agent else "", text)
 
 
@@ -145,6 +152,7 @@ def _sandbox(magics: SwiftaskMagics) -> None:
 
 # Each with the fewest and the most words it takes.
 COMMANDS: dict[str, tuple[Callable[..., object], int, int]] = {
+    **conversations.COMMANDS,
     "": (_status, 0, 0),
     "agents": (_agents, 0, 1),
     "ask": (_ask, 1, 2),

@@ -1,9 +1,12 @@
-"""Which notebook this kernel runs."""
+"""Which notebook this kernel runs, and which cell."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
 
 
 def notebook_path(environ: Mapping[str, str], names: Mapping[str, Any]) -> str | None:
@@ -21,3 +24,21 @@ def notebook_path(environ: Mapping[str, str], names: Mapping[str, Any]) -> str |
         return session
     code = names.get("__vsc_ipynb_file__")
     return code if isinstance(code, str) and code else None
+
+
+def running_cell(shell: InteractiveShell) -> tuple[str | None, str | None]:
+    """Return the id of the cell that runs and of its execution; `None` where no one tells.
+
+    JupyterLab, Notebook 7 and VS Code name the cell in the request's metadata (there an address,
+    which holds while the document is open), Colab under a key of its own. nbclient, papermill
+    and a terminal name none.
+    """
+    if not hasattr(shell, "get_parent"):  # a terminal
+        return None, None
+    parent: dict[str, Any] = shell.get_parent() or {}
+    metadata = parent.get("metadata") or {}
+    colab = metadata.get("colab")
+    named = metadata.get("cellId") or (isinstance(colab, dict) and colab.get("cell_id"))
+    if not isinstance(named, str):
+        return None, None
+    return named, str((parent.get("header") or {}).get("msg_id") or "") or None

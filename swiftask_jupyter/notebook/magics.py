@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import magic_arguments
-from traitlets import Bool, Unicode
+from traitlets import Bool, Int, Unicode
 
 from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError, SwiftaskError
 from swiftask_jupyter.notebook.arguments import Line, fields, parse
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from swiftask_jupyter.answers import Answer
     from swiftask_jupyter.client import Swiftask
+    from swiftask_jupyter.notebook.compare import Comparison
     from swiftask_jupyter.sandbox import Sandbox
+    from swiftask_jupyter.settings import Wanted
     from swiftask_jupyter.streams import Stream
 
 NO_WAIT = 1e-6  # seconds: what has come is taken, what has not is not waited for
@@ -34,6 +36,12 @@ class SwiftaskMagics(Magics):
     base_url = Unicode("", help="the service's address").tag(config=True)
     connection = Unicode("", help="a connection of pyproject.toml or config.toml").tag(config=True)
     dialect = Unicode("", help="auto, openai, native, widget, chat or agencii").tag(config=True)
+    cache = Unicode("", help="off, on (an earlier answer is shown again) or strict").tag(
+        config=True
+    )
+    history_limit = Int(0, help="the most tokens of history to send, roughly; 0 for all").tag(
+        config=True
+    )
     nested = Bool(
         default_value=False, help="let the kernel's own tasks go on while a cell waits"
     ).tag(config=True)
@@ -52,14 +60,20 @@ class SwiftaskMagics(Magics):
         wanted = Wanted(self.base_url, None, self.agent, self.dialect, self.connection)
         if self._client is None:
             from swiftask_jupyter.client import Swiftask
-            from swiftask_jupyter.notebook.identity import notebook_path
+            from swiftask_jupyter.notebook.identity import notebook_path, running_cell
 
             names = self.ipython.user_ns
             self._client = Swiftask(notebook=notebook_path(os.environ, names))
-            self._client.configured = wanted
+            self._client.means.where = lambda: running_cell(self.ipython)
+            self._configure(self._client, wanted)
             self._client.warm()
-        self._client.configured = wanted
+        self._configure(self._client, wanted)
         return self._client
+
+    def _configure(self, client: Swiftask, wanted: Wanted) -> None:
+        client.configured = wanted
+        client.means.cache = self.cache or os.environ.get("SWIFTASK_CACHE") or "off"
+        client.means.history_limit = self.history_limit
 
     @no_var_expand
     @magic_arguments()
@@ -78,7 +92,7 @@ class SwiftaskMagics(Magics):
             return run(self, line)
         return self.ask(line, cell.removesuffix("\n"))
 
-    def ask(self, line: str, text: str) -> Answer | None:
+    def ask(self, line: str, text: str) -> Answer | Comparison | None:
         """Ask what a cell holds; `line` is what stands behind the magic's name."""
         try:
             parsed = parse(self.swiftask, line)
@@ -92,28 +106,42 @@ class SwiftaskMagics(Magics):
 
             text, unknown = fill(text, self.ipython.user_ns)
         try:
-            files: tuple[object, ...] = ()
-            if options.attach:
-                from swiftask_jupyter.attachments import gather
-
-                files = gather(options.attach, self.ipython.user_ns)
-            extras = fields(options.option)
+            asked = self._asked(options)
         except PromptError as error:
-            self.client.refuse(error, agent=options.agent, text=text)
+            self.client.refuse(error, agent=next(iter(options.agent), None), text=text)
             raise
         if self.nested:
             refuse_nesting(sys.modules.get("ipykernel"))
-        stream = self.client.stream(
-            text,
-            options.agent,
-            dialect=options.dialect,
-            connection=options.connection,
-            system=options.system,
-            files=files,
-            documentAnalysisMode=options.docs and options.docs.upper(),
-            **extras,
-        )
+        session = self.client.session(options.session)
+        if len(options.agent) > 1:
+            from swiftask_jupyter.notebook.compare import compare
+
+            streams = [session.stream(text, each, aside=True, **asked) for each in options.agent]
+            return compare(self.ipython, streams, parsed)
+        stream = session.stream(text, next(iter(options.agent), None), **asked)
         return self._watch(stream, parsed, unknown)
+
+    def _asked(self, options: Any) -> dict[str, Any]:
+        """Return what the options say of the question, by the names that Python gives them."""
+        files: tuple[object, ...] = ()
+        if options.attach:
+            from swiftask_jupyter.attachments import gather
+
+            files = gather(options.attach, self.ipython.user_ns)
+        return {
+            **fields(options.option),
+            "surface": "cell",
+            "dialect": options.dialect,
+            "connection": options.connection,
+            "system": options.system,
+            "files": files,
+            "documentAnalysisMode": options.docs and options.docs.upper(),
+            "history": not options.no_history,
+            "fresh": options.fresh,
+            "last": options.last,
+            "cache": "on" if options.cache and self.client.means.cache == "off" else None,
+            "replay": options.replay,
+        }
 
     def _watch(self, stream: Stream, line: Line, unknown: tuple[str, ...]) -> Answer | None:
         from swiftask_jupyter.loops import keep_turning

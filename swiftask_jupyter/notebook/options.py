@@ -8,7 +8,13 @@ from typing import Any
 from IPython.core.magic_arguments import argument
 
 _OPTIONS = (
-    argument("agent", nargs="?", help="the agent's slug; default: SWIFTASK_AGENT_SLUG"),
+    argument("agent", nargs="*", help="the agent's slug, or several to compare"),
+    argument("-s", "--session", help="the conversation of that name"),
+    argument("--fresh", action="store_true", help="send nothing of what was said before"),
+    argument("--no-history", action="store_true", help="neither send nor remember anything"),
+    argument("--last", type=int, help="send only so many turns of what was said before"),
+    argument("--cache", action="store_true", help="show an earlier answer to the same again"),
+    argument("--replay", action="store_true", help="tell a service the talk it has not kept"),
     argument("--dialect", help="the protocol to speak: auto, openai or native"),
     argument("-c", "--connection", help="a connection of pyproject.toml or config.toml"),
     argument("-a", "--attach", action="append", default=[], help="a file, URL or variable"),

@@ -1,0 +1,193 @@
+"""Several agents asked the same, side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from swiftask_jupyter.answers import Answer
+from swiftask_jupyter.errors import Interrupted, ServiceError, SwiftaskError
+from swiftask_jupyter.notebook.bundle import TURN, footer, record
+from swiftask_jupyter.notebook.interrupts import holding_interrupts
+from swiftask_jupyter.visible import visible
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from swiftask_jupyter.notebook.arguments import Line
+    from swiftask_jupyter.streams import Stream
+
+TICK = 0.25  # seconds between two paintings: each is the newest text of every agent
+AT_ONCE = 1e-6  # seconds: what has come is taken, what has not is not waited for
+NEWEST = 600  # characters of each answer that are shown while it grows
+
+_ROW = '<div class="swiftask-compare" style="display:flex;flex-wrap:wrap;gap:1.5em">{}</div>'
+_COLUMN = (
+    '<div style="flex:1 1 16em;min-width:0;overflow-x:auto">'
+    '<div style="font-weight:600;border-bottom:1px solid currentColor">{}</div>{}'
+    '<div style="color:var(--jp-ui-font-color2,gray);font-size:.85em">{}</div></div>'
+)
+
+
+class Comparison(Sequence[Answer]):
+    """The answers of several agents, in the order in which they were named.
+
+    `comparison["agent"]` is one of them, `frame()` is all of them; `%swiftask pick AGENT` puts
+    one into the conversation.
+    """
+
+    def __init__(self, answers: Sequence[Answer]) -> None:
+        self.answers = tuple(answers)
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str):
+            return next(each for each in self.answers if each.agent == key)
+        return self.answers[key]
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    def __repr__(self) -> str:
+        return f"<Comparison of {', '.join(each.agent for each in self.answers)}>"
+
+    def _ipython_display_(self) -> None:
+        """Show nothing: the cell that made it has shown it."""
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row an agent: `agent`, `answer`, `status`, what it took, and `error`.
+
+        `seconds` is from the request to the end; tokens and credits are missing where the
+        service did not report them.
+        """
+        import pandas as pd
+
+        rows = [
+            {
+                "agent": each.agent,
+                "answer": each.text,
+                "status": each.status,
+                "seconds": each.seconds,
+                "input_tokens": each.usage.input_tokens,
+                "output_tokens": each.usage.output_tokens,
+                "credits": each.usage.credits,
+                "turn": each.turn,
+                "error": each.reply.error,
+            }
+            for each in self.answers
+        ]
+        kinds = {
+            "seconds": "Float64", "input_tokens": "Int64", "output_tokens": "Int64",
+            "credits": "Float64",
+        }  # fmt: skip
+        return pd.DataFrame(rows).astype({name: kinds.get(name, "string") for name in rows[0]})
+
+
+def compare(shell: InteractiveShell, streams: Sequence[Stream], line: Line) -> Comparison | None:
+    """Watch all the agents at once, show their answers as they grow, and return them.
+
+    Raises:
+        Interrupted: the user stopped them; what had come is shown.
+        SwiftaskError: one of them failed, after all had ended.
+    """
+    display = _Columns(shell, streams, shown=line.shown)
+    with holding_interrupts(lambda: None) as held:
+        failures = _watch(streams, display, held)
+        display.finish()
+        comparison = Comparison([stream.kept for stream in streams])
+        if line.target is not None:
+            shell.user_ns[line.target] = comparison
+    if held:
+        raise Interrupted("stopped; what had come is kept")
+    if failures:
+        _raise(failures, len(streams))
+    return comparison if line.target is None else None
+
+
+def _watch(
+    streams: Sequence[Stream], display: _Columns, held: list[int]
+) -> dict[str, SwiftaskError]:
+    failures: dict[str, SwiftaskError] = {}
+    running = {stream: stream.batches(AT_ONCE) for stream in streams}
+    while running and not held:
+        for stream, watch in list(running.items()):
+            try:
+                while next(watch) is not None:
+                    pass
+            except StopIteration:
+                del running[stream]
+            except SwiftaskError as error:
+                failures[stream.reply.agent] = error
+                del running[stream]
+        display.draw()
+        if running:
+            time.sleep(TICK)
+    for stream in streams:
+        stream.close()
+    return failures
+
+
+def _raise(failures: dict[str, SwiftaskError], asked: int) -> None:
+    first = next(iter(failures.values()))
+    if len(failures) == asked:
+        raise first
+    names = "; ".join(f"{agent}: {error}" for agent, error in failures.items())
+    status = first.status if isinstance(first, ServiceError) else 0
+    raise ServiceError(f"{asked - len(failures)} of {asked} answered; {names}", status=status)
+
+
+class _Columns:
+    """The answers side by side: their newest text while they grow, then all of it."""
+
+    def __init__(self, shell: InteractiveShell, streams: Sequence[Stream], *, shown: bool) -> None:
+        self._publish = shell.display_pub.publish if hasattr(shell, "kernel") else None
+        self._replies = [stream.reply for stream in streams]
+        self._identity = f"swiftask-compare-{id(self):x}-{time.time_ns():x}"
+        self._shown = shown
+        self._drawn = ""
+
+    def draw(self) -> None:
+        """Show how far each has come."""
+        if self._publish is None or not self._shown:
+            return
+        from swiftask_jupyter.notebook.html import running
+
+        columns = (
+            _COLUMN.format(
+                escape(visible(reply.agent)), running(visible(reply.text[-NEWEST:])), "…"
+            )
+            for reply in self._replies
+        )
+        self._send({"text/html": _ROW.format("".join(columns))})
+
+    def finish(self) -> None:
+        """Show all, with the record of each turn."""
+        replies = [reply for reply in self._replies if reply.number]
+        texts = (visible(reply.text) if self._shown else "" for reply in replies)
+        plain = "\n\n".join(
+            f"{visible(reply.agent)}:\n{text}\n{footer(reply)}"
+            for reply, text in zip(replies, texts, strict=True)
+        )
+        if self._publish is None:
+            print(plain)
+        elif replies:
+            html = _ROW.format("".join(self._columns()))
+            bundle = {"text/html": html, "text/plain": plain}
+            self._send({**bundle, TURN: [record(reply) for reply in replies]})
+
+    def _columns(self) -> Iterator[str]:
+        from swiftask_jupyter.notebook.markdown import to_html
+
+        for reply in self._replies:
+            body = to_html(reply.text) if self._shown else ""
+            line = footer(reply) + (f" · {reply.error}" if reply.error else "")
+            yield _COLUMN.format(escape(visible(reply.agent)), body, escape(visible(line)))
+
+    def _send(self, bundle: dict[str, Any]) -> None:
+        if self._publish is None or bundle["text/html"] == self._drawn:
+            return
+        update = bool(self._drawn)
+        self._drawn = bundle["text/html"]
+        self._publish(bundle, transient={"display_id": self._identity}, update=update)
