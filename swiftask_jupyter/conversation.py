@@ -103,7 +103,10 @@ class Document:
 
 
 def fold(
-    answered: Iterable[Exchange], marks: Iterable[Mark], document: Document | None
+    answered: Iterable[Exchange],
+    marks: Iterable[Mark],
+    document: Document | None,
+    running: str | None = None,
 ) -> list[Exchange]:
     """Return what the conversation holds now, in order, each marked if it is stale.
 
@@ -111,9 +114,10 @@ def fold(
         answered: every turn that was answered, oldest first.
         marks: what was done to them, oldest first.
         document: the saved notebook, where there is one.
+        running: the slot of a cell that runs, and so is there, whatever was saved.
     """
     standing, first = _standing(list(answered), list(marks))
-    order = _ordered(standing, first, document)
+    order = _ordered(standing, first, document, running)
     return _judged([exchange for slot in order for exchange in standing[slot]])
 
 
@@ -127,7 +131,7 @@ def around(
 
     What its own run has asked already stands before it; what an earlier run did is replaced.
     """
-    exchanges = fold([*answered, coming], marks, document)
+    exchanges = fold([*answered, coming], marks, document, coming.slot)
     here = next(n for n, each in enumerate(exchanges) if each.turn == coming.turn)
     return exchanges[:here], exchanges[here + 1 :]
 
@@ -210,12 +214,15 @@ def _visible(placed: list[Exchange], marks: list[Mark]) -> list[Exchange]:
 
 
 def _ordered(
-    standing: dict[str, list[Exchange]], first: dict[str, float], document: Document | None
+    standing: dict[str, list[Exchange]],
+    first: dict[str, float],
+    document: Document | None,
+    running: str | None,
 ) -> list[str]:
     cells = document.cells if document is not None else ()
     order = [cell for cell in cells if cell in standing]
     for slot in sorted(standing.keys() - set(cells), key=lambda slot: first[slot]):
-        if document is not None and _left(standing[slot], document):
+        if document is not None and slot != running and _left(standing[slot], document):
             continue
         earlier = [n for n, other in enumerate(order) if first[other] < first[slot]]
         order.insert(earlier[-1] + 1 if earlier else 0, slot)

@@ -88,10 +88,10 @@ class Memory:
         """
         _, sent, _ = self._read()
         gone = self._numbered(number, sent)
-        same = [each.turn for each in sent if gone.slot is not None and each.slot == gone.slot]
+        same = [each for each in sent if gone.slot is not None and each.slot == gone.slot]
         history = self.ledger.history
-        history.mark("forgotten", self.id, gone.turn)
-        return history.purge([gone.turn, *same])
+        history.mark("forgotten", self.id, max([gone, *same], key=lambda each: each.at).turn)
+        return history.purge([each.turn for each in [gone, *same]])
 
     def pick(self, agent: str) -> Exchange:
         """Put the newest answer of an agent that stands outside into the conversation.

@@ -22,6 +22,14 @@ _COLUMNS = (
     " status"
 )
 
+# What may be shown again: no failure, and none in disguise (see `Reply.suspect`).
+_REPLAYABLE = (
+    "status = 'ok' AND turns.at >"
+    " coalesce((SELECT max(marks.at) FROM marks WHERE kind = 'cleared'), 0)"
+    " AND NOT (usage_source = 'stream' AND reported_total = 1"
+    " AND input_tokens IS NULL AND output_tokens IS NULL)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -115,26 +123,22 @@ class History:
         """Return the newest answer to a request with this digest, if it may be shown again."""
         with self._database.read() as table:
             row = table.execute(
-                "SELECT turns.turn, answer, finish_reason, raw FROM turns"
-                " JOIN texts ON texts.turn = turns.turn"
-                " WHERE key = ? AND status = 'ok' AND answer <> ''"
-                " AND turns.at > coalesce((SELECT max(at) FROM marks WHERE kind = 'cleared'), 0)"
-                " AND NOT EXISTS (SELECT 1 FROM marks"
-                "  WHERE marks.turn = turns.turn AND kind = 'suspect')"
-                " ORDER BY turns.at DESC, turns.turn DESC LIMIT 1",
+                f"SELECT turns.turn, answer, finish_reason, raw FROM turns"  # noqa: S608 - our own words
+                f" JOIN texts ON texts.turn = turns.turn WHERE key = ? AND {_REPLAYABLE}"
+                " AND said IS NOT NULL ORDER BY turns.at DESC, turns.turn DESC LIMIT 1",
                 (key,),
             ).fetchone()
-        return None if row is None else Replay(row[0], row[1], row[2], _read(row[3]))
+        if row is None or not (row[1] or "").strip("\"' \n"):
+            return None
+        return Replay(row[0], row[1], row[2], _read(row[3]))
 
     def replays(self) -> tuple[int, int]:
         """Return how many answers may be shown again, and how many have been."""
         with self._database.read() as table:
             return tuple(
                 table.execute(
-                    "SELECT"
-                    " count(DISTINCT CASE WHEN coalesce(cached, 0) = 0 AND status = 'ok' AND"
-                    " at > coalesce((SELECT max(at) FROM marks WHERE kind = 'cleared'), 0)"
-                    " THEN key END), count(CASE WHEN cached = 1 THEN 1 END) FROM turns"
+                    f"SELECT count(DISTINCT CASE WHEN {_REPLAYABLE} THEN key END),"  # noqa: S608 - our own words
+                    " count(CASE WHEN cached = 1 THEN 1 END) FROM turns"
                 ).fetchone()
             )
 
