@@ -198,19 +198,22 @@ def _visible(placed: list[Exchange], marks: list[Mark]) -> list[Exchange]:
     """Return the turns that were not undone, forgotten or left behind by a reset."""
     undone = {mark.turn for mark in marks if mark.kind == "undone"}
     reset = max((mark.at for mark in marks if mark.kind == "reset"), default=0.0)
-    forgotten: dict[str | None, float] = {}
-    at = {each.turn: each for each in placed}
-    for mark in marks:
-        if mark.kind == "forgotten" and mark.turn in at:
-            gone = at[mark.turn]
-            forgotten[gone.slot] = max(forgotten.get(gone.slot, 0.0), gone.at)
+    known = {each.turn: each for each in placed}
+    forgotten = [known[mark.turn] for mark in marks if mark.kind == "forgotten"
+                 and mark.turn in known]  # fmt: skip
     return [
         each
         for each in placed
         if each.turn not in undone
         and each.at > reset
-        and each.at > forgotten.get(each.slot, 0.0)
-    ]  # fmt: skip
+        and not any(_went_with(each, gone) for gone in forgotten)
+    ]
+
+
+def _went_with(each: Exchange, gone: Exchange) -> bool:
+    """Tell whether a turn was forgotten with another: it is that one, or one it had replaced."""
+    replaced = each.slot == gone.slot and each.run != gone.run and each.at <= gone.at
+    return replaced or each.turn == gone.turn
 
 
 def _ordered(

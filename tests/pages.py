@@ -36,6 +36,7 @@ class Page:
         self.start()
 
     def close(self):
+        """The kernel ends."""
         self.client.close()
 
     def run(self, cell, text, agent=None, session=None, **options):
@@ -60,6 +61,7 @@ class Page:
         return [each.prompt for each in self.client.session(session).history()]
 
     def stale(self):
+        """The prompts that were asked after something else than what stands before them now."""
         return [each.prompt for each in self.client.session().history() if each.stale]
 
     def save(self, cells, sessions=(), later=10.0):

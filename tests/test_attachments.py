@@ -31,7 +31,7 @@ FRAME_CSV = ",ville\na,Orléans\nb,東京\n".encode()
 class Drawn:
     """Stands in for a matplotlib Figure."""
 
-    def savefig(self, file, format):  # noqa: A002, D102 - matplotlib's word
+    def savefig(self, file, format):  # noqa: A002 - matplotlib's word
         assert format == "png"
         file.write(PNG)
 
@@ -41,7 +41,7 @@ class Picture:
 
     size, mode = (1, 1), "RGB"
 
-    def save(self, file, format):  # noqa: A002, D102 - Pillow's word
+    def save(self, file, format):  # noqa: A002 - Pillow's word
         assert format == "PNG"
         file.write(PNG)
 

@@ -1,6 +1,6 @@
 """What an agent may answer, and what never leaves our writer whatever it answers."""
 
-# ruff: noqa: D102 a test's name is its sentence
+
 # ruff: noqa: SIM905, RUF005, RUF001 lists of cases are easiest to read as words
 
 import html.parser

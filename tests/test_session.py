@@ -281,6 +281,16 @@ def test_forget_takes_a_turn_and_what_it_had_replaced_out(page):
         page.client.session().forget(9)
 
 
+def test_forgetting_one_of_a_cells_two_turns_leaves_the_other(page):
+    page.cell = "c1"
+    page.client.session().ask("a")
+    page.client.session().ask("b")
+
+    page.client.session().forget(2)
+
+    assert page.held() == ["a"]
+
+
 def test_reset_begins_anew_and_the_ledger_keeps_all(page):
     page.run("c1", "one")
     assert page.client.session().reset() == 1
