@@ -38,7 +38,9 @@ class Lineage:
             not self._replaced(known, ipynb.document(notebook)) or known in ipynb.sessions(notebook)
         ):
             return known
-        return self._taken_over(notebook, name) or self._sessions.begin(notebook, name)
+        return self._taken_over(notebook, name, known) or self._sessions.begin(
+            notebook, name, instead_of=known
+        )
 
     def _replaced(self, session: str, document: Document | None) -> bool:
         """Tell whether the file at the path is another one: it shares no cell with the session."""
@@ -50,7 +52,7 @@ class Lineage:
         }  # a cell that ran after the file was saved can't be in it
         return bool(cells) and cells.isdisjoint(document.cells)
 
-    def _taken_over(self, notebook: str, name: str) -> str | None:
+    def _taken_over(self, notebook: str, name: str, replaced: str | None) -> str | None:
         """Return the session that the file's own outputs name, or a copy of it."""
         for session in ipynb.sessions(notebook):
             known = self._sessions.known(session)
@@ -59,7 +61,7 @@ class Lineage:
             if known.notebook == notebook:
                 return None  # it was here, and was found to be another file's
             if Path(known.notebook).exists():
-                return self._sessions.begin(notebook, name, parent=session)
+                return self._sessions.begin(notebook, name, session, instead_of=replaced)
             self._sessions.place(session, notebook, name)
             return session
         return None

@@ -6,12 +6,13 @@ import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from swiftask_jupyter.errors import StoreError
 from swiftask_jupyter.replies import Delta, Finish, Reply, Usage
-from swiftask_jupyter.store import Database, Turns
+from swiftask_jupyter.store import Database, Ledger, Turns
 from swiftask_jupyter.store.owner import alive, me
 from swiftask_jupyter.store.turns import COLUMNS, Place, new_id
 
@@ -71,7 +72,7 @@ def test_a_turn_of_a_killed_process_is_lost_and_still_counted(turns, tmp_path):
 import os, sys, time
 from pathlib import Path
 from swiftask_jupyter.replies import Reply
-from swiftask_jupyter.store import Database, Turns
+from swiftask_jupyter.store import Database, Ledger, Turns
 from swiftask_jupyter.store.turns import Place, new_id
 turns = Turns(Database(Path(sys.argv[1])))
 turns.begin(Reply("echo", turn=new_id(), at=time.time()), Place(None, "main"), "hello")
@@ -132,7 +133,7 @@ def test_processes_that_open_the_ledger_at_once_all_write_to_it(tmp_path):
 import sys, time
 from pathlib import Path
 from swiftask_jupyter.replies import Reply
-from swiftask_jupyter.store import Database, Turns
+from swiftask_jupyter.store import Database, Ledger, Turns
 from swiftask_jupyter.store.turns import Place, new_id
 turns = Turns(Database(Path(sys.argv[1])))
 for _ in range(50):
@@ -161,3 +162,22 @@ def test_this_process_is_alive_and_one_that_ended_is_not():
     assert alive(me())
     assert not alive(f"{host}:{ended.pid}:0")
     assert alive("another-host:1:0")
+
+
+def test_a_ledger_of_the_first_version_keeps_every_row(tmp_path):
+    path = tmp_path / "turns.db"
+    path.write_bytes((Path(__file__).parent / "ledgers" / "first.db").read_bytes())
+    ledger = Ledger(Database(path))
+
+    kept = [dict(zip(COLUMNS, row, strict=True)) for row in ledger.turns.rows()]
+
+    assert [row["status"] for row in kept] == ["ok", "error", "interrupted"]
+    assert [row["input_tokens"] for row in kept] == [10, None, None]
+    assert kept[1]["error"] == "BadRequest: 400"
+    reply = a_reply()
+    ledger.turns.begin(reply, PLACE, "hello")
+    assert (reply.number, len(ledger.turns.rows())) == (1, 4)
+    with ledger.database.read() as table:
+        texts = table.execute("SELECT prompt, answer FROM texts ORDER BY turn").fetchall()
+    assert texts[0] == ("hello", "hello yourself")
+    ledger.close()

@@ -10,6 +10,7 @@ import math
 import secrets
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from swiftask_jupyter.store.database import Database
 from swiftask_jupyter.store.history import Line
@@ -33,12 +34,7 @@ class Sessions:
     def find(self, notebook: str | None, name: str) -> str | None:
         """Return the session that a name means in a notebook (`None`: outside of any)."""
         with self._database.read() as table:
-            row = table.execute(
-                "SELECT session FROM sessions WHERE name = ? AND (notebook = ? OR"
-                " notebook IS NULL AND ? IS NULL) ORDER BY at DESC LIMIT 1",
-                (name, notebook, notebook),
-            ).fetchone()
-        return row[0] if row else None
+            return _newest(table, notebook, name)
 
     def known(self, session: str) -> Known | None:
         """Return where a session was placed last."""
@@ -60,21 +56,35 @@ class Sessions:
             ).fetchall()
         return [row[0] for row in rows]
 
-    def begin(self, notebook: str | None, name: str, parent: str | None = None) -> str:
-        """Begin a session, empty or with all that another holds now; return its id."""
+    def begin(
+        self,
+        notebook: str | None,
+        name: str,
+        parent: str | None = None,
+        instead_of: str | None = None,
+    ) -> str:
+        """Begin a session, empty or with all that another holds now; return its id.
+
+        Where another kernel has begun one meanwhile, it is that one.
+
+        Args:
+            notebook: the notebook's path, or `None`.
+            name: what the user calls it.
+            parent: the session to take over from.
+            instead_of: what the name has meant so far, where it is not to mean that any more.
+        """
         session = f"{name}-{secrets.token_hex(4)}"
-        self.place(session, notebook, name, parent)
+        with self._database.write() as rows:
+            meanwhile = _newest(rows, notebook, name)
+            if meanwhile is not None and meanwhile != instead_of:
+                return meanwhile
+            _place(rows, session, notebook, name, parent)
         return session
 
-    def place(
-        self, session: str, notebook: str | None, name: str, parent: str | None = None
-    ) -> None:
+    def place(self, session: str, notebook: str | None, name: str) -> None:
         """Say that a name means this session in a notebook from now on."""
         with self._database.write() as rows:
-            rows.execute(
-                "INSERT INTO sessions (at, session, notebook, name, parent) VALUES (?, ?, ?, ?, ?)",
-                (time.time(), session, notebook, name, parent),
-            )
+            _place(rows, session, notebook, name, None)
 
     def lines(self, session: str) -> list[Line]:
         """Return the session and those it was taken over from, with the moment of each."""
@@ -89,3 +99,19 @@ class Sessions:
                 if row is None or row[0] in {line.session for line in lines}:
                     return lines
                 lines.append(Line(row[0], min(row[1], lines[-1].until)))
+
+
+def _newest(table: Any, notebook: str | None, name: str) -> str | None:
+    row = table.execute(
+        "SELECT session FROM sessions WHERE name = ? AND (notebook = ? OR"
+        " notebook IS NULL AND ? IS NULL) ORDER BY at DESC LIMIT 1",
+        (name, notebook, notebook),
+    ).fetchone()
+    return str(row[0]) if row else None
+
+
+def _place(rows: Any, session: str, notebook: str | None, name: str, parent: str | None) -> None:
+    rows.execute(
+        "INSERT INTO sessions (at, session, notebook, name, parent) VALUES (?, ?, ?, ?, ?)",
+        (time.time(), session, notebook, name, parent),
+    )
