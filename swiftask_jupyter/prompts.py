@@ -8,7 +8,7 @@ from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.messages import Attachment, Message, Prompt
 
 # Fields of a request that say what a prompt says: no option may say otherwise.
-RESERVED = frozenset(("model", "messages", "stream", "input", "message", "apiIntegrationId"))
+RESERVED = frozenset(("model", "messages", "input", "message", "apiIntegrationId"))
 
 
 def compose(
@@ -21,11 +21,18 @@ def compose(
 ) -> Prompt:
     """Return the prompt; options that are `None` are left to the service.
 
+    Two of the options are no fields of a request: `stream` (False asks for an answer in one
+    piece) and `timeout` (the seconds the service may be silent).
+
     Raises:
         ConfigurationError: an option says what an argument says.
         PromptError: a file can't be had.
     """
-    if taken := RESERVED & options.keys():
+    fields = {key: value for key, value in options.items() if value is not None}
+    stream, timeout = fields.pop("stream", True), fields.pop("timeout", None)
+    if not isinstance(stream, bool):
+        raise ConfigurationError("stream is neither True nor False")
+    if taken := RESERVED & fields.keys():
         raise ConfigurationError(
             f"{min(taken)} is not yours to set", advice="it is asked for by an argument of its own"
         )
@@ -33,8 +40,10 @@ def compose(
         agent,
         text,
         history=(Message("system", system),) if system else (),
-        options={key: value for key, value in options.items() if value is not None},
+        options=fields,
         attachments=_gathered(files),
+        stream=stream,
+        timeout=None if timeout is None else _seconds(timeout),
     )
 
 
@@ -47,6 +56,15 @@ def retold(prompt: Prompt) -> str:
 
     said_before = "\n\n".join(line(message) for message in prompt.history)
     return f"Our conversation so far:\n\n{said_before}\n\nI: {prompt.text}"
+
+
+def _seconds(timeout: object) -> float:
+    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not number or not 0 < timeout < 1e6:  # type: ignore[operator]  # a number, and no NaN
+        raise ConfigurationError(
+            f"a timeout of {timeout!r} makes no sense", advice="give it in seconds, such as 30"
+        )
+    return float(timeout)  # type: ignore[arg-type]  # as above
 
 
 def _gathered(files: Iterable[object]) -> tuple[Attachment, ...]:

@@ -43,7 +43,7 @@ class Chat(Protocol):
             headers["x-user-identifier"] = str(identity)
         body = {
             "message": prompt.text,
-            "stream": prompt.conversation is not None,
+            "stream": prompt.stream and prompt.conversation is not None,
             "conversationId": prompt.conversation,
             **options,
         }
