@@ -11,6 +11,7 @@ ROOT = Path(swiftask_jupyter.__file__).parent
 FLOORS = [
     {"tokens", "visible"},
     {"errors", "messages", "replies"},
+    {"extracts"},
     {"settings", "templates", "attachments", "protocols", "retry", "jobs", "answers"},
     {"conversation"},
     {"transport", "loops", "store", "routes", "prompts", "ipynb", "transcripts"},
@@ -33,7 +34,7 @@ HOMES = {
     "markdown_it": {"notebook"},
     "pygments": {"notebook"},
     "nest_asyncio": {"loops"},
-    "pandas": {"usage", "service", "client", "notebook"},
+    "pandas": {"usage", "service", "client", "notebook", "extracts", "answers"},
     "msgspec": {"protocols", "catalogue", "ipynb"},
     "dotenv": {"settings"},
     "tornado": {"sandbox"},
