@@ -118,15 +118,28 @@ class _Auto(_Known):
         return self._protocol, _speak(Native, self._connection)
 
     async def protocol(self) -> Protocol:
-        connection, prompt = self._connection, self._prompt
-        native = bool(ONLY_HERE & prompt.options.keys() or prompt.attachments)
-        if not native and not (native := self._dialects.refuses_openai(connection)):
-            public = connection.root("/public")
-            native = await self._dialects.catalogue.chats(public, prompt.agent) is False
-        if not native:
-            return await super().protocol()
-        _check_fields(Native, prompt)
-        return _speak(Native, connection)
+        if self._needs_native():
+            return self._native()
+        public = self._connection.root("/public")
+        chats = await self._dialects.catalogue.chats(public, self._prompt.agent)
+        return self._native() if chats is False else await super().protocol()
+
+    def likely(self) -> tuple[Protocol, str]:
+        if self._needs_native():
+            return self._native(), ""
+        agents = self._dialects.catalogue.known(self._connection.root("/public"))
+        if agents is None:
+            return self._protocol, "native instead, should the catalogue not call it a chat agent"
+        chats = next((each.chat for each in agents if each.slug == self._prompt.agent), None)
+        return (self._native() if chats is False else self._protocol), ""
+
+    def _needs_native(self) -> bool:
+        carries = bool(ONLY_HERE & self._prompt.options.keys() or self._prompt.attachments)
+        return carries or self._dialects.refuses_openai(self._connection)
+
+    def _native(self) -> Protocol:
+        _check_fields(Native, self._prompt)
+        return _speak(Native, self._connection)
 
     def instead(self, failed: Protocol, error: ServiceError) -> Protocol | None:
         if isinstance(failed, OpenAI) and error.status == 401:

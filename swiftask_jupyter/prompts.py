@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.messages import Attachment, Message, Prompt
@@ -15,23 +15,27 @@ def compose(
     agent: str,
     text: str,
     *,
-    system: str | None,
-    files: Iterable[object],
-    options: Mapping[str, object],
+    system: str | None = None,
+    files: Iterable[object] = (),
+    stream: bool | None = None,
+    timeout: float | None = None,
+    **fields: object,
 ) -> Prompt:
-    """Return the prompt; options that are `None` are left to the service.
+    """Return the prompt; what is `None` is left to the service.
 
-    Two of the options are no fields of a request: `stream` (False asks for an answer in one
-    piece) and `timeout` (the seconds the service may be silent).
+    Args:
+        agent: the slug.
+        text: what is asked.
+        system: a message before it.
+        files: what goes along.
+        stream: False asks for the answer in one piece.
+        timeout: the seconds the service may be silent.
+        fields: all others are fields of the request.
 
     Raises:
-        ConfigurationError: an option says what an argument says.
+        ConfigurationError: an option says what an argument says, or makes no sense.
         PromptError: a file can't be had.
     """
-    fields = {key: value for key, value in options.items() if value is not None}
-    stream, timeout = fields.pop("stream", True), fields.pop("timeout", None)
-    if not isinstance(stream, bool):
-        raise ConfigurationError("stream is neither True nor False")
     if taken := RESERVED & fields.keys():
         raise ConfigurationError(
             f"{min(taken)} is not yours to set", advice="it is asked for by an argument of its own"
@@ -40,9 +44,9 @@ def compose(
         agent,
         text,
         history=(Message("system", system),) if system else (),
-        options=fields,
+        options={key: value for key, value in fields.items() if value is not None},
         attachments=_gathered(files),
-        stream=stream,
+        stream=stream is not False,
         timeout=None if timeout is None else _seconds(timeout),
     )
 

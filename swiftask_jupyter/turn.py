@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from swiftask_jupyter.conversation import Exchange, continued, stale_after
+from swiftask_jupyter.drafts import Call, Draft, draft
 from swiftask_jupyter.errors import (
     AgentNotFound,
     ConnectionFailed,
@@ -129,6 +130,11 @@ class Turn:
             reply.seconds = time.perf_counter() - start
             self._ledger.turns.complete(reply, self.prompt.text)
             self._announce()
+
+    def draft(self, calls: Iterable[Call]) -> Draft:
+        """Return what would be sent; nothing is, and no row is written."""
+        protocol, note = self._route.likely()
+        return draft(protocol, self._addressed(protocol), note, calls)
 
     def _announce(self) -> None:
         for watcher in tuple(self._watchers):

@@ -13,7 +13,7 @@ FLOORS = [
     {"errors", "messages", "replies"},
     {"extracts"},
     {"settings", "templates", "attachments", "protocols", "retry", "jobs", "answers"},
-    {"conversation"},
+    {"conversation", "drafts"},
     {"transport", "loops", "store", "routes", "prompts", "ipynb", "transcripts"},
     {"lineage", "turn"},
     {"memory", "streams"},

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 
 from swiftask_jupyter import Swiftask, errors
+from swiftask_jupyter.answers import answer
 from swiftask_jupyter.extracts import Code, blocks, code_of, frame_of, json_of
 from swiftask_jupyter.replies import Reply
-from swiftask_jupyter.answers import answer
 
 
 @pytest.mark.parametrize(
