@@ -231,7 +231,10 @@ class Turn:
                 prompt = replace(prompt, text=retold(prompt))
             elif reply.attempts == 1:
                 reply.remarks.append(_forked(earlier, protocol, prompt.agent))
-        return replace(prompt, conversation=known, alias=ALIAS + new_id())
+        prompt = replace(prompt, conversation=known, alias=ALIAS + new_id())
+        if reply.attempts == 1 and (remark := protocol.remark(prompt)):
+            reply.remarks.append(remark)
+        return prompt
 
     def _tell(self, doing: str) -> None:
         self.reply.doing = doing

@@ -56,6 +56,11 @@ class Chat(Protocol):
             msgspec.json.encode(body),
         )
 
+    def remark(self, prompt: Prompt) -> str:
+        """Say why a first answer comes all at once."""
+        first = prompt.stream and prompt.conversation is None
+        return "chat streams from a conversation's second turn on" if first else ""
+
     def decoder(self, head: Head) -> Decoder:
         """Return a reader for the stream or for the JSON envelope."""
         if head.media_type == "text/event-stream":
