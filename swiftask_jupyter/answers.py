@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from swiftask_jupyter.extracts import code_of, frame_of, json_of
 from swiftask_jupyter.replies import Reply, Status, Usage
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -57,6 +61,26 @@ class Answer:
         """What the agent says its answer rests on, as it came: the shape is undocumented."""
         named = self.raw.get("sourceMetadatas")
         return tuple(named) if isinstance(named, list) else ()
+
+    def json(self) -> Any:
+        """Return what the text is as JSON, or else what its first fenced block is.
+
+        Raises:
+            AnswerError: neither is JSON.
+        """
+        return json_of(self.text)
+
+    def code(self) -> str:
+        """Return the first fenced block, or else the whole text."""
+        return code_of(self.text).text
+
+    def frame(self) -> pd.DataFrame:
+        """Return the table in the text: JSON, a Markdown table, or a fenced block of CSV.
+
+        Raises:
+            AnswerError: there is none.
+        """
+        return frame_of(self.text)
 
 
 def answer(reply: Reply) -> Answer:

@@ -53,6 +53,13 @@ class Catalogue:
             task = self._tasks[root] = asyncio.ensure_future(self._fetch(root))
         return await asyncio.shield(task)  # one prompt that gives up does not end it for all
 
+    def known(self, root: str) -> tuple[Agent, ...] | None:
+        """Return the agents if they have been fetched; may be called on any thread."""
+        task = self._tasks.get(root)
+        if task is None or not task.done() or task.cancelled() or task.exception() is not None:
+            return None
+        return task.result()
+
     async def chats(self, root: str, slug: str) -> bool | None:
         """Tell whether the agent is a chat agent; `None` where that can't be learnt soon."""
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from swiftask_jupyter.answers import Answer
+from swiftask_jupyter.drafts import Draft
 from swiftask_jupyter.errors import Refused
 from swiftask_jupyter.replies import Event
 from swiftask_jupyter.service import Service
@@ -88,8 +89,10 @@ class Swiftask(Service):
             text: the prompt.
             agent: the slug; default: the connection's.
             options: for this call alone: `dialect`, `connection`, `system` (a message before
-                the prompt), `files` (paths, URLs, DataFrames, figures, `(name, bytes)`) and
-                `cache`. All others are fields of the request, such as `temperature`.
+                the prompt), `files` (paths, URLs, DataFrames, figures, `(name, bytes)`),
+                `timeout` (the seconds the service may be silent), `stream=False` (an answer in
+                one piece) and `cache`. All others are fields of the request, such as
+                `temperature` or `stateless`.
 
         Raises:
             Refused: nothing was sent, and the message says why.
@@ -113,6 +116,10 @@ class Swiftask(Service):
     ) -> AsyncIterator[Event]:
         """Yield the events of an answer in a running loop; all else as `ask`."""
         return self.session().stream_async(text, agent, history=False, **options)
+
+    def dry_run(self, text: str, agent: str | None = None, **options: Any) -> Draft:
+        """Return what `ask` would send, and send nothing; `print` shows it."""
+        return self.session().dry_run(text, agent, history=False, **options)
 
     def usage(self) -> pd.DataFrame:
         """Return the ledger, one row a call, oldest first; the columns stand in `usage.usage`.

@@ -11,19 +11,24 @@ from __future__ import annotations
 from swiftask_jupyter.catalogue import Catalogue
 from swiftask_jupyter.errors import ConfigurationError, PromptError, ServiceError, SwiftaskError
 from swiftask_jupyter.messages import Prompt
-from swiftask_jupyter.protocols import PROTOCOLS, Protocol
-from swiftask_jupyter.protocols.agencii import Agencii
-from swiftask_jupyter.protocols.chat import Chat
+from swiftask_jupyter.protocols import Protocol
+from swiftask_jupyter.protocols.further import find, names
 from swiftask_jupyter.protocols.native import ONLY_HERE, Native
+from swiftask_jupyter.protocols.openai import ONLY_HERE as ONLY_OPENAI
 from swiftask_jupyter.protocols.openai import OpenAI
+from swiftask_jupyter.protocols.widget import Widget
 from swiftask_jupyter.routes import Route
 from swiftask_jupyter.settings import Connection
 from swiftask_jupyter.settings.connection import AUTO
 from swiftask_jupyter.tokens import Token
 
-NAMES = (AUTO, *PROTOCOLS)
-# Platforms of their own: no documented host, and no catalogue of Swiftask's.
-ELSEWHERE = (Chat.name, Agencii.name)
+# All others are platforms of their own: no documented host, and no catalogue of Swiftask's.
+SWIFTASKS = (AUTO, OpenAI.name, Native.name, Widget.name)
+
+
+def choices() -> tuple[str, ...]:
+    """Return what `--dialect` may name."""
+    return (AUTO, *names())
 
 
 class Dialects:
@@ -41,22 +46,21 @@ class Dialects:
             PromptError: the prompt carries what the dialect can't.
         """
         name = connection.dialect
-        if name not in NAMES:
-            raise ConfigurationError(f"no dialect {name!r}", advice=f"there is: {', '.join(NAMES)}")
-        if name in ELSEWHERE and connection.base_url is None:
+        if name == AUTO:
+            return _Auto(self, connection, prompt)
+        kind = find(name)
+        if name not in SWIFTASKS and connection.base_url is None:
             raise ConfigurationError(
                 f"the {name} platform has no documented address",
                 advice="configure a connection with its base_url, and choose it by -c NAME",
             )
-        if name == AUTO:
-            return _Auto(self, connection, prompt)
-        kind = PROTOCOLS[name]
         if prompt.attachments and not kind.takes_files:
             raise PromptError(
                 f"{name} takes no files", advice="native does: --dialect native; nothing was sent"
             )
         if not kind.takes_system and any(said.role == "system" for said in prompt.history):
             raise PromptError(f"{name} takes no system message", advice="nothing was sent")
+        _check_fields(kind, prompt)
         return _Known(self, connection, prompt, _speak(kind, connection))
 
     def refuses_openai(self, connection: Connection) -> bool:
@@ -72,6 +76,14 @@ def _speak(kind: type[Protocol], connection: Connection) -> Protocol:
     return kind(connection.root(kind.family), connection.token)
 
 
+def _check_fields(kind: type[Protocol], prompt: Prompt) -> None:
+    if (only := ONLY_OPENAI & prompt.options.keys()) and not issubclass(kind, OpenAI):
+        raise PromptError(
+            f"{kind.name} knows no field {min(only)}",
+            advice="openai does: --dialect openai; nothing was sent",
+        )
+
+
 class _Known(Route):
     """A route to a service that may have a catalogue."""
 
@@ -85,7 +97,7 @@ class _Known(Route):
 
     async def near(self) -> str | None:
         """Return the catalogue's nearest slug to the one that was asked."""
-        if self._connection.dialect in ELSEWHERE:
+        if self._connection.dialect not in SWIFTASKS:
             return None
         try:
             agents = await self._dialects.catalogue.agents(self._connection.root("/public"))
@@ -106,12 +118,28 @@ class _Auto(_Known):
         return self._protocol, _speak(Native, self._connection)
 
     async def protocol(self) -> Protocol:
-        connection, prompt = self._connection, self._prompt
-        native = bool(ONLY_HERE & prompt.options.keys() or prompt.attachments)
-        if not native and not (native := self._dialects.refuses_openai(connection)):
-            public = connection.root("/public")
-            native = await self._dialects.catalogue.chats(public, prompt.agent) is False
-        return _speak(Native, connection) if native else await super().protocol()
+        if self._needs_native():
+            return self._native()
+        public = self._connection.root("/public")
+        chats = await self._dialects.catalogue.chats(public, self._prompt.agent)
+        return self._native() if chats is False else await super().protocol()
+
+    def likely(self) -> tuple[Protocol, str]:
+        if self._needs_native():
+            return self._native(), ""
+        agents = self._dialects.catalogue.known(self._connection.root("/public"))
+        if agents is None:
+            return self._protocol, "native instead, should the catalogue not call it a chat agent"
+        chats = next((each.chat for each in agents if each.slug == self._prompt.agent), None)
+        return (self._native() if chats is False else self._protocol), ""
+
+    def _needs_native(self) -> bool:
+        carries = bool(ONLY_HERE & self._prompt.options.keys() or self._prompt.attachments)
+        return carries or self._dialects.refuses_openai(self._connection)
+
+    def _native(self) -> Protocol:
+        _check_fields(Native, self._prompt)
+        return _speak(Native, self._connection)
 
     def instead(self, failed: Protocol, error: ServiceError) -> Protocol | None:
         if isinstance(failed, OpenAI) and error.status == 401:

@@ -13,6 +13,7 @@
     │   ├── RateLimited           429
     │   └── ServiceUnavailable    5xx
     ├── StreamError               an answer began and was cut short or made no sense
+    ├── AnswerError               an answer came, and is not of the kind that was asked for
     └── StoreError                the ledger cannot be read or written
 
     KeyboardInterrupt
@@ -124,6 +125,10 @@ class ServiceUnavailable(ServiceError):
 
 class StreamError(SwiftaskError):
     """An answer was cut short or made no sense; what had come is kept."""
+
+
+class AnswerError(SwiftaskError):
+    """An answer came, and is not of the kind that was asked for: no JSON, no table."""
 
 
 class StoreError(SwiftaskError):

@@ -66,6 +66,8 @@ class Prompt:
         alias: our own id of the conversation, for services that take one.
         options: extra body fields the user named (`temperature`, `max_tokens`, …).
         attachments: the files that go with it.
+        stream: whether the answer may come while it is made.
+        timeout: the seconds the service may be silent; None for the usual patience.
     """
 
     agent: str
@@ -75,6 +77,8 @@ class Prompt:
     alias: str = ""
     options: Mapping[str, object] = field(default_factory=dict)
     attachments: tuple[Attachment, ...] = ()
+    stream: bool = True
+    timeout: float | None = None
 
     def digest(self, dialect: str, realm: str) -> str:
         """Return the SHA-256 (hex) of what is asked: equal requests have equal digests.

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.messages import Attachment, Message, Prompt
 
 # Fields of a request that say what a prompt says: no option may say otherwise.
-RESERVED = frozenset(("model", "messages", "stream", "input", "message", "apiIntegrationId"))
+RESERVED = frozenset(("model", "messages", "input", "message", "apiIntegrationId"))
 
 
 def compose(
     agent: str,
     text: str,
     *,
-    system: str | None,
-    files: Iterable[object],
-    options: Mapping[str, object],
+    system: str | None = None,
+    files: Iterable[object] = (),
+    stream: bool | None = None,
+    timeout: float | None = None,
+    **fields: object,
 ) -> Prompt:
-    """Return the prompt; options that are `None` are left to the service.
+    """Return the prompt; what is `None` is left to the service.
+
+    Args:
+        agent: the slug.
+        text: what is asked.
+        system: a message before it.
+        files: what goes along.
+        stream: False asks for the answer in one piece.
+        timeout: the seconds the service may be silent.
+        fields: all others are fields of the request.
 
     Raises:
-        ConfigurationError: an option says what an argument says.
+        ConfigurationError: an option says what an argument says, or makes no sense.
         PromptError: a file can't be had.
     """
-    if taken := RESERVED & options.keys():
+    if taken := RESERVED & fields.keys():
         raise ConfigurationError(
             f"{min(taken)} is not yours to set", advice="it is asked for by an argument of its own"
         )
@@ -33,8 +44,10 @@ def compose(
         agent,
         text,
         history=(Message("system", system),) if system else (),
-        options={key: value for key, value in options.items() if value is not None},
+        options={key: value for key, value in fields.items() if value is not None},
         attachments=_gathered(files),
+        stream=stream is not False,
+        timeout=None if timeout is None else _seconds(timeout),
     )
 
 
@@ -47,6 +60,15 @@ def retold(prompt: Prompt) -> str:
 
     said_before = "\n\n".join(line(message) for message in prompt.history)
     return f"Our conversation so far:\n\n{said_before}\n\nI: {prompt.text}"
+
+
+def _seconds(timeout: object) -> float:
+    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not number or not 0 < timeout < 1e6:  # type: ignore[operator]  # a number, and no NaN
+        raise ConfigurationError(
+            f"a timeout of {timeout!r} makes no sense", advice="give it in seconds, such as 30"
+        )
+    return float(timeout)  # type: ignore[arg-type]  # as above
 
 
 def _gathered(files: Iterable[object]) -> tuple[Attachment, ...]:

@@ -115,6 +115,7 @@ class Reply:
         doing: what is being done before the answer can come, in words for the user.
         conversation: the service's id of the conversation, where it gave one.
         shown_in: the execution count of the cell that shows it, where one does.
+        form: how it is shown: `md`, `text`, `json` or `code`.
         standing: where it stands in its conversation.
         cached: whether it is an earlier answer, shown again without asking.
         remarks: what else the user should know, for the footer.
@@ -139,6 +140,7 @@ class Reply:
     doing: str = ""
     conversation: int | str | None = None
     shown_in: int | None = None
+    form: str = "md"
     standing: Standing = Standing()
     cached: bool = False
     remarks: list[str] = field(default_factory=list)

@@ -31,6 +31,10 @@ class Route:
         """Return the dialect to begin with; may ask the service what kind of agent it is."""
         return self._protocol
 
+    def likely(self) -> tuple[Protocol, str]:
+        """Return the dialect to begin with, as far as is known, and what is not; asks nobody."""
+        return self._protocol, ""
+
     def instead(self, failed: Protocol, error: ServiceError) -> Protocol | None:
         """Return what to try after a refusal, each way once; `None` to give up."""
         return failed.alternative(error)

@@ -66,8 +66,6 @@ class Service:
         *,
         dialect: str | None = None,
         connection: str | None = None,
-        system: str | None = None,
-        files: Any = (),
         needs_token: bool = True,
         **options: Any,
     ) -> tuple[Prompt, Route]:
@@ -76,7 +74,7 @@ class Service:
             raise ConfigurationError("no token", advice=HOW_TO_GET_IN)
         if not target.agent:
             raise ConfigurationError("no agent", advice=HOW_TO_NAME_ONE)
-        prompt = compose(target.agent, text, system=system, files=files, options=options)
+        prompt = compose(target.agent, text, **options)
         return prompt, self._dialects.route(target, prompt)
 
     def _masked(self, text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from swiftask_jupyter.answers import Answer, answer
 from swiftask_jupyter.conversation import Exchange, around, digest
+from swiftask_jupyter.drafts import Call, Draft
 from swiftask_jupyter.errors import ConfigurationError, PromptError, Refused
 from swiftask_jupyter.loops import IOThread
 from swiftask_jupyter.memory import Memory
@@ -103,6 +104,11 @@ class Session(Memory):
         async for events in self._means.thread.stream_async(turn.events()):
             for event in events:
                 yield event
+
+    def dry_run(self, text: str, agent: str | None = None, **options: Any) -> Draft:
+        """Return what `ask` would send, and send nothing; `print` shows it."""
+        turn = self.turn(text, agent, **options)
+        return turn.draft(Call(*each) for each in self.ledger.turns.costs(turn.prompt.agent))
 
     def turn(
         self,

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from swiftask_jupyter.conversation import Exchange, continued, stale_after
+from swiftask_jupyter.drafts import Call, Draft, draft
 from swiftask_jupyter.errors import (
     AgentNotFound,
     ConnectionFailed,
@@ -130,6 +131,11 @@ class Turn:
             self._ledger.turns.complete(reply, self.prompt.text)
             self._announce()
 
+    def draft(self, calls: Iterable[Call]) -> Draft:
+        """Return what would be sent; nothing is, and no row is written."""
+        protocol, note = self._route.likely()
+        return draft(protocol, self._addressed(protocol), note, calls)
+
     def _announce(self) -> None:
         for watcher in tuple(self._watchers):
             watcher(self)
@@ -225,7 +231,10 @@ class Turn:
                 prompt = replace(prompt, text=retold(prompt))
             elif reply.attempts == 1:
                 reply.remarks.append(_forked(earlier, protocol, prompt.agent))
-        return replace(prompt, conversation=known, alias=ALIAS + new_id())
+        prompt = replace(prompt, conversation=known, alias=ALIAS + new_id())
+        if reply.attempts == 1 and (remark := protocol.remark(prompt)):
+            reply.remarks.append(remark)
+        return prompt
 
     def _tell(self, doing: str) -> None:
         self.reply.doing = doing

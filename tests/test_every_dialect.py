@@ -55,6 +55,16 @@ def test_chat_learns_its_conversation_unstreamed_and_then_streams_in_it(chat, bo
     assert '"two"' in text
 
 
+def test_a_first_answer_that_is_not_streamed_says_so(chat):
+    conversation = chat.session()
+
+    first, second = conversation.ask("one"), conversation.ask("two")
+
+    assert first.reply.remarks == ["chat streams from a conversation's second turn on"]
+    assert second.reply.remarks == []
+    assert conversation.ask("three", fresh=True, stream=False).reply.remarks == []
+
+
 def test_chat_takes_an_id_that_a_stream_names(chat, box):
     chat.session().ask("one")
     box.fail(Fault(stream_id="chunk"))

@@ -39,10 +39,10 @@ class FrontEnd:
         return "".join(data["text/html"] for data in self.shown.values())
 
 
-def stream(text, *, rate, shown=True, piece=4):
+def stream(text, *, rate, shown=True, piece=4, form="md"):
     """Play a text in 4-character deltas at so many deltas a second."""
     end = FrontEnd()
-    reply = Reply("echo", number=3)
+    reply = Reply("echo", number=3, form=form)
     display = CellDisplay(end.publish, reply, shown=shown, clock=end.clock)
     worst, behind = 0.0, 0.0
     for at in range(0, len(text), piece):
@@ -285,3 +285,42 @@ def test_an_answer_of_a_file_alone_is_shown():
 
     assert "https://x.example/a.png" in end.html
     assert "disguise" not in end.html
+
+
+@pytest.mark.parametrize("form", ["text", "json", "code"])
+@pytest.mark.parametrize("text", [PROSE * 60, CODE], ids=["prose", "code"])
+def test_every_form_of_an_answer_keeps_to_the_bandwidth(form, text):
+    end, _, _, worst, behind = stream(text, rate=100, form=form)
+
+    assert worst <= 50_000
+    assert behind <= 0.15
+    assert text.strip()[-30:] in end.html.replace("&gt;", ">") or form == "code"
+
+
+def test_text_is_verbatim_and_cannot_run():
+    end, _, _, _, _ = stream("# <script>alert(1)</script> *a* $x$\x1b", rate=100, form="text")
+
+    (answer, _) = end.shown.values()
+    assert "<pre>\n# &lt;script&gt;alert(1)&lt;/script&gt; *a* $x$␛</pre>" in answer["text/html"]
+    assert "mathjax_ignore" in answer["text/html"]
+    assert answer["text/plain"] == "# <script>alert(1)</script> *a* $x$␛"
+
+
+def test_json_is_pretty_and_coloured_and_cannot_run():
+    end, _, _, _, _ = stream('{"a": ["</pre><script>"]}', rate=100, form="json")
+
+    (answer, _) = end.shown.values()
+    assert answer["text/plain"] == '{\n  "a": [\n    "</pre><script>"\n  ]\n}'
+    assert "<script>" not in answer["text/html"]
+    assert "<tt>" in answer["text/html"]
+
+
+def test_code_is_what_stays_of_an_answer_with_words_around_it():
+    text = "Here you go:\n```python\nx = 1  # one\n```\nEnjoy!"
+
+    end, _, _, _, _ = stream(text, rate=100, form="code")
+
+    (answer, _) = end.shown.values()
+    assert answer["text/plain"] == "x = 1  # one"
+    assert "Enjoy" not in answer["text/html"]
+    assert "<i># one</i>" in answer["text/html"]

@@ -33,6 +33,11 @@ prompt, with {{{{name}}}}, {{{{name.attribute}}}}, {{{{name["key"]}}}}, {{{{numb
   -o, --option     a field of the request, such as temperature=0; repeat it
   --docs           simple or advanced: how files are read (advanced where there are any)
   --system         a system message before the prompt
+  -f, --format     md (default), text (as it came), json (fails where it is none) or code
+  --timeout        the seconds the service may be silent (120)
+  --no-stream      ask for the answer in one piece
+  --stateless      ask /v1 not to keep the turn
+  --dry-run        show what would be sent and what the last calls cost; nothing is sent
   --dialect        auto (default), openai, native, widget, chat or agencii
   --raw            send the prompt as it stands, {{{{…}}}} included
   NAME <<          put the answer into a variable and show only its footer

@@ -70,14 +70,14 @@ def _find(magics: SwiftaskMagics, context: CompletionContext) -> tuple[str, list
 def _words(
     magics: SwiftaskMagics, before: list[str], fragment: str, *, in_cell: bool
 ) -> list[tuple[str, str]]:
-    from swiftask_jupyter.dialects import NAMES
+    from swiftask_jupyter.dialects import choices
     from swiftask_jupyter.notebook.commands import COMMANDS
 
     if not in_cell and not before:
         return _starting(fragment, filter(None, COMMANDS), "command")
     last = before[-1] if before else ""
     if in_cell and last == "--dialect":
-        return _starting(fragment, NAMES, "dialect")
+        return _starting(fragment, choices(), "dialect")
     if in_cell and last in {"-c", "--connection"}:
         return _starting(fragment, magics.client.sources.connection_names(), "connection")
     if in_cell and fragment.startswith("-"):

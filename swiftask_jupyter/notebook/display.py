@@ -90,14 +90,14 @@ class CellDisplay:
         unknown: tuple[str, ...] = (),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        from swiftask_jupyter.notebook.markdown import Document
+        from swiftask_jupyter.notebook.forms import growing
 
         self._publish = publish
         self._reply = reply
         self._shown = shown
         self._unknown = unknown
         self._clock = clock
-        self._document = Document()
+        self._document = growing(reply.form)
         self._cleaner = Cleaner()
         self._recent = ""  # the newest of the cleaned text
         self._fed = 0  # characters of the reply that the document has
@@ -206,7 +206,7 @@ class CellDisplay:
         if not reply.number:
             return  # it never left: the error that follows says all
         line = footer_bundle(footer(reply, self._unknown))
-        from swiftask_jupyter.notebook import extras
+        from swiftask_jupyter.notebook import extras, forms
 
         text = reply.text if self._shown else ""
         beside = extras.rows(reply) if self._shown else []
@@ -215,10 +215,12 @@ class CellDisplay:
             return
         self._document.feed(text[self._fed :])  # an answer shown again was never fed at all
         self._document.finish()
+        whole = forms.final(reply) if text else None
+        html, plain = whole or (self._document.html(), visible(text))
         self._answer.draw(
             {
-                "text/html": self._document.html() + extras.as_html(beside),
-                "text/plain": visible(text) + extras.as_text(beside),
+                "text/html": html + extras.as_html(beside),
+                "text/plain": plain + extras.as_text(beside),
                 TURN: record(reply),
             }
         )

@@ -13,14 +13,13 @@ from traitlets import Bool, Int, Unicode
 
 from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError, SwiftaskError
 from swiftask_jupyter.notebook.arguments import Line, fields, parse
-from swiftask_jupyter.notebook.options import takes_options
+from swiftask_jupyter.notebook.options import for_client, takes_options
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from swiftask_jupyter.answers import Answer
     from swiftask_jupyter.client import Swiftask
-    from swiftask_jupyter.notebook.compare import Comparison
     from swiftask_jupyter.sandbox import Sandbox
     from swiftask_jupyter.settings import Wanted
     from swiftask_jupyter.streams import Stream
@@ -55,6 +54,10 @@ class SwiftaskMagics(Magics):
     @property
     def client(self) -> Swiftask:
         """The client of this shell, made on first use; `%config` is read each time."""
+        return self._connected()
+
+    def _connected(self, *, warm: bool = True) -> Swiftask:
+        """Return the client; a new one gets ready for the first prompt, if one is to come."""
         from swiftask_jupyter.settings import Wanted
 
         wanted = Wanted(self.base_url, None, self.agent, self.dialect, self.connection)
@@ -66,7 +69,8 @@ class SwiftaskMagics(Magics):
             self._client = Swiftask(notebook=notebook_path(os.environ, names))
             self._client.means.where = lambda: running_cell(self.ipython)
             self._configure(self._client, wanted)
-            self._client.warm()
+            if warm:
+                self._client.warm()
         self._configure(self._client, wanted)
         return self._client
 
@@ -92,7 +96,7 @@ class SwiftaskMagics(Magics):
             return run(self, line)
         return self.ask(line, cell.removesuffix("\n"))
 
-    def ask(self, line: str, text: str) -> Answer | Comparison | None:
+    def ask(self, line: str, text: str) -> object:
         """Ask what a cell holds; `line` is what stands behind the magic's name."""
         try:
             parsed = parse(self.swiftask, line)
@@ -100,6 +104,7 @@ class SwiftaskMagics(Magics):
             self.client.refuse(PromptError(str(error)), agent=None, text=text)
             raise
         options = parsed.options
+        self._connected(warm=not options.dry_run)
         unknown: tuple[str, ...] = ()
         if not options.raw:
             from swiftask_jupyter.templates import fill
@@ -113,12 +118,18 @@ class SwiftaskMagics(Magics):
         if self.nested:
             refuse_nesting(sys.modules.get("ipykernel"))
         session = self.client.session(options.session)
+        if options.dry_run:
+            drafts = [session.dry_run(text, each, **asked) for each in options.agent or [None]]
+            return drafts if len(drafts) > 1 else drafts[0]
         if len(options.agent) > 1:
+            if options.format != "md":
+                raise UsageError(f"-f {options.format} is for one answer; name one agent")
             from swiftask_jupyter.notebook.compare import compare
 
             streams = [session.stream(text, each, aside=True, **asked) for each in options.agent]
             return compare(self.ipython, streams, parsed)
         stream = session.stream(text, next(iter(options.agent), None), **asked)
+        stream.reply.form = options.format
         return self._watch(stream, parsed, unknown)
 
     def _asked(self, options: Any) -> dict[str, Any]:
@@ -130,12 +141,9 @@ class SwiftaskMagics(Magics):
             files = gather(options.attach, self.ipython.user_ns)
         return {
             **fields(options.option),
+            **for_client(options),
             "surface": "cell",
-            "dialect": options.dialect,
-            "connection": options.connection,
-            "system": options.system,
             "files": files,
-            "documentAnalysisMode": options.docs and options.docs.upper(),
             "history": not options.no_history,
             "fresh": options.fresh,
             "last": options.last,
@@ -167,6 +175,8 @@ class SwiftaskMagics(Magics):
             raise Interrupted(f"stopped; {len(answer)} characters were kept")
         if failed is not None:
             raise failed
+        if answer.reply.form == "json":
+            answer.json()  # raises what the cell should fail with
         return answer if line.target is None else None
 
     def close(self) -> None:

@@ -24,15 +24,21 @@ class TerminalDisplay:
     def show(self, events: Iterable[Event]) -> None:
         """Write what has arrived."""
         text = "".join(event.text for event in events if isinstance(event, Delta))
-        if text and self._shown:
+        if text and self._shown and self._reply.form in {"md", "text"}:
             self._written = True
             sys.stdout.write(self._cleaner.feed(text))
             sys.stdout.flush()
 
     def finish(self) -> None:
         """Write the footer."""
-        rest = self._cleaner.finish() if self._written else visible(self._reply.text)
+        rest = self._cleaner.finish() if self._written else self._whole()
         beside = as_text(rows(self._reply)) if self._shown else ""
         if self._shown and (self._written or rest or beside):
             sys.stdout.write(rest + beside + "\n")
         print(footer(self._reply, self._unknown))
+
+    def _whole(self) -> str:
+        from swiftask_jupyter.notebook.forms import final
+
+        found = final(self._reply)
+        return visible(self._reply.text) if found is None else found[1]

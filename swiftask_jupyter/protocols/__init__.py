@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swiftask_jupyter.protocols.agencii import Agencii
-from swiftask_jupyter.protocols.base import Protocol, Request
+from swiftask_jupyter.protocols.base import BodyDecoder, Decoder, Protocol, Request
 from swiftask_jupyter.protocols.chat import Chat
 from swiftask_jupyter.protocols.failures import Head
 from swiftask_jupyter.protocols.native import Native
@@ -14,4 +14,4 @@ PROTOCOLS: dict[str, type[Protocol]] = {
     each.name: each for each in (OpenAI, Native, Widget, Chat, Agencii)
 }
 
-__all__ = ["PROTOCOLS", "Head", "Protocol", "Request"]
+__all__ = ["PROTOCOLS", "BodyDecoder", "Decoder", "Head", "Protocol", "Request"]

@@ -144,6 +144,10 @@ class Protocol(ABC):
         """Return the error that a response of status 300 or above stands for."""
         return failure(head, message_of(body, self.token), agent)
 
+    def remark(self, prompt: Prompt) -> str:  # noqa: ARG002 - most have none
+        """Return what the user should know of this request's answer, or nothing."""
+        return ""
+
     def alternative(self, error: errors.ServiceError) -> Protocol | None:  # noqa: ARG002 - most have none
         """Return what to try instead, once, where the dialect's documents disagree; else `None`.
 

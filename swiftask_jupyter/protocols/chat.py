@@ -43,7 +43,7 @@ class Chat(Protocol):
             headers["x-user-identifier"] = str(identity)
         body = {
             "message": prompt.text,
-            "stream": prompt.conversation is not None,
+            "stream": prompt.stream and prompt.conversation is not None,
             "conversationId": prompt.conversation,
             **options,
         }
@@ -55,6 +55,11 @@ class Chat(Protocol):
             headers,
             msgspec.json.encode(body),
         )
+
+    def remark(self, prompt: Prompt) -> str:
+        """Say why a first answer comes all at once."""
+        first = prompt.stream and prompt.conversation is None
+        return "chat streams from a conversation's second turn on" if first else ""
 
     def decoder(self, head: Head) -> Decoder:
         """Return a reader for the stream or for the JSON envelope."""

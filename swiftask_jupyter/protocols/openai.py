@@ -28,6 +28,9 @@ from swiftask_jupyter.protocols.sse import Lines
 from swiftask_jupyter.replies import Delta, Event, Finish, Raw, Source, Usage
 from swiftask_jupyter.tokens import Token
 
+# Fields of a request that no other dialect takes.
+ONLY_HERE = frozenset(("stateless",))
+
 
 class OpenAI(Protocol):
     """The OpenAI-compatible dialect; `root` is the address that ends in `/v1`."""
@@ -45,13 +48,14 @@ class OpenAI(Protocol):
         self._asks_usage = asks_usage
 
     def request(self, prompt: Prompt) -> Request:
-        """Return the streaming request for the prompt, usage event included."""
+        """Return the request for the prompt: streaming, unless it asks for one piece."""
+        asks_usage = self._asks_usage and prompt.stream  # else it is there unasked
         said = [{"role": said.role, "content": said.text} for said in prompt.history]
         body = {
             "model": prompt.agent,
             "messages": [*said, {"role": "user", "content": prompt.text}],
-            "stream": True,
-            **({"stream_options": {"include_usage": True}} if self._asks_usage else {}),
+            "stream": prompt.stream,
+            **({"stream_options": {"include_usage": True}} if asks_usage else {}),
             **prompt.options,
         }
         return Request(
@@ -60,7 +64,7 @@ class OpenAI(Protocol):
             {
                 **self.authorization(),
                 "Content-Type": "application/json",
-                "Accept": "text/event-stream",
+                "Accept": "text/event-stream" if prompt.stream else "application/json",
             },
             msgspec.json.encode(body),
         )

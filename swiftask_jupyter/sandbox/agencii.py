@@ -90,7 +90,7 @@ class Opening(Platform):
         """Answers its id."""
         if not self.admitted() or (body := self.read_json()) is None:
             return
-        if await self.misbehave(self.room.faults.take(self.request.path)):
+        if await self.misbehave(self.fault()):
             return
         if self.integration(body) is not None:
             chat = self.new_id()
@@ -110,7 +110,7 @@ class Completing(Platform):
             return
         named = body.get("apiIntegrationId")
         known = self.room.integrations.get(named) if isinstance(named, str) else None
-        fault = self.room.faults.take(self.request.path, known.slug if known else "")
+        fault = self.fault(known.slug if known else "")
         if await self.misbehave(fault):
             return
         if (integration := self.integration(body, "message")) is None:

@@ -66,6 +66,8 @@ class Agent:
     """`answer` never waits, so it may run on the server's own thread."""
     takes_question: bool = False
     """`answer` is called with the whole Question, and keeps to its limits itself."""
+    listed: bool = True
+    """Whether catalogues show it."""
     missing: Callable[[], str | None] | None = None
     """Says what to do before this agent can answer; None when it can."""
 

@@ -14,7 +14,7 @@ class Bots(Exchange):
 
     async def get(self) -> None:
         """Lists this sandbox's agents."""
-        if await self.misbehave(self.room.faults.take("/public/bots")):
+        if await self.misbehave(self.fault()):
             return
-        agents = self.room.agents.items()
+        agents = [each for each in self.room.agents.items() if each[1].listed]
         self.give([{"slug": s, "name": a.name or s, "isChatLMM": a.chat} for s, a in agents])

@@ -52,7 +52,7 @@ class Chatting(Telling):
     async def _ask(self, slug: str) -> None:
         if not self.authorised():
             return
-        fault = self.room.faults.take(self.request.path, slug)
+        fault = self.fault(slug)
         self._limit = fault.rate_limit if fault else None
         # A request without a good key is nobody's, so it is not counted (inferred).
         if not self.room.allowance.take(self._limit):

@@ -15,6 +15,7 @@ from tornado.web import RequestHandler
 
 from .agents import File
 from .faults import Fault, error_body
+from .named_faults import HEADER, fault_of, named
 from .requests import Seen
 from .room import Room
 from .turn import Cut
@@ -94,6 +95,15 @@ class Exchange(RequestHandler):
         """Whether this is the request's bearer token."""
         given = self.request.headers.get("Authorization", "").encode()
         return hmac.compare_digest(given, f"Bearer {token}".encode())
+
+    def fault(self, agent: str | None = None, path: str | None = None) -> Fault | None:
+        """What is to go wrong with this request: by its header, by order, by its agent's name."""
+        if (wanted := self.request.headers.get(HEADER)) is not None:
+            try:
+                return named(wanted)
+            except ValueError as error:
+                return Fault(status=400, message=str(error))
+        return self.room.faults.take(path or self.request.path, agent) or fault_of(agent)
 
     async def misbehave(self, fault: Fault | None) -> bool:
         """Answers as the fault says, if it is one that leaves no answer to give."""

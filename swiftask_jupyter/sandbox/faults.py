@@ -1,6 +1,7 @@
 """Misbehaviour on request: what a service may do wrong, asked for by tests and demonstrations."""
 
 import json
+import random
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -59,6 +60,10 @@ class Fault:
     """Answer 200 with an apology and usage 0, 0, 1 (measured on the documented API)."""
     empty: bool = False
     """Answer with two quotes and nothing between them (measured on the documented API)."""
+    says: str | None = None
+    """Answer with this text in place of the agent's."""
+    rate: float = 1.0
+    """How often it is served where it could be: 0.1 is one request in ten."""
     usage: str | None = None
     """Report usage this way, one of USAGES; the sandbox's own when None."""
     error_object: bool = False
@@ -127,7 +132,8 @@ class _Order:
 class Faults:
     """The faults asked for and not yet served; may be used from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, chance: random.Random | None = None) -> None:
+        self._chance = chance or random.Random()  # noqa: S311 - how often, not who
         self._lock = threading.Lock()
         self._orders: list[_Order] = []
 
@@ -152,6 +158,8 @@ class Faults:
             for order in self._orders:
                 here = order.path == path if order.path is not None else agent is not None
                 if not here or order.agent not in (None, agent):
+                    continue
+                if order.fault.rate < 1 and self._chance.random() >= order.fault.rate:
                     continue
                 if order.times is not None:
                     order.times -= 1

@@ -21,7 +21,7 @@ class Asking(Replying):
     async def _ask(self, slug: str) -> None:
         if not self.authorised(slug) or (body := self.read_json()) is None:
             return
-        fault = self.room.faults.take(self.request.path, slug)
+        fault = self.fault(slug)
         if await self.misbehave(fault):
             return
         fault = fault or Fault()

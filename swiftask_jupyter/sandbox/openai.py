@@ -42,7 +42,7 @@ class Models(Exchange):
 
     async def get(self) -> None:
         """Answers the list."""
-        if await self.misbehave(self.room.faults.take("/v1/models")):
+        if await self.misbehave(self.fault()):
             return
         self.give({"object": "list", "data": [{"id": id_, "object": "model"} for id_ in MODELS]})
 
@@ -58,7 +58,7 @@ class Completions(Telling):
         if not self.authorised() or (body := self.read_json()) is None:
             return
         slug = body.get("model")
-        fault = self.room.faults.take(self.request.path, slug if isinstance(slug, str) else "")
+        fault = self.fault(slug if isinstance(slug, str) else "")
         if await self.misbehave(fault):
             return
         agent = self.room.agents.get(slug) if isinstance(slug, str) else None

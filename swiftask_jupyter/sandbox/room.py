@@ -14,6 +14,7 @@ from .cast import BUILT_IN
 from .faults import USAGES, Faults
 from .integrations import Integration, integrations_of
 from .llama import Llama
+from .named_faults import agents as faulty_agents
 from .requests import Requests
 from .sessions import Sessions
 from .uploads import Uploads
@@ -58,7 +59,7 @@ def room_for(
         raise ValueError(f"usage must be one of {', '.join(USAGES)}, not {usage!r}")
     llama = Llama(threads=threads, seed=seed)
     given = {slug: agent_from(each) for slug, each in (agents or {}).items()}
-    everyone = {**BUILT_IN, "smollm2": llama.agent(), **given}
+    everyone = {**faulty_agents(), **BUILT_IN, "smollm2": llama.agent(), **given}
     # The tokens are never seeded: they are what keeps others on this machine out.
     tokens = {slug: str(uuid.uuid4()) for slug in everyone}
     chance = random.Random(seed)  # noqa: S311 - made-up ids, not secrets
@@ -72,4 +73,5 @@ def room_for(
         agencii_token=f"sk-agencii-{secrets.token_urlsafe(32)}",
         allowance=Allowance(rate_limit),
         integrations=integrations_of(everyone),
+        faults=Faults(random.Random(seed)),  # noqa: S311 - as above
     )

@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -15,6 +15,7 @@ from .allowance import STANDARD
 from .faults import Fault
 from .integrations import integration_id
 from .model import ModelUnavailable, missing
+from .named_faults import named
 from .requests import Seen
 from .room import room_for
 
@@ -35,6 +36,8 @@ class Sandbox:
         seed: makes the model's answers and the made-up ids repeat.
         threads: how many the model may use.
         rate_limit: how many requests an hour `/chat/{slug}` answers.
+        faults: what goes wrong with the first questions, one each: a `Fault`, or a name such as
+            "429". Also: an agent `fault-429`, or a request's header `X-Sandbox-Fault: 429`.
     """
 
     def __init__(
@@ -47,17 +50,20 @@ class Sandbox:
         seed: int | None = None,
         threads: int = 1,
         rate_limit: int = STANDARD,
+        faults: Iterable[Fault | str] = (),
     ) -> None:
         self._port = port
         self._model = model
         self._room = room_for(agents, usage, seed, threads, rate_limit)
+        for each in faults:
+            self.fail(named(each) if isinstance(each, str) else each)
         self._thread: threading.Thread | None = None
         self._process = 0
         self._bound = 0
 
     def __repr__(self) -> str:
         state = self.url if self._thread is not None else "stopped"
-        return f"<Sandbox {state}, agents: {', '.join(self._room.agents)}>"
+        return f"<Sandbox {state}, agents: {', '.join(self.agents)}>"
 
     def __enter__(self) -> Self:
         return self.start()
@@ -139,7 +145,7 @@ class Sandbox:
     @property
     def agents(self) -> tuple[str, ...]:
         """The slugs of its agents."""
-        return tuple(self._room.agents)
+        return tuple(slug for slug, each in self._room.agents.items() if each.listed)
 
     @property
     def requests(self) -> list[Seen]:

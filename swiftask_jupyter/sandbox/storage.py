@@ -19,7 +19,7 @@ class Place(Exchange):
     async def put(self) -> None:
         """Takes the bytes, with the content type they are said to have."""
         asked = self.request
-        if await self.misbehave(self.room.faults.take(ROOT)):
+        if await self.misbehave(self.fault(path=ROOT)):
             return
         if "Authorization" in asked.headers:
             # What such stores answer when a signed URL comes with a second credential.
@@ -35,7 +35,7 @@ class Place(Exchange):
 
     async def get(self) -> None:
         """Gives the bytes back, to anyone who knows where they are."""
-        if await self.misbehave(self.room.faults.take(ROOT)):
+        if await self.misbehave(self.fault(path=ROOT)):
             return
         stored = self.room.uploads.find(self.request.path)
         if stored is None or stored.content is None:

@@ -109,8 +109,8 @@ class Turn:
         return Quirk.GARBAGE if number == fault.garbage_after else None
 
     async def _text(self) -> AsyncGenerator[str, None]:
-        if self.fault.disguised or self.fault.empty:
-            yield APOLOGY if self.fault.disguised else '""'
+        if (instead := _instead(self.fault)) is not None:
+            yield instead
             return
         threads = self._room.threads
         assert threads is not None
@@ -147,6 +147,13 @@ class Turn:
         if piece:
             self._inside_word = not piece[-1].isspace()
         return piece
+
+
+def _instead(fault: Fault) -> str | None:
+    """What is said in place of the agent's answer."""
+    if fault.disguised:
+        return APOLOGY
+    return '""' if fault.empty else fault.says
 
 
 def _usage(prompt: int, completion: int, total: int) -> dict[str, int]:

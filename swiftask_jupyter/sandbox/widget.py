@@ -52,7 +52,7 @@ class Widget(Replying):
 
     async def misbehaves(self) -> bool:
         """Whether a fault was ordered for this path, and answered."""
-        return await self.misbehave(self.room.faults.take(self.request.path))
+        return await self.misbehave(self.fault())
 
 
 class Asking(Widget):
@@ -65,7 +65,7 @@ class Asking(Widget):
     async def _ask(self) -> None:
         if (slug := self.agent_asked()) is None or (body := self.read_json()) is None:
             return
-        fault = self.room.faults.take(self.request.path, slug)
+        fault = self.fault(slug)
         if await self.misbehave(fault):
             return
         fault = fault or Fault()
@@ -167,7 +167,7 @@ class Signing(Widget):
 
     async def get(self) -> None:
         """Answers two URLs; a token is not documented, but one that is sent must be good."""
-        fault = self.room.faults.take(self.request.path)
+        fault = self.fault()
         if await self.misbehave(fault):
             return
         # A client's author reports that the account's key is taken for a client token here.

@@ -108,6 +108,17 @@ class Turns:
             for row in rows
         ]  # fmt: skip
 
+    def costs(self, agent: str, most: int = 5) -> list[tuple[Any, ...]]:
+        """Return what the agent's last answers cost, newest first: tokens, credits, seconds."""
+        with self._database.read() as table:
+            return list(
+                table.execute(
+                    "SELECT input_tokens, output_tokens, reported_total, credits, seconds"
+                    " FROM turns WHERE agent = ? AND status = 'ok' ORDER BY at DESC LIMIT ?",
+                    (agent, most),
+                )
+            )
+
     def close(self) -> None:
         """Close the file."""
         self._database.close()

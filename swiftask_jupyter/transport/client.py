@@ -25,12 +25,13 @@ from swiftask_jupyter.protocols import Head, Protocol, Request
 from swiftask_jupyter.replies import Event
 from swiftask_jupyter.settings.connection import is_loopback
 from swiftask_jupyter.transport.foreign import (
-    CONNECT_SECONDS,
     READ_SECONDS,
     Progress,
     foreign_errors,
     import_httpx,
+    time_limits,
 )
+from swiftask_jupyter.transport.pieces import LARGE, in_pieces
 
 if TYPE_CHECKING:
     import httpx
@@ -40,8 +41,6 @@ LONGEST_ERROR = 64 * 1024
 LONGEST_FETCH = 8 * 1024 * 1024
 LANES = 8
 CROWDED = 8  # requests in a lane before the next one is opened
-LARGE = 1024 * 1024  # bytes of a body from which on its progress is told
-PIECE = 256 * 1024
 
 
 class _Lane:
@@ -104,7 +103,7 @@ class Transport:
         client: httpx.AsyncClient = library.AsyncClient(
             # For plain http an empty context, which trusts nobody and costs nothing to make.
             verify=self._tls if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            timeout=library.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, pool=None),
+            timeout=time_limits(READ_SECONDS),
             limits=library.Limits(max_connections=None, max_keepalive_connections=CROWDED),
             follow_redirects=False,  # a token does not travel to another address
             trust_env=not direct,
@@ -134,7 +133,7 @@ class Transport:
             request = protocol.request(prompt)
         except (TypeError, ValueError) as wrong:  # an option that is no JSON, half a character
             raise PromptError(f"the request can't be written ({wrong})") from None
-        async with self._response(request) as (response, progress):
+        async with self._response(request, patience=prompt.timeout) as (response, progress):
             head = Head(response.status_code, response.headers)
             if head.status >= 300:
                 body = await _start_of(response, LONGEST_ERROR)
@@ -173,15 +172,23 @@ class Transport:
 
     @asynccontextmanager
     async def _response(
-        self, request: Request, note: Callable[[str], None] = lambda _: None
+        self,
+        request: Request,
+        note: Callable[[str], None] = lambda _: None,
+        patience: float | None = None,
     ) -> AsyncIterator[tuple[httpx.Response, Progress]]:
         content = request.content
-        body = content if len(content) < LARGE else _in_pieces(request, note)
+        body = content if len(content) < LARGE else in_pieces(request, note)
         headers = {**request.headers, "Content-Length": str(len(content))} if content else None
         lane = self._lane(request.url)
-        with foreign_errors(_parts(request.url).netloc) as progress, lane as client:
+        patience = patience or READ_SECONDS
+        with foreign_errors(_parts(request.url).netloc, patience) as progress, lane as client:
             async with client.stream(
-                request.method, request.url, headers=headers or request.headers, content=body
+                request.method,
+                request.url,
+                headers=headers or request.headers,
+                content=body,
+                timeout=time_limits(patience),
             ) as response:
                 yield response, progress
 
@@ -219,15 +226,6 @@ def _parts(url: str) -> SplitResult:
     except ValueError as error:  # some addresses come from a service
         raise ConnectionFailed(f"{url[:80]!r} is no address ({error})", sent=False) from None
     return parts
-
-
-async def _in_pieces(request: Request, note: Callable[[str], None]) -> AsyncIterator[bytes]:
-    """Yield a large body bit by bit, and say how far it is."""
-    content = request.content
-    for at in range(0, len(content), PIECE):
-        note(f"sending {request.label or 'a file'}: {at >> 20} of {len(content) >> 20} MB")
-        yield content[at : at + PIECE]
-    note("")
 
 
 def _read(events: Iterator[Event]) -> tuple[list[Event], SwiftaskError | None]:

@@ -28,6 +28,11 @@ def import_httpx() -> Any:
     return httpx
 
 
+def time_limits(patience: float) -> Any:
+    """Return how long each step may take; a connection is there soon or not at all."""
+    return import_httpx().Timeout(patience, connect=min(patience, CONNECT_SECONDS), pool=None)
+
+
 class Progress:
     """Whether an answer has begun to come."""
 
@@ -35,7 +40,7 @@ class Progress:
 
 
 @contextmanager
-def foreign_errors(host: str) -> Iterator[Progress]:
+def foreign_errors(host: str, patience: float = READ_SECONDS) -> Iterator[Progress]:
     """Turn httpx's errors into ours, at the one place where they can arise."""
     import httpx
 
@@ -50,10 +55,10 @@ def foreign_errors(host: str) -> Iterator[Progress]:
     try:
         yield progress
     except foreign as error:
-        raise _ours(error, host, began=progress.began) from None
+        raise _ours(error, host, patience, began=progress.began) from None
 
 
-def _ours(error: Exception, host: str, *, began: bool) -> SwiftaskError:
+def _ours(error: Exception, host: str, patience: float, *, began: bool) -> SwiftaskError:
     import httpx
 
     before_sending = (
@@ -66,13 +71,14 @@ def _ours(error: Exception, host: str, *, began: bool) -> SwiftaskError:
     said = _reason(error)
     if isinstance(error, httpx.ConnectTimeout):
         return ConnectionFailed(
-            f"{host} did not accept a connection within {CONNECT_SECONDS:.0f} s",
+            f"{host} did not accept a connection within {min(patience, CONNECT_SECONDS):g} s",
             advice="check SWIFTASK_BASE_URL, the network and the proxy",
             sent=False,
         )
     if isinstance(error, httpx.TimeoutException):
         return TimedOut(
-            f"{host} was silent for {READ_SECONDS:.0f} s", advice="the agent may still be working"
+            f"{host} was silent for {patience:g} s",
+            advice="the agent may still be working; --timeout allows it more",
         )
     if began and isinstance(error, httpx.TransportError):
         return StreamError(
