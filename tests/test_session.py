@@ -475,7 +475,7 @@ def test_a_rerun_begins_another_conversation_there_and_says_so(chat):
     after = chat.run("c3", "three")
 
     assert known(again) == ["TWO"]
-    assert again.reply.remarks == ["another chat conversation, which knows none before"]
+    assert again.reply.remarks[0] == "another chat conversation, which knows none before"
     assert known(after) == ["TWO", "three"]
     assert after.reply.remarks == []
 
