@@ -110,7 +110,7 @@ class Memory:
             raise ConfigurationError(
                 f"no answer of {agent} to pick", advice="ask several first: %%swiftask a b"
             )
-        chosen = outside[-1]
+        [chosen] = self.ledger.history.with_texts(outside[-1:])
         slot = chosen.cell or chosen.turn
         self.ledger.history.mark("picked", self.id, chosen.turn, slot)
         return chosen

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from swiftask_jupyter.answers import Answer
 from swiftask_jupyter.errors import Interrupted, ServiceError, SwiftaskError
 from swiftask_jupyter.notebook.bundle import TURN, footer, record
+from swiftask_jupyter.notebook.html import NO_MATH
 from swiftask_jupyter.notebook.interrupts import holding_interrupts
 from swiftask_jupyter.visible import visible
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from swiftask_jupyter.notebook.arguments import Line
+    from swiftask_jupyter.replies import Reply
     from swiftask_jupyter.streams import Stream
 
 TICK = 0.25  # seconds between two paintings: each is the newest text of every agent
@@ -27,8 +29,9 @@ NEWEST = 600  # characters of each answer that are shown while it grows
 _ROW = '<div class="swiftask-compare" style="display:flex;flex-wrap:wrap;gap:1.5em">{}</div>'
 _COLUMN = (
     '<div style="flex:1 1 16em;min-width:0;overflow-x:auto">'
-    '<div style="font-weight:600;border-bottom:1px solid currentColor">{}</div>{}'
-    '<div style="color:var(--jp-ui-font-color2,gray);font-size:.85em">{}</div></div>'
+    f'<div class="{NO_MATH}" style="font-weight:600;border-bottom:1px solid currentColor">{{}}</div>'
+    f'{{}}<div class="{NO_MATH}" style="color:var(--jp-ui-font-color2,gray);font-size:.85em">{{}}'
+    "</div></div>"
 )
 
 
@@ -165,17 +168,18 @@ class _Columns:
     def finish(self) -> None:
         """Show all, with the record of each turn."""
         replies = [reply for reply in self._replies if reply.number]
-        texts = (visible(reply.text) if self._shown else "" for reply in replies)
-        plain = "\n\n".join(
-            f"{visible(reply.agent)}:\n{text}\n{footer(reply)}"
-            for reply, text in zip(replies, texts, strict=True)
-        )
+        plain = "\n\n".join(self._plain(reply) for reply in replies)
         if self._publish is None:
             print(plain)
         elif replies:
             html = _ROW.format("".join(self._columns()))
             bundle = {"text/html": html, "text/plain": plain}
             self._send({**bundle, TURN: [record(reply) for reply in replies]})
+
+    def _plain(self, reply: Reply) -> str:
+        if not self._shown:
+            return footer(reply)
+        return f"{visible(reply.agent)}:\n{visible(reply.text)}\n{footer(reply)}"
 
     def _columns(self) -> Iterator[str]:
         from swiftask_jupyter.notebook.markdown import to_html
