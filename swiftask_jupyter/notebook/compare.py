@@ -27,11 +27,12 @@ AT_ONCE = 1e-6  # seconds: what has come is taken, what has not is not waited fo
 NEWEST = 600  # characters of each answer that are shown while it grows
 
 _ROW = '<div class="swiftask-compare" style="display:flex;flex-wrap:wrap;gap:1.5em">{}</div>'
+_HEAD = "font-weight:600;border-bottom:1px solid currentColor"
+_FOOT = "color:var(--jp-ui-font-color2,gray);font-size:.85em"
 _COLUMN = (
     '<div style="flex:1 1 16em;min-width:0;overflow-x:auto">'
-    f'<div class="{NO_MATH}" style="font-weight:600;border-bottom:1px solid currentColor">{{}}</div>'
-    f'{{}}<div class="{NO_MATH}" style="color:var(--jp-ui-font-color2,gray);font-size:.85em">{{}}'
-    "</div></div>"
+    f'<div class="{NO_MATH}" style="{_HEAD}">{{}}</div>{{}}'
+    f'<div class="{NO_MATH}" style="{_FOOT}">{{}}</div></div>'
 )
 
 
