@@ -161,13 +161,18 @@ def _lines(draft: Draft) -> Iterable[str]:
     if draft.files:
         yield "files"
         for file in draft.files:
-            size = f"{file.size:,} bytes" if file.content is not None else "not looked at"
-            yield f"  {file.name}  {file.type}  {size}"
+            yield f"  {file.name}  {file.type}  {_size(file)}"
     beside = ", the files not counted" if draft.files else ""
     yield f"about {draft.tokens:,} tokens to read{beside}"
     yield _past(draft.calls)
     if draft.note:
         yield draft.note
+
+
+def _size(file: Attachment) -> str:
+    if file.content is None:
+        return "not looked at"
+    return f"{file.size:,} bytes" if file.size != 1 else "1 byte"
 
 
 def _past(calls: tuple[Call, ...]) -> str:
@@ -180,7 +185,7 @@ def _past(calls: tuple[Call, ...]) -> str:
         ("{:,.0f} tokens out", [each.output_tokens for each in calls]),
         ("{:,.0f} as the service's total", [each.reported_total for each in calls]),
         ("{:g} credits", [each.credits for each in calls]),
-        ("{:.1f} s", [each.seconds for each in calls]),
+        ("{:.2f} s", [each.seconds for each in calls]),
     ):
         known = [value for value in values if value is not None]
         if known:

@@ -1,13 +1,18 @@
 """How a prompt may be asked: patience, in one piece, stateless, in a form, or only drafted."""
 
+import io
 import json
+import sys
 import threading
 
 import pandas as pd
 import pytest
 
 from swiftask_jupyter import Swiftask, errors
+from swiftask_jupyter.notebook.terminal import TerminalDisplay
+from swiftask_jupyter.replies import Delta, Reply
 from swiftask_jupyter.sandbox import Agent, Fault, Sandbox
+from swiftask_jupyter.transport.pieces import bar
 
 
 @pytest.fixture
@@ -262,6 +267,23 @@ def test_a_retry_is_seen_in_the_footer_and_the_ledger(connected, box, capsys):
     assert " · 2 tries" in capsys.readouterr().out
     with Swiftask() as client:
         assert list(client.usage()["attempts"]) == [2]
+
+
+def test_a_large_upload_shows_a_bar_in_a_terminal_and_takes_it_away(connected, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    display = TerminalDisplay(reply := Reply("echo", number=1), shown=True)
+    reply.doing = f"sending big.bin {bar(3 << 20, 6 << 20)}"
+    display.show([])
+    reply.apply([Delta("done")])
+    display.show([Delta("done")])
+
+    half = "█" * 10 + "░" * 10
+    assert terminal.getvalue() == f"\rsending big.bin {half} 3 of 6 MB\x1b[K\r\x1b[Kdone"
 
 
 def test_the_body_of_a_draft_is_json(swiftask):

@@ -324,6 +324,7 @@ def test_doctor_says_what_is_wrong(shell, monkeypatch, capsys):
         ("%%swiftask ech", ["echo"]),
         ("%%swiftask echo --di", ["--dialect"]),
         ("%%swiftask echo --dialect na", ["native"]),
+        ("%%swiftask echo -f js", ["json"]),
         ("%%swiftask echo\nhello {{nam", ["name"]),
         ("%%swiftask echo\nhello {{ nam", ["name"]),
     ],

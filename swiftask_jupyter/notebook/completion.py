@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.completer import SimpleCompletion, context_matcher
 
 from swiftask_jupyter.errors import SwiftaskError
+from swiftask_jupyter.notebook.options import FORMS
 
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
@@ -70,16 +71,13 @@ def _find(magics: SwiftaskMagics, context: CompletionContext) -> tuple[str, list
 def _words(
     magics: SwiftaskMagics, before: list[str], fragment: str, *, in_cell: bool
 ) -> list[tuple[str, str]]:
-    from swiftask_jupyter.dialects import choices
     from swiftask_jupyter.notebook.commands import COMMANDS
 
     if not in_cell and not before:
         return _starting(fragment, filter(None, COMMANDS), "command")
     last = before[-1] if before else ""
-    if in_cell and last == "--dialect":
-        return _starting(fragment, choices(), "dialect")
-    if in_cell and last in {"-c", "--connection"}:
-        return _starting(fragment, magics.client.sources.connection_names(), "connection")
+    if in_cell and (values := _values(magics, last)):
+        return _starting(fragment, *values)
     if in_cell and fragment.startswith("-"):
         parser: Any = magics.swiftask.parser
         options = (name for action in parser._actions for name in action.option_strings)  # noqa: SLF001 - argparse lists its options nowhere else
@@ -87,6 +85,17 @@ def _words(
     if in_cell or (before[0] == "use" and len(before) == 1) or before[0] == "ask":
         return _starting(fragment, _slugs(magics), "agent")
     return []
+
+
+def _values(magics: SwiftaskMagics, option: str) -> tuple[Iterable[str], str] | None:
+    """Return what may stand behind an option, and what kind of thing that is."""
+    if option == "--dialect":
+        from swiftask_jupyter.dialects import choices
+
+        return choices(), "dialect"
+    if option in {"-c", "--connection"}:
+        return magics.client.sources.connection_names(), "connection"
+    return (FORMS, "form") if option in {"-f", "--format"} else None
 
 
 def _slugs(magics: SwiftaskMagics) -> list[str]:

@@ -18,7 +18,7 @@ _OPTIONS = (
     argument("--last", type=int, help="send only so many turns of what was said before"),
     argument("--cache", action="store_true", help="show an earlier answer to the same again"),
     argument("--replay", action="store_true", help="tell a service the talk it has not kept"),
-    argument("--dialect", help="the protocol to speak: auto, openai or native"),
+    argument("--dialect", help="auto, openai, native, widget, chat, agencii, or a package's"),
     argument("-c", "--connection", help="a connection of pyproject.toml or config.toml"),
     argument("-a", "--attach", action="append", default=[], help="a file, URL or variable"),
     argument("-o", "--option", action="append", default=[], help="a request's field: KEY=VALUE"),

@@ -20,17 +20,29 @@ class TerminalDisplay:
         self._unknown = unknown
         self._cleaner = Cleaner()
         self._written = False
+        self._doing = ""
 
     def show(self, events: Iterable[Event]) -> None:
         """Write what has arrived."""
         text = "".join(event.text for event in events if isinstance(event, Delta))
         if text and self._shown and self._reply.form in {"md", "text"}:
+            self._tell("")
             self._written = True
             sys.stdout.write(self._cleaner.feed(text))
+            sys.stdout.flush()
+        elif not self._written:
+            self._tell(self._reply.doing)
+
+    def _tell(self, doing: str) -> None:
+        """Show what is being done meanwhile in a line that goes away, where a line can."""
+        if doing != self._doing and sys.stdout.isatty():
+            self._doing = doing
+            sys.stdout.write(f"\r{visible(doing)}\x1b[K")  # the rest of the line is erased
             sys.stdout.flush()
 
     def finish(self) -> None:
         """Write the footer."""
+        self._tell("")
         rest = self._cleaner.finish() if self._written else self._whole()
         beside = as_text(rows(self._reply)) if self._shown else ""
         if self._shown and (self._written or rest or beside):
