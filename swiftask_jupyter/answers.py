@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from swiftask_jupyter.extracts import code_of, frame_of, json_of
 from swiftask_jupyter.replies import Reply, Status, Usage
 
 if TYPE_CHECKING:
@@ -68,10 +67,14 @@ class Answer:
         Raises:
             AnswerError: neither is JSON.
         """
+        from swiftask_jupyter.extracts import json_of
+
         return json_of(self.text)
 
     def code(self) -> str:
         """Return the first fenced block, or else the whole text."""
+        from swiftask_jupyter.extracts import code_of
+
         return code_of(self.text).text
 
     def frame(self) -> pd.DataFrame:
@@ -80,6 +83,8 @@ class Answer:
         Raises:
             AnswerError: there is none.
         """
+        from swiftask_jupyter.extracts import frame_of
+
         return frame_of(self.text)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from swiftask_jupyter.answers import Answer
-from swiftask_jupyter.drafts import Draft
 from swiftask_jupyter.errors import Refused
 from swiftask_jupyter.replies import Event
 from swiftask_jupyter.service import Service
@@ -22,6 +21,8 @@ from swiftask_jupyter.streams import Stream
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from swiftask_jupyter.drafts import Draft
 
 
 class Swiftask(Service):

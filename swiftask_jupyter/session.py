@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.answers import Answer, answer
 from swiftask_jupyter.conversation import Exchange, around, digest
-from swiftask_jupyter.drafts import Call, Draft
 from swiftask_jupyter.errors import ConfigurationError, PromptError, Refused
 from swiftask_jupyter.loops import IOThread
 from swiftask_jupyter.memory import Memory
@@ -22,6 +21,9 @@ from swiftask_jupyter.streams import Stream
 from swiftask_jupyter.tokens import Token
 from swiftask_jupyter.transport import Transport
 from swiftask_jupyter.turn import Context, Turn
+
+if TYPE_CHECKING:
+    from swiftask_jupyter.drafts import Draft
 
 CACHES = ("off", "on", "strict")
 BYTES_PER_TOKEN = 4  # roughly, in English; more tokens in other scripts
@@ -107,8 +109,11 @@ class Session(Memory):
 
     def dry_run(self, text: str, agent: str | None = None, **options: Any) -> Draft:
         """Return what `ask` would send, and send nothing; `print` shows it."""
+        from swiftask_jupyter.drafts import Call, draft
+
         turn = self.turn(text, agent, **options)
-        return turn.draft(Call(*each) for each in self.ledger.turns.costs(turn.prompt.agent))
+        costs = self.ledger.turns.costs(turn.prompt.agent)
+        return draft(*turn.likely(), [Call(*each) for each in costs])
 
     def turn(
         self,

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from swiftask_jupyter.conversation import Exchange, continued, stale_after
-from swiftask_jupyter.drafts import Call, Draft, draft
 from swiftask_jupyter.errors import (
     AgentNotFound,
     ConnectionFailed,
@@ -131,10 +130,10 @@ class Turn:
             self._ledger.turns.complete(reply, self.prompt.text)
             self._announce()
 
-    def draft(self, calls: Iterable[Call]) -> Draft:
-        """Return what would be sent; nothing is, and no row is written."""
-        protocol, note = self._route.likely()
-        return draft(protocol, self._addressed(protocol), note, calls)
+    def likely(self) -> tuple[Protocol, Prompt, str]:
+        """Return how and what would be sent, and what is not known of it; nothing is."""
+        protocol, unknown = self._route.likely()
+        return protocol, self._addressed(protocol), unknown
 
     def _announce(self) -> None:
         for watcher in tuple(self._watchers):

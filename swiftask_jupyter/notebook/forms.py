@@ -9,7 +9,6 @@ import json
 from typing import TYPE_CHECKING, Protocol
 
 from swiftask_jupyter.errors import AnswerError
-from swiftask_jupyter.extracts import code_of, json_of
 from swiftask_jupyter.notebook import html
 from swiftask_jupyter.notebook.tree import Node
 from swiftask_jupyter.replies import Reply
@@ -113,7 +112,7 @@ def final(reply: Reply) -> tuple[str, str] | None:
 
 
 def _extracted(reply: Reply) -> Code | None:
-    from swiftask_jupyter.extracts import Code
+    from swiftask_jupyter.extracts import Code, code_of, json_of
 
     if reply.status != "ok" or reply.form == "text":
         return None
