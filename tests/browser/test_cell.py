@@ -84,7 +84,8 @@ def test_an_answer_grows_ends_formatted_and_is_saved(
     notebook.save()
 
     assert len(set(states)) >= 3
-    assert len(states[0]) < len(states[len(states) // 2]) < len(states[-1])
+    # Between two updates the newest text may stand there twice: not every state is shorter.
+    assert any(len(states[0]) < len(state) < len(states[-1]) for state in states)
     saved = notebook.saved()
     nbformat.validate(saved)
     answer, footer = saved.cells[1].outputs
