@@ -181,3 +181,24 @@ def test_a_ledger_of_the_first_version_keeps_every_row(tmp_path):
         texts = table.execute("SELECT prompt, answer FROM texts ORDER BY turn").fetchall()
     assert texts[0] == ("hello", "hello yourself")
     ledger.close()
+
+
+def test_many_turns_are_begun_and_completed_in_one_transaction(turns):
+    first, second = a_reply(), a_reply()
+    turns.group([(first, PLACE, "one")], [])
+    first.status = "ok"
+    first.apply([Delta("hi")])
+
+    turns.group([(second, PLACE, "two")], [(first, PLACE, "one")])
+
+    assert [row["status"] for row in rows(turns)] == ["ok", "running"]
+
+
+def test_a_group_that_cannot_be_written_whole_is_not_written_at_all(turns):
+    reply = a_reply()
+    turns.group([(reply, PLACE, "one")], [])
+
+    with pytest.raises(StoreError):
+        turns.group([(a_reply(), PLACE, "two"), (reply, PLACE, "one")], [])
+
+    assert len(rows(turns)) == 1
