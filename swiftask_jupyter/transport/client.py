@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 LONGEST_ANSWER = 64 * 1024 * 1024
 LONGEST_ERROR = 64 * 1024
 LONGEST_FETCH = 8 * 1024 * 1024
-LANES = 8
-CROWDED = 8  # requests in a lane before the next one is opened
+LANES = 32
+KEPT = 8  # connections that a lane keeps open
 
 
 class _Lane:
@@ -62,7 +62,8 @@ class Transport:
     """Carries requests; knows nothing of dialects but what `Protocol` says.
 
     httpx looks through all of a client's connections at each request: a thousand at once cost a
-    thousand times a thousand. So there are a few clients, and the least busy is taken.
+    thousand times a thousand. So each request under way has a client to itself, up to a few
+    dozen; beyond that, the least busy is taken.
     """
 
     def __init__(self) -> None:
@@ -83,7 +84,7 @@ class Transport:
         kind = parts.scheme != "http", is_loopback(parts.hostname or "")
         lanes = self._lanes.setdefault(kind, [])
         quietest = min(lanes, key=lambda lane: lane.busy, default=None)
-        if quietest is None or (quietest.busy >= CROWDED and len(lanes) < LANES):
+        if quietest is None or (quietest.busy and len(lanes) < LANES):
             try:
                 quietest = _Lane(self._client(secure=kind[0], direct=kind[1]))
             except (ImportError, ValueError, OSError) as wrong:  # a proxy's URL, a certificate file
@@ -104,7 +105,7 @@ class Transport:
             # For plain http an empty context, which trusts nobody and costs nothing to make.
             verify=self._tls if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             timeout=time_limits(READ_SECONDS),
-            limits=library.Limits(max_connections=None, max_keepalive_connections=CROWDED),
+            limits=library.Limits(max_connections=None, max_keepalive_connections=KEPT),
             follow_redirects=False,  # a token does not travel to another address
             trust_env=not direct,
             # A cookie would tie one token's questions to another's.
