@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator
@@ -121,6 +122,47 @@ class Swiftask(Service):
     def dry_run(self, text: str, agent: str | None = None, **options: Any) -> Draft:
         """Return what `ask` would send, and send nothing; `print` shows it."""
         return self.session().dry_run(text, agent, history=False, **options)
+
+    def map(
+        self, frame: pd.DataFrame, text: str, agent: str | None = None, **options: Any
+    ) -> pd.DataFrame:
+        """Ask an agent once for each row of a frame; return it with the columns of the answers.
+
+        A row that fails is a row with an error. What was answered before is not sent again: run
+        it once more, after whatever stopped it, and only what is missing is sent. Columns:
+        `answer`, `status` (ok, error, refused, not sent), `error`, `tokens`, `credits`,
+        `seconds`, `attempts`; what a prompt cost stands at the first of the rows that share it.
+
+        Args:
+            frame: the rows; order and index stay as they are.
+            text: the prompt; `{{column}}` is the row's value, `{{row}}` the whole row.
+            agent: the slug; default: the connection's.
+            options: `concurrency=8` (requests at once), `schema` (typed columns:
+                `"label: str, score: float"`, a dict of dtypes or a pydantic model), `files` (a
+                column of paths), `prefix=""` (of the new columns), `retry` (`"errors"` sends
+                failed rows again, `"all"` every row), `pilot=5` (sends five first), `confirm`
+                (`False` never asks; above 1,000 rows it asks), `tries=4` (requests a row),
+                `progress=True`; and all that `ask` takes.
+
+        Raises:
+            Refused: nothing was sent, and the message says why.
+            Unauthorized: the service does not take the token; what was answered is kept.
+            Interrupted: the user stopped it; what was answered is kept.
+            StoreError: the ledger can't be read or written.
+        """
+        from swiftask_jupyter.batch import Batch, Wishes
+
+        return Batch(self.means, self.notebook, frame, text, Wishes.of(agent, options)).run()
+
+    async def map_async(
+        self, frame: pd.DataFrame, text: str, agent: str | None = None, **options: Any
+    ) -> pd.DataFrame:
+        """Do the same from a running loop; above 1,000 rows it wants `confirm=False`."""
+        from swiftask_jupyter.batch import Batch, Wishes
+
+        wishes = Wishes.of(agent, options)
+        batch = await asyncio.to_thread(Batch, self.means, self.notebook, frame, text, wishes)
+        return await batch.run_async()
 
     def usage(self) -> pd.DataFrame:
         """Return the ledger, one row a call, oldest first; the columns stand in `usage.usage`.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from swiftask_jupyter.errors import ConnectionFailed, ServiceError, SwiftaskError
+from swiftask_jupyter.errors import ConnectionFailed, ServiceError, SwiftaskError, TimedOut
 
 TRIES = 3
 FIRST_SECONDS = 0.5
@@ -38,6 +38,31 @@ def pause(
         # What the service asks for is kept; longer than that, the user had better know.
         return error.retry_after if error.retry_after <= LONGEST_SECONDS else None
     return None
+
+
+def patience(
+    error: SwiftaskError,
+    tries: int,
+    most: int,
+    chance: Callable[[float, float], float] = random.uniform,
+) -> float | None:
+    """Return what `pause` does for one of many rows, which can wait as long as it is asked to.
+
+    A connection that was reset before anything came is tried again too: among many rows such
+    breaks are certain, and each would be a hole in the frame. Silence is not: it may be billed.
+
+    Args:
+        error: how the last try failed, before anything of an answer had come.
+        tries: how many there have been.
+        most: how many there may be.
+        chance: draws between two numbers.
+    """
+    service = isinstance(error, ServiceError) and error.status in STATUSES
+    reset = isinstance(error, ConnectionFailed) and not isinstance(error, TimedOut)
+    if tries >= most or not (service or reset):
+        return None
+    asked = error.retry_after if isinstance(error, ServiceError) else None
+    return chance(0, _ceiling(tries)) if asked is None else asked
 
 
 def _ceiling(tries: int) -> float:

@@ -139,7 +139,7 @@ class Session(Memory):
             cache = _known(cache or means.cache)
             prompt, route = means.prepare(text, agent, needs_token=cache != "strict", **options)
             agent = prompt.agent
-            _check(prompt, route.token)
+            check(prompt, route.token)
             cell, run = means.where() if surface in {"cell", "python"} else (None, None)
             standing = Standing(None, cell, run or identity, surface)
             context = Context(cache=cache, replay=replay, fresh=fresh or not history)
@@ -216,7 +216,12 @@ def _messages(exchanges: Iterable[Exchange]) -> Iterator[Message]:
             yield Message("assistant", each.spoken)
 
 
-def _check(prompt: Prompt, token: Token) -> None:
+def check(prompt: Prompt, token: Token) -> None:
+    """Refuse a prompt that can't be sent as it is.
+
+    Raises:
+        PromptError: it is empty, holds the token, or has no encoding.
+    """
     if not prompt.text.strip():
         raise PromptError("the prompt is empty", advice="write it below the magic line")
     if token.stands_in(prompt.text):

@@ -1,0 +1,167 @@
+"""One prompt for each row: planned, announced, sent, and put beside the rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from swiftask_jupyter.batch.dispatch import Dispatch, Office
+from swiftask_jupyter.batch.judge import Judge
+from swiftask_jupyter.batch.outcomes import check_columns, with_answers
+from swiftask_jupyter.batch.plan import Plan, Question
+from swiftask_jupyter.batch.progress import Bar, announced, tell
+from swiftask_jupyter.batch.prompts import Prompts
+from swiftask_jupyter.batch.rows import Rows
+from swiftask_jupyter.batch.schemas import schema_of
+from swiftask_jupyter.batch.window import Window
+from swiftask_jupyter.batch.wishes import Wishes
+from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError
+from swiftask_jupyter.replies import Reply, Standing
+from swiftask_jupyter.session import Means
+from swiftask_jupyter.store.rows import EarlierRows
+from swiftask_jupyter.store.turns import Place, new_id
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ASK_ABOVE = 1000
+TICK = 0.25
+HOW = "confirm=False sends without asking"
+
+
+class Batch:
+    """A frame, a template, and what is to be done with them.
+
+    Args:
+        means: the ledger, the network and the thread.
+        notebook: the notebook's path, where there is one.
+        frame: the rows.
+        template: the prompt, with a `{{column}}` wherever a row's own value belongs.
+        wishes: how it is to be done.
+
+    Raises:
+        Refused: nothing can be sent, and the message says why.
+        StoreError: the ledger can't be read.
+    """
+
+    def __init__(
+        self, means: Means, notebook: str | None, frame: pd.DataFrame, template: str, wishes: Wishes
+    ) -> None:
+        self._means, self._frame, self._wishes = means, frame, wishes
+        self._schema = None if wishes.schema is None else schema_of(wishes.schema)
+        rows = Rows(frame, template, files=wishes.files, names=wishes.names)
+        check_columns(frame, self._schema, wishes.prefix)
+        prompts = Prompts(rows, self._schema, means.prepare, wishes.agent, dict(wishes.options))
+        earlier = EarlierRows(means.ledger.database)
+        self._judge = Judge(self._schema)
+        self._plan = Plan(prompts, len(rows), earlier, self._judge, wishes.retry)
+        self._window = Window(wishes.concurrency)
+        cell, run = means.where()
+        self._place = Place(notebook, f"batch-{new_id()}")
+        self._standing = Standing(None, cell, run, "batch")
+        self._counts = self._plan.counts()
+        if self._counts["refused"] == len(rows) > 0:
+            raise PromptError(next(self._plan.outcomes()).error or "", advice="no row can be sent")
+        self._line = announced(len(rows), self._counts, earlier.usual_credits(prompts.agent))
+
+    def run(self) -> pd.DataFrame:
+        """Send what must be sent, and return the frame with its answers.
+
+        Raises:
+            Interrupted: the user stopped it; what had come is kept.
+            SwiftaskError: something stands in the way of every row.
+        """
+        for numbers in self._stages():
+            bar, stopped = self._bar(numbers), True
+            watch = self._means.thread.stream(self._dispatch(numbers).settled(), TICK)
+            try:
+                for settled in watch:
+                    self._shown(bar, settled)
+                stopped = False
+            except KeyboardInterrupt:
+                watch.close()  # what is written down meanwhile counts too
+                kept = self._kept(numbers)
+                raise Interrupted(f"{kept}; run it again for the rest") from None
+            finally:
+                watch.close()
+                bar.close(self._kept(numbers) if stopped else "")
+        return self._result()
+
+    async def run_async(self) -> pd.DataFrame:
+        """Do the same from a running loop, where nobody can be asked."""
+        for numbers in self._stages(asks=False):
+            bar, stopped = self._bar(numbers), True
+            settled = self._dispatch(numbers).settled()
+            try:
+                async for some in self._means.thread.stream_async(settled):
+                    self._shown(bar, some)
+                stopped = False
+            finally:
+                bar.close(self._kept(numbers) if stopped else "")
+        return self._result()
+
+    def _stages(self, *, asks: bool = True) -> Iterator[list[int]]:
+        """Yield the prompts to send: all of them, or a few first; asks where that is wanted."""
+        wishes, pending = self._wishes, self._plan.pending
+        if wishes.progress:
+            tell(self._line)
+        first, rest = pending[: wishes.pilot], pending[wishes.pilot :]
+        if first:
+            yield first
+            if not rest or not self._goes_on(first, len(rest), asks=asks):
+                return
+        elif wishes.confirm or (wishes.confirm is None and len(pending) > ASK_ABOVE):
+            if not asks or (agreed := _agreed(self._line)) is None:
+                raise ConfigurationError(f"{len(pending):,} rows would be sent", advice=HOW)
+            if not agreed:
+                return
+        if rest:
+            yield rest
+
+    def _goes_on(self, first: list[int], rest: int, *, asks: bool) -> bool:
+        """Tell whether the rest is sent after the first few."""
+        ok = sum(self._judge.outcomes[number].status == "ok" for number in first)
+        line = f"sent first: {ok:,} of {len(first):,} answered; {rest:,} more to send"
+        if self._wishes.confirm is False:
+            return ok > 0
+        agreed = _agreed(line) if asks else None
+        if agreed is None:
+            tell(f"{line}; {HOW}")
+        return bool(agreed)
+
+    def _dispatch(self, numbers: list[int]) -> Dispatch:
+        means = self._means
+        office = Office(
+            means.transport, means.ledger.turns, self._place, self._standing, self._window,
+            self._wishes.tries, self._settle,
+        )  # fmt: skip
+        return Dispatch(office, self._plan.questions(numbers))
+
+    def _settle(self, question: Question, reply: Reply) -> Question | None:
+        """Take a reply, on the I/O thread; return the repair that it calls for."""
+        repair = self._judge.take(question.number, question.prompt, reply)
+        return None if repair is None else replace(question, prompt=repair)
+
+    def _bar(self, numbers: list[int]) -> Bar:
+        return Bar(len(numbers), self._window, shown=self._wishes.progress)
+
+    def _shown(self, bar: Bar, numbers: list[int] | None) -> None:
+        bar.show([self._judge.outcomes[number] for number in numbers or ()], time.monotonic())
+
+    def _kept(self, numbers: list[int]) -> str:
+        done = sum(number in self._judge.outcomes for number in numbers)
+        return f"stopped; {done:,} of {len(numbers):,} rows are kept"
+
+    def _result(self) -> pd.DataFrame:
+        outcomes = list(self._plan.outcomes())
+        return with_answers(self._frame, outcomes, self._schema, self._wishes.prefix)
+
+
+def _agreed(line: str) -> bool | None:
+    """Ask the user; `None` where there is nobody to ask."""
+    try:
+        return input(f"{line}. Send them? [y/N] ").strip().lower() in {"y", "yes"}
+    except (EOFError, NotImplementedError, OSError):  # no terminal, or a front end without input
+        return None

@@ -1,0 +1,235 @@
+"""Sends many prompts, so many at once; runs on the I/O thread.
+
+One loop does it all: it writes down what has ended and what is about to leave, in one
+transaction, then lets it leave. So every row stands in the ledger before it is sent, and its
+answer before it is counted; and the more rows there are, the more share a transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterator
+from dataclasses import dataclass
+
+from swiftask_jupyter.batch.plan import Question
+from swiftask_jupyter.batch.sending import Broken, Sending, is_hopeless
+from swiftask_jupyter.batch.window import Window
+from swiftask_jupyter.errors import Refused, ServiceError, SwiftaskError
+from swiftask_jupyter.replies import Reply, Standing
+from swiftask_jupyter.retry import patience
+from swiftask_jupyter.store.turns import Place, Row, Turns
+from swiftask_jupyter.transport import Transport
+
+# Between two transactions, so many times what one takes, in seconds at most.
+PATIENT, LONGEST_GAP = 3.0, 0.05
+SLOW_DOWN = frozenset((429, 503))
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What the prompts of a batch share.
+
+    Attributes:
+        transport: the network.
+        turns: the ledger.
+        place: the notebook, and the batch's own session.
+        standing: the cell that asks.
+        window: how many may be under way.
+        tries: how often each is sent at most.
+        settle: takes an ended reply; gives what must be asked because of it, if anything.
+        before_sending: told of each reply to come, and its place, before its turn begins; what
+            it raises (`Refused`) ends the batch: the place for a budget.
+    """
+
+    transport: Transport
+    turns: Turns
+    place: Place
+    standing: Standing
+    window: Window
+    tries: int
+    settle: Callable[[Question, Reply], Question | None]
+    before_sending: Callable[[Reply, Place], object] = lambda *_: None
+
+
+class Dispatch:
+    """The prompts under way, those that wait to be sent again, and those still to come."""
+
+    def __init__(self, office: Office, questions: Iterator[Question]) -> None:
+        self._office = office
+        self._fresh = questions
+        self._repairs: deque[Question] = deque()
+        self._waiting: list[tuple[float, int, Sending]] = []
+        self._tasks: dict[asyncio.Task[None], Sending] = {}
+        self._ended: list[Sending] = []
+        self._changed = asyncio.Event()
+        self._exhausted = False
+        self._stop: BaseException | None = None
+        self._count = 0
+        self._answers = 0
+        self._gap = 0.0
+
+    async def settled(self) -> AsyncGenerator[list[int], None]:
+        """Yield the numbers of the prompts whose answers are written down and settled.
+
+        Raises:
+            SwiftaskError: what ended the batch before its time, once all under way has ended.
+        """
+        try:
+            while True:
+                self._changed.clear()
+                leaving = self._due()
+                ended, self._ended = self._ended, []
+                self._write([each for each in leaving if not each.reply.attempts], ended)
+                for sending in leaving:
+                    self._start(sending)
+                if ended:
+                    yield self._settle(ended)
+                elif self._is_over():
+                    break
+                if not self._ended:
+                    await self._wait()
+        finally:
+            await self._cancel()
+        if self._stop is not None:
+            raise self._stop
+
+    def _write(self, begun: list[Sending], ended: list[Sending]) -> None:
+        if not (begun or ended):
+            return
+        start = time.perf_counter()
+        self._office.turns.group(self._rows(begun), self._rows(ended))
+        self._gap = min(LONGEST_GAP, PATIENT * (time.perf_counter() - start))
+
+    def _rows(self, sendings: list[Sending]) -> list[Row]:
+        place = self._office.place
+        return [(each.reply, place, each.question.prompt.text) for each in sendings]
+
+    def _due(self) -> list[Sending]:
+        """Return what may leave now: what waited first, then repairs, then what is new."""
+        now, window = time.monotonic(), self._office.window
+        free = window.free(now)
+        due: list[Sending] = []
+        while len(due) < free and self._stop is None:
+            if self._waiting and self._waiting[0][0] <= now:
+                due.append(heapq.heappop(self._waiting)[2])
+            # While many wait, no more are begun: what is not finished stays within bounds.
+            elif len(self._waiting) < window.limit and (fresh := self._next()) is not None:
+                due.append(fresh)
+            else:
+                break
+        return due
+
+    def _next(self) -> Sending | None:
+        """Return the next prompt that may begin; `None` where there is none, or no leave."""
+        office = self._office
+        question = self._repairs.popleft() if self._repairs else next(self._fresh, None)
+        if question is None:
+            self._exhausted = True
+            return None
+        sending = Sending(question, office.place, office.standing, self._count + 1)
+        sending.answers = self._answers
+        try:
+            office.before_sending(sending.reply, office.place)
+        except Refused as error:
+            self._stop = error
+            return None
+        self._count += 1
+        return sending
+
+    def _start(self, sending: Sending) -> None:
+        self._office.window.leave()
+        task = asyncio.get_running_loop().create_task(self._send(sending))
+        self._tasks[task] = sending
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        sending = self._tasks.pop(task)
+        self._office.window.ended()
+        if task.cancelled():
+            sending.end("interrupted")
+        elif (error := task.exception()) is not None:  # a fault of ours
+            sending.end("error", error)
+            self._stop = error
+        if sending.reply.status != "running":
+            self._ended.append(sending)
+        self._changed.set()
+
+    async def _send(self, sending: Sending) -> None:
+        left = time.monotonic()
+        try:
+            await sending.send(self._office.transport)
+        except Broken as broken:
+            sending.end("error", broken.__cause__)
+        except SwiftaskError as error:
+            self._failed(sending, error, left)
+        else:
+            sending.end("ok")
+            self._answers += 1
+            self._office.window.answered()
+
+    def _failed(self, sending: Sending, error: SwiftaskError, left: float) -> None:
+        now, window = time.monotonic(), self._office.window
+        if isinstance(error, ServiceError) and error.status in SLOW_DOWN:
+            window.refused(left, now, error.retry_after)
+        wait = patience(error, sending.reply.attempts, self._office.tries)
+        if wait is not None and self._stop is None:
+            heapq.heappush(self._waiting, (now + wait, id(sending), sending))
+        elif is_hopeless(error, sending, self._answers):
+            sending.end_hopeless(error)
+            self._stop = self._stop or error
+        else:
+            sending.end("error", error)
+
+    def _settle(self, ended: list[Sending]) -> list[int]:
+        settled = []
+        for each in ended:
+            again = self._office.settle(each.question, each.reply)
+            if again is None:
+                settled.append(each.question.number)
+            else:
+                self._repairs.append(again)
+                self._exhausted = False
+        return settled
+
+    def _is_over(self) -> bool:
+        if self._tasks or self._ended:
+            return False
+        return self._stop is not None or (self._exhausted and not self._waiting)
+
+    async def _wait(self) -> None:
+        """Wait for something to end, or for something to become due; then let more gather."""
+        moment = self._next_moment()
+        if self._tasks or moment is not None:
+            limit = None if moment is None else max(0.0, moment - time.monotonic())
+            try:
+                async with asyncio.timeout(limit):
+                    await self._changed.wait()
+            except TimeoutError:
+                return
+        if self._gap:
+            await asyncio.sleep(self._gap)
+
+    def _next_moment(self) -> float | None:
+        """Return when something may leave that may not now, if only time is in its way."""
+        now, window = time.monotonic(), self._office.window
+        if window.closed_for(now):
+            return window.closed_until
+        return self._waiting[0][0] if self._waiting and window.free(now) else None
+
+    async def _cancel(self) -> None:
+        """Stop what is under way, and write down that it was stopped."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # for what is called when a task is done
+        for *_, sending in self._waiting:
+            sending.end("interrupted")
+            self._ended.append(sending)
+        self._waiting.clear()
+        if self._ended:
+            self._office.turns.group((), self._rows(self._ended))
+            self._settle([each for each in self._ended if each.reply.status != "interrupted"])

@@ -1,0 +1,150 @@
+"""Which rows must be sent: equal prompts once, and none that was answered before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from swiftask_jupyter.batch.judge import Judge
+from swiftask_jupyter.batch.outcomes import NOT_SENT, Outcome
+from swiftask_jupyter.batch.prompts import Prompts, keys_of
+from swiftask_jupyter.errors import Refused
+from swiftask_jupyter.messages import Prompt
+from swiftask_jupyter.replies import Reply
+from swiftask_jupyter.routes import Route
+from swiftask_jupyter.store.rows import EarlierRows
+
+CHUNK = 400
+RETRY = (None, "errors", "all")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A prompt to send.
+
+    Attributes:
+        number: which of the different prompts of the frame it is.
+        prompt: what is asked.
+        route: the way it travels.
+    """
+
+    number: int
+    prompt: Prompt
+    route: Route
+
+
+class Plan:
+    """The prompts of a frame, and what is known of their answers.
+
+    Args:
+        prompts: makes the prompt of a row.
+        count: how many rows there are.
+        earlier: the ledger of earlier rows.
+        judge: keeps what became of each prompt.
+        retry: which of the prompts sent before are sent again: `None`, `"errors"` or `"all"`.
+
+    Attributes:
+        pending: the numbers of the prompts to send, in the order of the rows.
+    """
+
+    def __init__(
+        self, prompts: Prompts, count: int, earlier: EarlierRows, judge: Judge, retry: str | None
+    ) -> None:
+        self.judge = judge
+        self.pending: list[int] = []
+        self._prompts = prompts
+        self._earlier = earlier
+        self._retry = retry
+        self._rows: list[int] = []  # the number of each row's prompt, below 0 where there is none
+        self._first: list[int] = []  # the first row of each prompt
+        self._refused: list[str] = []
+        self._repairs: dict[int, Prompt] = {}
+        chunk: list[tuple[int, Prompt, Route]] = []
+        for new in self._different(count):
+            chunk.append(new)
+            if len(chunk) == CHUNK:
+                self._look_up(chunk)
+                chunk = []
+        self._look_up(chunk)
+        self.pending.sort()
+
+    def _different(self, count: int) -> Iterator[tuple[int, Prompt, Route]]:
+        """Yield each prompt that no row before has, with its number."""
+        numbers: dict[tuple[str, ...], int] = {}
+        for at in range(count):
+            try:
+                prompt, route = self._prompts.of(at)
+            except Refused as error:
+                self._refused.append(str(error))
+                self._rows.append(-len(self._refused))
+                continue
+            number = numbers.setdefault(keys_of(prompt, route), len(self._first))
+            self._rows.append(number)
+            if number == len(self._first):
+                self._first.append(at)
+                yield number, prompt, route
+
+    def _look_up(self, chunk: list[tuple[int, Prompt, Route]]) -> None:
+        """Settle what the ledger can answer; what is left is pending."""
+        again: list[tuple[int, Prompt, Route]] = []
+        for number, prompt, route, reply in self._known(chunk):
+            if reply is None:
+                self.pending.append(number)
+            elif repair := self.judge.take(number, prompt, reply):
+                again.append((number, repair, route))
+            elif self._retry == "errors" and self.judge.outcomes[number].status != "ok":
+                self.judge.forget(number)
+                self.pending.append(number)
+        for number, prompt, _, reply in self._known(again):
+            if reply is None or (self._retry == "errors" and reply.status != "ok"):
+                self._repairs[number] = prompt
+                self.pending.append(number)
+                continue
+            self.judge.take(number, prompt, reply)
+            if self._retry == "errors" and self.judge.outcomes[number].status != "ok":
+                self.judge.forget(number)
+                self.pending.append(number)
+
+    def _known(
+        self, chunk: list[tuple[int, Prompt, Route]]
+    ) -> Iterator[tuple[int, Prompt, Route, Reply | None]]:
+        keyed = [(each, keys_of(each[1], each[2])) for each in chunk]
+        wanted = [key for _, keys in keyed for key in keys]
+        found = {} if self._retry == "all" else self._earlier.known(wanted)
+        for (number, prompt, route), keys in keyed:
+            replies = [found[key] for key in keys if key in found]
+            best = next((reply for reply in replies if reply.status == "ok"), None)
+            yield number, prompt, route, best or next(iter(replies), None)
+
+    def questions(self, numbers: list[int]) -> Iterator[Question]:
+        """Yield what is to be sent, each made when it is wanted."""
+        for number in numbers:
+            try:
+                prompt, route = self._prompts.of(self._first[number])
+            except Refused as error:  # a file that was there before
+                self.judge.outcomes[number] = Outcome("refused", error=str(error))
+                continue
+            yield Question(number, self._repairs.get(number, prompt), route)
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Yield what became of each row, in the order of the rows."""
+        for at, number in enumerate(self._rows):
+            if number < 0:
+                yield Outcome("refused", error=self._refused[-number - 1])
+                continue
+            outcome = self.judge.outcomes.get(number, Outcome(NOT_SENT))
+            yield outcome if self._first[number] == at else outcome.repeated()
+
+    def counts(self) -> dict[str, int]:
+        """Return how many rows there are of each kind, before anything is sent."""
+        pending = set(self.pending)
+        kinds = {"answered": 0, "failed": 0, "refused": 0, "equal": 0, "sent": 0}
+        for at, number in enumerate(self._rows):
+            if number < 0:
+                kinds["refused"] += 1
+            elif number in pending:
+                kinds["sent" if self._first[number] == at else "equal"] += 1
+            else:
+                ok = self.judge.outcomes[number].status == "ok"
+                kinds["answered" if ok else "failed"] += 1
+        return kinds

@@ -1,0 +1,71 @@
+"""How a batch is to be done."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from swiftask_jupyter.batch.plan import RETRY
+from swiftask_jupyter.errors import ConfigurationError
+
+# Near enough to one of ours that it is hardly a field of the request.
+ALIKE = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a caller of `map` may set.
+
+    Attributes:
+        agent: the slug; default: the connection's.
+        concurrency: how many requests are under way at once, at most.
+        schema: what each answer must hold.
+        files: the column of the files that go along.
+        prefix: stands before the name of each new column.
+        retry: which prompts sent before are sent again: `None`, `"errors"` or `"all"`.
+        pilot: how many are sent first.
+        confirm: whether to ask before sending; `None` asks above 1,000 rows.
+        tries: how often a prompt is sent at most.
+        progress: whether anything is shown.
+        names: what else a `{{name}}` may be.
+        options: all that `Swiftask.ask` takes.
+    """
+
+    agent: str | None = None
+    concurrency: int = 8
+    schema: Any = None
+    files: str | None = None
+    prefix: str = ""
+    retry: str | None = None
+    pilot: int = 0
+    confirm: bool | None = None
+    tries: int = 4
+    progress: bool = True
+    names: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, least in (("concurrency", 1), ("tries", 1), ("pilot", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ConfigurationError(f"{name} is a number from {least} on, not {value!r}")
+        if self.retry not in RETRY:
+            raise ConfigurationError(
+                f"no retry {self.retry!r}", advice='there is: None, "errors", "all"'
+            )
+
+    @classmethod
+    def of(cls, agent: str | None, given: Mapping[str, Any]) -> Wishes:
+        """Return what is given, sorted into what is ours and what is a request's.
+
+        Raises:
+            ConfigurationError: a value makes no sense, or a name is all but one of ours.
+        """
+        ours = {each.name for each in fields(cls)} - {"agent", "options"}
+        options = {name: value for name, value in given.items() if name not in ours}
+        for name in options:
+            if near := difflib.get_close_matches(name, ours, n=1, cutoff=ALIKE):
+                raise ConfigurationError(f"no option {name}", advice=f"did you mean {near[0]}?")
+        return cls(agent, options=options, **{name: given[name] for name in given if name in ours})

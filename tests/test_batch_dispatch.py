@@ -1,0 +1,92 @@
+"""The loop that sends many prompts: the place for a budget, and the order of what is written."""
+
+import pandas as pd
+import pytest
+
+from swiftask_jupyter import Sandbox, Swiftask, errors
+from swiftask_jupyter.batch import Batch, Wishes
+from swiftask_jupyter.batch.dispatch import Dispatch, Office
+from swiftask_jupyter.batch.plan import Question
+from swiftask_jupyter.batch.window import Window
+from swiftask_jupyter.replies import Standing
+from swiftask_jupyter.store.turns import Place
+
+from .batches import prompts_of, written
+
+PLACE = Place(None, "batch-1")
+
+
+@pytest.fixture
+def office(client):
+    means = client.means
+
+    def make(**more):
+        return Office(
+            means.transport, means.ledger.turns, PLACE, Standing(surface="batch"), Window(2), 4,
+            lambda _question, _reply: None, **more,
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def questions(client):
+    def make(count):
+        for number in range(count):
+            yield Question(number, *client.means.prepare(f"row {number}", None))
+
+    return make
+
+
+def settled(client, dispatch):
+    return [number for some in client.means.thread.stream(dispatch.settled()) for number in some]
+
+
+def test_every_prompt_is_settled_once(client, office, questions):
+    assert sorted(settled(client, Dispatch(office(), questions(7)))) == list(range(7))
+
+
+def test_a_budget_ends_the_batch_before_a_row_begins_and_lets_the_others_end(
+    client, box, office, questions
+):
+    seen = []
+
+    def allow_three(reply, place):
+        assert place == PLACE
+        seen.append(reply.agent)
+        if len(seen) > 3:
+            raise errors.PromptError("the budget is spent")
+
+    dispatch = Dispatch(office(before_sending=allow_three), questions(9))
+
+    with pytest.raises(errors.PromptError, match="the budget is spent"):
+        settled(client, dispatch)
+
+    assert sorted(prompts_of(box)) == ["row 0", "row 1", "row 2"]
+    assert [status for _, status in written(client.store)] == ["ok"] * 3
+
+
+def test_a_row_stands_in_the_ledger_before_it_is_asked(tmp_path):
+    store, standing = tmp_path / "turns.db", []
+
+    def looking(messages):
+        asked = messages[-1]["content"]
+        standing.append((asked, "running") in written(store))
+        return "yes"
+
+    with (
+        Sandbox(agents={"looking": looking}) as box,
+        Swiftask(base_url=box.url, token=box.token, agent="looking", store=store) as client,
+    ):
+        client.map(pd.DataFrame({"n": range(20)}), "row {{n}}")
+
+    assert standing == [True] * 20
+
+
+def test_a_plan_of_many_rows_makes_no_prompt_before_it_is_wanted(client):
+    batch = Batch(client.means, None, pd.DataFrame({"n": range(50)}), "{{n}}", Wishes())
+
+    questions = batch._plan.questions(batch._plan.pending)
+
+    assert next(questions).prompt.text == "0"
+    assert iter(questions) is questions

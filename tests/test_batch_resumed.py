@@ -1,0 +1,130 @@
+"""A batch that was stopped, killed or failed in part goes on where it was."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pandas as pd
+import pytest
+
+from swiftask_jupyter import Sandbox, Swiftask, errors
+
+from .batches import answered_twice, asked_during_waits, misbehave, prompts_of, written
+from .kernels import Kernel
+
+CONCURRENCY = 4
+MAP = f"""
+import sys
+import pandas as pd
+from swiftask_jupyter import Swiftask
+frame = pd.DataFrame({{"n": range(int(sys.argv[1]))}})
+with Swiftask(agent="echo", dialect="openai") as client:
+    client.map(frame, "row {{{{n}}}}", concurrency={CONCURRENCY}, confirm=False)
+"""
+
+
+@pytest.fixture
+def box():
+    with Sandbox(usage="counted", seed=8) as box:
+        yield box
+
+
+@pytest.fixture
+def client(box):
+    with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="openai") as client:
+        yield client
+
+
+def killed_after(box, count, rows):
+    """Map in another process, kill it once the service was asked so often, and wait for it."""
+    environment = {**os.environ, "SWIFTASK_BASE_URL": box.url, "SWIFTASK_API_KEY": box.token}
+    before = len(prompts_of(box))
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAP, str(rows)], env=environment, stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    box.wait_for(lambda: len(prompts_of(box)) >= before + count, timeout=60)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert box.wait_for(lambda: box.open_streams == 0)
+
+
+@pytest.mark.parametrize("count", [3, 70])
+def test_after_a_kill_only_what_is_missing_is_sent(client, box, count):
+    killed_after(box, count, rows=100)
+    answered = sum(seen.status == 200 and not seen.disconnected for seen in box.requests)
+    kept = sum(status == "ok" for _, status in written(client.store))
+    before = len(prompts_of(box))
+
+    out = client.map(pd.DataFrame({"n": range(100)}), "row {{n}}")
+
+    assert answered - kept <= CONCURRENCY
+    assert list(out["answer"]) == [f"row {n}" for n in range(100)]
+    assert len(prompts_of(box)) - before == 100 - kept
+    assert answered_twice(client.store) == []
+    assert "lost" in set(client.usage()["status"])
+
+
+def test_an_interrupt_ends_it_keeps_what_is_done_and_says_so(client, box, capsys):
+    def strike():
+        box.wait_for(lambda: box.open_streams == 3)
+        signal.raise_signal(signal.SIGINT)
+
+    striker = threading.Thread(target=strike)
+    striker.start()
+    with pytest.raises(errors.Interrupted, match="stopped; 0 of 20 rows are kept"):
+        client.map(pd.DataFrame({"n": range(20)}), "{{n}}", agent="slow", concurrency=3)
+    striker.join()
+
+    assert box.wait_for(lambda: box.open_streams == 0)
+    assert [status for _, status in written(client.store)] == ["interrupted"] * 3
+    shown = capsys.readouterr()
+    assert "stopped; 0 of 20 rows are kept" in shown.err
+    assert shown.out == "20 rows, 20 to send\nstopped; 0 of 20 rows are kept\n"
+
+
+def test_a_service_at_fault_is_asked_politely_until_every_row_is_answered(client, box):
+    misbehave(box, slow=0.2)
+    frame = pd.DataFrame({"n": range(60)})
+
+    out = client.map(frame, "row {{n}}", concurrency=CONCURRENCY)
+    for _ in range(2):
+        out = client.map(frame, "row {{n}}", concurrency=CONCURRENCY, retry="errors")
+
+    assert list(out["answer"]) == [f"row {n}" for n in range(60)]
+    assert answered_twice(client.store) == []
+    during = asked_during_waits(box)
+    assert during
+    assert max(during) <= 2 * CONCURRENCY
+
+
+STOPPED = """
+import pandas as pd
+out = swiftask.map(pd.DataFrame({"n": range(40)}), "{{n}}", agent="slow", concurrency=3)
+"""
+READY = """
+%load_ext swiftask_jupyter
+from swiftask_jupyter import Swiftask
+swiftask = Swiftask(dialect="openai")
+"""
+
+
+def test_stopped_in_a_kernel_the_cell_fails_in_one_line_and_the_kernel_goes_on(box):
+    environment = {"SWIFTASK_BASE_URL": box.url, "SWIFTASK_API_KEY": box.token}
+    with Kernel(environment) as kernel:
+        assert kernel.run(READY).status == "ok"
+        sent, queued = kernel.send(STOPPED), kernel.send("ran = True")
+        assert box.wait_for(lambda: box.open_streams == 3)
+
+        kernel.interrupt()
+
+        ran = kernel.finish(sent)
+        assert ran.error == (
+            "Interrupted: stopped; 0 of 40 rows are kept; run it again for the rest"
+        )
+        assert box.wait_for(lambda: box.open_streams == 0)
+        assert kernel.finish(queued).status == "aborted"
+        after = kernel.run('swiftask.ask("still here", agent="echo").text')
+        assert after.texts() == ["'still here'"]
