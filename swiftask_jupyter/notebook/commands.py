@@ -39,6 +39,9 @@ prompt, with {{{{name}}}}, {{{{name.attribute}}}}, {{{{name["key"]}}}}, {{{{numb
   --stateless      ask /v1 not to keep the turn
   --dry-run        show what would be sent and what the last calls cost; nothing is sent
   --dialect        auto (default), openai, native, widget, chat or agencii
+  --over FRAME     ask once for each row of a DataFrame; {{{{column}}}} is the row's; Swiftask.map
+                   tells what -o KEY=VALUE may set: concurrency, files, retry, pilot, confirm, …
+  --schema FIELDS  with --over: columns read out of each answer, "label: str, score: float"
   --raw            send the prompt as it stands, {{{{…}}}} included
   NAME <<          put the answer into a variable and show only its footer
   NAME =<<         put it into a variable and show it

@@ -105,6 +105,10 @@ class SwiftaskMagics(Magics):
             raise
         options = parsed.options
         self._connected(warm=not options.dry_run)
+        if options.over is not None:
+            from swiftask_jupyter.notebook.over import over
+
+            return over(self, parsed, text)
         unknown: tuple[str, ...] = ()
         if not options.raw:
             from swiftask_jupyter.templates import fill

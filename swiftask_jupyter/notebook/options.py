@@ -29,6 +29,8 @@ _OPTIONS = (
     argument("--no-stream", action="store_true", help="ask for the answer in one piece"),
     argument("--stateless", action="store_true", help="ask /v1 not to keep the turn"),
     argument("--dry-run", action="store_true", help="show what would be sent, and send nothing"),
+    argument("--over", help="ask once for each row of this DataFrame; {{column}} is the row's"),
+    argument("--schema", help='columns read out of each answer: "label: str, score: float"'),
     argument("--raw", action="store_true", help="send the prompt as it stands, {{…}} included"),
 )
 
