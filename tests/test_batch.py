@@ -364,3 +364,49 @@ def test_a_pilot_that_fails_altogether_ends_it(client, box):
 
     assert list(out["status"]) == ["error", "error", "not sent"]
     assert answered_twice(client.store) == []
+
+
+@pytest.mark.parametrize("dialect", ["openai", "native", "chat", "widget", "agencii", "auto"])
+def test_every_system_is_asked_for_each_row_alone(box, dialect):
+    tokens = {"widget": box.client_token("mirror"), "agencii": box.agencii_token}
+    agent = box.integration_id("mirror") if dialect == "agencii" else "mirror"
+    with Swiftask(
+        base_url=box.url, token=tokens.get(dialect, box.token), agent=agent, dialect=dialect
+    ) as client:
+        out = client.map(pd.DataFrame({"n": range(4)}), "row {{n}}", concurrency=2)
+        again = client.map(pd.DataFrame({"n": range(4)}), "row {{n}}")
+
+    asked = [[said["content"] for said in json.loads(answer)] for answer in out["answer"]]
+    assert [said[-1] for said in asked] == [f"row {n}" for n in range(4)]
+    assert all(sum("row" in text for text in said) == 1 for said in asked)
+    assert again["answer"].equals(out["answer"])
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({("t", "a"): ["one"], ("t", "b"): [2]}),
+        pd.DataFrame([["one"]], columns=[0]),
+        pd.DataFrame({"text": ["one"]}, index=pd.MultiIndex.from_tuples([("x", 1)])),
+        pd.DataFrame({"text": ["one", "two"]}, index=[None, float("nan")]),
+        pd.DataFrame({"text": pd.Categorical(["one", "two", "one"])}),
+    ],
+    ids=["columns of two levels", "a number for a name", "index of two levels", "NaN", "category"],
+)
+def test_frames_of_any_shape_come_back_with_their_own_index_and_columns(client, frame):
+    column = "{{row[0]}}" if 0 in frame.columns else "{{text}}"
+    template = f"say {column}" if frame.columns.nlevels == 1 else "say it"
+
+    out = client.map(frame, template)
+
+    assert list(out["status"]) == ["ok"] * len(frame)
+    assert out.index.equals(frame.index)
+    assert out[frame.columns].equals(frame)
+
+
+def test_with_nothing_to_send_nobody_is_asked(client, box):
+    client.map(pd.DataFrame({"n": [1]}), "{{n}}")
+
+    out = client.map(pd.DataFrame({"n": [1]}), "{{n}}", confirm=True)
+
+    assert list(out["status"]) == ["ok"]

@@ -107,6 +107,8 @@ class Batch:
         wishes, pending = self._wishes, self._plan.pending
         if wishes.progress:
             tell(self._line)
+        if not pending:
+            return
         first, rest = pending[: wishes.pilot], pending[wishes.pilot :]
         if first:
             yield first
@@ -117,8 +119,7 @@ class Batch:
                 raise ConfigurationError(f"{len(pending):,} rows would be sent", advice=HOW)
             if not agreed:
                 return
-        if rest:
-            yield rest
+        yield rest
 
     def _goes_on(self, first: list[int], rest: int, *, asks: bool) -> bool:
         """Tell whether the rest is sent after the first few."""

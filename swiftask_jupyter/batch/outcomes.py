@@ -111,14 +111,19 @@ def with_answers(
     frame: pd.DataFrame, outcomes: Sequence[Outcome], schema: Schema | None, prefix: str
 ) -> pd.DataFrame:
     """Return the frame, its order and index as they are, with the columns of the answers."""
+    below = ("",) * (frame.columns.nlevels - 1)  # where the frame's columns have several levels
+
+    def key(name: str) -> Any:
+        return (name, *below) if below else name
+
     made = frame.copy(deep=False)
     if schema:
         empty = (None,) * len(schema.dtypes)
         read = [outcome.fields or empty for outcome in outcomes]
         for place, (name, dtype) in enumerate(schema.dtypes.items()):
-            made[prefix + name] = _column([values[place] for values in read], dtype)
+            made[key(prefix + name)] = _column([values[place] for values in read], dtype)
     for name, dtype in DTYPES.items():
-        made[prefix + name] = _column([getattr(each, name) for each in outcomes], dtype)
+        made[key(prefix + name)] = _column([getattr(each, name) for each in outcomes], dtype)
     return made
 
 
