@@ -17,7 +17,7 @@ from urllib.request import pathname2url
 import adbc_driver_sqlite.dbapi
 import pyarrow as pa
 
-ROWS = "65536"  # in a batch
+ROWS = "16384"  # in a batch
 
 
 def main() -> None:
