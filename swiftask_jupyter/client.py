@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from swiftask_jupyter.answers import Answer
-from swiftask_jupyter.errors import Refused
+from swiftask_jupyter.errors import ConfigurationError, Refused
 from swiftask_jupyter.replies import Event
 from swiftask_jupyter.service import Service
 from swiftask_jupyter.session import Means, Session
 from swiftask_jupyter.settings import Wanted
-from swiftask_jupyter.store import Database, Ledger
+from swiftask_jupyter.store import Budgets, Database, Ledger
 from swiftask_jupyter.store.database import default_path
 from swiftask_jupyter.store.turns import Place
 from swiftask_jupyter.streams import Stream
@@ -164,15 +164,33 @@ class Swiftask(Service):
         batch = await asyncio.to_thread(Batch, self.means, self.notebook, frame, text, wishes)
         return await batch.run_async()
 
-    def usage(self) -> pd.DataFrame:
-        """Return the ledger, one row a call, oldest first; the columns stand in `usage.usage`.
+    def usage(
+        self, by: str | Sequence[str] = (), *, notebook: str | None = None, **wanted: Any
+    ) -> pd.DataFrame:
+        """Return the ledger, one row a call, oldest first, or with `by` one row a group.
+
+        Args:
+            by: `day`, `agent`, `session`, `cell`, `notebook`, `surface`, `status`, or several.
+            notebook: only this notebook's calls; `.` is the client's own, `all` every one's.
+            wanted: `since="7d"`, `agent=`, `session=`, `text=True`; as `usage.ledger.usage` says.
 
         Raises:
+            ConfigurationError: a group or a time is none.
             StoreError: the ledger can't be read.
         """
-        from swiftask_jupyter.usage import usage
+        from swiftask_jupyter.usage.ledger import usage
 
-        return usage(self._ledger.turns)
+        path = self.notebook if notebook == "." else None if notebook == "all" else notebook
+        if notebook == "." and path is None:
+            raise ConfigurationError(
+                "which notebook this is, is not known", advice="name its path, or leave it out"
+            )
+        return usage(self._ledger.accounts, by, notebook=path, **wanted)
+
+    @property
+    def budgets(self) -> Budgets:
+        """What may be spent; `set`, `increase`, `drop`, `all`, `spent`."""
+        return self._ledger.budgets
 
     def refuse(self, error: Refused, *, agent: str | None, text: str) -> None:
         """Record a prompt that was refused before it was sent, without any token in it."""

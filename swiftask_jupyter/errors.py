@@ -3,7 +3,8 @@
     SwiftaskError
     ├── Refused                   nothing was sent
     │   ├── ConfigurationError    no token, no agent, an unusable base_url or option
-    │   └── PromptError           the prompt cannot be sent as it is
+    │   ├── PromptError           the prompt cannot be sent as it is
+    │   └── BudgetSpent           a budget that was set is used up
     ├── ConnectionFailed          no answer came back: refused, unreachable, TLS, proxy
     │   └── TimedOut              it stayed silent too long
     ├── ServiceError              the service answered, and the answer is an error
@@ -69,6 +70,10 @@ class ConfigurationError(Refused):
 
 class PromptError(Refused):
     """The prompt cannot be sent as it is."""
+
+
+class BudgetSpent(Refused):
+    """A budget that was set is used up."""
 
 
 class ConnectionFailed(SwiftaskError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from swiftask_jupyter.conversation import Exchange
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.messages import Attachment, Message, Prompt
 
@@ -77,3 +78,9 @@ def _gathered(files: Iterable[object]) -> tuple[Attachment, ...]:
     from swiftask_jupyter.attachments import gather
 
     return gather(files, {})
+
+
+def forked(earlier: Iterable[Exchange], dialect: str, agent: str) -> str:
+    """Say that a service which keeps the conversation itself was not told what stands before."""
+    there = any((each.dialect, each.agent) == (dialect, agent) for each in earlier)
+    return f"{'another' if there else 'a'} {dialect} conversation, which knows none before"

@@ -21,7 +21,7 @@ from swiftask_jupyter.errors import (
     SwiftaskError,
 )
 from swiftask_jupyter.messages import ALIAS, Prompt
-from swiftask_jupyter.prompts import retold
+from swiftask_jupyter.prompts import forked, retold
 from swiftask_jupyter.protocols import Protocol
 from swiftask_jupyter.replies import Delta, Event, Finish, Raw, Reply, Standing, Usage
 from swiftask_jupyter.retry import pause
@@ -162,6 +162,7 @@ class Turn:
                     "no answer to this prompt is in the cache, and strict asks nobody",
                     advice="ask it once with %swiftask cache on",
                 )
+        self.reply.remarks += self._ledger.budgets.check(self.reply, self._place)
         async with aclosing(self._ask()) as answer:
             async for events in answer:
                 yield events
@@ -229,7 +230,7 @@ class Turn:
             if context.replay:
                 prompt = replace(prompt, text=retold(prompt))
             elif reply.attempts == 1:
-                reply.remarks.append(_forked(earlier, protocol, prompt.agent))
+                reply.remarks.append(forked(earlier, protocol.name, prompt.agent))
         prompt = replace(prompt, conversation=known, alias=ALIAS + new_id())
         if reply.attempts == 1 and (remark := protocol.remark(prompt)):
             reply.remarks.append(remark)
@@ -241,9 +242,3 @@ class Turn:
 
 def _any_text(events: list[Event]) -> bool:
     return any(isinstance(event, Delta) for event in events)
-
-
-def _forked(earlier: Sequence[Exchange], protocol: Protocol, agent: str) -> str:
-    """Say that a service which keeps the conversation itself was not told what stands before."""
-    there = any((each.dialect, each.agent) == (protocol.name, agent) for each in earlier)
-    return f"{'another' if there else 'a'} {protocol.name} conversation, which knows none before"

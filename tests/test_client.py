@@ -158,11 +158,12 @@ def test_the_frame_has_its_columns_and_real_dtypes_even_when_empty(client):
     full = client.usage()
 
     assert list(empty.columns) == [
-        "turn", "at", "notebook", "session", "agent", "dialect", "status", "input_tokens",
-        "output_tokens", "total_tokens", "reported_total", "credits", "usage_source", "seconds",
-        "first_token_seconds", "attempts", "finish_reason", "error",
+        "turn", "at", "notebook", "session", "number", "cell", "slot", "surface", "agent",
+        "dialect", "status", "finish_reason", "attempts", "seconds", "first_token_seconds",
+        "input_tokens", "output_tokens", "total_tokens", "reported_total", "credits",
+        "usage_source", "cached", "key", "error",
     ]  # fmt: skip
-    assert (empty.dtypes == full.dtypes).all()
+    assert list(map(str, empty.dtypes)) == list(map(str, full.dtypes))
     assert isinstance(full["at"].dtype, pd.DatetimeTZDtype)
     assert full["input_tokens"].dtype == "Int64"
     assert full["input_tokens"].isna().all()

@@ -159,8 +159,9 @@ def test_the_record_holds_neither_prompt_nor_answer():
     record = next(iter(end.shown.values()))[TURN]
     assert "the answer" not in str(record)
     assert set(record) == {
-        "version", "turn", "session", "agent", "dialect", "at", "status", "finish_reason",
-        "seconds", "first_token_seconds", "usage", "request_sha256",
+        "version", "turn", "session", "number", "cell", "slot", "surface", "agent", "dialect",
+        "at", "status", "finish_reason", "attempts", "seconds", "first_token_seconds", "usage",
+        "cached", "request_sha256", "error",
     }  # fmt: skip
 
 

@@ -114,7 +114,10 @@ def test_a_line_that_makes_no_sense_is_refused_in_one_line_and_recorded(connecte
     [
         ("usge", "did you mean usage"),
         ("sandbx", "did you mean sandbox"),
-        ("usage everything", "takes nothing"),
+        ("config everything", "takes nothing"),
+        ("usage everything", "unrecognized arguments: everything"),
+        ("usage --sinse 7d", "did you mean --since"),
+        ("usage <<", "needs a variable's name"),
         ("use", "takes 1"),
         ("ask", "takes 1 to 2 words"),
         ('ask "open', "can't be read"),

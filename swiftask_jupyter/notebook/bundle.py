@@ -18,17 +18,26 @@ _FOOTER = (
 
 
 def record(reply: Reply) -> dict[str, Any]:
-    """Return the turn as JSON: what it was and what it cost; no prompt, no answer, no secret."""
-    usage = reply.usage
+    """Return the turn as JSON: what it was and what it cost; no prompt, no answer, no secret.
+
+    It has all that the ledger's row has but for the notebook's path, so that usage can be counted
+    from the files alone.
+    """
+    usage, standing = reply.usage, reply.standing
     return {
         "version": 1,
         "turn": reply.turn,
         "session": reply.session,
+        "number": reply.number,
+        "cell": standing.cell,
+        "slot": standing.slot,
+        "surface": standing.surface,
         "agent": reply.agent,
         "dialect": reply.dialect,
         "at": datetime.fromtimestamp(reply.at, UTC).isoformat(timespec="microseconds"),
         "status": reply.status,
         "finish_reason": reply.finish_reason,
+        "attempts": reply.attempts,
         "seconds": reply.seconds,
         "first_token_seconds": reply.first_token_seconds,
         "usage": {
@@ -39,7 +48,9 @@ def record(reply: Reply) -> dict[str, Any]:
             "credits": usage.credits,
             "source": usage.source,
         },
-        "request_sha256": reply.digest,
+        "cached": reply.cached,
+        "request_sha256": reply.digest or None,
+        "error": reply.error,
     }
 
 

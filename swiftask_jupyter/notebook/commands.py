@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
 
-from swiftask_jupyter.notebook import conversations
+from swiftask_jupyter.notebook import conversations, spending
 from swiftask_jupyter.notebook.arguments import closest, words
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ prompt, with {{{{name}}}}, {{{{name.attribute}}}}, {{{{name["key"]}}}}, {{{{numb
 %swiftask ask "…" [AGENT]  ask in one line
 %swiftask use AGENT        the agent to ask when a cell names none
 %swiftask agents [PATTERN] the catalogue as a DataFrame
-%swiftask usage            every call as a DataFrame
+{spending.HELP}
 {conversations.HELP}
 %swiftask config           each setting and where it stands
 %swiftask login            type a token in, unseen; kept in the keyring where there is one
@@ -81,10 +81,6 @@ def run(magics: SwiftaskMagics, line: str) -> object:
 
 def _help(_: SwiftaskMagics) -> None:
     print(HELP)
-
-
-def _usage(magics: SwiftaskMagics) -> pd.DataFrame:
-    return magics.client.usage()
 
 
 def _agents(magics: SwiftaskMagics, pattern: str = "") -> pd.DataFrame:
@@ -161,6 +157,7 @@ def _sandbox(magics: SwiftaskMagics) -> None:
 # Each with the fewest and the most words it takes.
 COMMANDS: dict[str, tuple[Callable[..., object], int, int]] = {
     **conversations.COMMANDS,
+    **spending.COMMANDS,
     "": (_status, 0, 0),
     "agents": (_agents, 0, 1),
     "ask": (_ask, 1, 2),
@@ -169,6 +166,5 @@ COMMANDS: dict[str, tuple[Callable[..., object], int, int]] = {
     "help": (_help, 0, 0),
     "login": (_login, 0, 0),
     "sandbox": (_sandbox, 0, 0),
-    "usage": (_usage, 0, 0),
     "use": (_use, 1, 1),
 }

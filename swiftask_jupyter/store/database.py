@@ -1,86 +1,21 @@
-"""Opens the ledger (a SQLite file) and brings its tables up to date.
-
-Migrations only ever add, and are never edited once published, so that an older kernel can go on
-writing beside a newer one.
-"""
+"""Opens the ledger (a SQLite file) and brings its tables up to date."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.errors import StoreError
+from swiftask_jupyter.store.migrations import MIGRATIONS
 
 if TYPE_CHECKING:
     import sqlite3
 
 BUSY_SECONDS = 30.0
-
-# Texts stand apart from the narrow rows, so that counting a million turns reads no prose. In
-# `texts`, the short error comes first: reading it does not walk over a long prompt.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (
-        """CREATE TABLE turns (
-            turn TEXT PRIMARY KEY,
-            at REAL NOT NULL,
-            notebook TEXT,
-            session TEXT NOT NULL,
-            agent TEXT,
-            dialect TEXT,
-            owner TEXT NOT NULL,
-            status TEXT NOT NULL,
-            finish_reason TEXT,
-            seconds REAL,
-            first_token_seconds REAL,
-            input_tokens INTEGER,
-            output_tokens INTEGER,
-            total_tokens INTEGER,
-            reported_total INTEGER,
-            usage_source TEXT
-        )""",
-        "CREATE INDEX turns_of_session ON turns (session, notebook)",
-        "CREATE TABLE texts (turn TEXT PRIMARY KEY, error TEXT, prompt TEXT, answer TEXT)",
-    ),
-    ("ALTER TABLE turns ADD COLUMN credits REAL",),
-    ("ALTER TABLE turns ADD COLUMN attempts INTEGER",),
-    (
-        "ALTER TABLE turns ADD COLUMN number INTEGER",
-        "ALTER TABLE turns ADD COLUMN slot TEXT",
-        "ALTER TABLE turns ADD COLUMN cell TEXT",
-        "ALTER TABLE turns ADD COLUMN run TEXT",
-        "ALTER TABLE turns ADD COLUMN surface TEXT",
-        "ALTER TABLE turns ADD COLUMN after TEXT",
-        "ALTER TABLE turns ADD COLUMN said TEXT",
-        "ALTER TABLE turns ADD COLUMN conversation TEXT",
-        "ALTER TABLE turns ADD COLUMN key TEXT",
-        "ALTER TABLE turns ADD COLUMN cached INTEGER",
-        "ALTER TABLE texts ADD COLUMN raw TEXT",
-        "CREATE INDEX turns_by_number ON turns (session, number)",
-        "CREATE INDEX turns_by_key ON turns (key) WHERE key IS NOT NULL",
-        """CREATE TABLE marks (
-            mark TEXT PRIMARY KEY,
-            at REAL NOT NULL,
-            kind TEXT NOT NULL,
-            session TEXT,
-            turn TEXT,
-            value TEXT
-        )""",
-        "CREATE INDEX marks_of_session ON marks (session)",
-        """CREATE TABLE sessions (
-            at REAL NOT NULL,
-            session TEXT NOT NULL,
-            notebook TEXT,
-            name TEXT NOT NULL,
-            parent TEXT
-        )""",
-        "CREATE INDEX sessions_of_notebook ON sessions (notebook, name)",
-        "CREATE INDEX sessions_by_id ON sessions (session)",
-    ),
-)
 
 
 def default_path(environ: os._Environ[str] | dict[str, str]) -> Path:
@@ -93,7 +28,16 @@ def default_path(environ: os._Environ[str] | dict[str, str]) -> Path:
 
 
 class Database:
-    """A SQLite file that several threads and processes use at once."""
+    """A SQLite file that several threads and processes use at once.
+
+    Attributes:
+        path: where it lies.
+        shared: whether several users write to it.
+        day: an expression for the UTC day of a turn, in days since the epoch.
+    """
+
+    shared = False
+    day = "CAST(at / 86400 AS INTEGER)"
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()  # it stays where it is when the kernel changes its folder
@@ -134,6 +78,19 @@ class Database:
                 yield reader
             finally:
                 reader.close()
+
+    def chunks(
+        self, statement: str, parameters: Sequence[Any], size: int
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield what a statement finds, so many rows at a time.
+
+        Raises:
+            StoreError: the ledger can't be opened or read.
+        """
+        with self.read() as table:
+            cursor = table.execute(statement, parameters)
+            while rows := cursor.fetchmany(size):
+                yield rows
 
     def forget_log(self) -> None:
         """Move what the write-ahead log holds into the file, where it is overwritten."""

@@ -12,16 +12,9 @@ from typing import Any, TypeAlias
 
 from swiftask_jupyter.replies import Reply
 from swiftask_jupyter.store.database import Database
-from swiftask_jupyter.store.owner import alive, me
+from swiftask_jupyter.store.owner import me
 
 LONGEST_RAW = 64 * 1024
-
-# What `usage` returns, in its order.
-COLUMNS = (
-    "turn", "at", "notebook", "session", "agent", "dialect", "status",
-    "input_tokens", "output_tokens", "total_tokens", "reported_total", "credits", "usage_source",
-    "seconds", "first_token_seconds", "attempts", "finish_reason", "error",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +77,6 @@ class Turns:
         with self._database.write() as rows:
             _insert(rows, reply, place, prompt)
 
-    def rows(self) -> list[tuple[Any, ...]]:
-        """Return all turns, oldest first, in the order of `COLUMNS`; begun and dead is lost."""
-        columns = ", ".join(COLUMNS).replace("turn,", "turns.turn,", 1)
-        with self._database.read() as table:
-            rows = table.execute(
-                f"SELECT {columns}, owner FROM turns LEFT JOIN texts USING (turn)"  # noqa: S608 - our own columns
-                " WHERE surface IS NULL OR surface <> 'import' ORDER BY at, turn"
-            ).fetchall()
-        status = COLUMNS.index("status")
-        living: dict[str, bool] = {}
-        return [
-            row[:-1] if row[status] != "running" or _lives(row[-1], living)
-            else (*row[:status], "lost", *row[status + 1 : -1])
-            for row in rows
-        ]  # fmt: skip
-
     def costs(self, agent: str, most: int = 5) -> list[tuple[Any, ...]]:
         """Return what the agent's last answers cost, newest first: tokens, credits, seconds."""
         with self._database.read() as table:
@@ -114,12 +91,6 @@ class Turns:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
-
-
-def _lives(owner: str, known: dict[str, bool]) -> bool:
-    if owner not in known:
-        known[owner] = alive(owner)
-    return known[owner]
 
 
 def _insert(rows: Any, reply: Reply, place: Place, prompt: str) -> None:

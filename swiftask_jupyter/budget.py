@@ -1,0 +1,117 @@
+"""What may be spent: `500 credits/day`, `20 calls/hour`, `100k tokens/session`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from swiftask_jupyter.errors import BudgetSpent, ConfigurationError
+
+HOUR = 3_600
+# A day is the last 24 hours, whatever the clock says: no midnight lets everything start at once.
+PERIODS = {"hour": HOUR, "day": 24 * HOUR, "week": 7 * 24 * HOUR, "month": 30 * 24 * HOUR}
+SESSION = "session"
+UNITS = ("credits", "calls", "tokens")
+NEAR = 0.8  # from here on, footers warn
+_TIMES = {"": 1, "k": 1_000, "m": 1_000_000}
+_GRAMMAR = re.compile(
+    r"(?P<amount>\d+(?:\.\d+)?) ?(?P<times>[km]?) ?(?P<unit>credit|call|token)s?"
+    rf" ?(?:/|per|a|an) ?(?P<period>{'|'.join([*PERIODS, SESSION])})",
+    re.IGNORECASE,
+)
+EXAMPLES = "write 500 credits/day, 20 calls/hour or 100k tokens/session"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """So much of a unit in a period, for an agent, a notebook, or all.
+
+    Attributes:
+        amount: how much.
+        unit: `credits`, `calls` or `tokens`.
+        period: `hour`, `day`, `week`, `month` (30 days) or `session`; each but the last counts
+            back from now.
+        agent: the slug for whose calls it is; `None` for everyone's.
+        notebook: the path for whose calls it is; `None` for every one's.
+    """
+
+    amount: float
+    unit: str
+    period: str
+    agent: str | None = None
+    notebook: str | None = None
+
+    def __str__(self) -> str:
+        words = f"{shown(self.amount)} {self.unit}/{self.period}"
+        if self.agent is not None:
+            words += f" for {self.agent}"
+        if self.notebook is not None:
+            words += f" in {self.notebook}"
+        return words
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What was spent of a budget.
+
+    Attributes:
+        amount: what ended calls reported, in the budget's unit.
+        calls: how many calls have left.
+        flying: how many of them have not ended, or never will.
+        silent: how many ended calls reported nothing in this unit.
+    """
+
+    amount: float
+    calls: int
+    flying: int
+    silent: int
+
+    @property
+    def expected(self) -> float:
+        """What the calls in flight may yet take, if they are like those that ended."""
+        told = self.calls - self.flying - self.silent
+        return self.flying * self.amount / told if told else 0.0
+
+
+def parse(text: str, agent: str | None = None, notebook: str | None = None) -> Budget:
+    """Return the budget that a text says.
+
+    Raises:
+        ConfigurationError: it says none.
+    """
+    said = _GRAMMAR.fullmatch(" ".join(text.split()))
+    if said is None:
+        raise ConfigurationError(f"{text!r} is no budget", advice=EXAMPLES)
+    amount = float(said["amount"]) * _TIMES[said["times"].lower()]
+    return Budget(amount, f"{said['unit'].lower()}s", said["period"].lower(), agent, notebook)
+
+
+def judge(budget: Budget, spent: Spent) -> str:
+    """Return what to remark in the footer of a call that may be made; mostly nothing.
+
+    The call itself is not among those spent.
+
+    Raises:
+        BudgetSpent: it may not be made.
+    """
+    used = spent.amount + spent.expected
+    if used >= budget.amount:
+        flying = ""
+        if spent.expected and spent.amount < budget.amount:
+            flying = f" and {spent.flying} calls in flight may take {shown(spent.expected)} more"
+        more = f"{shown(budget.amount * 1.5)} {budget.unit}/{budget.period}"
+        raise BudgetSpent(
+            f"the budget of {budget} is spent: {shown(spent.amount)}{flying}; nothing was sent",
+            advice=f"%swiftask budget raise {more}",
+        )
+    ended = spent.calls - spent.flying
+    if budget.unit != "calls" and ended and spent.silent == ended:
+        return f"{budget} can't be watched: no call reported {budget.unit}; calls can be capped"
+    if used >= NEAR * budget.amount:
+        return f"{100 * used / budget.amount:.0f} % of {budget}"
+    return ""
+
+
+def shown(amount: float) -> str:
+    """Return an amount as people write it."""
+    return f"{amount:,.0f}" if amount == int(amount) else f"{amount:,.2f}"

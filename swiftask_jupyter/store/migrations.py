@@ -1,0 +1,82 @@
+"""The tables of the ledger, as a history of what was added to them.
+
+Migrations only ever add, and are never edited once published, so that an older kernel can go on
+writing beside a newer one.
+"""
+
+# Texts stand apart from the narrow rows, so that counting a million turns reads no prose. In
+# `texts`, the short error comes first: reading it does not walk over a long prompt.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE turns (
+            turn TEXT PRIMARY KEY,
+            at REAL NOT NULL,
+            notebook TEXT,
+            session TEXT NOT NULL,
+            agent TEXT,
+            dialect TEXT,
+            owner TEXT NOT NULL,
+            status TEXT NOT NULL,
+            finish_reason TEXT,
+            seconds REAL,
+            first_token_seconds REAL,
+            input_tokens INTEGER,
+            output_tokens INTEGER,
+            total_tokens INTEGER,
+            reported_total INTEGER,
+            usage_source TEXT
+        )""",
+        "CREATE INDEX turns_of_session ON turns (session, notebook)",
+        "CREATE TABLE texts (turn TEXT PRIMARY KEY, error TEXT, prompt TEXT, answer TEXT)",
+    ),
+    ("ALTER TABLE turns ADD COLUMN credits REAL",),
+    ("ALTER TABLE turns ADD COLUMN attempts INTEGER",),
+    (
+        "ALTER TABLE turns ADD COLUMN number INTEGER",
+        "ALTER TABLE turns ADD COLUMN slot TEXT",
+        "ALTER TABLE turns ADD COLUMN cell TEXT",
+        "ALTER TABLE turns ADD COLUMN run TEXT",
+        "ALTER TABLE turns ADD COLUMN surface TEXT",
+        "ALTER TABLE turns ADD COLUMN after TEXT",
+        "ALTER TABLE turns ADD COLUMN said TEXT",
+        "ALTER TABLE turns ADD COLUMN conversation TEXT",
+        "ALTER TABLE turns ADD COLUMN key TEXT",
+        "ALTER TABLE turns ADD COLUMN cached INTEGER",
+        "ALTER TABLE texts ADD COLUMN raw TEXT",
+        "CREATE INDEX turns_by_number ON turns (session, number)",
+        "CREATE INDEX turns_by_key ON turns (key) WHERE key IS NOT NULL",
+        """CREATE TABLE marks (
+            mark TEXT PRIMARY KEY,
+            at REAL NOT NULL,
+            kind TEXT NOT NULL,
+            session TEXT,
+            turn TEXT,
+            value TEXT
+        )""",
+        "CREATE INDEX marks_of_session ON marks (session)",
+        """CREATE TABLE sessions (
+            at REAL NOT NULL,
+            session TEXT NOT NULL,
+            notebook TEXT,
+            name TEXT NOT NULL,
+            parent TEXT
+        )""",
+        "CREATE INDEX sessions_of_notebook ON sessions (notebook, name)",
+        "CREATE INDEX sessions_by_id ON sessions (session)",
+    ),
+    (
+        'ALTER TABLE turns ADD COLUMN "user" TEXT',
+        "CREATE INDEX turns_by_time ON turns (at)",
+        "CREATE INDEX turns_of_notebook ON turns (notebook, at)",
+        "CREATE INDEX turns_unended ON turns (owner) WHERE status = 'running'",
+        """CREATE TABLE budgets (
+            budget TEXT PRIMARY KEY,
+            at REAL NOT NULL,
+            unit TEXT NOT NULL,
+            period TEXT NOT NULL,
+            agent TEXT,
+            notebook TEXT,
+            amount REAL
+        )""",
+    ),
+)
