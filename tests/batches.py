@@ -1,9 +1,28 @@
 """What the tests of batches share: the ledger's rows with their prompts, and a service at fault."""
 
+import asyncio
 import sqlite3
 from collections import Counter
 
 from swiftask_jupyter.sandbox import Fault
+
+
+class Stalling:
+    """An agent that says back so many prompts, and then keeps everyone waiting."""
+
+    def __init__(self, answers):
+        self.left = answers
+
+    async def __call__(self, messages):
+        """Say it back, once it may."""
+        while self.left <= 0:  # noqa: ASYNC110 - let go by another thread, which no event takes
+            await asyncio.sleep(0.01)
+        self.left -= 1
+        yield messages[-1]["content"]
+
+    def go_on(self):
+        """Keep nobody waiting any more."""
+        self.left = 1_000_000
 
 
 def written(path):

@@ -12,7 +12,7 @@ import pytest
 from swiftask_jupyter import Sandbox, Swiftask
 
 from .batches import answered_twice, asked_during_waits, misbehave, prompts_of, written
-from .test_batch_resumed import CONCURRENCY, killed_after
+from .test_batch_resumed import CONCURRENCY, killed_when
 
 pytestmark = pytest.mark.soak
 
@@ -79,7 +79,8 @@ def test_twenty_kills_at_random_moments_lose_no_row_and_no_more_answers_than_wer
     for _ in range(20):
         before = len(box.requests)
         kept = sum(status == "ok" for _, status in written(client.store)) if before else 0
-        killed_after(box, chance.randint(1, 30), rows)
+        moment = len(prompts_of(box)) + chance.randint(1, 30)
+        killed_when(box, lambda moment=moment: len(prompts_of(box)) >= moment, rows)
         answered = sum(
             seen.status == 200 and not seen.disconnected for seen in box.requests[before:]
         )
