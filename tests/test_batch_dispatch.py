@@ -1,4 +1,4 @@
-"""The loop that sends many prompts: the place for a budget, and the order of what is written."""
+"""The loop that sends many prompts: budgets, and the order of what is written."""
 
 import pandas as pd
 import pytest
@@ -8,6 +8,7 @@ from swiftask_jupyter.batch import Batch, Wishes
 from swiftask_jupyter.batch.dispatch import Dispatch, Office
 from swiftask_jupyter.batch.plan import Question
 from swiftask_jupyter.batch.window import Window
+from swiftask_jupyter.budget import parse
 from swiftask_jupyter.replies import Standing
 from swiftask_jupyter.store.turns import Place
 
@@ -20,13 +21,10 @@ PLACE = Place(None, "batch-1")
 def office(client):
     means = client.means
 
-    def make(**more):
-        return Office(
-            means.transport, means.ledger.turns, PLACE, Standing(surface="batch"), Window(2), 4,
-            lambda _question, _reply: None, **more,
-        )  # fmt: skip
-
-    return make
+    return Office(
+        means.transport, means.ledger.turns, PLACE, Standing(surface="batch"), Window(2), 4,
+        lambda _question, _reply: None,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -43,27 +41,21 @@ def settled(client, dispatch):
 
 
 def test_every_prompt_is_settled_once(client, office, questions):
-    assert sorted(settled(client, Dispatch(office(), questions(7)))) == list(range(7))
+    assert sorted(settled(client, Dispatch(office, questions(7)))) == list(range(7))
 
 
-def test_a_budget_ends_the_batch_before_a_row_begins_and_lets_the_others_end(
-    client, box, office, questions
-):
-    seen = []
+def test_a_budget_is_kept_to_the_call_and_what_is_under_way_ends(client, box):
+    frame = pd.DataFrame({"n": range(9)})
+    client.budgets.set(parse("3 calls/hour"))
 
-    def allow_three(reply, place):
-        assert place == PLACE
-        seen.append(reply.agent)
-        if len(seen) > 3:
-            raise errors.PromptError("the budget is spent")
-
-    dispatch = Dispatch(office(before_sending=allow_three), questions(9))
-
-    with pytest.raises(errors.PromptError, match="the budget is spent"):
-        settled(client, dispatch)
+    with pytest.raises(errors.BudgetSpent, match="3 calls/hour"):
+        client.map(frame, "row {{n}}", concurrency=8)
 
     assert sorted(prompts_of(box)) == ["row 0", "row 1", "row 2"]
-    assert [status for _, status in written(client.store)] == ["ok"] * 3
+    assert [status for _, status in written(client.store)] == ["ok"] * 3 + ["refused"]
+    client.budgets.increase(parse("20 calls/hour"))
+    assert list(client.map(frame, "row {{n}}")["status"]) == ["ok"] * 9
+    assert len(prompts_of(box)) == 9
 
 
 def test_a_row_stands_in_the_ledger_before_it_is_asked(tmp_path):

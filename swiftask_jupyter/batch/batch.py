@@ -133,10 +133,10 @@ class Batch:
         return bool(agreed)
 
     def _dispatch(self, numbers: list[int]) -> Dispatch:
-        means = self._means
+        means, budgets = self._means, self._means.ledger.budgets
         office = Office(
             means.transport, means.ledger.turns, self._place, self._standing, self._window,
-            self._wishes.tries, self._settle,
+            self._wishes.tries, self._settle, budgets.check if budgets.all() else None,
         )  # fmt: skip
         return Dispatch(office, self._plan.questions(numbers))
 

@@ -40,8 +40,8 @@ class Office:
         window: how many may be under way.
         tries: how often each is sent at most.
         settle: takes an ended reply; gives what must be asked because of it, if anything.
-        before_sending: told of each reply to come, and its place, before its turn begins; what
-            it raises (`Refused`) ends the batch: the place for a budget.
+        budget: asked about each turn when it stands in the ledger and is about to be sent;
+            what it raises (`Refused`) ends the batch. `None` where no budget holds.
     """
 
     transport: Transport
@@ -51,7 +51,7 @@ class Office:
     window: Window
     tries: int
     settle: Callable[[Question, Reply], Question | None]
-    before_sending: Callable[[Reply, Place], object] = lambda *_: None
+    budget: Callable[[Reply, Place], object] | None = None
 
 
 class Dispatch:
@@ -84,12 +84,13 @@ class Dispatch:
                 ended, self._ended = self._ended, []
                 self._write([each for each in leaving if not each.reply.attempts], ended)
                 for sending in leaving:
-                    self._start(sending)
+                    if self._allowed(sending):
+                        self._start(sending)
                 if ended:
                     yield self._settle(ended)
                 elif self._is_over():
                     break
-                if not self._ended:
+                if not self._ended and not (leaving and self._office.budget):
                     await self._wait()
         finally:
             await self._cancel()
@@ -118,26 +119,37 @@ class Dispatch:
             # While many wait, no more are begun: what is not finished stays within bounds.
             elif len(self._waiting) < window.limit and (fresh := self._next()) is not None:
                 due.append(fresh)
+                if self._office.budget is not None:
+                    break  # one by one: each must see the others in the ledger
             else:
                 break
         return due
 
     def _next(self) -> Sending | None:
-        """Return the next prompt that may begin; `None` where there is none, or no leave."""
+        """Return the next prompt that may begin, if there is one."""
         office = self._office
         question = self._repairs.popleft() if self._repairs else next(self._fresh, None)
         if question is None:
             self._exhausted = True
             return None
-        sending = Sending(question, office.place, office.standing, self._count + 1)
-        sending.answers = self._answers
-        try:
-            office.before_sending(sending.reply, office.place)
-        except Refused as error:
-            self._stop = error
-            return None
         self._count += 1
+        sending = Sending(question, office.place, office.standing, self._count)
+        sending.answers = self._answers
         return sending
+
+    def _allowed(self, sending: Sending) -> bool:
+        """Tell whether a turn may be sent; one that would pass the budget ends the batch."""
+        office = self._office
+        if office.budget is None or sending.reply.attempts:
+            return True
+        try:
+            office.budget(sending.reply, office.place)
+        except Refused as error:
+            sending.end("refused", error)
+            self._stop = error
+            self._ended.append(sending)
+            return False
+        return True
 
     def _start(self, sending: Sending) -> None:
         self._office.window.leave()
