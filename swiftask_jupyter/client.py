@@ -142,7 +142,7 @@ class Swiftask(Service):
                 column of paths), `prefix=""` (of the new columns), `retry` (`"errors"` sends
                 failed rows again, `"all"` every row), `pilot=5` (sends five first), `confirm`
                 (`False` never asks; above 1,000 rows it asks), `tries=4` (requests a row),
-                `progress=True`; and all that `ask` takes.
+                `progress=True`, `names` (what else a `{{name}}` may be); and all that `ask` takes.
 
         Raises:
             Refused: nothing was sent, and the message says why.

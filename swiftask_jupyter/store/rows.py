@@ -53,7 +53,7 @@ class EarlierRows:
         with self._database.read() as table:
             rows = table.execute(
                 "SELECT credits FROM turns WHERE agent = ? AND status = 'ok'"
-                " AND credits IS NOT NULL AND cached = 0 ORDER BY at DESC LIMIT ?",
+                " AND credits IS NOT NULL AND coalesce(cached, 0) = 0 ORDER BY at DESC LIMIT ?",
                 (agent, RECENT),
             ).fetchall()
         return (median(spent for (spent,) in rows), len(rows)) if rows else None
