@@ -8,15 +8,8 @@ import pytest
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.budget import Budget, Spent, judge, parse
 from swiftask_jupyter.replies import Delta, Reply, Usage
-from swiftask_jupyter.store import Budgets, Database, Ledger
+from swiftask_jupyter.store import Budgets
 from swiftask_jupyter.store.turns import Place, new_id
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    ledger = Ledger(Database(tmp_path / "turns.db"))
-    yield ledger
-    ledger.close()
 
 
 def turn(ledger, agent="a", *, at=None, status="ok", notebook=None, session="s", **spent):
@@ -201,7 +194,7 @@ def test_the_last_word_on_a_scope_holds_and_what_is_dropped_holds_no_more(ledger
     budgets.set(parse("4 calls/day"))
     budgets.drop(parse("0 calls/day", "a"))
 
-    assert budgets.all() == Budgets(Database(ledger.database.path)).all() == [parse("4 calls/day")]
+    assert budgets.all() == Budgets(ledger.database).all() == [parse("4 calls/day")]
     with pytest.raises(errors.ConfigurationError, match="no budget of calls/day to change"):
         budgets.drop(parse("0 calls/day", "a"))
     with pytest.raises(errors.ConfigurationError, match="4 calls/day is not more than 4 calls/day"):
