@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from swiftask_jupyter.errors import BudgetSpent, ConfigurationError
 
@@ -65,6 +65,12 @@ class Spent:
     calls: int
     flying: int
     silent: int
+
+    def with_coming(self, calls: int, unit: str) -> Spent:
+        """Return the same with calls that are on their way without being in the ledger yet."""
+        if unit == "calls":
+            return replace(self, amount=self.amount + calls, calls=self.calls + calls)
+        return replace(self, calls=self.calls + calls, flying=self.flying + calls)
 
     @property
     def expected(self) -> float:

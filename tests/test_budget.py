@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import pandas as pd
 import pytest
 
 from swiftask_jupyter import Swiftask, errors
@@ -138,6 +139,20 @@ def test_before_any_call_has_said_what_it_costs_those_in_flight_may_pass_the_bud
         turn(ledger, status="running")
 
     assert ledger.budgets.check(turn(ledger, status="running"), Place(None, "s")) == []
+
+
+def test_a_batch_never_passes_a_budget_and_the_next_goes_on_with_the_rest(client, box):
+    frame = pd.DataFrame({"text": [f"number {n}" for n in range(30)]})
+    client.budgets.set(parse("20 calls/hour"))
+
+    with pytest.raises(errors.BudgetSpent, match="20 calls/hour is spent"):
+        client.map(frame, "{{text}}", concurrency=16, progress=False)
+
+    assert len(sent(box)) == 20
+    client.budgets.increase(parse("40 calls/hour"))
+    done = client.map(frame, "{{text}}", concurrency=16, progress=False)
+    assert len(sent(box)) == 30
+    assert done["answer"].tolist() == frame["text"].tolist()
 
 
 def test_an_earlier_answer_shown_again_costs_nothing_and_passes(client, box):

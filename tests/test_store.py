@@ -38,7 +38,8 @@ def rows(turns):
 def read(database):
     names = [column.name for column in COLUMNS]
     chunks = Accounts(database).rows(names, Selection())
-    return [dict(zip(names, row, strict=True)) for chunk in chunks for row in chunk]
+    found = (dict(zip(names, row, strict=True)) for chunk in chunks for row in chunk)
+    return sorted(found, key=lambda row: (row["at"], row["turn"]))
 
 
 def test_a_turn_is_a_row_from_the_moment_it_begins(turns):

@@ -20,6 +20,7 @@ from swiftask_jupyter.batch.wishes import Wishes
 from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError
 from swiftask_jupyter.replies import Reply, Standing
 from swiftask_jupyter.session import Means
+from swiftask_jupyter.store.budgets import Gate
 from swiftask_jupyter.store.rows import EarlierRows
 from swiftask_jupyter.store.turns import Place, new_id
 
@@ -136,7 +137,7 @@ class Batch:
         means = self._means
         office = Office(
             means.transport, means.ledger.turns, self._place, self._standing, self._window,
-            self._wishes.tries, self._settle,
+            self._wishes.tries, self._settle, Gate(means.ledger.budgets).check,
         )  # fmt: skip
         return Dispatch(office, self._plan.questions(numbers))
 

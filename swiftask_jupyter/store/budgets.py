@@ -12,6 +12,7 @@ from swiftask_jupyter.replies import Reply
 from swiftask_jupyter.store.database import Database
 from swiftask_jupyter.store.turns import Place, new_id
 
+LOOK_AGAIN = 1.0  # seconds, where there was no budget
 _AMOUNTS = {"credits": "credits", "tokens": "total_tokens", "calls": "1"}
 
 
@@ -77,11 +78,11 @@ class Budgets:
         with self._database.read() as table:
             return self._spent(table, budget, session, besides)
 
-    def check(self, reply: Reply, place: Place) -> list[str]:
+    def check(self, reply: Reply, place: Place, coming: int = 0) -> list[str]:
         """Return what is to be remarked of budgets when a turn is about to be sent.
 
-        The turn's row is in the ledger already, as are those of all calls in flight, whichever
-        process they are of.
+        Calls in flight are in the ledger, whichever process they are of; `coming` are on their way
+        without being there yet. The turn's own row may be there already.
 
         Raises:
             BudgetSpent: it may not be sent.
@@ -95,10 +96,24 @@ class Budgets:
                         continue
                     if budget.notebook in (None, place.notebook):
                         spent = self._spent(table, budget, place.session, reply.turn)
-                        remarks.append(judge(budget, spent))
+                        remarks.append(judge(budget, spent.with_coming(coming, budget.unit)))
         except StoreUnreachable:
             return ["budgets were not checked"]
         return [remark for remark in remarks if remark]
+
+    def unwritten(self, turns: list[str]) -> list[str]:
+        """Return those of the turns that have no row yet.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
+        if not turns:
+            return []
+        marks = ", ".join("?" * len(turns))
+        with self._database.read() as table:
+            rows = table.execute(f"SELECT turn FROM turns WHERE turn IN ({marks})", turns)  # noqa: S608 - question marks
+            written = {turn for (turn,) in rows}
+        return [turn for turn in turns if turn not in written]
 
     def _spent(self, table: Any, budget: Budget, session: str, besides: str) -> Spent:
         wanted: dict[str, Any] = {"turn <> ?": besides}
@@ -136,6 +151,35 @@ class Budgets:
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (new_id(), self._clock(), *_scope(budget), amount),
             )
+
+
+class Gate:
+    """Checks budgets before each of many turns, whose rows are written some at a time."""
+
+    def __init__(self, budgets: Budgets) -> None:
+        self._budgets = budgets
+        self._passed: list[str] = []
+        self._free_until = 0.0
+
+    def check(self, reply: Reply, place: Place) -> None:
+        """Let a turn pass, or not.
+
+        Raises:
+            BudgetSpent: it may not be sent.
+            StoreError: the ledger can't be read.
+        """
+        now = time.monotonic()
+        if now < self._free_until:
+            return
+        try:
+            if not self._budgets.all():
+                self._free_until = now + LOOK_AGAIN
+                return
+            self._passed = self._budgets.unwritten(self._passed)
+        except StoreUnreachable:
+            return
+        self._budgets.check(reply, place, len(self._passed))
+        self._passed.append(reply.turn)
 
 
 def _scope(budget: Budget) -> tuple[str, str, str | None, str | None]:
