@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.errors import StoreError
+from swiftask_jupyter.store.journal import choose_journal
 from swiftask_jupyter.store.migrations import MIGRATIONS
 
 if TYPE_CHECKING:
@@ -116,8 +117,7 @@ class Database:
         if self._writer is None:
             _make_private(self.path)
             writer = _connect(self.path)
-            writer.execute("PRAGMA journal_mode = WAL")
-            writer.execute("PRAGMA synchronous = NORMAL")
+            choose_journal(writer, self.path)
             writer.execute("PRAGMA secure_delete = ON")  # what is purged is not left in free pages
             _migrate(writer, self._migrations)
             self._writer, self._file = writer, _identity(self.path)
