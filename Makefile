@@ -23,6 +23,7 @@ demo: $(VENV)/.demo ## a model on this machine, an answer, then JupyterLab (DEMO
 
 test: $(VENV)/.test ## every test but the long ones, in a real browser too
 	$(PY) tests/browser/find_chromium.py
+	$(PY) tests/postgres.py
 	@$(VENV)/bin/swiftask-jupyter model || echo "the tests of the real model will be skipped"
 	$(PY) -m pytest -m "not soak"
 
@@ -33,6 +34,7 @@ check: $(VENV)/.test ## lint, format, types
 
 soak: $(VENV)/.test $(VENV)/ipykernel6/.done ## the long tests, older kernels, other Pythons on PATH
 	$(PY) tests/browser/find_chromium.py
+	$(PY) tests/postgres.py
 	$(PY) -m pytest -m soak --timeout 3600
 	$(VENV)/ipykernel6/bin/python -m pytest -m "not browser" --timeout 3600
 	@for version in $(VERSIONS); do \

@@ -15,8 +15,8 @@ from swiftask_jupyter.replies import Event
 from swiftask_jupyter.service import Service
 from swiftask_jupyter.session import Means, Session
 from swiftask_jupyter.settings import Wanted
-from swiftask_jupyter.store import Budgets, Database, Ledger
-from swiftask_jupyter.store.database import default_path
+from swiftask_jupyter.store import Budgets, Ledger
+from swiftask_jupyter.store.opening import opened
 from swiftask_jupyter.store.turns import Place
 from swiftask_jupyter.streams import Stream
 
@@ -39,7 +39,8 @@ class Swiftask(Service):
         dialect: `openai`, `native` or `auto`, which chooses. Default: `SWIFTASK_DIALECT`, else
             `auto`.
         connection: the name of a connection in `pyproject.toml` or the user's `config.toml`.
-        store: the ledger's file. Default: `SWIFTASK_STORE`, else the user's data directory.
+        store: the ledger's file, or `postgresql://…`. Default: `SWIFTASK_STORE`, else a file in
+            the user's data directory.
         notebook: the notebook's path, where there is one.
         session: the name of the conversation to go on with. Default: `main` in a notebook,
             else a new one.
@@ -61,8 +62,8 @@ class Swiftask(Service):
         session: str | None = None,
     ) -> None:
         super().__init__(Wanted(base_url, token, agent, dialect, connection))
-        self.store = Path(store).expanduser() if store is not None else default_path(os.environ)
-        self._ledger = Ledger(Database(self.store))
+        self._ledger = Ledger(opened(store, os.environ))
+        self.store = self._ledger.database.path or str(self._ledger.database)
         self.means = Means(
             self._ledger, self._transport, self._thread, self._prepared, self._masked,
             cache=os.environ.get("SWIFTASK_CACHE", "off"),

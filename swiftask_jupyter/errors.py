@@ -16,6 +16,7 @@
     ├── StreamError               an answer began and was cut short or made no sense
     ├── AnswerError               an answer came, and is not of the kind that was asked for
     └── StoreError                the ledger cannot be read or written
+        └── StoreUnreachable      the server that keeps it is away
 
     KeyboardInterrupt
     └── Interrupted               the user stopped an answer; what had come is kept
@@ -138,6 +139,10 @@ class AnswerError(SwiftaskError):
 
 class StoreError(SwiftaskError):
     """The ledger cannot be read or written."""
+
+
+class StoreUnreachable(StoreError):
+    """The server that keeps the ledger is away; what is written waits on this machine."""
 
 
 class Interrupted(_OneLine, KeyboardInterrupt):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from swiftask_jupyter import ipynb, transcripts
 from swiftask_jupyter.conversation import Exchange, Mark, fold
-from swiftask_jupyter.errors import ConfigurationError
+from swiftask_jupyter.errors import ConfigurationError, StoreUnreachable
 from swiftask_jupyter.lineage import Lineage
 from swiftask_jupyter.store import Ledger
 from swiftask_jupyter.store.turns import Place, new_id, said
@@ -30,13 +31,17 @@ class Memory:
         self.notebook = notebook
         self._document = ipynb.Watched(notebook)
         self._id: str | None = None
+        self._apart = f"{name}-apart-{secrets.token_hex(4)}"  # while the ledger is away
 
     @property
     def id(self) -> str:
         """The id under which the ledger keeps it; looked for, or begun, on first use."""
         if self._id is None:
             ledger = self.ledger
-            self._id = Lineage(ledger.sessions, ledger.history, self.notebook).find(self.name)
+            try:
+                self._id = Lineage(ledger.sessions, ledger.history, self.notebook).find(self.name)
+            except StoreUnreachable:
+                return self._apart  # asked again next time
         return self._id
 
     @property

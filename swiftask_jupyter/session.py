@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.answers import Answer, answer
 from swiftask_jupyter.conversation import Exchange, around, digest
-from swiftask_jupyter.errors import ConfigurationError, PromptError, Refused
+from swiftask_jupyter.errors import ConfigurationError, PromptError, Refused, StoreUnreachable
 from swiftask_jupyter.loops import IOThread
 from swiftask_jupyter.memory import Memory
 from swiftask_jupyter.messages import Message, Prompt
@@ -145,9 +145,12 @@ class Session(Memory):
             context = Context(cache=cache, replay=replay, fresh=fresh or not history)
             if history:
                 standing = replace(standing, slot=slot or cell or identity)
-                context = self._context(context, standing, identity)
+                try:
+                    whole = self._context(context, standing, identity)
+                    prompt, context = self._with_history(prompt, whole, last)
+                except StoreUnreachable as error:
+                    context = replace(context, remarks=(f"sent without history: {error}",))
                 standing = replace(standing, after=None if fresh else digest(context.earlier))
-                prompt, context = self._with_history(prompt, context, last)
             if aside:
                 standing, context = replace(standing, slot=None), replace(context, later=())
         except Refused as error:

@@ -47,6 +47,7 @@ class Context:
         replay: whether a service that lost the thread is told the conversation so far.
         fresh: whether the turn is sent as if nothing stood before it.
         highest: the highest number of a turn in the session.
+        remarks: what the user should know of it.
     """
 
     earlier: Sequence[Exchange] = ()
@@ -57,6 +58,7 @@ class Context:
     replay: bool = False
     fresh: bool = False
     highest: int = 0
+    remarks: tuple[str, ...] = ()
 
 
 class Turn:
@@ -151,6 +153,7 @@ class Turn:
             self.reply.remarks.append(f"{count} later {answers} this")
 
     async def _answer(self) -> AsyncGenerator[list[Event], None]:
+        self.reply.remarks += self._context.remarks
         if self._context.left_out:
             self.reply.remarks.append(f"{self._context.left_out} earlier turns not sent")
         if self._context.cache != "off":

@@ -8,6 +8,10 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from swiftask_jupyter import Sandbox, Swiftask
+from swiftask_jupyter.store import Ledger
+from swiftask_jupyter.store.opening import opened
+
+from . import postgres
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +49,28 @@ def client(box):
     """A client of the sandbox, with a ledger of its own."""
     with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="openai") as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """A PostgreSQL server of our own, for all tests that want one."""
+    if (programs := postgres.find()) is None:
+        pytest.skip(postgres.NO_SERVER)
+    server = postgres.Server(programs)
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger(request, tmp_path):
+    """An empty ledger: a file, and then in PostgreSQL."""
+    named = tmp_path / "deep" / "turns.db"
+    if request.param == "postgresql":
+        named = request.getfixturevalue("postgres_server").database()
+    ledger = Ledger(opened(named, {"SWIFTASK_OUTBOX": str(tmp_path)}))
+    yield ledger
+    ledger.close()
 
 
 @pytest.fixture

@@ -3,20 +3,14 @@
 import asyncio
 import time
 
+import pandas as pd
 import pytest
 
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.budget import Budget, Spent, judge, parse
 from swiftask_jupyter.replies import Delta, Reply, Usage
-from swiftask_jupyter.store import Budgets, Database, Ledger
+from swiftask_jupyter.store import Budgets
 from swiftask_jupyter.store.turns import Place, new_id
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    ledger = Ledger(Database(tmp_path / "turns.db"))
-    yield ledger
-    ledger.close()
 
 
 def turn(ledger, agent="a", *, at=None, status="ok", notebook=None, session="s", **spent):
@@ -147,6 +141,20 @@ def test_before_any_call_has_said_what_it_costs_those_in_flight_may_pass_the_bud
     assert ledger.budgets.check(turn(ledger, status="running"), Place(None, "s")) == []
 
 
+def test_a_batch_never_passes_a_budget_and_the_next_goes_on_with_the_rest(client, box):
+    frame = pd.DataFrame({"text": [f"number {n}" for n in range(30)]})
+    client.budgets.set(parse("20 calls/hour"))
+
+    with pytest.raises(errors.BudgetSpent, match="20 calls/hour is spent"):
+        client.map(frame, "{{text}}", concurrency=16, progress=False)
+
+    assert len(sent(box)) == 20
+    client.budgets.increase(parse("40 calls/hour"))
+    done = client.map(frame, "{{text}}", concurrency=16, progress=False)
+    assert len(sent(box)) == 30
+    assert done["answer"].tolist() == frame["text"].tolist()
+
+
 def test_an_earlier_answer_shown_again_costs_nothing_and_passes(client, box):
     client.session().ask("hello")
     client.budgets.set(parse("1 call/hour"))
@@ -201,7 +209,7 @@ def test_the_last_word_on_a_scope_holds_and_what_is_dropped_holds_no_more(ledger
     budgets.set(parse("4 calls/day"))
     budgets.drop(parse("0 calls/day", "a"))
 
-    assert budgets.all() == Budgets(Database(ledger.database.path)).all() == [parse("4 calls/day")]
+    assert budgets.all() == Budgets(ledger.database).all() == [parse("4 calls/day")]
     with pytest.raises(errors.ConfigurationError, match="no budget of calls/day to change"):
         budgets.drop(parse("0 calls/day", "a"))
     with pytest.raises(errors.ConfigurationError, match="4 calls/day is not more than 4 calls/day"):

@@ -12,20 +12,19 @@ import pytest
 
 from swiftask_jupyter.errors import StoreError
 from swiftask_jupyter.replies import Delta, Finish, Reply, Usage
-from swiftask_jupyter.store import Accounts, Database, Ledger, Turns
+from swiftask_jupyter.store import Accounts, Database, Ledger
 from swiftask_jupyter.store.accounts import Selection
 from swiftask_jupyter.store.columns import COLUMNS
 from swiftask_jupyter.store.owner import alive, me
 from swiftask_jupyter.store.turns import Place, new_id
 
 PLACE = Place("/nb.ipynb", "main")
+IN_A_FILE = pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
-def turns(tmp_path):
-    turns = Turns(Database(tmp_path / "deep" / "turns.db"))
-    yield turns
-    turns.close()
+def turns(ledger):
+    return ledger.turns
 
 
 def a_reply(**fields):
@@ -39,7 +38,8 @@ def rows(turns):
 def read(database):
     names = [column.name for column in COLUMNS]
     chunks = Accounts(database).rows(names, Selection())
-    return [dict(zip(names, row, strict=True)) for chunk in chunks for row in chunk]
+    found = (dict(zip(names, row, strict=True)) for chunk in chunks for row in chunk)
+    return sorted(found, key=lambda row: (row["at"], row["turn"]))
 
 
 def test_a_turn_is_a_row_from_the_moment_it_begins(turns):
@@ -75,6 +75,7 @@ def test_turns_are_numbered_in_their_session(turns):
     assert numbers == [1, 2, 1, 1, 3]
 
 
+@IN_A_FILE
 def test_a_turn_of_a_killed_process_is_lost_and_still_counted(turns, tmp_path):
     code = """
 import os, sys, time
@@ -103,6 +104,7 @@ def test_half_a_surrogate_pair_does_not_stop_the_ledger(turns):
     assert rows(turns)[0]["status"] == "ok"
 
 
+@IN_A_FILE
 @pytest.mark.skipif(os.name == "nt", reason="Windows keeps permissions elsewhere")
 def test_only_the_owner_reads_the_ledger(turns, tmp_path):
     turns.begin(a_reply(), PLACE, "secret thoughts")

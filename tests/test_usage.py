@@ -11,7 +11,7 @@ import pytest
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.replies import Delta, Reply, Standing, Usage
 from swiftask_jupyter.sandbox import Fault
-from swiftask_jupyter.store import Database, Ledger, arrow
+from swiftask_jupyter.store import arrow
 from swiftask_jupyter.store.columns import COLUMNS
 from swiftask_jupyter.store.turns import Place, new_id
 from swiftask_jupyter.usage import arrow as usage_arrow
@@ -19,14 +19,13 @@ from swiftask_jupyter.usage.ledger import usage
 
 NAMES = [column.name for column in COLUMNS]
 DAY = 86_400
+IN_A_FILE = pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)
 NOON = 20_000 * DAY + DAY / 2
 
 
-@pytest.fixture
-def ledger(tmp_path):
-    ledger = Ledger(Database(tmp_path / "turns.db"))
-    yield ledger
-    ledger.close()
+def names(ledger):
+    """The frame's columns: a ledger that several share says whose a call was."""
+    return [*NAMES, "user"] if ledger.accounts.shared else NAMES
 
 
 def add(ledger, agent="a", *, at=NOON, status="ok", notebook="/n.ipynb", spent=None, **fields):
@@ -47,7 +46,7 @@ def add(ledger, agent="a", *, at=NOON, status="ok", notebook="/n.ipynb", spent=N
 def test_an_empty_ledger_is_a_frame_with_all_its_columns_and_dtypes(ledger):
     frame = usage(ledger.accounts)
 
-    assert list(frame.columns) == NAMES
+    assert list(frame.columns) == names(ledger)
     assert frame.empty
     assert str(frame["at"].dtype) == "datetime64[us, UTC]"
     assert str(frame["input_tokens"].dtype) == "Int64"
@@ -194,7 +193,7 @@ def test_a_frame_is_exported_and_read_again(ledger, tmp_path):
     listed = pd.read_csv(frame.swiftask.export(tmp_path / "usage.csv"))
 
     pd.testing.assert_frame_equal(frame, again)
-    assert list(listed.columns) == NAMES
+    assert list(listed.columns) == names(ledger)
     assert len(listed) == len(frame)
 
 
@@ -210,7 +209,7 @@ def test_an_export_that_can_not_be_is_one_clear_line(ledger, tmp_path, name, lin
 def test_columns_say_what_they_are_in_which_unit_and_on_whose_word(ledger):
     told = usage(ledger.accounts).swiftask.columns()
 
-    assert list(told.index) == NAMES
+    assert list(told.index) == names(ledger)
     assert told.loc["seconds", "unit"] == "s"
     assert told.loc["input_tokens", "dtype"] == "Int64"
     assert (told["meaning"] != "").all()
@@ -223,6 +222,7 @@ def test_another_frame_has_no_usage(ledger):
         pd.DataFrame({"a": [1]}).swiftask  # noqa: B018 - asking for it is what fails
 
 
+@IN_A_FILE
 def test_a_frame_through_arrow_is_the_same_frame(ledger, monkeypatch):
     many(ledger)
     plain = usage(ledger.accounts, text=True)
@@ -237,6 +237,7 @@ def test_a_frame_through_arrow_is_the_same_frame(ledger, monkeypatch):
     assert len(read) == 1
 
 
+@IN_A_FILE
 def test_where_arrow_fails_the_frame_is_read_all_the_same(ledger, monkeypatch, tmp_path):
     many(ledger)
     plain = usage(ledger.accounts)
@@ -248,6 +249,7 @@ def test_where_arrow_fails_the_frame_is_read_all_the_same(ledger, monkeypatch, t
     pd.testing.assert_frame_equal(plain, usage(ledger.accounts))
 
 
+@IN_A_FILE
 def test_a_large_ledger_read_through_arrow_spoils_no_lock_of_this_process(ledger, monkeypatch):
     """A second copy of SQLite in one process would drop the locks that this one holds."""
     many(ledger)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from swiftask_jupyter.budget import PERIODS, SESSION, Budget, Spent, judge
-from swiftask_jupyter.errors import ConfigurationError
+from swiftask_jupyter.errors import ConfigurationError, StoreUnreachable
 from swiftask_jupyter.replies import Reply
 from swiftask_jupyter.store.database import Database
 from swiftask_jupyter.store.turns import Place, new_id
@@ -88,13 +88,16 @@ class Budgets:
             StoreError: the ledger can't be read.
         """
         remarks = []
-        with self._database.read() as table:
-            for budget in _holding(table):
-                if budget.agent not in (None, reply.agent):
-                    continue
-                if budget.notebook in (None, place.notebook):
-                    spent = self._spent(table, budget, place.session, reply.turn)
-                    remarks.append(judge(budget, spent))
+        try:
+            with self._database.read() as table:
+                for budget in _holding(table):
+                    if budget.agent not in (None, reply.agent):
+                        continue
+                    if budget.notebook in (None, place.notebook):
+                        spent = self._spent(table, budget, place.session, reply.turn)
+                        remarks.append(judge(budget, spent))
+        except StoreUnreachable:
+            return ["budgets were not checked"]
         return [remark for remark in remarks if remark]
 
     def _spent(self, table: Any, budget: Budget, session: str, besides: str) -> Spent:

@@ -10,21 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.errors import StoreError
+from swiftask_jupyter.store.journal import choose_journal
 from swiftask_jupyter.store.migrations import MIGRATIONS
 
 if TYPE_CHECKING:
     import sqlite3
 
 BUSY_SECONDS = 30.0
-
-
-def default_path(environ: os._Environ[str] | dict[str, str]) -> Path:
-    """Return where the ledger is: `SWIFTASK_STORE`, or the user's data directory."""
-    if named := environ.get("SWIFTASK_STORE"):
-        return Path(named).expanduser()
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("swiftask_jupyter", appauthor=False)) / "turns.db"
 
 
 class Database:
@@ -39,7 +31,8 @@ class Database:
     shared = False
     day = "CAST(at / 86400 AS INTEGER)"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+        self._migrations = migrations
         self.path = path.absolute()  # it stays where it is when the kernel changes its folder
         self._guard = threading.RLock()
         self._writer: sqlite3.Connection | None = None
@@ -92,6 +85,9 @@ class Database:
             while rows := cursor.fetchmany(size):
                 yield rows
 
+    def __str__(self) -> str:
+        return str(self.path)
+
     def forget_log(self) -> None:
         """Move what the write-ahead log holds into the file, where it is overwritten."""
         with self._lock, self._errors():
@@ -121,10 +117,9 @@ class Database:
         if self._writer is None:
             _make_private(self.path)
             writer = _connect(self.path)
-            writer.execute("PRAGMA journal_mode = WAL")
-            writer.execute("PRAGMA synchronous = NORMAL")
+            choose_journal(writer, self.path)
             writer.execute("PRAGMA secure_delete = ON")  # what is purged is not left in free pages
-            _migrate(writer)
+            _migrate(writer, self._migrations)
             self._writer, self._file = writer, _identity(self.path)
         return self._writer
 
@@ -166,18 +161,18 @@ def _connect(path: Path) -> sqlite3.Connection:
     )
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
+def _migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]]) -> None:
     def version() -> int:
         return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
-    if version() >= len(MIGRATIONS):
+    if version() >= len(migrations):
         return
     connection.execute("BEGIN IMMEDIATE")  # another process may be migrating: then wait for it
     try:
-        for statements in MIGRATIONS[version() :]:
+        for statements in migrations[version() :]:
             for statement in statements:
                 connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {max(version(), len(MIGRATIONS))}")
+        connection.execute(f"PRAGMA user_version = {max(version(), len(migrations))}")
     except BaseException:
         connection.execute("ROLLBACK")
         raise

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from swiftask_jupyter.conversation import Exchange, Mark
+from swiftask_jupyter.errors import StoreUnreachable
 from swiftask_jupyter.replies import Usage
 from swiftask_jupyter.store.database import Database
 from swiftask_jupyter.store.turns import new_id, storable
@@ -121,13 +122,16 @@ class History:
 
     def replay(self, key: str) -> Replay | None:
         """Return the newest answer to a request with this digest, if it may be shown again."""
-        with self._database.read() as table:
-            row = table.execute(
-                f"SELECT turns.turn, answer, finish_reason, raw FROM turns"  # noqa: S608 - our own words
-                f" JOIN texts ON texts.turn = turns.turn WHERE key = ? AND {_REPLAYABLE}"
-                " AND said IS NOT NULL ORDER BY turns.at DESC, turns.turn DESC LIMIT 1",
-                (key,),
-            ).fetchone()
+        try:
+            with self._database.read() as table:
+                row = table.execute(
+                    f"SELECT turns.turn, answer, finish_reason, raw FROM turns"  # noqa: S608 - our own words
+                    f" JOIN texts ON texts.turn = turns.turn WHERE key = ? AND {_REPLAYABLE}"
+                    " AND said IS NOT NULL ORDER BY turns.at DESC, turns.turn DESC LIMIT 1",
+                    (key,),
+                ).fetchone()
+        except StoreUnreachable:
+            return None
         if row is None or not (row[1] or "").strip("\"' \n"):
             return None
         return Replay(row[0], row[1], row[2], _read(row[3]))

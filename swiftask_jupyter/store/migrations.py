@@ -80,3 +80,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
     ),
 )
+
+# What PostgreSQL needs beside, by the number of the migration after which it is done. Whose row it
+# is, the server says itself. Sessions are each user's own: on a hub, everybody's notebook lies at
+# the same path, and nobody is to go on with another's conversation.
+POSTGRES: dict[int, tuple[str, ...]] = {
+    5: (
+        'ALTER TABLE turns ALTER COLUMN "user" SET DEFAULT current_user',
+        "ALTER TABLE sessions RENAME TO everyones_sessions",
+        'ALTER TABLE everyones_sessions ADD COLUMN "user" TEXT DEFAULT current_user',
+        """CREATE VIEW sessions AS SELECT at, session, notebook, name, parent
+            FROM everyones_sessions WHERE "user" = current_user""",
+    ),
+}

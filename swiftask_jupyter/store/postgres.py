@@ -1,0 +1,236 @@
+"""The ledger in PostgreSQL, for a team or a hub of many machines; the same tables and statements.
+
+libpq's own settings apply (`PGPASSWORD`, `.pgpass`, `PGSSLMODE` …). While the server can't be
+reached, what is written waits in a file on this machine, and is delivered before the next write
+that reaches it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from swiftask_jupyter.errors import ConfigurationError, StoreError, StoreUnreachable
+from swiftask_jupyter.store.migrations import MIGRATIONS, POSTGRES
+from swiftask_jupyter.store.outbox import Outbox
+from swiftask_jupyter.store.statements import Recorder, translated
+
+if TYPE_CHECKING:
+    import psycopg
+
+PATIENCE = 5  # seconds for a connection to be made
+PAUSE = 5.0  # seconds before an unreachable server is tried again
+LOCK = 7_349_121  # an advisory lock of our own: one writer at a time, as with SQLite
+
+
+class Postgres:
+    """A PostgreSQL database that several users, machines and threads use at once.
+
+    Args:
+        url: `postgresql://…`, as libpq reads it.
+        outbox: the file in which turns wait.
+    """
+
+    path = None
+    shared = True
+    day = "CAST(floor(at / 86400) AS BIGINT)"
+
+    def __init__(self, url: str, outbox: Path) -> None:
+        self._url = url
+        self._outbox = Outbox(outbox)
+        self._guard = threading.RLock()
+        self._writer: psycopg.Connection | None = None
+        self._idle: list[psycopg.Connection] = []
+        self._pid = os.getpid()
+        self._next_try = 0.0
+        self._migrated = False
+
+    def __str__(self) -> str:
+        return masked(self._url)
+
+    @contextmanager
+    def write(self) -> Iterator[Recorder]:
+        """Run statements as one transaction; it waits in the outbox where the server is away.
+
+        Raises:
+            StoreError: the ledger can't be written.
+        """
+        with self._errors(), self._lock:
+            recorder = Recorder(self._connected_writer())
+            try:
+                recorder.begin(f"SELECT pg_advisory_xact_lock({LOCK})")
+                yield recorder
+            except BaseException:
+                recorder.roll_back()
+                raise
+            if not recorder.commit():
+                self._lose_writer()
+                self._outbox.add(recorder.written)
+
+    @contextmanager
+    def read(self) -> Iterator[Recorder]:
+        """Read, each statement by itself.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
+        with self._errors():
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None or connection.closed:
+                connection = self._connect()
+            try:
+                yield Recorder(connection, reading=True)
+            except BaseException:
+                connection.close()
+                raise
+            with self._lock:
+                self._idle.append(connection)
+
+    def chunks(
+        self, statement: str, parameters: Sequence[Any], size: int
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield what a statement finds, so many rows at a time, out of one state of the ledger.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
+        import psycopg
+
+        with self._errors():
+            connection = self._connect()
+            try:
+                with (
+                    connection.transaction(),
+                    psycopg.ServerCursor(connection, "swiftask_usage") as cursor,
+                ):
+                    literal = psycopg.ClientCursor(connection).mogrify(
+                        *translated(statement, parameters)
+                    )
+                    cursor.execute(literal.encode())
+                    while rows := cursor.fetchmany(size):
+                        yield rows
+            finally:
+                connection.close()
+
+    def forget_log(self) -> None:
+        """Do nothing: what a server keeps of the past is its administrator's."""
+
+    def close(self) -> None:
+        """Close all connections; the next use opens others."""
+        with self._lock:
+            self._lose_writer()
+            idle, self._idle = self._idle, []
+            for connection in idle:
+                connection.close()
+            self._outbox.close()
+
+    @property
+    def _lock(self) -> threading.RLock:
+        """As with SQLite: a forked child makes its own lock and connections."""
+        if self._pid != os.getpid():
+            self._guard, self._pid = threading.RLock(), os.getpid()
+            self._writer, self._idle = None, []
+        return self._guard
+
+    def _connected_writer(self) -> psycopg.Connection | None:
+        """Return the connection that writes, after what waits is delivered; `None` if none is."""
+        if self._writer is not None and self._writer.closed:
+            self._writer = None
+        try:
+            if self._writer is None:
+                self._writer = self._connect()
+            self._outbox.deliver(self._writer, f"SELECT pg_advisory_xact_lock({LOCK})")
+        except StoreUnreachable:
+            self._lose_writer()
+        return self._writer
+
+    def _lose_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+
+    def _connect(self) -> psycopg.Connection:
+        """Open a connection.
+
+        Raises:
+            StoreUnreachable: the server can't be reached, or could not a moment ago.
+        """
+        import psycopg
+
+        if time.monotonic() < self._next_try:
+            raise StoreUnreachable(f"{self} can't be reached", advice="turns wait on this machine")
+        try:
+            connection = psycopg.connect(
+                self._url,
+                autocommit=True,
+                connect_timeout=PATIENCE,
+                cursor_factory=psycopg.ClientCursor,
+                application_name="swiftask-jupyter",
+            )
+        except psycopg.OperationalError as error:
+            self._next_try = time.monotonic() + PAUSE
+            raise StoreUnreachable(
+                f"{self} can't be reached ({self._told(error)})",
+                advice="turns wait on this machine",
+            ) from None
+        if not self._migrated:
+            _migrate(connection)
+            self._migrated = True
+        return connection
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        psycopg = _psycopg()
+        try:
+            yield
+        except psycopg.OperationalError as error:
+            raise StoreUnreachable(
+                f"{self} was lost ({self._told(error)})", advice="ask again in a moment"
+            ) from None
+        except psycopg.Error as error:
+            raise StoreError(
+                f"the ledger {self} cannot be used ({self._told(error)})",
+                advice="see SWIFTASK_STORE",
+            ) from None
+
+    def _told(self, error: Exception) -> str:
+        """Return the first line of what the server or libpq says; it may repeat the address."""
+        said = str(error).strip().partition("\n")[0]
+        return said.replace(self._url, masked(self._url))
+
+
+def masked(url: str) -> str:
+    """Return the address without its password."""
+    url = re.sub(r"(://[^:@/?#]*):[^@/]*@", r"\1:••••@", url)
+    return re.sub(r"(?i)(password=)[^&\s]*", r"\1••••", url)
+
+
+def _psycopg() -> Any:
+    try:
+        import psycopg
+    except ImportError:
+        raise ConfigurationError(
+            "a ledger in PostgreSQL needs psycopg",
+            advice="pip install 'swiftask-jupyter[postgres]'",
+        ) from None
+    return psycopg
+
+
+def _migrate(connection: psycopg.Connection) -> None:
+    """Bring the tables up to date; one process at a time."""
+    with connection.transaction():
+        connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})".encode())
+        connection.execute("CREATE TABLE IF NOT EXISTS swiftask_schema (version BIGINT NOT NULL)")
+        row = connection.execute("SELECT coalesce(max(version), 0) FROM swiftask_schema").fetchone()
+        version = int(row[0]) if row else 0
+        for number, statements in enumerate(MIGRATIONS[version:], version + 1):
+            for statement in (*statements, *POSTGRES.get(number, ())):
+                connection.execute(translated(statement)[0].encode())
+            connection.execute("INSERT INTO swiftask_schema VALUES (%s)", (number,))

@@ -1,0 +1,201 @@
+"""One ledger for a team: PostgreSQL by URL, and what happens while its server is away."""
+
+import asyncio
+import threading
+
+import pandas as pd
+import psycopg
+import pytest
+
+from swiftask_jupyter import Swiftask, errors
+from swiftask_jupyter.store import Ledger
+from swiftask_jupyter.store.opening import opened
+from swiftask_jupyter.store.postgres import masked
+
+
+@pytest.fixture
+def server(postgres_server):
+    """A server that a test may stop: it runs again afterwards."""
+    yield postgres_server
+    with psycopg.connect(postgres_server.url()):
+        pass
+
+
+@pytest.fixture(autouse=True)
+def outbox(monkeypatch, tmp_path):
+    monkeypatch.setenv("SWIFTASK_OUTBOX", str(tmp_path / "out"))
+    monkeypatch.setattr("swiftask_jupyter.store.postgres.PAUSE", 0.0)
+
+
+def asking(box, url, **named):
+    return Swiftask(
+        base_url=box.url, token=box.token, agent="echo", dialect="openai", store=url, **named
+    )
+
+
+def test_a_conversation_goes_on_in_another_process_and_the_frame_is_as_in_a_file(
+    box, server, tmp_path
+):
+    url = server.database()
+    with asking(box, url, notebook="/n.ipynb") as one:
+        one.session().ask("first")
+    with asking(box, url, notebook="/n.ipynb") as other, asking(box, tmp_path / "t.db") as file:
+        other.session().ask("second")
+        file.ask("first")
+        frame, alone = other.usage(), file.usage()
+
+    assert [each["content"] for each in box.requests[-2].json["messages"]] == [
+        "first", "first", "second",
+    ]  # fmt: skip
+    assert frame["status"].tolist() == ["ok", "ok"]
+    assert list(map(str, frame.dtypes[:-1])) == list(map(str, alone.dtypes))
+    assert frame["user"].tolist() == ["ada", "ada"]
+
+
+def test_users_share_the_ledger_and_not_their_conversations(box, server):
+    url = server.database()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS bob")
+        connection.execute("CREATE ROLE bob LOGIN SUPERUSER")
+    with asking(box, url, notebook="/home/jovyan/Untitled.ipynb") as ada:
+        ada.session().ask("between us")
+    with asking(box, url.replace("ada@", "bob@"), notebook="/home/jovyan/Untitled.ipynb") as bob:
+        bob.session().ask("hello")
+        frame, sums = bob.usage(), bob.usage("user")
+
+    assert [each["content"] for each in box.requests[-1].json["messages"]] == ["hello"]
+    assert frame["user"].tolist() == ["ada", "bob"]
+    assert frame["session"].nunique() == 2
+    assert dict(zip(sums["user"], sums["calls"], strict=True)) == {"ada": 1, "bob": 1}
+
+
+def test_while_the_server_is_away_a_call_works_says_so_and_is_delivered_later(box, server):
+    url = server.database()
+    with asking(box, url, notebook="/n.ipynb") as client:
+        client.session().ask("first")
+        server.stop()
+
+        answer = client.session().ask("second")
+        with pytest.raises(errors.StoreUnreachable, match=r"can't be reached|was lost"):
+            client.usage()
+
+        assert answer.text == "second"
+        assert any("sent without history" in remark for remark in answer.reply.remarks)
+        server.start()
+        third = client.session().ask("third")
+        frame = client.usage()
+    assert third.reply.remarks == []
+    assert frame["status"].tolist() == ["ok"] * 3
+    assert not frame["turn"].duplicated().any()
+
+
+def test_a_client_that_starts_while_the_server_is_away_works_and_delivers_later(box, server):
+    url = server.database()
+    server.stop()
+    try:
+        with asking(box, url, notebook="/n.ipynb") as early:
+            assert early.session().ask("hello").text == "hello"
+            assert early.ask("hello again", cache="on").text == "hello again"
+    finally:
+        server.start()
+
+    with asking(box, url, notebook="/n.ipynb") as later:
+        later.session().ask("I am back")
+        assert later.usage(text=True)["prompt"].tolist() == ["hello", "hello again", "I am back"]
+
+
+def test_a_server_that_stops_and_starts_in_a_run_of_200_calls_has_200_rows(box, server):
+    """None is lost, none is there twice, and each is there as it ended."""
+    url, halfway = server.database(), threading.Event()
+
+    def crash():
+        halfway.wait()
+        server.stop()
+        server.start()
+
+    crasher = threading.Thread(target=crash)
+    crasher.start()
+    with asking(box, url) as client:
+
+        async def run():
+            lanes = asyncio.Semaphore(8)
+
+            async def one(number):
+                async with lanes:
+                    if number == 60:
+                        halfway.set()
+                    return await client.ask_async(f"number {number}")
+
+            return await asyncio.gather(*(one(number) for number in range(200)))
+
+        answers = asyncio.run(run())
+        crasher.join()
+        last = client.ask("one more, which brings the others along")
+        frame = client.usage()
+
+    assert len(answers) == 200
+    assert sorted(frame["turn"]) == sorted(each.turn for each in [*answers, last])
+    assert (frame["status"] == "ok").all()
+
+
+def test_what_a_database_can_not_hold_is_shown_and_not_lost(box, server):
+    with asking(box, server.database()) as client:
+        client.ask("a\x00b \ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"))
+
+        assert client.usage(text=True)["prompt"].tolist() == ["a\u2400b 😀"]
+
+
+def test_two_clients_that_open_an_empty_database_at_once_both_write(box, server):
+    url = server.database()
+    clients = [asking(box, url) for _ in range(4)]
+    threads = [threading.Thread(target=client.ask, args=("hello",)) for client in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(clients[0].usage()) == 4
+    for client in clients:
+        client.close()
+
+
+def test_a_password_is_shown_nowhere(monkeypatch, tmp_path):
+    url = "postgresql://ada:s3cret-word@127.0.0.1:1/turns"
+    client = Swiftask(store=url)
+
+    with pytest.raises(errors.StoreUnreachable) as raised:
+        client.usage()
+
+    assert "s3cret" not in str(raised.value) + str(client.store)
+    assert str(client.store) == "postgresql://ada:••••@127.0.0.1:1/turns"
+    assert masked("postgresql:///turns?password=abc&host=x") == (
+        "postgresql:///turns?password=••••&host=x"
+    )
+
+
+def test_without_psycopg_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "psycopg", None)
+    client = Swiftask(store="postgresql://127.0.0.1:1/turns")
+
+    with pytest.raises(errors.ConfigurationError, match=r"swiftask-jupyter\[postgres\]"):
+        client.usage()
+
+
+def test_a_frame_of_rows_from_the_server_is_read_in_chunks(server, monkeypatch):
+    monkeypatch.setattr("swiftask_jupyter.store.accounts.CHUNK", 7)
+    ledger = Ledger(opened(server.database(), {}))
+    with ledger.database.write() as rows:
+        for number in range(20):
+            rows.execute(
+                "INSERT INTO turns (turn, at, session, owner, status)"
+                " VALUES (?, ?, 's', 'x', 'ok')",
+                (str(number), float(number)),
+            )
+
+    from swiftask_jupyter.usage.ledger import usage
+
+    frame = usage(ledger.accounts)
+
+    assert len(frame) == 20
+    assert isinstance(frame, pd.DataFrame)
+    ledger.close()

@@ -1,0 +1,90 @@
+"""A ledger on a disk that has no write-ahead log works all the same, and says so."""
+
+import sqlite3
+import threading
+
+import pytest
+
+from swiftask_jupyter import Swiftask
+from swiftask_jupyter.store import Database, journal
+
+
+@pytest.fixture
+def mounts(monkeypatch, tmp_path):
+    """What is mounted where, as Linux tells it."""
+    file = tmp_path / "mounts"
+    home = str(tmp_path / "network home").replace(" ", "\\040")
+    file.write_text(
+        "/dev/sda1 / ext4 rw 0 0\n"
+        f"server:/home {home} nfs4 rw 0 0\n"
+        f"/dev/sdb1 {home}/scratch xfs rw 0 0\n"
+    )
+    monkeypatch.setattr(journal, "MOUNTS", file)
+    return tmp_path / "network home"
+
+
+def mode(path):
+    connection = sqlite3.connect(path)
+    (found,) = connection.execute("PRAGMA journal_mode").fetchone()
+    connection.close()
+    return found
+
+
+def test_a_networks_file_system_is_known_by_its_mount(mounts, monkeypatch):
+    assert journal.network(mounts / "ada" / "turns.db") == "nfs4"
+    assert journal.network(mounts / "scratch" / "turns.db") is None
+    assert journal.network(mounts.parent / "turns.db") is None
+    monkeypatch.setattr(journal, "MOUNTS", mounts / "none")
+    assert journal.network(mounts / "ada" / "turns.db") is None
+
+
+def test_a_local_ledger_writes_ahead(tmp_path):
+    with Database(tmp_path / "turns.db").write():
+        pass
+
+    assert mode(tmp_path / "turns.db") == "wal"
+
+
+def test_on_a_networks_disk_the_ledger_works_without_and_warns_once(box, mounts):
+    path = mounts / "turns.db"
+    client = Swiftask(base_url=box.url, token=box.token, agent="echo", store=path)
+
+    with pytest.warns(journal.LedgerWarning, match=r"network's file system \(nfs4\)") as told:
+        assert [client.ask(text).text for text in ("hello", "again")] == ["hello", "again"]
+    client.close()
+
+    assert len(told) == 1
+    assert mode(path) == "delete"
+
+
+@pytest.mark.filterwarnings("ignore::swiftask_jupyter.store.journal.LedgerWarning")
+def test_where_sqlite_itself_has_no_log_threads_still_lose_nothing(monkeypatch, tmp_path):
+    """SQLite's own file system without shared memory stands in for such a disk."""
+
+    def connect(path):
+        return sqlite3.connect(
+            f"file:{path}?vfs=unix-dotfile", uri=True, timeout=30, isolation_level=None,
+            check_same_thread=False,
+        )  # fmt: skip
+
+    monkeypatch.setattr("swiftask_jupyter.store.database._connect", connect)
+    databases = [Database(tmp_path / "turns.db") for _ in range(3)]
+
+    def write(database):
+        for _ in range(10):
+            with database.write() as rows:
+                rows.execute(
+                    "INSERT INTO marks (mark, at, kind) VALUES (hex(randomblob(8)), 1, 'x')"
+                )
+
+    threads = [threading.Thread(target=write, args=(database,)) for database in databases]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    with databases[0].read() as table:
+        assert table.execute("SELECT count(*) FROM marks").fetchone() == (30,)
+        assert table.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    for database in databases:
+        database.close()
