@@ -14,10 +14,9 @@ SESSION = "session"
 UNITS = ("credits", "calls", "tokens")
 NEAR = 0.8  # from here on, footers warn
 _TIMES = {"": 1, "k": 1_000, "m": 1_000_000}
-_GRAMMAR = re.compile(
+_GRAMMAR = (
     r"(?P<amount>\d+(?:\.\d+)?) ?(?P<times>[km]?) ?(?P<unit>credit|call|token)s?"
-    rf" ?(?:/|per|a|an) ?(?P<period>{'|'.join([*PERIODS, SESSION])})",
-    re.IGNORECASE,
+    rf" ?(?:/|per|a|an) ?(?P<period>{'|'.join([*PERIODS, SESSION])})"
 )
 EXAMPLES = "write 500 credits/day, 20 calls/hour or 100k tokens/session"
 
@@ -79,7 +78,7 @@ def parse(text: str, agent: str | None = None, notebook: str | None = None) -> B
     Raises:
         ConfigurationError: it says none.
     """
-    said = _GRAMMAR.fullmatch(" ".join(text.split()))
+    said = re.fullmatch(_GRAMMAR, " ".join(text.split()), re.IGNORECASE)
     if said is None:
         raise ConfigurationError(f"{text!r} is no budget", advice=EXAMPLES)
     amount = float(said["amount"]) * _TIMES[said["times"].lower()]

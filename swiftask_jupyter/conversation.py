@@ -22,9 +22,9 @@ from swiftask_jupyter.replies import Usage
 SKEW = 2.0  # seconds by which a file's clock may be ahead of ours
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Exchange:
-    """A question that was answered.
+    """A question that was answered; made anew at each look into the ledger.
 
     Attributes:
         turn: its id in the ledger.
@@ -240,9 +240,9 @@ def _left(held: list[Exchange], document: Document) -> bool:
 
 def _judged(exchanges: list[Exchange]) -> list[Exchange]:
     """Mark each turn that was asked after something else than what stands before it."""
-    judged, running = [], hashlib.sha256()
+    running = hashlib.sha256()
     for number, each in enumerate(exchanges):
         now = running.hexdigest()[:16]
-        judged.append(replace(each, stale=each.after is not None and each.after != now))
+        each.stale = each.after is not None and each.after != now
         running.update((("\n" if number else "") + each.said).encode())
-    return judged
+    return exchanges

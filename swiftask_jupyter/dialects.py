@@ -11,19 +11,19 @@ from __future__ import annotations
 from swiftask_jupyter.catalogue import Catalogue
 from swiftask_jupyter.errors import ConfigurationError, PromptError, ServiceError, SwiftaskError
 from swiftask_jupyter.messages import Prompt
-from swiftask_jupyter.protocols import Protocol
+from swiftask_jupyter.protocols import PROTOCOLS, Protocol
+from swiftask_jupyter.protocols.base import ONLY_NATIVE
 from swiftask_jupyter.protocols.further import find, names
-from swiftask_jupyter.protocols.native import ONLY_HERE, Native
 from swiftask_jupyter.protocols.openai import ONLY_HERE as ONLY_OPENAI
 from swiftask_jupyter.protocols.openai import OpenAI
-from swiftask_jupyter.protocols.widget import Widget
 from swiftask_jupyter.routes import Route
 from swiftask_jupyter.settings import Connection
 from swiftask_jupyter.settings.connection import AUTO
 from swiftask_jupyter.tokens import Token
 
+NATIVE = "native"
 # All others are platforms of their own: no documented host, and no catalogue of Swiftask's.
-SWIFTASKS = (AUTO, OpenAI.name, Native.name, Widget.name)
+SWIFTASKS = (AUTO, OpenAI.name, NATIVE, "widget")
 
 
 def choices() -> tuple[str, ...]:
@@ -115,7 +115,7 @@ class _Auto(_Known):
         self._refused = False
 
     def candidates(self) -> tuple[Protocol, ...]:
-        return self._protocol, _speak(Native, self._connection)
+        return self._protocol, _speak(PROTOCOLS[NATIVE], self._connection)
 
     async def protocol(self) -> Protocol:
         if self._needs_native():
@@ -134,19 +134,19 @@ class _Auto(_Known):
         return (self._native() if chats is False else self._protocol), ""
 
     def _needs_native(self) -> bool:
-        carries = bool(ONLY_HERE & self._prompt.options.keys() or self._prompt.attachments)
+        carries = bool(ONLY_NATIVE & self._prompt.options.keys() or self._prompt.attachments)
         return carries or self._dialects.refuses_openai(self._connection)
 
     def _native(self) -> Protocol:
-        _check_fields(Native, self._prompt)
-        return _speak(Native, self._connection)
+        _check_fields(PROTOCOLS[NATIVE], self._prompt)
+        return _speak(PROTOCOLS[NATIVE], self._connection)
 
     def instead(self, failed: Protocol, error: ServiceError) -> Protocol | None:
         if isinstance(failed, OpenAI) and error.status == 401:
             self._refused = True
-            return _speak(Native, self._connection)
+            return _speak(PROTOCOLS[NATIVE], self._connection)
         return super().instead(failed, error)
 
     def works(self, protocol: Protocol) -> None:
-        if self._refused and isinstance(protocol, Native):
+        if self._refused and protocol.name == NATIVE:
             self._dialects.remember_native(self._connection)

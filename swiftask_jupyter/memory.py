@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from swiftask_jupyter import ipynb, transcripts
+from swiftask_jupyter import ipynb
 from swiftask_jupyter.conversation import Exchange, Mark, fold
 from swiftask_jupyter.errors import ConfigurationError, StoreUnreachable
 from swiftask_jupyter.lineage import Lineage
@@ -135,6 +135,8 @@ class Memory:
         Raises:
             ConfigurationError: the file's name or place won't do.
         """
+        from swiftask_jupyter import transcripts
+
         return transcripts.write(Path(path).expanduser(), self.history())
 
     def read(self, path: str | Path) -> int:
@@ -143,6 +145,8 @@ class Memory:
         Raises:
             ConfigurationError: it can't be read, or is no export.
         """
+        from swiftask_jupyter import transcripts
+
         found = transcripts.read(Path(path).expanduser())
         _, sent, _ = self._read()
         highest = max((each.number for each in sent), default=0)

@@ -18,10 +18,11 @@ from swiftask_jupyter.settings.connection import AUTO, HOW_TO_GET_IN, HOW_TO_NAM
 from swiftask_jupyter.settings.logins import Logins
 from swiftask_jupyter.tokens import Token
 from swiftask_jupyter.transport import Transport
-from swiftask_jupyter.widget import WidgetRoutes, download
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from swiftask_jupyter.widget import WidgetRoutes
 
 
 class Service:
@@ -85,6 +86,8 @@ class Service:
     @property
     def widget(self) -> WidgetRoutes:
         """The widget's routes beside asking: feedback, conversations, appearance."""
+        from swiftask_jupyter.widget import WidgetRoutes
+
         return WidgetRoutes(self._thread, self._transport, self.connection)
 
     def catalogue(self, patience: float | None = None) -> tuple[Agent, ...]:
@@ -116,6 +119,8 @@ class Service:
         Raises:
             SwiftaskError: it can't be had; such addresses may expire.
         """
+        from swiftask_jupyter.widget import download
+
         url = file if isinstance(file, str) else str(file["url"])
         return self._thread.run(download(self._transport, url))
 

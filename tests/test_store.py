@@ -12,8 +12,8 @@ import pytest
 
 from swiftask_jupyter.errors import StoreError
 from swiftask_jupyter.replies import Delta, Finish, Reply, Usage
-from swiftask_jupyter.store import Accounts, Database, Ledger
-from swiftask_jupyter.store.accounts import Selection
+from swiftask_jupyter.store import Database, Ledger
+from swiftask_jupyter.store.accounts import Accounts, Selection
 from swiftask_jupyter.store.columns import COLUMNS
 from swiftask_jupyter.store.owner import alive, me
 from swiftask_jupyter.store.turns import Place, new_id

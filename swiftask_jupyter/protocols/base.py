@@ -19,6 +19,8 @@ from swiftask_jupyter.protocols.failures import LONGEST_MESSAGE, Head, failure, 
 from swiftask_jupyter.replies import Event
 from swiftask_jupyter.tokens import Token
 
+# Fields of a request that only the native dialect takes.
+ONLY_NATIVE = frozenset(("files", "documentAnalysisMode", "extraConfig"))
 LONGEST_BODY = 16 * 1024 * 1024
 
 

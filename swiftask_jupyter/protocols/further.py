@@ -8,10 +8,13 @@ They are looked for when a name is asked that is not one of ours, so that no one
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.protocols import PROTOCOLS, Protocol
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "swiftask_jupyter.protocols"
 
@@ -44,6 +47,8 @@ def find(name: str) -> type[Protocol]:
 
 
 def _installed() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 

@@ -24,9 +24,6 @@ from swiftask_jupyter.protocols.failures import Head
 from swiftask_jupyter.replies import Conversation, Delta, Event, Raw, Usage
 from swiftask_jupyter.tokens import Token
 
-# Fields of a request that no other dialect takes.
-ONLY_HERE = frozenset(("files", "documentAnalysisMode", "extraConfig"))
-
 
 class Native(Protocol):
     """The native dialect; `root` is the address that ends in `/api`."""

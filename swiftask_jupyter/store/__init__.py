@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from swiftask_jupyter.store.accounts import Accounts
+from functools import cached_property
+from typing import TYPE_CHECKING
+
 from swiftask_jupyter.store.budgets import Budgets
 from swiftask_jupyter.store.database import Database
 from swiftask_jupyter.store.history import History
 from swiftask_jupyter.store.sessions import Sessions
 from swiftask_jupyter.store.turns import Turns
 
-__all__ = ["Accounts", "Budgets", "Database", "History", "Ledger", "Sessions", "Turns"]
+if TYPE_CHECKING:
+    from swiftask_jupyter.store.accounts import Accounts
+
+__all__ = ["Budgets", "Database", "History", "Ledger", "Sessions", "Turns"]
 
 
 class Ledger:
@@ -20,8 +25,14 @@ class Ledger:
         self.turns = Turns(database)
         self.history = History(database)
         self.sessions = Sessions(database)
-        self.accounts = Accounts(database)
         self.budgets = Budgets(database)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """The ledger read for what was used."""
+        from swiftask_jupyter.store.accounts import Accounts
+
+        return Accounts(self.database)
 
     def close(self) -> None:
         """Close the database."""

@@ -36,6 +36,7 @@ class Database:
         self.path = path.absolute()  # it stays where it is when the kernel changes its folder
         self._guard = threading.RLock()
         self._writer: sqlite3.Connection | None = None
+        self._idle: list[sqlite3.Connection] = []
         self._pid = os.getpid()
         self._file: tuple[int, int] | None = None
 
@@ -66,11 +67,18 @@ class Database:
         with self._errors():
             with self._lock:
                 self._open_writer()  # makes the file and its tables
-            reader = _connect(self.path)
+                file = self._file
+                reader = self._idle.pop() if self._idle else _connect(self.path)
             try:
                 yield reader
-            finally:
-                reader.close()
+            except BaseException:
+                reader.close()  # a statement may be open in it
+                raise
+            with self._lock:
+                if file == self._file and self._writer is not None and not self._idle:
+                    self._idle.append(reader)  # the next cell reads several times
+                else:
+                    reader.close()
 
     def chunks(
         self, statement: str, parameters: Sequence[Any], size: int
@@ -96,9 +104,14 @@ class Database:
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         with self._lock:
-            writer, self._writer = self._writer, None
-            if writer is not None:
-                writer.close()
+            self._close()
+
+    def _close(self) -> None:
+        for connection in (*self._idle, self._writer):
+            if connection is not None:
+                connection.close()
+        self._idle.clear()
+        self._writer = None
 
     @property
     def _lock(self) -> threading.RLock:
@@ -108,12 +121,12 @@ class Database:
         """
         if self._pid != os.getpid():
             self._guard, self._writer, self._pid = threading.RLock(), None, os.getpid()
+            self._idle = []
         return self._guard
 
     def _open_writer(self) -> sqlite3.Connection:
         if self._writer is not None and self._file != _identity(self.path):
-            self._writer.close()  # the file was taken away: rows written to it would be lost
-            self._writer = None
+            self._close()  # the file was taken away: rows written to it would be lost
         if self._writer is None:
             _make_private(self.path)
             writer = _connect(self.path)

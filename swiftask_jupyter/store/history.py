@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from swiftask_jupyter.conversation import Exchange, Mark
@@ -91,11 +91,12 @@ class History:
                         some,
                     ):
                         texts[turn] = tuple(text)
-        found = [(each, texts.get(each.turn, (None, None, None))) for each in exchanges]
-        return [
-            replace(each, prompt=prompt or "", answer=answer or "", raw=_read(raw))
-            for each, (prompt, answer, raw) in found
-        ]
+        for each in exchanges:
+            prompt, answer, raw = texts.get(each.turn, (None, None, None))
+            each.prompt, each.answer = prompt or "", answer or ""
+            if raw:
+                each.raw = _read(raw)
+        return list(exchanges)
 
     def marks(self, lines: Sequence[Line]) -> list[Mark]:
         """Return what was done to a session's turns, oldest first."""

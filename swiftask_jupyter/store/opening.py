@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 from swiftask_jupyter.store.database import Database
-from swiftask_jupyter.store.postgres import Postgres
 
 SCHEMES = ("postgresql://", "postgres://")
 
@@ -21,6 +20,8 @@ def opened(named: str | Path | None, environ: os._Environ[str] | dict[str, str])
     """
     named = named or environ.get("SWIFTASK_STORE") or _folder() / "turns.db"
     if isinstance(named, str) and named.startswith(SCHEMES):
+        from swiftask_jupyter.store.postgres import Postgres
+
         place = hashlib.sha256(named.encode()).hexdigest()[:16]
         outbox = Path(environ.get("SWIFTASK_OUTBOX") or _folder()) / f"outbox-{place}.db"
         return Postgres(named, outbox)  # type: ignore[return-value]  # it offers the same

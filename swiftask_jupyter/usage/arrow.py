@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from swiftask_jupyter.store import Accounts
-from swiftask_jupyter.store.accounts import Selection
+from swiftask_jupyter.store.accounts import Accounts, Selection
 from swiftask_jupyter.store.columns import EVERY
 from swiftask_jupyter.usage.frames import category, in_order, moments
 

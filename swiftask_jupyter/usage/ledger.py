@@ -9,8 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.errors import ConfigurationError
-from swiftask_jupyter.store import Accounts
-from swiftask_jupyter.store.accounts import Selection
+from swiftask_jupyter.store.accounts import Accounts, Selection
 from swiftask_jupyter.store.columns import COLUMNS, TEXTS, USER
 from swiftask_jupyter.usage.frames import build, in_order, sums
 
