@@ -135,7 +135,9 @@ class Swiftask(Service):
         `seconds`, `attempts`; what a prompt cost stands at the first of the rows that share it.
 
         Args:
-            frame: the rows; order and index stay as they are.
+            frame: the rows; order and index stay as they are. A Dask DataFrame is asked for
+                when it is computed, by the workers of its cluster, each with its share of the
+                concurrency; token and ledger are those of the workers' environment.
             text: the prompt; `{{column}}` is the row's value, `{{row}}` the whole row.
             agent: the slug; default: the connection's.
             options: `concurrency=8` (requests at once), `schema` (typed columns:
@@ -151,8 +153,15 @@ class Swiftask(Service):
             Interrupted: the user stopped it; what was answered is kept.
             StoreError: the ledger can't be read or written.
         """
-        from swiftask_jupyter.batch import Batch, Wishes
+        from swiftask_jupyter.batch import Batch, Wishes, is_partitioned, partitioned
 
+        if is_partitioned(frame):
+            given = {"agent": agent, **options}
+            file = self.store if isinstance(self.store, Path) else None
+            made: pd.DataFrame = partitioned(
+                frame, text, given, wanted=self.wanted, store=file, ask=_ask_partition
+            )
+            return made
         return Batch(self.means, self.notebook, frame, text, Wishes.of(agent, options)).run()
 
     async def map_async(
@@ -217,3 +226,14 @@ class Swiftask(Service):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _ask_partition(
+    frame: pd.DataFrame, own: dict[str, Any], text: str, options: dict[str, Any]
+) -> pd.DataFrame:
+    """Ask for the rows of one partition, in a worker of a cluster."""
+    from swiftask_jupyter.batch import share
+
+    with Swiftask(**own) as client:
+        made: pd.DataFrame = client.map(frame, text, **share(options))
+    return made

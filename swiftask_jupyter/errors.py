@@ -27,7 +27,7 @@ Run All stops) without a page of our frames.
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 from swiftask_jupyter.tokens import Token
 
@@ -55,10 +55,22 @@ class SwiftaskError(_OneLine, Exception):
         super().__init__(f"{message}; {advice}" if advice else message)
         self.advice = advice
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Its arguments are put together anew in `__init__`, and some kinds need more of them.
+        return _remade, (type(self), self.args, self.__dict__)
+
     def masked(self, token: Token) -> Self:
         """Return this error without the token, which a service may have repeated."""
         self.args = tuple(token.mask(str(each)) for each in self.args)
         return self
+
+
+def _remade(kind: type[SwiftaskError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
+    """Return an error as it was in another process."""
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class Refused(SwiftaskError):

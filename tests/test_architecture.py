@@ -36,6 +36,7 @@ HOMES = {
     "nest_asyncio": {"loops"},
     "pandas": {"usage", "batch", "service", "client", "notebook", "extracts", "answers"},
     "tqdm": {"batch"},
+    "distributed": {"batch"},
     "msgspec": {"protocols", "catalogue", "ipynb"},
     "dotenv": {"settings"},
     "numpy": {"batch", "usage"},

@@ -36,6 +36,15 @@ def client(box):
         yield client
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_name(request, tmp_path, monkeypatch):
+    """Where a ledger is: a file, and then in PostgreSQL."""
+    monkeypatch.setenv("SWIFTASK_OUTBOX", str(tmp_path / "out"))
+    if request.param == "sqlite":
+        return tmp_path / "shared.db"
+    return request.getfixturevalue("postgres_server").database()
+
+
 @pytest.fixture
 def frame():
     return pd.DataFrame({"text": ["one", "two", "three"]}, index=[7, 7, -1])
@@ -410,3 +419,21 @@ def test_with_nothing_to_send_nobody_is_asked(client, box):
     out = client.map(pd.DataFrame({"n": [1]}), "{{n}}", confirm=True)
 
     assert list(out["status"]) == ["ok"]
+
+
+def test_rows_in_a_shared_ledger_are_known_to_whoever_shares_it(box, ledger_name, frame):
+    def asking():
+        return Swiftask(
+            base_url=box.url, token=box.token, agent="echo", dialect="openai", store=ledger_name
+        )
+
+    with asking() as one, asking() as other:
+        first = one.map(frame, "say {{text}}", schema="x: str?")
+        second = other.map(frame, "say {{text}}", schema="x: str?")
+        failed = other.map(pd.DataFrame({"t": ["bad"]}), "{{t}}", agent="choosy")
+        statuses = other.usage()["status"].tolist()
+
+    assert list(first["attempts"]) == [2] * 3  # an echo is no JSON, not even when asked again
+    assert second.equals(first)
+    assert list(failed["status"]) == ["error"]
+    assert statuses == ["ok"] * 6 + ["error"]

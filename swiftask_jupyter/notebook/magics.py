@@ -104,11 +104,11 @@ class SwiftaskMagics(Magics):
             self.client.refuse(PromptError(str(error)), agent=None, text=text)
             raise
         options = parsed.options
-        self._connected(warm=not options.dry_run)
         if options.over is not None:
             from swiftask_jupyter.notebook.over import over
 
             return over(self, parsed, text)
+        self._connected(warm=not options.dry_run)
         unknown: tuple[str, ...] = ()
         if not options.raw:
             from swiftask_jupyter.templates import fill

@@ -32,6 +32,7 @@ def over(magics: SwiftaskMagics, line: Line, text: str) -> pd.DataFrame | None:
         raise UsageError(f"-f {options.format} does not go with --over")
     if len(options.agent) > 1:
         raise UsageError("--over asks one agent")
+    frame = _named(options.over, names)
     wishes = {
         "schema": _schema(options.schema, names),
         "names": names,
@@ -39,7 +40,7 @@ def over(magics: SwiftaskMagics, line: Line, text: str) -> pd.DataFrame | None:
         **fields(options.option),
     }
     agent = next(iter(options.agent), None)
-    made = magics.client.map(_named(options.over, names), text, agent, **wishes)
+    made = magics.client.map(frame, text, agent, **wishes)
     if line.target is not None:
         names[line.target] = made
     return made if line.shown else None
