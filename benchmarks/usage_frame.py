@@ -112,7 +112,8 @@ def cases(path: Path, parquet: Path) -> dict[str, str]:
         "SELECT agent, CAST(at / 86400 AS INTEGER),"
         f" sum(CASE WHEN {called} THEN 1 ELSE 0 END), {counts},"
         " sum(CASE WHEN status = 'refused' THEN 1 ELSE 0 END), sum(coalesce(cached, 0)),"
-        f" sum(CASE WHEN {called} AND usage_source = 'none' THEN 1 ELSE 0 END), {sums}"
+        f" sum(CASE WHEN {called} AND coalesce(input_tokens, output_tokens, credits) IS NULL"
+        f" THEN 1 ELSE 0 END), {sums}"
         " FROM turns GROUP BY 1, 2"
     )
     few = (

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from swiftask_jupyter.client import Swiftask
     from swiftask_jupyter.replies import Delta, Finish, Usage
     from swiftask_jupyter.sandbox import Sandbox
+    from swiftask_jupyter.usage import usage_from_notebooks
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,7 @@ __all__ = [
     "errors",
     "load_ipython_extension",
     "unload_ipython_extension",
+    "usage_from_notebooks",
 ]
 
 _HOMES = {
@@ -38,6 +40,7 @@ _HOMES = {
     "Sandbox": "sandbox",
     "Swiftask": "client",
     "Usage": "replies",
+    "usage_from_notebooks": "usage",
 }
 
 

@@ -16,6 +16,9 @@ HEAVY = [
     "markdown_it",
     "sqlite3",
     "nest_asyncio",
+    "matplotlib",
+    "pyarrow",
+    "psycopg",
 ]
 
 # IPython itself loads sqlite3 for its history: what counts is what loading us adds.
@@ -52,6 +55,7 @@ def test_the_public_names_are_exactly_these():
         "errors",
         "load_ipython_extension",
         "unload_ipython_extension",
+        "usage_from_notebooks",
     ]
 
 

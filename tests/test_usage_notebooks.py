@@ -2,6 +2,9 @@
 
 import json
 import math
+import subprocess
+import sys
+from importlib.util import find_spec
 
 import nbformat
 import pandas as pd
@@ -104,6 +107,27 @@ def test_what_nbclient_saved_is_the_live_frame(box, monkeypatch, tmp_path):
         pd.testing.assert_frame_equal(frame, as_saved(client.usage(), path))
     assert frame["status"].tolist() == ["ok", "error", "ok"]
     assert "did you mean" in frame["error"][1] or "nobody" in frame["error"][1]
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(find_spec("papermill") is None, reason="papermill is not installed here")
+def test_what_papermill_saved_is_the_live_frame(box, monkeypatch, tmp_path):
+    monkeypatch.setenv("SWIFTASK_BASE_URL", box.url)
+    monkeypatch.setenv("SWIFTASK_API_KEY", box.token)
+    cells = ["%load_ext swiftask_jupyter", "%%swiftask echo\nhello", "%%swiftask nobody\nhello"]
+    notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    given, path = tmp_path / "given.ipynb", tmp_path / "run.ipynb"
+    nbformat.write(notebook, given)
+    command = [sys.executable, "-m", "papermill", str(given), str(path), "--no-progress-bar"]
+
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert ran.returncode == 1  # papermill stops at the failed prompt, and saves what it has
+    frame = usage_from_notebooks(path)
+    with Swiftask() as client:
+        pd.testing.assert_frame_equal(frame, as_saved(client.usage(), path))
+    assert frame["status"].tolist() == ["ok", "error"]
 
 
 def test_a_pattern_finds_files_in_folders_and_a_copied_turn_is_one_row(tmp_path):

@@ -22,7 +22,7 @@ _COUNTED = {
     "running": f"{_CALLED} AND status = 'running'",
     "refused": "status = 'refused'",
     "cached": "coalesce(cached, 0) = 1",
-    "unreported": f"{_CALLED} AND coalesce(usage_source, 'none') = 'none'",
+    "unreported": f"{_CALLED} AND coalesce(input_tokens, output_tokens, credits) IS NULL",
 }
 _SUMMED = ("input_tokens", "output_tokens", "total_tokens", "credits")
 _AVERAGED = ("seconds", "first_token_seconds")

@@ -24,8 +24,9 @@ from swiftask_jupyter.store.statements import Recorder, translated
 if TYPE_CHECKING:
     import psycopg
 
-PATIENCE = 5  # seconds for a connection to be made
-PAUSE = 5.0  # seconds before an unreachable server is tried again
+PATIENCE = 3  # seconds for a connection to be made
+PAUSE = 15.0  # seconds before an unreachable server is tried again
+SILENCE = 10_000  # milliseconds after which a server that acknowledges nothing is away
 LOCK = 7_349_121  # an advisory lock of our own: one writer at a time, as with SQLite
 
 
@@ -171,6 +172,7 @@ class Postgres:
                 self._url,
                 autocommit=True,
                 connect_timeout=PATIENCE,
+                tcp_user_timeout=SILENCE,
                 cursor_factory=psycopg.ClientCursor,
                 application_name="swiftask-jupyter",
             )

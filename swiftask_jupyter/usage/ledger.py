@@ -34,7 +34,7 @@ def usage(
 
     What stands in each column, in which unit and on whose word: `frame.swiftask.columns()`. What a
     service did not report is missing, never 0. A group has `calls` (what left for the service),
-    how they ended, `unreported` (calls without a word of tokens or credits), sums of tokens and
+    how they ended, `unreported` (calls of which neither is known), sums of tokens and
     credits over the others, and means of seconds; it is summed up where the rows are.
 
     Args:

@@ -26,6 +26,7 @@ ENDS = {
     "ok": "#009e73", "error": "#d55e00", "interrupted": "#e69f00", "lost": "#cc79a7",
     "running": "#56b4e9", "refused": OTHERS, "cached": "#0072b2",
 }  # fmt: skip
+FEWEST_STEPS = 8
 MOST_AGENTS = len(COLOURS)
 
 
@@ -118,6 +119,9 @@ def _stacked(
             sums.index.to_numpy(), heights, width, floor, color=colours[kind], align="edge",
         )  # fmt: skip
         floor = floor + heights
+    spare = max(0, FEWEST_STEPS - len(sums)) / 2 * width  # one bar alone is no wall
+    if spare:
+        axes.set_xlim(sums.index[0] - spare, sums.index[-1] + width + spare)
     _times(axes)
 
 

@@ -18,9 +18,9 @@ MEANS = ("seconds", "first_token_seconds")
 def totals(frame: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     """Return one row for each group of calls, or one for all.
 
-    `calls` left for the service; `refused` and `cached` turns did not. `unreported` calls had no
-    word of tokens or credits: the sums are without them. A sum of nothing reported is missing,
-    not 0. `seconds` and `first_token_seconds` are means.
+    `calls` left for the service; `refused` and `cached` turns did not. Of `unreported` calls
+    neither tokens nor credits are known: the sums are without them. A sum of nothing reported
+    is missing, not 0. `seconds` and `first_token_seconds` are means.
     """
     import pandas as pd
 
@@ -30,7 +30,8 @@ def totals(frame: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     for status in STATUSES:
         marks[status] = called & (frame["status"] == status)
     marks["refused"] = frame["status"] == "refused"
-    marks["unreported"] = called & (frame["usage_source"].fillna("none") == "none")
+    told = frame[["input_tokens", "output_tokens", "credits"]].notna().any(axis="columns")
+    marks["unreported"] = called & ~told
     work = pd.DataFrame({name: values.astype("Int64") for name, values in marks.items()})
     for name in (*SUMS, *MEANS):
         work[name] = frame[name].where(called)

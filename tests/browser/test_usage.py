@@ -1,0 +1,55 @@
+"""Usage in JupyterLab: the table, the picture, and the saved file counted."""
+
+import os
+
+import pandas as pd
+import pytest
+from playwright.sync_api import expect
+
+from swiftask_jupyter import Sandbox, Swiftask, usage_from_notebooks
+
+from .jupyter import Notebook
+
+pytestmark = pytest.mark.browser
+
+LOAD = "%load_ext swiftask_jupyter"
+GROUND = "(image) => getComputedStyle(image.parentElement).backgroundColor"
+
+
+@pytest.fixture
+def env(box: Sandbox) -> dict[str, str]:
+    """A kernel that asks the sandbox, and writes to this test's ledger."""
+    own = {"SWIFTASK_BASE_URL": box.url, "SWIFTASK_API_KEY": box.token}
+    return own | {"SWIFTASK_STORE": os.environ["SWIFTASK_STORE"]}
+
+
+def test_the_table_and_the_picture_are_shown_and_the_saved_file_is_the_ledger(
+    notebook: Notebook, env: dict[str, str]
+):
+    """In the dark, where a picture drawn for the light is unreadable, or on a white card."""
+    cells = [
+        LOAD,
+        "%%swiftask lorem --dialect openai\nhello",
+        "%%swiftask lorem --dialect native\nhello",
+        "%%swiftask echo magic <<\nhello",
+        "%swiftask usage --by agent",
+        "%swiftask usage --plot",
+        "%%swiftask nobody-of-that-name\nhello",
+    ]
+    notebook.open("usage.ipynb", cells, theme="dark", env=env)
+
+    notebook.run_all()
+    notebook.wait_idle()
+    notebook.save()
+
+    expect(notebook.output(4).locator("tbody tr")).to_have_count(2)
+    picture = notebook.output(5).locator("img")
+    expect(picture).to_have_count(1)
+    assert picture.evaluate(GROUND) == "rgba(0, 0, 0, 0)"
+    with Swiftask() as client:
+        live = client.usage()
+    frame = usage_from_notebooks(notebook.path)
+    assert live["notebook"].tolist() == [str(notebook.path)] * 4
+    assert live["status"].tolist() == ["ok", "ok", "ok", "error"]
+    pd.testing.assert_frame_equal(frame, live)
+    assert notebook.page_errors == []
