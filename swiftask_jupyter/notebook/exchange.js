@@ -1,5 +1,7 @@
 // One exchange of the panel: what was asked, and the answer.
 
+const LONG = 2000; // characters of a prompt shown at first
+
 class Exchange {
   constructor(told, view) {
     this.view = view;
@@ -19,23 +21,29 @@ class Exchange {
     this.end({});
   }
 
-  question({ prompt, cell, files, at }) {
+  question({ prompt, cell, files }) {
     const { view } = this, copy = button("copy", "Copy message", () => view.copy(copy, prompt));
-    const who = make("div", { class: "st-who", title: at }, make("span", {}, "You"));
+    const who = make("div", { class: "st-who" }, make("span", {}, "You"));
     if (cell) who.append(make("span", { class: "st-tag" }, "cell"));
     const list = make("ul", { class: "st-files", "aria-label": "Files" });
     list.append(...files.map((file) => make("li", {}, make("bdi", {}, file))));
     const edit = cell ? null : button("edit", "Edit and ask again", () => view.edit(this));
+    const said = make("div", { class: "st-body st-prompt", dir: "auto" }, prompt.slice(0, LONG));
+    const rest = make("button", { type: "button", class: "st-text", onclick: () => {
+      said.textContent = prompt;
+      rest.remove();
+    } }, `Show all ${prompt.length} characters`);
     return make("article", { class: "st-said st-user", "aria-label": cell ? "Your cell" : "You" },
-      who, make("div", { class: "st-body st-prompt", dir: "auto" }, prompt),
+      who, said, prompt.length > LONG ? rest : null,
       files.length ? list : null, make("div", { class: "st-actions" }, copy, edit));
   }
 
   end(told) {
     Object.assign(this.told, told);
-    const { status, doing, note, error, stale, agent } = this.told, running = status === "running";
+    const { status, doing, note, error, stale, agent, at } = this.told, running = status === "running";
     this.element.classList.toggle("st-running", running);
     this.name.textContent = agent;
+    this.name.title = at;
     const retry = make("button", { type: "button", class: "st-text", onclick: () => this.again() }, "Retry");
     const line = make("div", { class: "st-error" }, make("span", {}, error ?? ""), retry);
     const more = stale ? " · an earlier message has changed since" : "";

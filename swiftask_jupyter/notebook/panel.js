@@ -231,9 +231,16 @@ class View {
     link.remove();
   }
 
-  insertCell(text) {
+  // In a notebook that is not trusted JupyterLab asks first, and the user may say no.
+  insertCell(text, tries = 400) {
+    const active = () => document.querySelector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-mod-active");
+    const before = active();
+    const fill = () => {
+      if (active() === before) return (tries -= 1) && setTimeout(fill, 50);
+      return this.command("notebook:replace-selection", { text: text.replace(/\n$/, "") });
+    };
     this.command("notebook:insert-cell-below", {});
-    setTimeout(() => this.command("notebook:replace-selection", { text: text.replace(/\n$/, "") }), 50);
+    fill();
   }
 
   async choose() {

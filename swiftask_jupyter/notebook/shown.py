@@ -85,13 +85,11 @@ class Shown:
             self._growth = Growth.of(self.reply.text)
             self._growth.add(extras.nodes(extras.rows(self.reply)))
             self._read = True
-        at = datetime.fromtimestamp(self.reply.at, UTC).astimezone() if self.reply.at else None
         return {
             "key": self.key,
             "prompt": visible(self.prompt),
             "cell": self.reply.standing.surface == "cell",
             "files": self.files,
-            "at": f"{at:%Y-%m-%d %H:%M}" if at else "",
             "tree": self._growth.whole(),
             **self.end(),
         }
@@ -99,7 +97,9 @@ class Shown:
     def end(self) -> dict[str, Any]:
         """Return how it stands with the answer."""
         reply = self.reply
+        at = datetime.fromtimestamp(reply.at, UTC).astimezone() if reply.at else None
         return {
+            "at": f"{at:%Y-%m-%d %H:%M}" if at else "",
             "agent": visible(reply.agent),
             "status": reply.status,
             "doing": visible(reply.doing),
