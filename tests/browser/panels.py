@@ -15,7 +15,7 @@ LOAD = "%load_ext swiftask_jupyter"
 CHAT = f"{LOAD}\n%swiftask chat"
 AXE = "axe-core@4.10.3"
 RULES = {"resultTypes": ["violations"]}
-WAIT = 8_000
+WAIT = 30_000
 
 
 class Panel:
@@ -46,6 +46,11 @@ class Panel:
         """Type and press Enter."""
         self.text.fill(text)
         self.text.press("Enter")
+
+    def choose(self, agent: str) -> None:
+        """Type an agent's name."""
+        self.root.get_by_label("Agent").fill(agent)
+        self.root.get_by_label("Agent").press("Tab")
 
     def ended(self, count: int = 1) -> Locator:
         """Wait until so many answers have ended; return the last one."""
