@@ -12,6 +12,7 @@ from functools import cached_property
 
 from swiftask_jupyter.notebook import html
 from swiftask_jupyter.notebook.fences import FENCE, OpenFence, last
+from swiftask_jupyter.notebook.growing import Growing
 from swiftask_jupyter.notebook.tree import Node
 from swiftask_jupyter.visible import Cleaner, visible
 
@@ -71,6 +72,7 @@ class Document:
         self._has_new_line = False
         self._look_again = 0  # at this length of the tail
         self._fence: OpenFence | None = None
+        self._growing = Growing()
         self._open: tuple[int, list[Node]] = (0, [])
         self._finished = False
 
@@ -194,6 +196,7 @@ class Document:
             self._tail = [tail[length:]]
             self._length -= length
             self._fence = None
+            self._growing = Growing()
 
     def _settled_html(self) -> str:
         return "".join(block.html for block in self._blocks)
@@ -206,11 +209,18 @@ class Document:
     def _open_nodes(self) -> list[Node]:
         if not self._length:
             return []
-        if self._length > LONGEST_TAIL and not self._fence:
-            return _unread(self._tail_text())
-        if self._open[0] != self._settled + self._length:
-            self._open = (self._settled + self._length, self._read_aside(self._tail_text()))
-        return self._open[1]
+        if self._open[0] == self._settled + self._length:
+            return self._open[1]
+        nodes = None
+        if self._length > SHORT and not self._fence:
+            nodes = self._growing.read(self._tail_text(), self._references.copy())
+            self.parsed += self._growing.parsed if nodes is not None else 0
+        if nodes is None and self._length > LONGEST_TAIL and not self._fence:
+            nodes = _unread(self._tail_text())
+        if nodes is None:
+            nodes = self._read_aside(self._tail_text())
+        self._open = (self._settled + self._length, nodes)
+        return nodes
 
     def _read_aside(self, text: str) -> list[Node]:
         """Read text that may still change: what it defines does not count yet."""

@@ -30,11 +30,8 @@ channel.beat()
 """
 COPIED = "() => navigator.clipboard.readText()"
 RESTART = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
-DARK = "() => window.jupyterapp.commands.execute('apputils:change-theme', {theme})".replace(
-    "{theme}", "{theme: 'JupyterLab Dark'}"
-)
-    "() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
-)
+DARK = """() => window.jupyterapp.commands.execute('apputils:change-theme',
+  {theme: 'JupyterLab Dark'})"""
 FOCUS = """() => [document.activeElement.ariaLabel,
   getComputedStyle(document.activeElement).outlineStyle]"""
 DROP = """([names, size]) => {
