@@ -11,7 +11,7 @@ from swiftask_jupyter.conversation import Exchange
 from swiftask_jupyter.errors import ConfigurationError, PromptError, SwiftaskError
 from swiftask_jupyter.notebook.channel import Channel
 from swiftask_jupyter.notebook.following import Following
-from swiftask_jupyter.notebook.shown import Shown
+from swiftask_jupyter.notebook.shown import Shown, short
 
 if TYPE_CHECKING:
     from swiftask_jupyter.client import Swiftask
@@ -126,10 +126,12 @@ class Chat:
         with self._channel.lock:
             merged = _merged(self.shown, held)
             for shown in merged:
-                shown.liked = liked.get(shown.key, shown.liked)
+                shown.liked = liked.get(shown.reply.turn, shown.liked)
             moved = [each.key for each in merged] != [each.key for each in self.shown]
             stale = {each.turn: each.stale for each in held}
-            turned = [each for each in merged if each.stale != stale.get(each.key, each.stale)]
+            turned = [
+                each for each in merged if each.stale != stale.get(each.reply.turn, each.stale)
+            ]
             for shown in turned:
                 shown.stale = not shown.stale
                 if not moved:
@@ -166,11 +168,11 @@ class Chat:
         reply = turn.reply
         if reply.standing.slot is None:
             return
-        following = self._following.get(reply.turn)
+        following = self._following.get(short(reply.turn))
         if following is None and reply.status == "running":
             shown = Shown(turn.prompt.text, reply)
             following = Following(shown, self._channel, None, self._over)
-            self._following[reply.turn] = following
+            self._following[shown.key] = following
             following.start(self.context.copy(), lambda: self._put(shown))
         elif following is not None and reply.status != "running":
             following.over.set()
@@ -215,7 +217,7 @@ def _merged(shown: list[Shown], held: list[Exchange]) -> list[Shown]:
 
     What the history doesn't hold stays behind what stood before it.
     """
-    known = {each.key: each for each in shown}
+    known = {each.reply.turn: each for each in shown}
     slots = {each.slot: each for each in held}
     merged = [known.get(each.turn) or Shown.before(each) for each in held]
     for n, each in enumerate(shown):
@@ -223,7 +225,7 @@ def _merged(shown: list[Shown], held: list[Exchange]) -> list[Shown]:
             continue
         there = slots.get(each.place[0])
         if there is not None:  # a newer try that failed stands for the answer it did not replace
-            old = next((one for one in merged if one.key == there.turn), None)
+            old = next((one for one in merged if one.reply.turn == there.turn), None)
             if old is not None and each.reply.at >= there.at:
                 merged[merged.index(old)] = each
             continue

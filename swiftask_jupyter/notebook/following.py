@@ -1,7 +1,7 @@
 """Keeps the views up with one answer, from a thread of its own.
 
 The cell that showed the panel has long ended when an answer streams, and other cells may run. So
-each answer has a thread, which tells the views ten times a second what is new: by time, never by
+each answer has a thread, which tells the views eight times a second what is new: by time, never by
 token, because every message costs its envelope.
 """
 
@@ -20,7 +20,7 @@ from swiftask_jupyter.notebook.channel import Channel
 from swiftask_jupyter.notebook.shown import Shown
 from swiftask_jupyter.streams import Stream
 
-TICK = 0.1  # seconds between two messages
+TICK = 0.12  # seconds between two messages
 SHARE = 8  # a message waits this many times as long as the last one took to make
 BEATS = (1.0, 3.0, 6.0)  # seconds between the heartbeats after the end
 
@@ -44,12 +44,14 @@ class Following:
         channel: Channel,
         stream: Stream | None,
         ended: Callable[[Shown], None],
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.shown = shown
         self.stream = stream
         self.over = Event()
         self._channel = channel
         self._ended = ended
+        self._clock = clock
         self._due = 0.0
         self._doing = ""
         self._closed = Event()
@@ -88,7 +90,7 @@ class Following:
             self._fail(f"{type(error).__name__}: {error}")
         if not self.over.wait(CLOSING):
             self.shown.reply.status = "interrupted"
-        self._finish()
+        self.finish()
         for seconds in BEATS:
             if self._closed.wait(seconds):
                 return
@@ -97,10 +99,10 @@ class Following:
     def _watch(self) -> None:
         if self.stream is None:
             while not self.over.wait(TICK):
-                self._tell()
+                self.tell()
             return
-        for _ in self.stream.batches(TICK):
-            self._tell()
+        for _ in self.stream.batches(TICK / 4):
+            self.tell()
 
     def _fail(self, message: str) -> None:
         reply = self.shown.reply
@@ -109,9 +111,9 @@ class Following:
             reply.status = "error"
         reply.error = reply.error or message
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
         """Tell what is new, if it is time."""
-        start = time.perf_counter()
+        start = self._clock()
         if start < self._due:
             return
         shown, channel = self.shown, self._channel
@@ -120,11 +122,12 @@ class Following:
             if changes or doing != self._doing:
                 end = {"end": shown.end()} if doing != self._doing else {}
                 channel.tell("patch", key=shown.key, changes=changes, **end)
-                now = time.perf_counter()
-                self._due = now + max(TICK * 0.9, SHARE * (now - start))
+                now = self._clock()
+                self._due = now + max(TICK, SHARE * (now - start))
                 self._doing = doing
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Tell how it has ended."""
         with suppress(Exception):  # such as a ledger that can't be read: the answer is told anyway
             self._ended(self.shown)
         with self._channel.lock:

@@ -52,8 +52,8 @@ class Shown:
 
     @property
     def key(self) -> str:
-        """What names it in a view."""
-        return self.reply.turn
+        """What names it in a view: short, as each message carries it."""
+        return short(self.reply.turn)
 
     @property
     def place(self) -> tuple[str | None, str | None]:
@@ -67,17 +67,19 @@ class Shown:
 
     def grow(self) -> list[Operation]:
         """Return what the answer has gained since the last call."""
-        pieces = self.reply.pieces(self._fed)
-        if not pieces:
-            return []
-        self._fed += len(pieces)
-        self._growth.feed("".join(pieces))
-        return self._growth.changes()
+        return self._growth.changes() if self._feed() else []
 
     def finish(self) -> list[Operation]:
         """Return the last changes, and what comes beside the text."""
-        made = self.grow() + self._growth.finish()
-        return made + self._growth.add(extras.nodes(extras.rows(self.reply)))
+        self._feed()
+        return self._growth.finish() + self._growth.add(extras.nodes(extras.rows(self.reply)))
+
+    def _feed(self) -> bool:
+        """Take what is new of the answer; tell whether there was anything."""
+        pieces = self.reply.pieces(self._fed)
+        self._fed += len(pieces)
+        self._growth.feed("".join(pieces))
+        return bool(pieces)
 
     def whole(self) -> dict[str, Any]:
         """Return all of it, as the views have it by now."""
@@ -108,6 +110,11 @@ class Shown:
             "stale": self.stale,
             "liked": self.liked,
         }
+
+
+def short(turn: str) -> str:
+    """Return what names a turn in a view; the end of an id is random."""
+    return turn[-8:]
 
 
 def _note(reply: Reply) -> str:
