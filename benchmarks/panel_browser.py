@@ -110,7 +110,8 @@ SAID = """() => { const walk = (root) => [...root.querySelectorAll('*')].some((e
   return walk(document); }"""
 ENDED = {
     "panel": "() => document.querySelector('.st-exchange:last-child .st-note')",
-    "HTML widget": "() => [...document.querySelectorAll('.widget-html i')].at(-1)?.textContent === 'END'",
+    "HTML widget": """() => [...document.querySelectorAll('.widget-html i')]
+      .at(-1)?.textContent === 'END'""",
 }
 
 
