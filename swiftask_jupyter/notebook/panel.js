@@ -6,7 +6,7 @@ class View {
     const id = [...crypto.getRandomValues(new Uint32Array(2))].join("-");
     Object.assign(this, { model, root, id, calls: 0, rev: -1, now: { busy: false } });
     Object.assign(this, { exchanges: new Map(), waiting: new Map(), files: new Map() });
-    this.inJupyter = "jpThemeName" in document.body.dataset;
+    this.inJupyter = document.querySelector(".jp-NotebookPanel") !== null; // there are cells
     this.listen = (_, [packed]) => this.hear(JSON.parse(new TextDecoder().decode(packed)));
     this.greet = () => this.call({ kind: "hello" });
     this.draw();
