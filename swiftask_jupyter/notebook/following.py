@@ -22,7 +22,7 @@ from swiftask_jupyter.streams import Stream
 
 TICK = 0.12  # seconds between two messages
 SHARE = 8  # a message waits this many times as long as the last one took to make
-BEATS = (1.0, 3.0, 6.0)  # seconds between the heartbeats after the end
+BEATS = (1.0, 3.0, 6.0, 20.0)  # seconds between the heartbeats after the end
 
 
 class Following:

@@ -4,11 +4,11 @@
 class View {
   constructor(model, root) {
     const id = [...crypto.getRandomValues(new Uint32Array(2))].join("-");
-    Object.assign(this, { model, root, id, calls: 0, rev: -1, now: { busy: false } });
+    Object.assign(this, { model, root, id, calls: 0, rev: -1, asked: 0, now: { busy: false } });
     Object.assign(this, { exchanges: new Map(), waiting: new Map(), files: new Map() });
     this.inJupyter = document.querySelector(".jp-NotebookPanel") !== null; // there are cells
     this.listen = (_, [packed]) => this.hear(JSON.parse(new TextDecoder().decode(packed)));
-    this.greet = () => this.call({ kind: "hello" });
+    this.greet = () => this.hello();
     this.draw();
     model.on("msg:custom", this.listen);
     model.on("comm_live_update", this.greet); // the kernel was restarted, or is back
@@ -66,8 +66,7 @@ class View {
     if (message.kind === "snapshot") this.restore(message);
     if (message.rev === undefined || this.rev < 0 || message.kind === "snapshot") return;
     if (message.kind === "heartbeat" ? message.rev > this.rev : message.rev > this.rev + 1) {
-      if (!this.asked) this.greet(); // a message was lost on the way
-      this.asked = true;
+      if (Date.now() - this.asked > 1000) this.hello(); // a message was lost on the way
     } else if (message.rev === this.rev + 1) {
       this.rev = message.rev;
       this.follow(() => this[message.kind](message));
@@ -76,7 +75,7 @@ class View {
 
   restore({ rev, state, exchanges, earlier }) {
     this.follow(() => {
-      Object.assign(this, { rev, asked: false, frozen: null });
+      Object.assign(this, { rev, asked: 0, frozen: null });
       this.exchanges.clear();
       this.empty = make("p", { class: "st-empty" });
       this.more = make("button", { type: "button", class: "st-text", onclick: () => this.earlier() },
@@ -102,13 +101,13 @@ class View {
   }
 
   stale() {
-    this.greet(); // the order has changed
+    this.hello(); // the order has changed
   }
 
   patch({ key, changes, end }) {
     const exchange = this.exchanges.get(key);
     if (!exchange) return; // earlier than what is shown here
-    if (this.frozen === key && end) this.greet(); // what came after the stop
+    if (this.frozen === key && end) this.hello(); // what came after the stop
     if (this.frozen === key) return;
     for (const each of changes) change(exchange.body, each, this);
     if (!end) return;
@@ -141,13 +140,21 @@ class View {
     this.send.classList.toggle("st-waits", words.startsWith("Stopping"));
   }
 
+  hello() {
+    this.asked = Date.now(); // its answer may be lost too
+    this.call({ kind: "hello" });
+  }
+
   // What the user does. Each call is answered; whatever was typed stays until it is.
 
   call(message, buffers) {
     const id = `${this.id}.${(this.calls += 1)}`;
     return new Promise((resolve) => {
-      const timer = setTimeout(() => this.warn("No answer from the kernel: it may be busy. If it was"
-        + " restarted, run this cell again. Your text is kept.", true), PATIENCE);
+      const timer = setTimeout(() => {
+        this.warn("No answer from the kernel: it may be busy. If it was restarted, run this cell"
+          + " again. Your text is kept.", true);
+        if (message.kind === "hello" && this.waiting.delete(id)) this.hello();
+      }, PATIENCE);
       this.waiting.set(id, { timer, resolve });
       try {
         this.model.send({ ...message, view: this.id, id }, undefined, buffers);
