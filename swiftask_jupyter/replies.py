@@ -188,6 +188,10 @@ class Reply:
                 found.setdefault(url, {"url": url, "name": name})
         return tuple(found.values())
 
+    def pieces(self, start: int) -> list[str]:
+        """The pieces of text from this one on; may be called while another thread applies."""
+        return self._parts[start:]
+
     @property
     def text(self) -> str:
         """All the text so far; may be read while another thread applies events."""

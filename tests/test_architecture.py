@@ -32,6 +32,7 @@ HOMES = {
     "ipywidgets": {"notebook"},
     "anywidget": {"notebook"},
     "markdown_it": {"notebook"},
+    "latex2mathml": {"notebook"},
     "pygments": {"notebook"},
     "nest_asyncio": {"loops"},
     "pandas": {"usage", "batch", "service", "client", "notebook", "extracts", "answers"},

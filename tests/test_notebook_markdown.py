@@ -319,11 +319,48 @@ def test_reading_an_answer_while_it_grows_costs_a_constant_times_its_length(bloc
 
 def test_a_long_open_block_is_plain_text_until_it_ends():
     doc = Document()
-    doc.feed("- *a*\n" * 10_000)
+    doc.feed("> *a*\n>\n" * 10_000)
     assert "<em>" not in doc.html()
     doc.finish()
 
     assert doc.html().count("<em>") == 10_000
+
+
+GROWING = {
+    "tight": "- *a* item, with words in it\n",
+    "loose": "- *a* item, with words in it\n\n",
+    "numbered": "1) *a* item, with words in it\n",
+    "nested": "- *a* item\n  - in *it* another\n    - and one more\n\n  a paragraph of it\n",
+    "with code": "* item\n\n  ```python\n  x = 1\n\n  y = 2\n  ```\n",
+    "table": "| *a* cell | `another` \\| one |\n",
+}
+
+
+@pytest.mark.parametrize("kind", GROWING)
+def test_a_long_list_or_table_grows_without_being_read_again(kind):
+    head = "| a | b |\n|---|:-:|\n" if kind == "table" else ""
+    text = head + GROWING[kind] * (20_000 // len(GROWING[kind]))
+    doc = Document()
+    for start in range(0, len(text), 97):
+        doc.feed(text[start : start + 97])
+        seen = doc.tree()
+        if start % (97 * 50) == 0:
+            assert seen == to_tree(text[: start + 97])
+    doc.finish()
+
+    assert doc.tree() == to_tree(text)
+    assert doc.parsed < 40 * len(text)
+
+
+def test_a_list_that_turns_out_to_be_loose_is_loose_from_its_first_item_on():
+    tight = "- an item with words\n" * 200
+    doc = Document()
+    for text in (tight, tight, "\n- the first loose one\n", tight):
+        doc.feed(text)
+        seen = doc.tree()
+
+    assert seen == to_tree(tight * 2 + "\n- the first loose one\n" + tight)
+    assert seen[0].children[0].children[0].tag == "p"
 
 
 def test_what_is_over_the_limit_is_shown_and_not_read(monkeypatch):

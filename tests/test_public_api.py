@@ -11,6 +11,7 @@ HEAVY = [
     "pandas",
     "ipywidgets",
     "anywidget",
+    "latex2mathml",
     "httpx",
     "msgspec",
     "markdown_it",
@@ -47,6 +48,7 @@ def test_loading_costs_none_of_the_heavy_libraries(code):
 def test_the_public_names_are_exactly_these():
     assert sorted(swiftask_jupyter.__all__) == [
         "Answer",
+        "ChatPanel",
         "Delta",
         "Finish",
         "Sandbox",

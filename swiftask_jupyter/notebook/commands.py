@@ -48,6 +48,8 @@ prompt, with {{{{name}}}}, {{{{name.attribute}}}}, {{{{name["key"]}}}}, {{{{numb
 
 %swiftask                  what is asked, where, and on whose behalf
 %swiftask ask "…" [AGENT]  ask in one line
+%swiftask chat [AGENT]     a chat panel, in the conversation that the cells go on with
+%swiftask pin N            write turn N of the conversation as the next cell
 %swiftask use AGENT        the agent to ask when a cell names none
 %swiftask agents [PATTERN] the catalogue as a DataFrame
 {spending.HELP}
@@ -89,6 +91,26 @@ def _agents(magics: SwiftaskMagics, pattern: str = "") -> pd.DataFrame:
 
 def _ask(magics: SwiftaskMagics, text: str, agent: str = "") -> object:
     return magics.ask(shlex.quote(agent) if agent else "", text)
+
+
+def _chat(magics: SwiftaskMagics, agent: str = "") -> None:
+    from IPython.display import display
+
+    from swiftask_jupyter.errors import ConfigurationError
+
+    if not hasattr(magics.ipython, "kernel"):
+        raise ConfigurationError("a chat panel needs a notebook", advice="ask with %%swiftask")
+    from swiftask_jupyter.notebook.panel import ChatPanel
+
+    display(ChatPanel(magics.client, agent or None))
+
+
+def _pin(magics: SwiftaskMagics, number: str) -> None:
+    found = [each for each in magics.client.session().history() if str(each.number) == number]
+    if not found:
+        raise UsageError(f"no turn {number} in this conversation")
+    said = found[-1]
+    magics.ipython.set_next_input(f"%%swiftask {shlex.quote(said.agent)} --raw\n{said.prompt}")
 
 
 def _use(magics: SwiftaskMagics, agent: str) -> None:
@@ -161,10 +183,12 @@ COMMANDS: dict[str, tuple[Callable[..., object], int, int]] = {
     "": (_status, 0, 0),
     "agents": (_agents, 0, 1),
     "ask": (_ask, 1, 2),
+    "chat": (_chat, 0, 1),
     "config": (_config, 0, 0),
     "doctor": (_doctor, 0, 0),
     "help": (_help, 0, 0),
     "login": (_login, 0, 0),
+    "pin": (_pin, 1, 1),
     "sandbox": (_sandbox, 0, 0),
     "use": (_use, 1, 1),
 }

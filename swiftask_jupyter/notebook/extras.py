@@ -30,10 +30,13 @@ def rows(reply: Reply) -> list[tuple[str, str, str]]:
 
 def as_html(found: list[tuple[str, str, str]]) -> str:
     """Return the rows as a list of links and texts."""
-    if not found:
-        return ""
+    return html.wrap(html.write(nodes(found))) if found else ""
+
+
+def nodes(found: list[tuple[str, str, str]]) -> list[Node]:
+    """Return the rows as a tree."""
     items = tuple(Node("li", {}, tuple(_item(*row))) for row in found)
-    return html.wrap(html.write([Node("ul", {}, items)]))
+    return [Node("ul", {}, items)] if items else []
 
 
 def as_text(found: list[tuple[str, str, str]]) -> str:

@@ -8,9 +8,11 @@ While an answer streams, a block is settled once a later one has begun on a comp
 read once, written once and kept. Only the block that is still open is read again.
 """
 
-import re
+from functools import cached_property
 
 from swiftask_jupyter.notebook import html
+from swiftask_jupyter.notebook.fences import FENCE, OpenFence, last
+from swiftask_jupyter.notebook.growing import Growing
 from swiftask_jupyter.notebook.tree import Node
 from swiftask_jupyter.visible import Cleaner, visible
 
@@ -20,8 +22,6 @@ LONGEST_ANSWER = 2 * 1024 * 1024
 LONGEST_TAIL = 32 * 1024
 TAIL_SHOWN = 2048
 SHORT = 1024
-
-_FENCE = re.compile(r"[ \t\n]*?(?:(?<=\n)|\A) {0,3}(`{3,}(?=[^`\n]*\n)|~{3,}(?=[^\n]*\n))[^\n]*\n")
 
 
 def to_tree(text: str) -> list[Node]:
@@ -49,7 +49,12 @@ class _Settled:
 
         self.nodes = read(source, references)
         self.references = len(references)
-        self.html = html.write(self.nodes)
+        self.__dict__.pop("html", None)
+
+    @cached_property
+    def html(self) -> str:
+        """The blocks written for a cell; a panel never asks."""
+        return html.write(self.nodes)
 
 
 class Document:
@@ -66,7 +71,8 @@ class Document:
         self._rest: list[str] = []  # what is over the limit, and not read
         self._has_new_line = False
         self._look_again = 0  # at this length of the tail
-        self._fence: _OpenFence | None = None
+        self._fence: OpenFence | None = None
+        self._growing = Growing()
         self._open: tuple[int, list[Node]] = (0, [])
         self._finished = False
 
@@ -112,6 +118,17 @@ class Document:
         settled = [node for block in self._blocks for node in block.nodes]
         return settled + self._open_nodes() + _unread("".join(self._rest))
 
+    def blocks(self, start: int = 0) -> list[list[Node]]:
+        """The settled blocks from this one on; only `finish` may change one."""
+        self._look()
+        return [block.nodes for block in self._blocks[start:]]
+
+    def opened(self) -> list[Node]:
+        """What stands below the settled blocks, and may still change."""
+        self._look()
+        nodes = [self._fence.node(self._tail_text())] if self._fence else self._open_nodes()
+        return nodes + _unread("".join(self._rest))
+
     def html(self) -> str:
         """Everything so far as HTML."""
         self._look()
@@ -127,10 +144,10 @@ class Document:
         """The block that is still open as HTML; if it is longer than the limit, its end."""
         self._look()
         if self._rest:
-            return html.wrap(html.plain(_last(self._rest, limit)))
+            return html.wrap(html.plain(last(self._rest, limit)))
         if self._length <= limit:
             return html.wrap(self._open_html())
-        end = _last(self._tail, limit)
+        end = last(self._tail, limit)
         if self._fence:
             return html.wrap(html.code(end))
         return html.wrap(html.write(self._read_aside(end[_line_start(end) :].lstrip())))
@@ -165,8 +182,8 @@ class Document:
         self._settle(settled_length(lines))
         self._has_new_line = False
         self._look_again = self._length + (self._length // 8 if self._length > SHORT else 0)
-        if opening := _FENCE.match(self._tail_text()):
-            self._fence = _OpenFence(opening)
+        if opening := FENCE.match(self._tail_text()):
+            self._fence = OpenFence(opening)
             if self._fence.closed_by(self._tail, self._length):
                 self._fence = None
 
@@ -179,6 +196,7 @@ class Document:
             self._tail = [tail[length:]]
             self._length -= length
             self._fence = None
+            self._growing = Growing()
 
     def _settled_html(self) -> str:
         return "".join(block.html for block in self._blocks)
@@ -191,11 +209,18 @@ class Document:
     def _open_nodes(self) -> list[Node]:
         if not self._length:
             return []
-        if self._length > LONGEST_TAIL and not self._fence:
-            return _unread(self._tail_text())
-        if self._open[0] != self._settled + self._length:
-            self._open = (self._settled + self._length, self._read_aside(self._tail_text()))
-        return self._open[1]
+        if self._open[0] == self._settled + self._length:
+            return self._open[1]
+        nodes = None
+        if self._length > SHORT and not self._fence:
+            nodes = self._growing.read(self._tail_text(), self._references.copy())
+            self.parsed += self._growing.parsed if nodes is not None else 0
+        if nodes is None and self._length > LONGEST_TAIL and not self._fence:
+            nodes = _unread(self._tail_text())
+        if nodes is None:
+            nodes = self._read_aside(self._tail_text())
+        self._open = (self._settled + self._length, nodes)
+        return nodes
 
     def _read_aside(self, text: str) -> list[Node]:
         """Read text that may still change: what it defines does not count yet."""
@@ -210,39 +235,8 @@ class Document:
         return self._tail[0] if self._tail else ""
 
 
-class _OpenFence:
-    """The open code block a tail begins with: only what is new is searched for its end."""
-
-    def __init__(self, opening: re.Match[str]) -> None:
-        self.start = opening.end()
-        mark = opening[1]
-        self._closing = re.compile(rf"^ {{0,3}}{mark}{mark[0]}*[ \t]*$", re.MULTILINE)
-        self._searched = self.start  # characters of the tail
-        self._line = ""
-
-    def closed_by(self, tail: list[str], length: int) -> bool:
-        """Whether a complete line of the tail closes the block."""
-        fresh = self._line + _last(tail, length - self._searched)
-        self._searched = length
-        lines, newline, self._line = fresh.rpartition("\n")
-        if self._line.strip(" \t`~"):
-            self._line = "x"  # what can't close it need not be kept
-        return bool(newline) and bool(self._closing.search(lines))
-
-
 def _unread(text: str) -> list[Node]:
     return [Node("pre", {}, (text,))] if text else []
-
-
-def _last(pieces: list[str], limit: int) -> str:
-    """The last characters of a text in pieces, without joining all of it."""
-    taken: list[str] = []
-    for piece in reversed(pieces):
-        if limit <= 0:
-            break
-        taken.append(piece[-limit:])
-        limit -= len(piece)
-    return "".join(reversed(taken))
 
 
 def _line_start(text: str) -> int:

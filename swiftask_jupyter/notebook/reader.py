@@ -38,6 +38,20 @@ def read(text: str, references: References) -> list[Node]:
     return build(_reader().parse(text, {"references": references}))
 
 
+def read_list(text: str, references: References) -> tuple[list[Node], list[int], bool]:
+    """The blocks of a text that begins with a list, the lines of its items, and if it is loose."""
+    tokens = _reader().parse(text, {"references": references})
+    starts: list[int] = []
+    loose = False
+    for token in tokens:
+        if token.type in ("bullet_list_close", "ordered_list_close") and token.level == 0:
+            break
+        if token.type == "list_item_open" and token.level == 1 and token.map:
+            starts.append(token.map[0])
+        loose = loose or (token.type == "paragraph_open" and token.level == 2 and not token.hidden)
+    return build(tokens), starts, loose
+
+
 def settled_length(lines: str) -> int:
     """How much of these complete lines no later line can change.
 

@@ -1,0 +1,153 @@
+"""An answer that streams into a panel, beside an `HTML` widget and Panel's ChatInterface.
+
+First what leaves the kernel: an answer in 4-character deltas is played at 200 tokens/s and in one
+burst, with a simulated clock (200 KB take 250 s at that rate) and real messages, headers and
+signature included; CPU is this process's own, in ms per KB of the answer.
+
+Then what the browser has of it: JupyterLab in headless Chromium, a burst and 2,000 tokens/s. Bytes
+are those of its WebSockets, CPU is the page's main thread's in ms per KB, "tasks" are the tasks of
+more than 50 ms; medians of five runs, all kinds in turn. Panel is served by itself, and it is left
+out where it is not installed.
+
+Targets: bytes per byte at most 10 at 200 tokens/s and 1.7 in a burst; kernel CPU at most 3 ms per
+KB in a burst; at most 3 tasks of over 50 ms in 200 KB.
+"""
+
+import argparse
+import importlib.util
+import time
+from collections.abc import Callable
+from typing import Any
+
+from _measure import median, table
+from jupyter_client.session import Session
+
+from swiftask_jupyter.notebook.channel import Channel
+from swiftask_jupyter.notebook.following import Following
+from swiftask_jupyter.notebook.markdown import to_html
+from swiftask_jupyter.notebook.shown import Shown
+from swiftask_jupyter.replies import Delta, Reply
+
+PARAGRAPH = "The quick brown fox jumps over the lazy dog, *again* and `again`. " * 5 + "\n\n"
+CODE = "```python\n" + "def total(prices):\n    return sum(prices) + 1  # more\n" * 4 + "```\n\n"
+ROWS = "| a | b |\n|---|---|\n" + "| a cell | **another** one |\n" * 8 + "\n"
+ITEMS = "- an item with *words* in it\n" * 8 + "\n"
+MIXED = (f"## A heading\n\n{PARAGRAPH}{PARAGRAPH}{CODE}{PARAGRAPH}{ROWS}{ITEMS}") * 150
+LIST = "- an item of a long list, with *some* words and `code` in it\n" * 2000
+TABLE = "| a | b |\n|---|---|\n" + "| a cell with words | **another** one, with more |\n" * 2500
+PARENT = {
+    "msg_id": "12345678-1234567890abcdef12345678_12_3", "msg_type": "comm_msg",
+    "username": "user", "session": "1234567890abcdef12345678",
+    "date": "2026-01-01T00:00:00.000000Z", "version": "5.3", "subshell_id": "1" * 32,
+}  # fmt: skip
+COMM = "1234567890abcdef1234567890abcdef"
+TICK = 0.1
+
+
+class Wire:
+    """A kernel's way out, with a clock of its own."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.size = 0
+        self._session = Session(key=b"benchmark")
+
+    def send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        """Write one message of a widget, and count it."""
+        data = {"data": content, "comm_id": COMM}
+        message = self._session.msg("comm_msg", data, parent=PARENT)
+        parts = self._session.serialize(message)
+        self.size += sum(map(len, [*parts, *(buffers or ())]))
+
+
+class InPanel:
+    """Ours."""
+
+    def __init__(self, wire: Wire) -> None:
+        def custom(content: dict[str, Any], buffers: list[bytes]) -> None:
+            wire.send({"method": "custom", "content": content}, buffers)
+
+        self._reply = Reply("agent", turn="0" * 32, number=1)
+        shown = Shown("a question", self._reply)
+        self._following = Following(
+            shown, Channel(custom), None, lambda _: None, clock=lambda: wire.now
+        )
+
+    def add(self, piece: str) -> None:
+        """Take a delta."""
+        self._reply.apply([Delta(piece)])
+        self._following.tell()
+
+    def end(self) -> None:
+        """Tell the last of it."""
+        self._reply.status = "ok"
+        self._following.finish()
+
+
+class InHtml:
+    """The whole answer as the value of an `HTML` widget, ten times a second."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire, self._text, self._last = wire, "", -1.0
+
+    def add(self, piece: str) -> None:
+        """Take a delta."""
+        self._text += piece
+        if self._wire.now - self._last >= TICK:
+            self._last = self._wire.now
+            self.end()
+
+    def end(self) -> None:
+        """Send all of it."""
+        self._wire.send({"method": "update", "state": {"value": to_html(self._text)}})
+
+
+def play(way: Callable[[Wire], Any], text: str, rate: float) -> dict[str, float]:
+    """Stream a text one way; return bytes per byte, and CPU ms per KB."""
+    wire = Wire()
+    shown, start = way(wire), time.process_time()
+    for at in range(0, len(text), 4):
+        shown.add(text[at : at + 4])
+        wire.now += 1 / rate
+    shown.end()
+    seconds = time.process_time() - start
+    return {"bytes": wire.size / len(text.encode()), "cpu": seconds * 1e6 / len(text)}
+
+
+def from_the_kernel(rounds: int) -> None:
+    """Measure and print what leaves the kernel."""
+    cases = [("mixed 50 KB", MIXED[:50_000]), ("mixed 200 KB", MIXED[:200_000]),
+             ("list 100 KB", LIST[:100_000]), ("table 100 KB", TABLE[:100_000])]  # fmt: skip
+    rows = []
+    for name, text in cases:
+        ways = {"panel": InPanel} | ({"HTML widget": InHtml} if len(text) < 60_000 else {})
+        for kind, way in ways.items():
+            again = rounds if way is InPanel else 1  # a gigabyte each
+            slow = [play(way, text, 200) for _ in range(again)]
+            burst = [play(way, text, 1e6) for _ in range(again)]
+            figures = [
+                median([each[key] for each in runs]) for key in ("bytes", "cpu")
+                for runs in (slow, burst)
+            ]  # fmt: skip
+            rows.append([f"{name}, {kind}", *(f"{figure:.1f}" for figure in figures)])
+    head = ["", "bytes/byte 200 t/s", "in a burst", "CPU ms/KB 200 t/s", "in a burst"]
+    table("What leaves the kernel", head, rows)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--no-browser", action="store_true")
+    options = parser.parse_args()
+    from_the_kernel(options.rounds)
+    if options.no_browser or not importlib.util.find_spec("playwright"):
+        print("\nwithout a browser: the second table is left out")
+        return
+    from panel_browser import in_the_browser
+
+    in_the_browser(options.rounds, MIXED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""A conversation as a panel shows it: what is there, what is asked, what others ask in it."""
+
+from __future__ import annotations
+
+import contextvars
+import json
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from swiftask_jupyter.conversation import Exchange
+from swiftask_jupyter.errors import ConfigurationError, PromptError, SwiftaskError
+from swiftask_jupyter.notebook.channel import Channel
+from swiftask_jupyter.notebook.following import Following
+from swiftask_jupyter.notebook.shown import Shown, short
+
+if TYPE_CHECKING:
+    from swiftask_jupyter.client import Swiftask
+    from swiftask_jupyter.turn import Turn
+
+LIKED = "liked"
+
+
+class Chat:
+    """One conversation of a client, and what a panel knows of it.
+
+    Args:
+        client: asks.
+        name: the conversation; `None` for the one that cells go on with.
+        channel: tells the views.
+        ended: called after each turn.
+
+    Attributes:
+        shown: what is there, in order.
+        session: the conversation.
+        context: in which a thread of ours speaks to the front end.
+    """
+
+    def __init__(
+        self, client: Swiftask, name: str | None, channel: Channel, ended: Callable[[], None]
+    ) -> None:
+        self.session = client.session(name)
+        self.shown: list[Shown] = []
+        self.context = contextvars.copy_context()
+        self._client = client
+        self._channel = channel
+        self._ended = ended
+        self._following: dict[str, Following] = {}
+        self._asking = False
+        self.session.watchers.append(self._turn)
+        self.refresh()
+
+    @property
+    def asked(self) -> Following | None:
+        """The answer that the panel waits for, if it waits for one."""
+        ours = (each for each in tuple(self._following.values()) if each.stream is not None)
+        return next((each for each in ours if each.shown.running), None)
+
+    def ask(
+        self, text: str, agent: str | None, files: Iterable[Any] = (), instead: str | None = None
+    ) -> Shown:
+        """Ask, at the end or in the place of an earlier question.
+
+        Raises:
+            Refused: nothing was sent.
+        """
+        with self._channel.lock:
+            if self._asking or self.asked:
+                raise PromptError("an answer is still coming", advice="stop it, or wait for it")
+            self._asking = True
+        try:
+            slot = self.find(instead).reply.standing.slot if instead else None
+            options: dict[str, Any] = {"slot": slot} if slot else {}
+            attached = tuple(files)
+            stream = self.session.stream(
+                text, agent or None, surface="panel", files=attached, **options
+            )
+            shown = Shown(text, stream.reply, attached)
+            following = Following(shown, self._channel, stream, self._over)
+            self._following[shown.key] = following
+            self._put(shown)
+            following.start(contextvars.copy_context())
+        finally:
+            self._asking = False
+        return shown
+
+    def again(self, key: str) -> Shown:
+        """Ask the same once more, in the same place.
+
+        Raises:
+            Refused: nothing was sent.
+        """
+        shown = self.find(key)
+        if shown.files and not shown.attached:
+            raise PromptError("its files are gone with the kernel", advice="attach them again")
+        return self.ask(shown.prompt, shown.reply.agent, shown.attached, key)
+
+    def rate(self, key: str, *, liked: bool | None, comment: str = "") -> Shown:
+        """Keep what the user thinks of an answer, and tell the service where it takes that.
+
+        Raises:
+            SwiftaskError: the service didn't take it; it is kept all the same.
+        """
+        shown = self.find(key)
+        shown.liked = liked
+        reply, value = shown.reply, json.dumps({"good": liked, "comment": comment})
+        self.session.ledger.history.mark(LIKED, self.session.id, reply.turn, value)
+        self._channel.tell("patch", key=key, changes=[], end=shown.end())
+        if reply.dialect == "widget" and liked is not None and reply.conversation is not None:
+            self._client.widget.feedback(reply.conversation, good=liked, comment=comment)
+        return shown
+
+    def find(self, key: str) -> Shown:
+        """Return what is shown under a key.
+
+        Raises:
+            PromptError: there is no such thing any more.
+        """
+        for shown in self.shown:
+            if shown.key == key:
+                return shown
+        raise PromptError("that message is not in this conversation any more")
+
+    def refresh(self) -> None:
+        """Take over what the conversation holds now; cells may have changed it."""
+        held, liked = self.session.history(), self._liked()
+        with self._channel.lock:
+            merged = _merged(self.shown, held)
+            for shown in merged:
+                shown.liked = liked.get(shown.reply.turn, shown.liked)
+            moved = [each.key for each in merged] != [each.key for each in self.shown]
+            stale = {each.turn: each.stale for each in held}
+            turned = [
+                each for each in merged if each.stale != stale.get(each.reply.turn, each.stale)
+            ]
+            for shown in turned:
+                shown.stale = not shown.stale
+                if not moved:
+                    self._channel.tell("patch", key=shown.key, changes=[], end=shown.end())
+            self.shown = merged
+            if moved:
+                self._channel.tell("stale")  # the views ask for all of it
+
+    def close(self) -> None:
+        """Stop what runs, and look no more."""
+        if self._turn in self.session.watchers:
+            self.session.watchers.remove(self._turn)
+        for following in tuple(self._following.values()):
+            following.close()
+
+    def _put(self, shown: Shown, _: object = None) -> None:
+        """Put an exchange in its place: of those it replaces, or after all others."""
+        slot, run = shown.place
+        with self._channel.lock:
+            same = [n for n, each in enumerate(self.shown) if each.place[0] == slot]
+            gone = [n for n in same if self.shown[n].place[1] != run]
+            at = gone[0] if gone else (same[-1] + 1 if same else len(self.shown))
+            keys = [self.shown[n].key for n in gone]
+            self.shown = [each for each in self.shown if each.key not in keys]
+            after = self.shown[at - 1].key if at else ""
+            self.shown.insert(at, shown)
+            self._channel.tell("exchange", exchange=shown.whole(), after=after, gone=keys)
+
+    def _turn(self, turn: Turn) -> None:
+        """Follow a turn that somebody else has begun, such as a cell; on the I/O thread.
+
+        That thread never waits for ours.
+        """
+        reply = turn.reply
+        if reply.standing.slot is None:
+            return
+        following = self._following.get(short(reply.turn))
+        if following is None and reply.status == "running":
+            shown = Shown(turn.prompt.text, reply)
+            following = Following(shown, self._channel, None, self._over)
+            self._following[shown.key] = following
+            following.start(self.context.copy(), lambda: self._put(shown))
+        elif following is not None and reply.status != "running":
+            following.over.set()
+
+    def _over(self, shown: Shown) -> None:
+        self._following.pop(shown.key, None)
+        try:
+            self.refresh()
+        finally:
+            self._ended()
+
+    def _liked(self) -> dict[str, bool | None]:
+        ledger = self.session.ledger
+        marks = ledger.history.marks(ledger.sessions.lines(self.session.id))
+        liked = [mark for mark in marks if mark.kind == LIKED and mark.turn and mark.value]
+        return {str(mark.turn): json.loads(str(mark.value)).get("good") for mark in liked}
+
+    def agent(self) -> str:
+        """Return the agent that answers where none is named; empty if none does."""
+        try:
+            return self._client.connection().agent or ""
+        except (ConfigurationError, SwiftaskError):
+            return ""
+
+    def total(self) -> str:
+        """Return what the conversation has cost so far, in one line."""
+        ledger = self.session.ledger
+        _, sent = ledger.history.turns(ledger.sessions.lines(self.session.id))
+        turns = "1 turn" if len(sent) == 1 else f"{len(sent)} turns"
+        tokens = [each.usage for each in sent if each.usage.input_tokens is not None]
+        if not sent:
+            return ""
+        asked = sum(each.input_tokens or 0 for each in tokens)
+        made = sum(each.output_tokens or 0 for each in tokens)
+        parts = [turns, f"{asked}→{made} tokens" if tokens else "tokens not reported"]
+        spent = [each.usage.credits for each in sent if each.usage.credits is not None]
+        return " · ".join([*parts, *([f"{sum(spent):g} credits"] if spent else [])])
+
+
+def _merged(shown: list[Shown], held: list[Exchange]) -> list[Shown]:
+    """Return what the conversation holds, and beside it what failed or is still coming.
+
+    What the history doesn't hold stays behind what stood before it.
+    """
+    known = {each.reply.turn: each for each in shown}
+    slots = {each.slot: each for each in held}
+    merged = [known.get(each.turn) or Shown.before(each) for each in held]
+    for n, each in enumerate(shown):
+        if each in merged or each.reply.status == "ok":
+            continue
+        there = slots.get(each.place[0])
+        if there is not None:  # a newer try that failed stands for the answer it did not replace
+            old = next((one for one in merged if one.reply.turn == there.turn), None)
+            if old is not None and each.reply.at >= there.at:
+                merged[merged.index(old)] = each
+            continue
+        before = next((one for one in reversed(shown[:n]) if one in merged), None)
+        merged.insert(merged.index(before) + 1 if before else 0, each)
+    return merged

@@ -1,0 +1,88 @@
+// One exchange of the panel: what was asked, and the answer.
+
+const LONG = 2000; // characters of a prompt shown at first
+
+class Exchange {
+  constructor(told, view) {
+    this.view = view;
+    this.element = make("div", { class: "st-exchange" });
+    this.show(told);
+  }
+
+  show(told) {
+    this.told = this.element.told = told;
+    this.name = make("bdi", {}, told.agent);
+    this.body = fill(make("div", { class: "st-body" }), told.tree, this.view);
+    this.foot = make("div", { class: "st-foot" });
+    const who = make("div", { class: "st-who" }, this.name);
+    const answer = { class: "st-said st-agent", "aria-label": `Answer of ${told.agent}` };
+    this.element.replaceChildren(this.question(told),
+      make("article", answer, who, this.body, this.foot));
+    this.end({});
+  }
+
+  question({ prompt, cell, files }) {
+    const { view } = this, copy = button("copy", "Copy message", () => view.copy(copy, prompt));
+    const who = make("div", { class: "st-who" }, make("span", {}, "You"));
+    if (cell) who.append(make("span", { class: "st-tag" }, "cell"));
+    const list = make("ul", { class: "st-files", "aria-label": "Files" });
+    list.append(...files.map((file) => make("li", {}, make("bdi", {}, file))));
+    const edit = cell ? null : button("edit", "Edit and ask again", () => view.edit(this));
+    const said = make("div", { class: "st-body st-prompt", dir: "auto" }, prompt.slice(0, LONG));
+    const rest = make("button", { type: "button", class: "st-text", onclick: () => {
+      said.textContent = prompt;
+      rest.remove();
+    } }, `Show all ${prompt.length} characters`);
+    return make("article", { class: "st-said st-user", "aria-label": cell ? "Your cell" : "You" },
+      who, said, prompt.length > LONG ? rest : null,
+      files.length ? list : null, make("div", { class: "st-actions" }, copy, edit));
+  }
+
+  end(told) {
+    Object.assign(this.told, told);
+    const { status, doing, note, error, stale, agent, at } = this.told, running = status === "running";
+    this.element.classList.toggle("st-running", running);
+    this.name.textContent = agent;
+    this.name.title = at;
+    const retry = make("button", { type: "button", class: "st-text", onclick: () => this.again() }, "Retry");
+    const line = make("div", { class: "st-error" }, make("span", {}, error ?? ""), retry);
+    const more = stale ? " · an earlier message has changed since" : "";
+    this.foot.replaceChildren(...(error ? [line] : []), ...(running
+      ? [make("span", { class: "st-waiting" }, doing || "…")]
+      : [this.actions(), make("span", { class: "st-note" }, note + more)]));
+  }
+
+  actions() {
+    const { view, told: { liked, cell } } = this;
+    const copy = button("copy", "Copy answer as Markdown", () => view.copySource(copy, this));
+    const rate = (name, label, value) => button(name, label,
+      () => this.rate({ liked: liked === value ? null : value }), { "aria-pressed": String(liked === value) });
+    return make("div", { class: "st-actions" }, copy,
+      cell ? null : button("retry", "Ask again", () => this.again()),
+      rate("good", "Good answer", true), rate("bad", "Bad answer", false),
+      button("comment", "Comment on this answer", () => this.comment()));
+  }
+
+  again() {
+    this.view.call({ kind: "retry", key: this.told.key });
+  }
+
+  rate(given) {
+    this.view.call({ kind: "rate", key: this.told.key, liked: this.told.liked, ...given });
+  }
+
+  comment() {
+    this.foot.querySelector("form")?.remove();
+    const field = make("input", { type: "text", "aria-label": "Your comment", maxlength: 2000 });
+    const form = make("form", { class: "st-form" }, field,
+      make("button", { type: "submit", class: "st-text" }, "Send"),
+      button("close", "No comment", () => form.remove()));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.rate({ comment: field.value });
+      form.remove();
+    });
+    this.foot.append(form);
+    field.focus();
+  }
+}

@@ -1,0 +1,135 @@
+"""Keeps the views up with one answer, from a thread of its own.
+
+The cell that showed the panel has long ended when an answer streams, and other cells may run. So
+each answer has a thread, which tells the views eight times a second what is new: by time, never by
+token, because every message costs its envelope.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import time
+from asyncio import CancelledError
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Event, Thread
+
+from swiftask_jupyter.errors import SwiftaskError
+from swiftask_jupyter.jobs import CLOSING
+from swiftask_jupyter.notebook.channel import Channel
+from swiftask_jupyter.notebook.shown import Shown
+from swiftask_jupyter.streams import Stream
+
+TICK = 0.12  # seconds between two messages
+SHARE = 8  # a message waits this many times as long as the last one took to make
+BEATS = (1.0, 3.0, 6.0, 20.0)  # seconds between the heartbeats after the end
+
+
+class Following:
+    """Follows one answer to its end.
+
+    Args:
+        shown: the exchange.
+        channel: the way to the views.
+        stream: the answer, where it is the panel that asked; a cell draws its own.
+        ended: called when it has ended, before the views are told.
+
+    Attributes:
+        over: set when the turn has ended; whoever is told of turns sets it.
+    """
+
+    def __init__(
+        self,
+        shown: Shown,
+        channel: Channel,
+        stream: Stream | None,
+        ended: Callable[[Shown], None],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.shown = shown
+        self.stream = stream
+        self.over = Event()
+        self._channel = channel
+        self._ended = ended
+        self._clock = clock
+        self._due = 0.0
+        self._doing = ""
+        self._closed = Event()
+
+    def start(self, context: contextvars.Context, first: Callable[[], None] = lambda: None) -> None:
+        """Begin.
+
+        Args:
+            context: where the thread's messages belong. By it the kernel tells what a message
+                answers; without, the view's next words would wait for the cell that runs then.
+            first: done on the thread before all else.
+        """
+        run = (self._run, first)
+        Thread(target=context.run, args=run, name="swiftask-panel", daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop the answer; what has come is kept."""
+        if self.stream is not None:
+            self.stream.close()
+
+    def close(self) -> None:
+        """Let the thread end: the panel is gone."""
+        self.stop()
+        self.over.set()
+        self._closed.set()
+
+    def _run(self, first: Callable[[], None]) -> None:
+        try:
+            first()
+            self._watch()
+        except SwiftaskError as error:
+            self._fail(str(error))
+        except CancelledError:
+            pass  # stopped; the reply says so
+        except Exception as error:  # noqa: BLE001 - a thread's traceback is seen by nobody
+            self._fail(f"{type(error).__name__}: {error}")
+        if not self.over.wait(CLOSING):
+            self.shown.reply.status = "interrupted"
+        self.finish()
+        for seconds in BEATS:
+            if self._closed.wait(seconds):
+                return
+            self._channel.beat()
+
+    def _watch(self) -> None:
+        if self.stream is None:
+            while not self.over.wait(TICK):
+                self.tell()
+            return
+        for _ in self.stream.batches(TICK / 4):
+            self.tell()
+
+    def _fail(self, message: str) -> None:
+        reply = self.shown.reply
+        self.over.wait(CLOSING)
+        if reply.status == "running":
+            reply.status = "error"
+        reply.error = reply.error or message
+
+    def tell(self) -> None:
+        """Tell what is new, if it is time."""
+        start = self._clock()
+        if start < self._due:
+            return
+        shown, channel = self.shown, self._channel
+        with channel.lock:
+            changes, doing = shown.grow(), shown.reply.doing
+            if changes or doing != self._doing:
+                end = {"end": shown.end()} if doing != self._doing else {}
+                channel.tell("patch", key=shown.key, changes=changes, **end)
+                now = self._clock()
+                self._due = now + max(TICK, SHARE * (now - start))
+                self._doing = doing
+
+    def finish(self) -> None:
+        """Tell how it has ended."""
+        with suppress(Exception):  # such as a ledger that can't be read: the answer is told anyway
+            self._ended(self.shown)
+        with self._channel.lock:
+            shown = self.shown
+            self._channel.tell("patch", key=shown.key, changes=shown.finish(), end=shown.end())

@@ -1,0 +1,363 @@
+// The panel itself: what Python says is drawn, what the user does is told to Python.
+// `tree.js` and `exchange.js` come before this file, in one module.
+
+class View {
+  constructor(model, root) {
+    const id = [...crypto.getRandomValues(new Uint32Array(2))].join("-");
+    Object.assign(this, { model, root, id, calls: 0, rev: -1, asked: 0, now: { busy: false } });
+    Object.assign(this, { exchanges: new Map(), waiting: new Map(), files: new Map() });
+    this.inJupyter = document.querySelector(".jp-NotebookPanel") !== null; // there are cells
+    this.listen = (_, [packed]) => this.hear(JSON.parse(new TextDecoder().decode(packed)));
+    this.greet = () => this.hello();
+    this.draw();
+    model.on("msg:custom", this.listen);
+    model.on("comm_live_update", this.greet); // the kernel was restarted, or is back
+    this.greet();
+  }
+
+  close() {
+    this.model.off("msg:custom", this.listen);
+    this.model.off("comm_live_update", this.greet);
+    for (const { timer } of this.waiting.values()) clearTimeout(timer);
+  }
+
+  draw() {
+    const list = `st-agents-${this.id}`;
+    this.sessions = make("select", { "aria-label": "Conversation", onchange: () => this.choose() });
+    this.agents = make("datalist", { id: list });
+    this.agent = make("input", { type: "text", list, "aria-label": "Agent", placeholder: "agent",
+      spellcheck: "false", onchange: () => this.call({ kind: "agent", agent: this.agent.value.trim() }),
+      onfocus: () => this.call({ kind: "agents" }) });
+    this.log = make("div", { class: "st-log", role: "log", "aria-live": "off",
+      "aria-label": "Messages", tabindex: 0, onscroll: () => this.scrolled() });
+    this.jump = button("down", "Go to the newest message", () => this.toBottom(), { hidden: true });
+    this.said = make("div", { class: "st-unseen", role: "status" });
+    this.banner = make("div", { class: "st-banner", role: "alert", hidden: true });
+    this.chips = make("ul", { class: "st-files", "aria-label": "Files to send", hidden: true });
+    this.editing = make("div", { class: "st-editing", hidden: true }, "Asking an earlier message again ",
+      make("button", { type: "button", class: "st-text", onclick: () => this.edit(null) }, "Cancel"));
+    this.text = make("textarea", { rows: 1, dir: "auto", "aria-label": "Message",
+      onkeydown: (event) => this.key(event), oninput: () => this.fit(),
+      onpaste: (event) => this.attach(event.clipboardData.files, event) });
+    this.picker = make("input", { type: "file", multiple: true, hidden: true, "aria-label": "Files",
+      onchange: () => this.attach([...this.picker.files]) });
+    this.send = button("send", "Send", () => (this.now.busy ? this.stop() : this.submit()));
+    this.total = make("div", { class: "st-total" });
+    const { root } = this, over = (is) => root.classList.toggle("st-over", is);
+    root.classList.add("swiftask-panel");
+    root.setAttribute("role", "group");
+    root.dataset.lmSuppressShortcuts = "true"; // or JupyterLab takes these keys for its own
+    for (const [name, then] of [["keydown", (event) => this.shortcut(event)],
+      ["dragover", (event) => { event.preventDefault(); over(true); }], ["dragleave", () => over(false)],
+      ["drop", (event) => { over(false); this.attach(event.dataTransfer.files, event); }]])
+      root.addEventListener(name, then);
+    root.replaceChildren(make("div", { class: "st-head" }, this.sessions, this.agent, this.agents,
+      button("save", "Export as Markdown", () => this.export())),
+    make("div", { class: "st-middle" }, this.log, this.jump), this.banner, this.editing, this.chips,
+    make("div", { class: "st-composer" }, button("attach", "Attach files", () => this.picker.click()),
+      this.picker, this.text, this.send), this.total, this.said);
+  }
+
+  // What Python says.
+
+  hear(message) {
+    if (message.to !== undefined && message.to !== this.id) return;
+    if (this.waiting.has(message.id)) this.settle(message);
+    if (message.kind === "snapshot") this.restore(message);
+    if (message.rev === undefined || this.rev < 0 || message.kind === "snapshot") return;
+    if (message.kind === "heartbeat" ? message.rev > this.rev : message.rev > this.rev + 1) {
+      if (Date.now() - this.asked > 1000) this.hello(); // a message was lost on the way
+    } else if (message.rev === this.rev + 1) {
+      this.rev = message.rev;
+      this.follow(() => this[message.kind](message));
+    }
+  }
+
+  restore({ rev, state, exchanges, earlier }) {
+    this.follow(() => {
+      Object.assign(this, { rev, asked: 0, frozen: null });
+      this.exchanges.clear();
+      this.empty = make("p", { class: "st-empty" });
+      this.more = make("button", { type: "button", class: "st-text", onclick: () => this.earlier() },
+        "Show earlier messages");
+      this.more.hidden = !earlier;
+      this.log.replaceChildren(this.more, this.empty);
+      exchanges.forEach((exchange, i) => this.exchange({ exchange, after: exchanges[i - 1]?.key }));
+      this.state({ state });
+    });
+  }
+
+  exchange({ exchange: told, after, gone = [] }) {
+    for (const key of gone) {
+      this.exchanges.get(key)?.element.remove();
+      this.exchanges.delete(key);
+    }
+    const place = after ? this.exchanges.get(after)?.element : this.empty;
+    if (!place && !this.more.hidden) return; // it is among the earlier ones
+    const exchange = new Exchange(told, this);
+    this.exchanges.set(told.key, exchange);
+    (place ?? this.empty).after(exchange.element);
+    this.empty.hidden = true;
+  }
+
+  stale() {
+    this.hello(); // the order has changed
+  }
+
+  patch({ key, changes, end }) {
+    const exchange = this.exchanges.get(key);
+    if (!exchange) return; // earlier than what is shown here
+    if (this.frozen === key && end) this.hello(); // what came after the stop
+    if (this.frozen === key) return;
+    for (const each of changes) change(exchange.body, each, this);
+    if (!end) return;
+    exchange.end(end);
+    if (end.status === "running") return;
+    const text = exchange.body.textContent.trim(), rest = text.length > 600 ? " …" : "";
+    this.announce(end.error ?? (end.status === "ok" ? `${end.agent}: ${text.slice(0, 600)}${rest}` : end.status));
+  }
+
+  state({ state }) {
+    this.now = state;
+    this.root.setAttribute("aria-label", `Chat: ${state.session}`);
+    this.text.placeholder = state.agent ? `Ask ${state.agent}` : "Ask";
+    this.empty.textContent = state.agent ? "Nothing has been said yet." : "Name an agent above, and ask.";
+    this.empty.hidden = this.exchanges.size > 0;
+    if (document.activeElement !== this.agent) this.agent.value = state.agent;
+    const option = (value, label) => make("option", { value }, label);
+    this.sessions.replaceChildren(...state.sessions.map((name) => option(`=${name}`, name)),
+      option("+", "New conversation"));
+    this.sessions.value = `=${state.session}`;
+    this.agents.replaceChildren(...state.agents.map(({ slug, name }) => option(slug, name)));
+    this.total.textContent = state.total;
+    this.label(state.busy ? "Stop" : "Send");
+  }
+
+  label(words) {
+    this.send.replaceChildren(icon(words === "Send" ? "send" : "stop"));
+    this.send.setAttribute("aria-label", words);
+    this.send.title = words;
+    this.send.classList.toggle("st-waits", words.startsWith("Stopping"));
+  }
+
+  hello() {
+    this.asked = Date.now(); // its answer may be lost too
+    this.call({ kind: "hello" });
+  }
+
+  // What the user does. Each call is answered; whatever was typed stays until it is.
+
+  call(message, buffers) {
+    const id = `${this.id}.${(this.calls += 1)}`;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.warn("No answer from the kernel: it may be busy. If it was restarted, run this cell"
+          + " again. Your text is kept.", true);
+        if (message.kind === "hello" && this.waiting.delete(id)) this.hello();
+      }, PATIENCE);
+      this.waiting.set(id, { timer, resolve });
+      try {
+        this.model.send({ ...message, view: this.id, id }, undefined, buffers);
+      } catch {
+        this.warn("The kernel was restarted: run this cell again. Your text is kept.", true);
+      }
+    });
+  }
+
+  settle(message) {
+    const { timer, resolve } = this.waiting.get(message.id);
+    clearTimeout(timer);
+    this.waiting.delete(message.id);
+    if (message.error) this.warn(message.error);
+    else if (this.silent) this.warn("");
+    resolve(message);
+  }
+
+  warn(text, silent = false) {
+    this.silent = silent;
+    this.banner.replaceChildren(make("span", {}, text), button("close", "Close", () => this.warn("")));
+    this.banner.hidden = !text;
+  }
+
+  announce(text) {
+    this.said.textContent = text;
+  }
+
+  async submit() {
+    const text = this.text.value, files = [...this.files.values()];
+    if (!text.trim() || this.sending) return;
+    if (files.some(({ done }) => !done)) return void this.warn("A file is still on its way: wait, or remove it.");
+    this.sending = true;
+    const key = this.edited?.told.key ?? null, agent = this.agent.value.trim();
+    const { error } = await this.call({ kind: "ask", text, key, agent, files: files.map(({ id }) => id) });
+    this.sending = false;
+    if (error) return;
+    if (this.text.value === text) this.text.value = "";
+    files.forEach(({ id }) => this.drop(id));
+    this.edit(null);
+    this.toBottom();
+  }
+
+  stop() {
+    this.label(this.now.listens ? "Stopping" : "Stopping: kernel busy");
+    if (!this.now.listens) this.frozen = this.now.busy;
+    this.announce("stopping");
+    this.call({ kind: "stop" });
+  }
+
+  edit(exchange) {
+    if (exchange || this.edited) this.text.value = exchange?.told.prompt ?? this.text.value;
+    this.edited = exchange;
+    this.editing.hidden = !exchange;
+    this.fit();
+    if (exchange) this.text.focus();
+  }
+
+  key(event) {
+    const composing = event.isComposing || event.keyCode === 229; // Enter chooses a character
+    const plain = !event.shiftKey && !event.altKey, chord = event.ctrlKey || event.metaKey;
+    if (event.key === "Escape" && this.edited) this.edit(null);
+    if (event.key !== "Enter" || composing || !plain || !(chord || this.now.enter)) return;
+    event.preventDefault();
+    if (!this.now.busy) this.submit();
+  }
+
+  shortcut(event) {
+    event.stopPropagation();
+    if (!this.inJupyter || event.key !== "s" || !(event.ctrlKey || event.metaKey)) return;
+    event.preventDefault();
+    this.command("docmanager:save", {});
+  }
+
+  // JupyterLab carries out what a click on such a button names; ours stands in our own output.
+  command(name, given) {
+    const link = make("button", { type: "button", hidden: true, "data-commandlinker-command": name,
+      "data-commandlinker-args": JSON.stringify(given) });
+    this.root.append(link);
+    link.click();
+    link.remove();
+  }
+
+  // In a notebook that is not trusted JupyterLab asks first, and the user may say no.
+  insertCell(text, tries = 400) {
+    const active = () => document.querySelector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-mod-active");
+    const before = active();
+    const fill = () => {
+      if (active() === before) return (tries -= 1) && setTimeout(fill, 50);
+      return this.command("notebook:replace-selection", { text: text.replace(/\n$/, "") });
+    };
+    this.command("notebook:insert-cell-below", {});
+    fill();
+  }
+
+  async choose() {
+    const { value } = this.sessions;
+    await this.call({ kind: "session", name: value === "+" ? null : value.slice(1) });
+    this.text.focus();
+  }
+
+  async earlier() {
+    const { key } = this.log.querySelector(".st-exchange").told, height = this.log.scrollHeight;
+    const { exchanges = [], earlier = true } = await this.call({ kind: "earlier", key });
+    exchanges.forEach((exchange, i) => this.exchange({ exchange, after: exchanges[i - 1]?.key }));
+    this.more.hidden = !earlier;
+    this.log.scrollTop += this.log.scrollHeight - height;
+  }
+
+  copySource(from, { told, body }) {
+    const text = this.call({ kind: "source", key: told.key }).then(({ text = body.innerText }) => text);
+    this.copy(from, text);
+  }
+
+  async copy(from, text) {
+    try {
+      const blob = Promise.resolve(text).then((ready) => new Blob([ready], { type: "text/plain" }));
+      await navigator.clipboard.write([new ClipboardItem({ "text/plain": blob })]);
+    } catch {
+      const area = make("textarea", { class: "st-unseen" });
+      area.value = await text;
+      this.root.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    from.classList.add("st-done");
+    this.announce("copied");
+    setTimeout(() => from.classList.remove("st-done"), 1500);
+  }
+
+  async export() {
+    const { text, name } = await this.call({ kind: "export" });
+    const link = make("a", { href: URL.createObjectURL(new Blob([text ?? ""])), download: name ?? "chat.md" });
+    if (text) link.click();
+    URL.revokeObjectURL(link.href);
+  }
+
+  attach(files, event) {
+    if (!files.length) return;
+    event?.preventDefault();
+    for (const file of files) this.upload(file);
+    this.picker.value = "";
+  }
+
+  async upload(file) {
+    const id = `${this.id}.f${(this.calls += 1)}`, bar = make("progress", { max: file.size || 1, value: 0,
+      "aria-label": `${file.name} on its way` });
+    const size = file.size < 1e6 ? `${Math.ceil(file.size / 1e3)} KB` : `${(file.size / 1e6).toFixed(1)} MB`;
+    const chip = make("li", {}, make("bdi", {}, file.name), ` ${size} `, bar,
+      button("close", `Remove ${file.name}`, () => this.drop(id)));
+    this.files.set(id, { id, chip, done: false });
+    this.chips.append(chip);
+    this.chips.hidden = false;
+    for (let at = 0; at < file.size || at === 0; at += CHUNK) {
+      const bytes = await file.slice(at, at + CHUNK).arrayBuffer();
+      if (!this.files.has(id)) return void this.call({ kind: "discard", file: id });
+      const told = { kind: "upload", file: id, name: file.name, type: file.type, size: file.size, at };
+      const { error } = await this.call(told, [bytes]);
+      if (error) return this.drop(id);
+      bar.value = at + bytes.byteLength;
+    }
+    bar.remove();
+    this.files.get(id).done = true;
+    return this.announce(`${file.name} is attached`);
+  }
+
+  drop(id) {
+    this.files.get(id)?.chip.remove();
+    this.files.delete(id);
+    this.chips.hidden = this.files.size === 0;
+  }
+
+  // The newest message stays in sight, unless the user has scrolled away from it.
+
+  follow(act) {
+    const { log } = this, at = log.scrollTop, far = log.scrollHeight - at - log.clientHeight;
+    const pinned = far < 24 || !(at < this.top - 4); // above where we left it: the user did that
+    act();
+    if (pinned) this.toBottom();
+    else log.scrollTop = at;
+  }
+
+  toBottom() {
+    this.log.scrollTop = this.log.scrollHeight;
+    this.top = this.log.scrollTop;
+    this.jump.hidden = true;
+  }
+
+  scrolled() {
+    const { log } = this;
+    this.jump.hidden = log.scrollHeight - log.scrollTop - log.clientHeight < 24;
+  }
+
+  fit() {
+    this.text.style.height = "auto";
+    this.text.style.height = `${Math.min(this.text.scrollHeight + 2, 240)}px`;
+  }
+}
+
+function render({ model, el }) {
+  const view = new View(model, el);
+  return () => view.close();
+}
+
+export default { render };

@@ -1,0 +1,240 @@
+"""`ChatPanel`: a conversation with agents as a widget.
+
+Python holds the state; a view (`panel.js`) shows it and says what the user does. Every call of a
+view is answered, with one line of an error where there is one: what a widget's callback raises is
+seen by nobody.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from anywidget import AnyWidget
+
+from swiftask_jupyter import transcripts
+from swiftask_jupyter.errors import SwiftaskError
+from swiftask_jupyter.notebook.channel import Channel
+from swiftask_jupyter.notebook.chat import Chat
+from swiftask_jupyter.notebook.shown import Shown
+from swiftask_jupyter.notebook.twin import Twin
+from swiftask_jupyter.notebook.uploads import Uploads
+from swiftask_jupyter.visible import visible
+
+if TYPE_CHECKING:
+    from swiftask_jupyter.client import Swiftask
+
+PAGE = 50  # exchanges sent at once
+PAGE_BYTES = 400_000  # of their texts, after which a page ends sooner
+PATIENCE = 3.0  # seconds for the catalogue
+
+_HERE = Path(__file__).parent
+_Call = dict[str, Any]
+
+
+def _source(*names: str) -> str:
+    return "\n".join((_HERE / name).read_text("utf-8") for name in names)
+
+
+class ChatPanel(AnyWidget):
+    """A chat with agents, in the cell that shows it.
+
+    It goes on with a conversation of the notebook: what cells asked stands in it, and what is
+    said in it is history for the next cell.
+
+    Args:
+        client: asks; its settings, conversations and ledger are the panel's.
+        agent: the slug asked where none is chosen; default: the connection's.
+        session: the conversation's name; default: the one that cells go on with.
+        enter_sends: whether Enter sends and Shift+Enter breaks the line; else Ctrl+Enter sends.
+        transcript: whether a readable copy stands beside the panel, which is saved with the
+            notebook; the panel itself is not.
+    """
+
+    _esm = _source("tree.js", "exchange.js", "panel.js")
+    _css = _source("panel.css")
+
+    def __init__(
+        self,
+        client: Swiftask,
+        agent: str | None = None,
+        *,
+        session: str | None = None,
+        enter_sends: bool = True,
+        transcript: bool = True,
+    ) -> None:
+        super().__init__()
+        self.client = client
+        self.agent = agent
+        self._enter_sends = enter_sends
+        self._agents: list[dict[str, str]] = []
+        self._uploads = Uploads()
+        self._channel = Channel(self.send)
+        self._twin = Twin() if transcript else None
+        self.chat = Chat(client, session, self._channel, self._ended)
+        self.on_msg(self._heard)
+        with suppress(AttributeError):
+            # ipykernel 7.4 hands what a view says to the shell of what was last told to it, which
+            # may be one that is busy; where it arrived is right.
+            self.comm._reply_subshell_for = lambda _, default: default  # noqa: SLF001 - the only way
+
+    def ask(self, text: str, agent: str | None = None, files: Iterable[Any] = ()) -> Shown:
+        """Ask, as if it had been typed into the panel; the answer streams into it.
+
+        Raises:
+            Refused: nothing was sent, and the message says why.
+        """
+        shown = self.chat.ask(text, agent or self.agent, files)
+        self._tell_state()
+        return shown
+
+    def stop(self) -> None:
+        """Stop the answer that is coming; what has come is kept."""
+        if (asked := self.chat.asked) is not None:
+            asked.stop()
+
+    def export(self, path: str | Path) -> Path:
+        """Write the conversation to a `.md` or `.json` file, and return its path.
+
+        Raises:
+            ConfigurationError: the file's name or place won't do.
+        """
+        return self.chat.session.export(path)
+
+    def switch(self, session: str | None) -> None:
+        """Go on with another conversation of the notebook, or with a new one (`None`)."""
+        old, names = self.chat, self._sessions()
+        if session is None:
+            session = next(
+                name for n in range(2, len(names) + 3) if (name := f"chat-{n}") not in names
+            )
+        self.chat = Chat(self.client, session, self._channel, self._ended)
+        old.close()
+        self._channel.tell("stale")
+
+    def close(self) -> None:
+        """Stop what runs, and take the panel away."""
+        self.chat.close()
+        super().close()
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        bundle = self._repr_mimebundle_()
+        if bundle is not None:
+            display(bundle[0], metadata=bundle[1], raw=True)
+        if self._twin is not None:
+            self._twin.show(self.chat.shown)
+
+    def _heard(self, _: object, call: _Call, buffers: list[Any]) -> None:
+        """Do what a view asks for, and answer it."""
+        self.chat.context = contextvars.copy_context()
+        calls: dict[str, Callable[[_Call], _Call | None]] = {
+            "hello": self._hello,
+            "ask": self._ask,
+            "retry": lambda call: self._begun(self.chat.again(call["key"])),
+            "stop": lambda _: self.stop(),
+            "rate": self._rate,
+            "source": lambda call: {"text": self.chat.find(call["key"]).reply.text},
+            "export": self._export,
+            "agent": self._choose,
+            "agents": self._catalogue,
+            "session": lambda call: self.switch(call["name"]),
+            "earlier": lambda call: self._page(call["key"]),
+            "upload": lambda call: self._upload(call, buffers),
+            "discard": lambda call: self._uploads.discard(call["file"]),
+        }
+        try:
+            answer = calls[call["kind"]](call) or {}
+        except SwiftaskError as error:
+            answer = {"error": visible(str(error))}
+        except Exception as error:  # noqa: BLE001 - painted, or nobody would ever see it
+            answer = {"error": visible(f"{type(error).__name__}: {error}")}
+        if call.get("kind") != "hello" or "error" in answer:
+            self._channel.answer(call, **answer)
+
+    def _hello(self, call: _Call) -> None:
+        self.chat.refresh()
+        with self._channel.lock:
+            self._channel.answer(call, "snapshot", state=self._state(), **self._page(None))
+
+    def _ask(self, call: _Call) -> None:
+        agent = call["agent"] or self.agent
+        files = self._uploads.give(call["files"])
+        self._begun(self.chat.ask(call["text"], agent, files, call["key"]))
+
+    def _begun(self, _: Shown) -> None:
+        self._tell_state()
+
+    def _rate(self, call: _Call) -> None:
+        liked, comment = call["liked"], str(call.get("comment", ""))
+        self.chat.rate(call["key"], liked=liked, comment=comment)
+
+    def _export(self, _: _Call) -> _Call:
+        session = self.chat.session
+        return {"text": transcripts.as_markdown(session.history()), "name": f"{session.name}.md"}
+
+    def _choose(self, call: _Call) -> None:
+        self.agent = call["agent"] or None
+        self._tell_state()
+
+    def _catalogue(self, _: _Call) -> None:
+        if not self._agents:
+            found = self.client.catalogue(PATIENCE)
+            self._agents = [
+                {"slug": visible(each.slug), "name": visible(each.name)} for each in found
+            ]
+            self._tell_state()
+
+    def _upload(self, call: _Call, buffers: list[Any]) -> None:
+        chunk = bytes(buffers[0]) if buffers else b""
+        self._uploads.take(call["file"], call["name"], call["size"], call["at"], chunk)
+
+    def _page(self, before: str | None) -> _Call:
+        """Return the exchanges before a key, or the newest; as many as are sent at once."""
+        with self._channel.lock:
+            shown = self.chat.shown
+            end = len(shown) if before is None else shown.index(self.chat.find(before))
+            start, size = end, 0
+            while start and end - start < PAGE and size < PAGE_BYTES:
+                start -= 1
+                size += len(shown[start].prompt) + len(shown[start].reply.text)
+            return {"exchanges": [each.whole() for each in shown[start:end]], "earlier": start}
+
+    def _ended(self) -> None:
+        self._tell_state()
+        if self._twin is not None:
+            self._twin.update(self.chat.shown)
+
+    def _tell_state(self) -> None:
+        with self._channel.lock:
+            self._channel.tell("state", state=self._state())
+
+    def _state(self) -> _Call:
+        asked = self.chat.asked
+        return {
+            "session": visible(self.chat.session.name),
+            "sessions": [visible(name) for name in self._sessions()],
+            "agent": visible(self.agent or self.chat.agent()),
+            "agents": self._agents,
+            "busy": asked.shown.key if asked else None,
+            "listens": _listens(),
+            "enter": self._enter_sends,
+            "total": self.chat.total(),
+        }
+
+    def _sessions(self) -> list[str]:
+        session = self.chat.session
+        names = session.ledger.sessions.names(session.notebook)
+        return names if session.name in names else [*names, session.name]
+
+
+def _listens() -> bool:
+    """Tell whether the kernel hears a view while a cell runs: only one with subshells does."""
+    from IPython.core.getipython import get_ipython
+
+    kernel = getattr(get_ipython(), "kernel", None)
+    return bool(getattr(kernel, "_supports_kernel_subshells", False))

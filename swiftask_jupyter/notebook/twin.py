@@ -1,0 +1,86 @@
+"""A readable copy of a panel's conversation, saved with the notebook.
+
+JupyterLab does not save what a widget shows. So an output of its own stands beside the panel, and
+is updated at the end of a turn; updating the panel's own would draw it anew, draft and all.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from swiftask_jupyter.notebook import html
+from swiftask_jupyter.notebook.bundle import TURN, footer, record
+from swiftask_jupyter.notebook.markdown import to_tree
+from swiftask_jupyter.notebook.shown import Shown
+from swiftask_jupyter.visible import visible
+
+LONGEST = 200_000  # characters of the newest exchanges; the export has them all
+
+
+class Twin:
+    """The copy beside one panel."""
+
+    def __init__(self) -> None:
+        self._identity = f"swiftask-{secrets.token_hex(8)}"
+        self._publish: Any = None
+
+    def show(self, shown: Sequence[Shown]) -> None:
+        """Put it below what the cell has shown so far."""
+        from IPython.core.getipython import get_ipython
+
+        shell = get_ipython()
+        if shell is not None:
+            self._publish = shell.display_pub.publish
+            self._write(shown, update=False)
+
+    def update(self, shown: Sequence[Shown]) -> None:
+        """Write it anew, where it stands."""
+        if self._publish is not None:
+            self._write(shown, update=True)
+
+    def _write(self, shown: Sequence[Shown], *, update: bool) -> None:
+        ended = [each for each in shown if not each.running]
+        self._publish(bundle(ended), transient={"display_id": self._identity}, update=update)
+
+
+def bundle(shown: Sequence[Shown]) -> dict[str, Any]:
+    """Return the exchanges for every kind of front end, and the record of each turn."""
+    fitting, size = 0, 0
+    for each in reversed(shown):
+        size += len(each.prompt) + len(each.reply.text)
+        if size > LONGEST:
+            break
+        fitting += 1
+    newest = shown[len(shown) - fitting :]
+    left_out = len(shown) - len(newest)
+    title = f"Transcript of the chat · {len(shown)} turns"
+    if left_out:
+        title += f" · the first {left_out} are not shown here: export has them"
+    body = "\n".join(map(_as_html, newest))
+    return {
+        "text/html": f"<details><summary>{escape(title)}</summary>\n{body}</details>",
+        "text/plain": "\n\n".join([title, *map(_as_text, newest)]),
+        TURN: [record(each.reply) for each in newest if each.reply.number],
+    }
+
+
+def _as_html(shown: Shown) -> str:
+    """Return an exchange; the answer is written as in a cell, the prompt as plain text."""
+    reply, files = shown.reply, "".join(f" · {escape(name)}" for name in shown.files)
+    prompt, answer = html.running(visible(shown.prompt)), html.wrap(html.write(to_tree(reply.text)))
+    who, note = escape(visible(reply.agent)), escape(visible(footer(reply)))
+    error = f"<p>{escape(visible(reply.error))}</p>" if reply.error else ""
+    return (
+        f"<p><b>You</b>{files}</p>{prompt}<p><b>{who}</b></p>{answer}{error}"
+        f"<div><small>{note}</small></div>"
+    )
+
+
+def _as_text(shown: Shown) -> str:
+    reply = shown.reply
+    error = f"\n[{visible(reply.error)}]" if reply.error else ""
+    name = visible(reply.agent)
+    return f"You: {visible(shown.prompt)}\n{name}: {visible(reply.text)}{error}\n({footer(reply)})"

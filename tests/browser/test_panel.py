@@ -1,0 +1,288 @@
+"""The chat panel in JupyterLab: what a user does, and what is there then."""
+
+import pytest
+from nbformat import NotebookNode
+from playwright.sync_api import expect
+
+from swiftask_jupyter import Sandbox
+from swiftask_jupyter.notebook.bundle import TURN
+
+from .jupyter import Notebook
+from .panels import CHAT, LOAD, WAIT, Panel, environment, fetch_axe, violations
+
+pytestmark = pytest.mark.browser
+
+PANEL = f"""{LOAD}
+from swiftask_jupyter import ChatPanel
+client = get_ipython().magics_manager.registry["SwiftaskMagics"].client
+panel = ChatPanel(client, "lorem")
+panel"""
+# Waits for a file, so that the test decides how long the cell runs.
+BUSY = "import pathlib, time\nwhile not pathlib.Path('go').exists():\n    time.sleep(.02)"
+LOSE_THE_TAIL = """
+import time
+send, channel._send = channel._send, lambda *_: None
+panel.ask("lost")
+while panel.chat.asked:
+    time.sleep(.01)
+channel._send = send
+channel.beat()
+"""
+COPIED = "() => navigator.clipboard.readText()"
+RESTART = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+DARK = """() => window.jupyterapp.commands.execute('apputils:change-theme',
+  {theme: 'JupyterLab Dark'})"""
+FOCUS = """() => [document.activeElement.ariaLabel,
+  getComputedStyle(document.activeElement).outlineStyle]"""
+DROP = """([names, size]) => {
+  const carried = new DataTransfer();
+  for (const name of names) carried.items.add(new File([new Uint8Array(size)], name));
+  const options = { dataTransfer: carried, bubbles: true, cancelable: true };
+  document.querySelector('.swiftask-panel').dispatchEvent(new DragEvent('drop', options));
+}"""
+
+
+@pytest.fixture
+def env(box: Sandbox) -> dict[str, str]:
+    """A kernel that asks the sandbox."""
+    return environment(box)
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The source of axe; session-wide, so that npm sees the user's proxies."""
+    source, why_not = fetch_axe(tmp_path_factory.mktemp("axe"))
+    if not source:
+        pytest.skip(why_not)
+    return source
+
+
+def shown(notebook: Notebook, cell: int = 0) -> Panel:
+    """Run the cell that shows a panel, and wait for it."""
+    notebook.run_cell(cell)
+    notebook.wait_idle()
+    return Panel(notebook.page).ready()
+
+
+def test_a_conversation_in_a_panel(notebook: Notebook, env: dict[str, str]):
+    """Ask, read, copy, rate, ask again, edit; a reload brings it back; the file holds a copy."""
+    notebook.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    notebook.open("talk.ipynb", [f"{CHAT} lorem", "1 + 1"], env=env)
+    panel, page = shown(notebook), notebook.page
+
+    panel.text.fill("tell me")
+    panel.text.press("Shift+Enter")
+    panel.text.press_sequentially("dd a x 00")  # in a notebook these would delete and insert cells
+    panel.text.dispatch_event("keydown", {"key": "Enter", "isComposing": True})
+    panel.text.dispatch_event("keydown", {"key": "Enter", "keyCode": 229})
+    expect(panel.exchanges).to_have_count(0)
+    panel.text.press("Enter")
+
+    check_formatted(panel)
+    panel.answers.get_by_role("button", name="Copy code").click()
+    expect(panel.root.get_by_role("status")).to_have_text("copied")
+    assert page.evaluate(COPIED).startswith("def mean(values: list[float]) -> float:\n")
+    panel.button("Copy answer as Markdown").click()
+    page.wait_for_function("async () => (await navigator.clipboard.readText()).startsWith('# The')")
+
+    panel.button("Good answer").click()
+    expect(panel.button("Good answer")).to_have_attribute("aria-pressed", "true")
+    panel.button("Comment on this answer").click()
+    panel.root.get_by_label("Your comment").fill("clear")
+    panel.root.get_by_label("Your comment").press("Enter")
+    expect(panel.root.get_by_label("Your comment")).to_have_count(0)
+
+    panel.button("Ask again").click()
+    expect(panel.notes).to_contain_text("turn 2")
+    panel.choose("echo")
+    panel.button("Edit and ask again").click()
+    expect(panel.text).to_have_value("tell me\ndd a x 00")
+    panel.ask("tell me *more*")
+    expect(panel.answers).to_have_text("tell me more")
+    panel.ended()
+    expect(panel.root.get_by_text("Asking an earlier message again")).to_be_hidden()
+
+    notebook.save()
+    html = panel.html()
+    page.reload()
+    panel.ended()
+    assert panel.html() == html
+    check_twin(notebook.saved())
+    assert notebook.foreign_requests() == []
+    assert notebook.page_errors == []
+
+
+def check_formatted(panel: Panel) -> None:
+    """Look for everything that the answer of `lorem` has in it, and nothing that it must not."""
+    answer = panel.ended()
+    expect(panel.root.locator(".st-prompt")).to_have_text("tell me\ndd a x 00")
+    expect(answer.locator("math")).to_have_count(2)
+    expect(answer.locator("table tbody tr")).to_have_count(3)
+    expect(answer.locator("ul ul ul li")).to_have_text("white, the old kind")
+    expect(answer.locator("li.st-task")).to_have_count(3)
+    expect(answer.locator("pre .st-k").first).to_have_text("def")
+    expect(answer.locator("img, script, style, iframe")).to_have_count(0)
+    expect(panel.root.locator(".st-total")).to_contain_text("1 turn")
+    at_the_end = "(log) => log.scrollHeight - log.scrollTop - log.clientHeight < 2"
+    assert panel.log.evaluate(at_the_end)
+
+
+def check_twin(saved: NotebookNode) -> None:
+    """Look for the readable copy of the conversation in a saved notebook."""
+    [twin] = [each.data for each in saved.cells[0].outputs if TURN in each.get("data", {})]
+    assert "You: tell me *more*" in twin["text/plain"]
+    assert "<em>more</em>" in twin["text/html"]
+    assert [each["agent"] for each in twin[TURN]] == ["echo"]
+    assert len(saved.cells) == 2  # no key that was typed has changed the notebook
+
+
+def test_it_streams_and_stops_while_a_cell_runs(notebook: Notebook, env: dict[str, str]):
+    """What had come is kept; and when the kernel is gone, one line says what to do."""
+    notebook.open("busy.ipynb", [f"{CHAT} slow", BUSY, "6 * 7"], env=env)
+    panel = shown(notebook)
+    notebook.run_cell(1)
+    panel.ask("go")
+    expect(panel.answers).to_contain_text("word5 ")
+    assert notebook.prompt(1) == "[*]:"
+
+    panel.button("Stop").click()
+
+    panel.ended()
+    assert notebook.prompt(1) == "[*]:"
+    expect(panel.notes).to_contain_text("interrupted")
+    expect(panel.answers).to_contain_text("word5 ")
+    panel.ask("once more")
+    expect(panel.answers.last).to_contain_text("word3 ")
+    (notebook.folder / "go").touch()
+    notebook.wait_idle()
+    panel.button("Stop").click()
+    panel.ended(2)
+    assert notebook.page_errors == []
+
+    notebook.page.evaluate(RESTART)
+    expect(panel.banner).to_contain_text("run this cell again", timeout=WAIT)
+    panel.ask("are you there?")
+    expect(panel.text).to_have_value("are you there?")
+
+
+def test_views_agree_whatever_is_lost_on_the_way(
+    notebook: Notebook, env: dict[str, str], box: Sandbox
+):
+    """A gap in the numbers, or a tail that only the heartbeat tells of, brings a snapshot."""
+    lose = "channel = panel._channel\nchannel.revision += 1"
+    native = env | {"SWIFTASK_DIALECT": "native"}
+    notebook.open("views.ipynb", [PANEL, "panel", lose, LOSE_THE_TAIL], env=native)
+    first = shown(notebook)
+    notebook.run_cell(1)
+    notebook.wait_idle()
+    second = Panel(notebook.page, 1).ready()
+    attach(first)
+
+    first.ask("one")
+    first.ended()
+    second.ended()
+    assert first.html() == second.html()
+    put = [seen.body for seen in box.requests if seen.method == "PUT"]
+    assert sorted(map(len, put)) == [8, 1_300_000]
+    second.text.fill("a draft")
+    notebook.run_cell(2)
+    notebook.wait_idle()
+    first.ask("two")
+    first.ended(2)
+    second.ended(2)
+    assert first.html() == second.html()
+    notebook.run_cell(3)
+    first.ended(3)
+    second.ended(3)
+
+    assert first.html() == second.html()
+    expect(first.root.locator(".st-prompt")).to_have_text(["one", "two", "lost"])
+    expect(first.root.get_by_label("Files", exact=True).locator("li")).to_have_text(
+        ["large.bin", "a <b>.csv"]
+    )
+    expect(second.text).to_have_value("a draft")
+
+
+def attach(panel: Panel) -> None:
+    """Drop two files, take one back, choose another; each shows its size."""
+    chips = panel.root.get_by_label("Files to send").locator("li")
+    panel.page.evaluate(DROP, [["large.bin", "tiny.txt"], 1_300_000])
+    expect(chips).to_have_text(["large.bin 1.3 MB", "tiny.txt 1.3 MB"])
+    panel.button("Remove tiny.txt").click()
+    chosen = {"name": "a <b>.csv", "mimeType": "text/csv", "buffer": b"a,b\n1,2\n"}
+    panel.root.locator("input[type=file]").set_input_files(chosen)
+    expect(chips).to_have_text(["large.bin 1.3 MB", "a <b>.csv 1 KB"])
+    expect(panel.root.locator("progress")).to_have_count(0)
+
+
+def test_one_conversation_of_cells_and_panel_and_others_beside_it(
+    notebook: Notebook, env: dict[str, str], box: Sandbox
+):
+    """A cell's turn is marked as such; what is inserted as a cell is not run."""
+    notebook.open("cells.ipynb", [PANEL, "%%swiftask echo\nfrom *a* cell"], env=env)
+    panel = shown(notebook)
+    notebook.run_cell(1)
+
+    expect(panel.ended()).to_have_text("from a cell")
+    expect(panel.root.locator(".st-tag")).to_have_text("cell")
+    expect(panel.button("Edit and ask again")).to_have_count(0)
+    panel.choose("echo")
+    panel.ask("```python\nprint(6 * 7)\n```")
+    panel.ended(2)
+    sent = [each["content"] for each in box.requests[-1].json["messages"]]
+    assert sent[:2] == ["from *a* cell"] * 2
+    panel.button("Insert as a cell below").click()
+    inserted = notebook.page.locator(".jp-Notebook .jp-Cell").nth(1).locator(".cm-content")
+    expect(inserted).to_have_text("print(6 * 7)")
+    assert notebook.prompt(1) == "[ ]:"
+
+    sessions = panel.root.get_by_label("Conversation")
+    sessions.select_option("New conversation")
+    expect(sessions).to_have_value("=chat-2")
+    expect(panel.exchanges).to_have_count(0)
+    panel.root.get_by_label("Agent").focus()
+    expect(panel.root.locator("datalist option[value=echo]")).to_have_count(1)
+    panel.choose("nosuch")
+    panel.ask("hello?")
+    panel.ended()
+    expect(panel.root.locator(".st-error")).to_contain_text("does not exist")
+    expect(panel.button("Retry")).to_be_visible()
+    sessions.select_option("main")
+    expect(panel.exchanges).to_have_count(2)
+    assert notebook.page_errors == []
+
+
+def test_nothing_keeps_anyone_out(notebook: Notebook, env: dict[str, str], axe: str):
+    """By axe's rules and by keyboard, light and dark, wide and narrow."""
+    notebook.open("axe.ipynb", [PANEL], env=env)
+    panel, page = shown(notebook), notebook.page
+    panel.ask("hello")
+    panel.ended()
+    panel.choose("nosuch")
+    panel.ask("an error, and " + "a_very_long_word" * 40 + " \u05e9\u05dc\u05d5\u05dd")
+    panel.ended(2)
+    page.evaluate(DROP, [["a.txt"], 10])
+    expect(panel.root.locator("progress")).to_have_count(0)
+    assert violations(page, axe) == []
+
+    page.evaluate(DARK)
+    page.wait_for_function("() => document.body.dataset.jpThemeName === 'JupyterLab Dark'")
+    panel.root.evaluate("(root) => { root.style.width = '320px'; }")
+    assert violations(page, axe) == []
+    for part in (panel.log, panel.root):
+        assert part.evaluate("(part) => part.scrollWidth <= part.clientWidth")
+
+    panel.text.focus()
+    page.keyboard.type("by keyboard")
+    page.keyboard.press("Tab")
+    assert page.evaluate(FOCUS) == ["Send", "solid"]
+    page.keyboard.press("Enter")
+    panel.ended(3)
+    reached = set()
+    for _ in range(40):
+        page.keyboard.press("Shift+Tab")
+        reached.add(page.evaluate(FOCUS)[0])
+    every = {"Message", "Attach files", "Copy answer as Markdown", "Good answer", "Copy message"}
+    every |= {"Comment on this answer", "Messages", "Export as Markdown", "Agent", "Conversation"}
+    assert every <= reached
+    assert notebook.page_errors == []

@@ -1,0 +1,130 @@
+"""Texts made to attack their reader, in a chat panel: in questions, answers, names and errors."""
+
+import json
+
+import pytest
+from playwright.sync_api import expect
+
+from swiftask_jupyter import Sandbox
+from swiftask_jupyter.notebook.mathml import TAGS as MATH
+from swiftask_jupyter.notebook.tree import TAGS
+
+from .hostility import LOAD, SCHEMES, Guard, echoing, shut_in
+from .jupyter import Notebook
+from .panels import Panel
+from .test_hostile import FORMULAS, MORE, PER_CELL, TAME, Listener, armed, filed, listener
+from .test_hostile_collections import PER_CELL as MANY
+from .test_hostile_collections import collection, split
+
+__all__ = ["collection", "listener"]  # fixtures
+pytestmark = pytest.mark.browser
+
+# What a panel is made of, beside an answer.
+PARTS = (
+    "div article button svg path select option input datalist textarea bdi form progress",
+    "@class @style @dir @href @rel @target @start @value @max @title @type @list @rows @role @d",
+    "@tabindex @hidden @placeholder @spellcheck @multiple @viewBox @maxlength @id @aria-label",
+    "@aria-hidden @aria-live @aria-pressed @data-lm-suppress-shortcuts @display @displaystyle",
+    "@mathvariant @stretchy @fence @form @linethickness @width @columnalign",
+)
+ALLOWED = TAGS | MATH | set(" ".join(PARTS).split())
+SHOW = f"""{LOAD}
+import json, pathlib
+from swiftask_jupyter import ChatPanel
+client = get_ipython().magics_manager.registry["SwiftaskMagics"].client
+panel = ChatPanel(client, "echo", session=json.loads(pathlib.Path("name").read_text()),
+                  transcript=False)
+panel"""
+ASK = """import time
+for text in json.loads(pathlib.Path("texts").read_text()):
+    panel.ask(text)
+    while panel.chat.asked:
+        time.sleep(.01)"""
+MISNAMED = """from swiftask_jupyter.errors import SwiftaskError
+client.wanted = type(client.wanted)(client.connection().base_url, None, "echo", "native")
+for name in json.loads(pathlib.Path("names").read_text()):
+    for agent, files in ((name, ()), ("echo", [(name, b"x")])):
+        try:
+            panel.ask(name, agent, files)
+        except SwiftaskError as error:
+            panel._channel.answer({"view": None}, error=str(error))
+        while panel.chat.asked:
+            time.sleep(.01)"""
+# Nothing of an answer leaves its place: neither its boxes nor its letters.
+ESCAPED = """() => [...document.querySelectorAll('.st-exchange *')].filter((each) =>
+  !['static', 'relative'].includes(getComputedStyle(each).position)
+  || getComputedStyle(each).zIndex !== 'auto').map((each) => each.outerHTML)"""
+
+
+def happened(guard: Guard) -> dict[str, object]:
+    """What must not be; the kinds of elements are a panel's here."""
+    seen = {what: value for what, value in guard.what_happened().items() if what != "in outputs"}
+    kinds = {kind for kind in guard.told("Kinds") if kind not in ALLOWED}
+    schemes = set(guard.told("Schemes")) - SCHEMES
+    return seen | ({"kinds": kinds} if kinds else {}) | ({"schemes": schemes} if schemes else {})
+
+
+def follow_links(guard: Guard) -> None:
+    """Click each link and each element of each answer."""
+    shut_in(guard.notebook)
+    guard.page.context.on("page", guard._close)
+    for link in guard.page.locator(".st-body a").element_handles()[:15]:
+        link.evaluate("(link) => link.click()")
+    everything = guard.page.locator(".st-body :not(a, .st-code-bar, .st-code-bar *)")
+    everything.evaluate_all("(all) => all.forEach((each) => each.click?.())")
+
+
+def asked(notebook: Notebook, env: dict[str, str], name: str, texts: list[str]) -> Guard:
+    """Ask all of it in a panel whose conversation has that name."""
+    (notebook.folder / "name").write_text(json.dumps(name))
+    (notebook.folder / "texts").write_text(json.dumps(texts))
+    (notebook.folder / "names").write_text(json.dumps([*TAME, "\u202efdp.exe", "a" * 5000]))
+    notebook.open("hostile.ipynb", [SHOW, ASK + "\n" + MISNAMED], env=env)
+    notebook.run_cell(0)
+    notebook.wait_idle()
+    Panel(notebook.page).ready()
+    guard = Guard(notebook)
+    notebook.run_cell(1)
+    notebook.wait_idle()
+    return guard
+
+
+def test_hostile_texts_do_nothing_in_a_panel(notebook: Notebook, box: Sandbox, listener: Listener):
+    """No script, no request, no command, no element of their making, nothing out of its place."""
+    payloads = [*TAME, *MORE, *FORMULAS, *filed()]
+    texts = [armed(payload, i, listener) for i, payload in enumerate(payloads)]
+    batches = ["\n\n".join(texts[i : i + PER_CELL]) for i in range(0, len(texts), PER_CELL)]
+    zalgo = "z" + "\u0335\u0321\u0347" * 200
+
+    guard = asked(notebook, echoing(box), TAME[1], [*batches, zalgo, "\u202egnp.exe"])
+
+    page = notebook.page
+    expect(page.locator(".st-error").first).to_be_visible()
+    expect(page.locator(".st-body").last).to_contain_text("a" * 300)
+    shown = page.locator(".swiftask-panel").text_content()
+    assert "\u202e" not in shown
+    assert "\u27e6U+202E\u27e7gnp.exe" in shown
+    assert page.evaluate(ESCAPED) == []
+    assert happened(guard) == {}
+    assert notebook.foreign_requests() == []
+    assert listener.connections == 0
+    follow_links(guard)
+    assert guard.opened > 10
+    assert listener.paths == []
+    assert happened(guard) == {}
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3000)
+def test_no_text_of_the_public_collections_does_anything_in_a_panel(
+    notebook: Notebook, box: Sandbox, collection: list[str]
+):
+    """In the questions, which are shown as they are, and in the answers."""
+    texts = ["\n\n".join(some) for some in split(collection, MANY)]
+
+    guard = asked(notebook, echoing(box), "main", texts[:40])
+
+    assert notebook.page.evaluate(ESCAPED) == []
+    follow_links(guard)
+    assert happened(guard) == {}
+    assert notebook.foreign_requests() == []

@@ -1,0 +1,190 @@
+"""Long stories of the chat panel: other front ends, floods, large files, long conversations."""
+
+from urllib.parse import quote
+
+import pytest
+from nbformat import v4, write
+from playwright.sync_api import expect
+
+from swiftask_jupyter import Sandbox, Swiftask
+
+from .hostility import shut_in
+from .jupyter import Notebook
+from .panels import CHAT, LOAD, WAIT, Panel, environment, fetch_axe, violations
+from .test_panel import BUSY, DROP, PANEL, shown
+
+pytestmark = [pytest.mark.browser, pytest.mark.soak]
+
+FLOOD = """import ipywidgets, threading
+bar = ipywidgets.IntProgress(max=10**6)
+display(bar)
+n = 0
+while panel.chat.asked:
+    n += 1
+    bar.comm.send({"method": "update", "state": {"value": n}})
+print("moved", n > 1000)"""
+MANY = """session = client.session()
+for n in range(500):
+    session.ask(f"question {n}", "echo", fresh=True)"""
+TEXT = "() => [...document.querySelectorAll('.st-body')].map((each) => each.textContent)"
+
+
+@pytest.fixture
+def env(box: Sandbox) -> dict[str, str]:
+    """A kernel that asks the sandbox."""
+    return environment(box)
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The source of axe."""
+    source, why_not = fetch_axe(tmp_path_factory.mktemp("axe"))
+    if not source:
+        pytest.skip(why_not)
+    return source
+
+
+def test_in_notebook_7(notebook: Notebook, env: dict[str, str], axe: str):
+    """Streams, stops while a cell runs, inserts a cell, and lets everyone in."""
+    notebook.open("seven.ipynb", [f"{CHAT} slow", BUSY], app="notebook", env=env)
+    panel = shown(notebook)
+    notebook.run_cell(1)
+    panel.ask("go")
+    expect(panel.answers).to_contain_text("word5 ")
+    panel.button("Stop").click()
+    panel.ended()
+    assert notebook.prompt(1) == "[*]:"
+    (notebook.folder / "go").touch()
+    notebook.wait_idle()
+
+    panel.choose("echo")
+    panel.ask("```python\n1 + 1\n```")
+    panel.ended(2)
+    panel.button("Insert as a cell below").click()
+
+    inserted = notebook.page.locator(".jp-Notebook .jp-Cell").nth(1).locator(".cm-content")
+    expect(inserted).to_have_text("1 + 1")
+    assert violations(notebook.page, axe) == []
+    assert notebook.page_errors == []
+
+
+def test_in_voila(notebook: Notebook, env: dict[str, str], axe: str):
+    """A page without cells: the panel answers there, copies code, and offers no cell to insert."""
+    spec = {"name": notebook.server.kernel(env), "display_name": "Python 3"}
+    cells = [v4.new_code_cell(f"{CHAT} lorem")]
+    path = notebook.folder / "page.ipynb"
+    write(v4.new_notebook(cells=cells, metadata={"kernelspec": spec}), path)
+    place = quote(path.relative_to(notebook.server.root).as_posix())
+
+    shut_in(notebook)  # Voila's own page asks for fonts of a foreign host
+    notebook.page.goto(f"{notebook.server.url}voila/render/{place}?token={notebook.server.token}")
+    panel = Panel(notebook.page).ready()
+    panel.ask("tell me")
+
+    answer = panel.ended()
+    expect(answer.locator("math")).to_have_count(2)
+    expect(answer.locator("pre .st-k").first).to_have_text("def")
+    expect(answer.get_by_role("button", name="Copy code")).to_have_count(1)
+    expect(panel.button("Insert as a cell below")).to_have_count(0)
+    assert violations(notebook.page, axe) == []
+
+
+def test_a_flood_on_iopub_loses_messages_and_no_text(notebook: Notebook, env: dict[str, str]):
+    """The server drops what comes too fast; the views end with the whole answer all the same."""
+    notebook.open("flood.ipynb", [PANEL, FLOOD], env=env)
+    panel = shown(notebook)
+    panel.ask("go")
+    panel.ended()
+    panel.choose("slow")
+    panel.ask("and now slowly")
+    expect(panel.answers.last).to_contain_text("word3 ")
+    notebook.run_cell(1)
+
+    while "message rate exceeded" not in notebook.server.log():
+        notebook.page.wait_for_timeout(100)
+    expect(panel.answers.last).to_contain_text("word60 ", timeout=120_000)
+
+    panel.button("Stop").click()
+
+    panel.ended(2)
+    with Swiftask() as client, client.session().ledger.database.read() as table:
+        [whole] = table.execute("SELECT answer FROM texts WHERE answer LIKE 'word1%'").fetchone()
+    expect(panel.answers.last).to_have_text(whole)
+
+
+def test_a_large_file_is_attached_while_an_answer_streams(
+    notebook: Notebook, env: dict[str, str], box: Sandbox
+):
+    """In one message it would close the kernel's connection."""
+    notebook.open("large.ipynb", [f"{CHAT} slow"], env=env)
+    panel = shown(notebook)
+    panel.ask("go on talking")
+    expect(panel.answers).to_contain_text("word3 ")
+    chips = panel.root.get_by_label("Files to send").locator("li")
+
+    notebook.page.evaluate(DROP, [["large.bin"], 25_000_000])
+    panel.text.fill("what is in it?")
+
+    expect(chips).to_have_text("large.bin 25.0 MB")
+    expect(panel.root.locator("progress")).to_have_count(0, timeout=WAIT)
+    panel.button("Stop").click()
+    panel.ended()
+    panel.choose("echo")
+    panel.text.press("Enter")
+    panel.ended(2)
+    [put] = [seen for seen in box.requests if seen.method == "PUT"]
+    assert len(put.body) == 25_000_000
+
+
+def test_five_hundred_messages_come_in_pages_and_stay_in_order(
+    notebook: Notebook, env: dict[str, str]
+):
+    """The newest are there at once, all others by the button above them."""
+    start = f'{LOAD}\nclient = get_ipython().magics_manager.registry["SwiftaskMagics"].client\n'
+    notebook.open("many.ipynb", [start + MANY, PANEL], env=env)
+    notebook.run_cell(0)
+    notebook.wait_idle()
+    notebook.run_cell(1)
+    notebook.wait_idle()
+    panel = Panel(notebook.page)
+    expect(panel.exchanges).to_have_count(50, timeout=WAIT)
+    more = panel.button("Show earlier messages")
+    for count in range(100, 501, 50):
+        more.click()
+        expect(panel.exchanges).to_have_count(count)
+    expect(more).to_be_hidden()
+
+    panel.choose("echo")
+    panel.ask("question 500")
+    expect(panel.exchanges).to_have_count(501)
+
+    said = notebook.page.evaluate(TEXT)
+    assert said[::2] == [f"question {n}" for n in range(501)]
+    panel.log.evaluate("(log) => { log.scrollTop = 0; }")
+    panel.ask("and one more")
+    expect(panel.exchanges).to_have_count(502)
+    expect(panel.button("Go to the newest message")).to_be_hidden()  # who asks wants to see
+
+
+def test_who_scrolled_up_stays_there_while_an_answer_streams(
+    notebook: Notebook, env: dict[str, str]
+):
+    """And one button leads back to the newest text."""
+    notebook.open("scroll.ipynb", [f"{CHAT} lorem"], env=env)
+    panel = shown(notebook)
+    panel.ask("a long one")
+    panel.ended()
+    panel.choose("slow")
+    panel.ask("slowly")
+    expect(panel.answers.last).to_contain_text("word3 ")
+
+    panel.log.evaluate("(log) => { log.scrollTop = 40; }")
+    expect(panel.answers.last).to_contain_text("word30 ")
+
+    assert panel.log.evaluate("(log) => log.scrollTop") == 40
+    panel.button("Go to the newest message").click()
+    expect(panel.answers.last).to_contain_text("word60 ")
+    at_the_end = "(log) => log.scrollHeight - log.scrollTop - log.clientHeight < 2"
+    assert panel.log.evaluate(at_the_end)
+    panel.button("Stop").click()
+    panel.ended(2)

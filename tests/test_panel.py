@@ -1,0 +1,309 @@
+"""The panel's own half: what a view asks for, and what every view is told."""
+
+import json
+import threading
+
+import pytest
+
+from swiftask_jupyter import ChatPanel, Sandbox, Swiftask
+from swiftask_jupyter.notebook.twin import LONGEST, bundle
+from swiftask_jupyter.sandbox import Fault
+
+from .fronts import WAIT, Front, text
+
+
+class Gate:
+    """An agent that says a word each time it is let."""
+
+    def __init__(self):
+        self.let = threading.Semaphore(0)
+
+    def __call__(self, _):
+        """Answer, a word at a time."""
+        for n in range(100):
+            if not self.let.acquire(timeout=WAIT):
+                return
+            yield f"word{n} "
+
+
+@pytest.fixture
+def gate():
+    return Gate()
+
+
+@pytest.fixture
+def box(gate):
+    with Sandbox(agents={"gate": gate}) as box:
+        yield box
+
+
+@pytest.fixture
+def panel(client):
+    panel = ChatPanel(client)
+    yield panel
+    panel.close()
+
+
+@pytest.fixture
+def front(panel):
+    front = Front(panel)
+    front.say("hello")
+    return front
+
+
+def test_a_question_is_answered_in_place_and_counted(front):
+    assert "error" not in front.ask("hello *you*")
+
+    [said] = front.settled()
+    assert (said["prompt"], said["text"], said["agent"]) == ("hello *you*", "hello you", "echo")
+    assert said["status"] == "ok"
+    assert "turn 1" in said["note"]
+    assert front.state["total"].startswith("1 turn · ")
+    assert front.say("source", key=said["key"])["text"] == "hello *you*"
+
+
+def test_what_is_said_is_history_for_the_next_question_and_for_the_next_cell(front, client, box):
+    front.ask("one")
+    front.settled()
+
+    client.session().ask("two", surface="cell")
+
+    messages = box.requests[-1].json["messages"]
+    assert [each["content"] for each in messages] == ["one", "one", "two"]
+    first, second = front.settled(2)
+    assert (first["cell"], second["cell"]) == (False, True)
+    assert (second["prompt"], second["text"]) == ("two", "two")
+
+
+def test_a_cells_answer_grows_in_the_panel_too(front, client, gate):
+    stream = client.session().stream("hi", "gate", surface="cell")
+    events = iter(stream)
+    gate.let.release()
+    next(events)
+
+    front.wait(lambda: front.order and text(front.views[front.order[0]].root).startswith("word0"))
+    assert front.state["busy"] is None  # it is not the panel's to stop
+    stream.close()
+
+    [said] = front.settled()
+    assert said["status"] == "interrupted"
+
+
+def test_stop_keeps_what_has_come_and_the_next_question_can_be_asked(front, gate, box):
+    front.ask("hi", "gate")
+    gate.let.release()
+    front.wait(lambda: front.order and text(front.views[front.order[0]].root))
+    assert front.state["busy"] == front.order[0]
+    assert front.ask("too soon") == front.told[-1]
+    assert front.told[-1]["error"].startswith("an answer is still coming")
+
+    front.say("stop")
+
+    [said] = front.settled()
+    assert (said["text"].strip(), said["status"]) == ("word0", "interrupted")
+    assert box.wait_for(lambda: box.open_streams == 0) or box.open_streams == 0
+    front.ask("again")
+    assert [each["status"] for each in front.settled(2)] == ["interrupted", "ok"]
+
+
+def test_asking_again_and_editing_fill_the_same_place(front, box):
+    front.ask("one")
+    front.settled()
+    front.ask("two")
+    first, second = front.settled(2)
+
+    front.say("retry", key=first["key"])
+    front.wait(lambda: first["key"] not in front.order)
+    first, second = front.settled(2)
+    assert [first["prompt"], second["prompt"]] == ["one", "two"]
+
+    front.ask("uno", key=first["key"])
+    front.wait(lambda: first["key"] not in front.order)
+    first, second = front.settled(2)
+
+    assert [first["prompt"], second["prompt"]] == ["uno", "two"]
+    assert (first["stale"], second["stale"]) == (False, True)
+    assert [each["content"] for each in box.requests[-1].json["messages"]] == ["uno"]
+
+
+def test_an_error_is_painted_and_retry_is_offered_until_it_works(front, box):
+    box.fail(Fault(status=400), agent="echo")
+    front.ask("hi")
+    [failed] = front.settled()
+    assert failed["status"] == "error"
+    assert failed["error"].startswith("400")
+
+    front.say("retry", key=failed["key"])
+
+    front.wait(lambda: failed["key"] not in front.order)
+    [said] = front.settled()
+    assert (said["text"], said["error"]) == ("hi", None)
+
+
+def test_a_prompt_that_cant_be_sent_is_refused_in_one_line_and_leaves_nothing(front, client):
+    assert front.ask("   ")["error"].startswith("the prompt is empty")
+    assert "your token" in front.ask(f"say {client.wanted.token}")["error"]
+    assert front.say("retry", key="nosuch")["error"].startswith("that message is not in")
+    assert "KeyError" in front.say("nonsense")["error"]
+    assert front.order == []
+
+
+def test_a_failed_retry_takes_nothing_from_the_conversation(front, client, box):
+    front.ask("one")
+    [said] = front.settled()
+    box.fail(Fault(status=400), agent="echo")
+
+    front.say("retry", key=said["key"])
+
+    front.wait(lambda: said["key"] not in front.order)
+    [failed] = front.settled()
+    assert failed["status"] == "error"
+    assert [each.answer for each in client.session().history()] == ["one"]
+
+
+def test_two_views_are_told_the_same_and_a_late_one_gets_all_of_it(panel, front):
+    front.ask("# one\n\n- a\n- b")
+    front.settled()
+    late = Front(panel, "w")
+
+    late.say("hello")
+
+    assert late.order == front.order
+    assert late.exchange(late.order[0]) == front.exchange(front.order[0])
+    late.ask("two")
+    assert late.settled(2) == front.settled(2)
+
+
+def test_what_cells_take_back_leaves_the_panel(front, client):
+    for word in ("one", "two"):
+        front.ask(word)
+        front.settled({"one": 1, "two": 2}[word])
+
+    client.session().undo()
+    front.say("hello")
+
+    assert [each["prompt"] for each in front.settled()] == ["one"]
+
+
+def test_conversations_are_begun_left_and_gone_on_with(panel, front, client):
+    front.ask("in main")
+    front.settled()
+    main = front.state["session"]
+
+    front.say("session", name=None)
+    assert front.state["session"] == "chat-2"
+    assert front.order == []
+    front.ask("in two")
+    [said] = front.settled()
+    assert said["prompt"] == "in two"
+
+    front.say("session", name=main)
+    [said] = front.settled()
+    assert said["prompt"] == "in main"
+    assert set(front.state["sessions"]) == {main, "chat-2"}
+    assert len(client.session().watchers) == 1
+
+
+def test_a_long_conversation_comes_in_pages(panel, client):
+    session = client.session()
+    for n in range(60):
+        session.ask(f"q{n}", surface="cell")
+    front = Front(panel)
+    front.say("hello")
+    assert len(front.order) == 50
+    assert front.told[-1]["earlier"] == 10
+
+    page = front.say("earlier", key=front.order[0])
+
+    assert [each["prompt"] for each in page["exchanges"]] == [f"q{n}" for n in range(10)]
+    assert page["earlier"] == 0
+
+
+def test_files_come_in_chunks_and_go_with_the_question(front, client, box):
+    client.wanted = type(client.wanted)(box.url, box.token, "echo", "native")
+    file = {"file": "f1", "name": "../a\u202e b.txt", "size": 5}
+    assert "error" not in front.say("upload", [b"abc"], at=0, **file)
+    assert front.ask("early", files=["f1"])["error"].startswith("a\u27e6U+202E\u27e7 b.txt is not")
+    assert "error" not in front.say("upload", [b"de"], at=3, **file)
+
+    assert "error" not in front.ask("look", files=["f1"])
+
+    [said] = front.settled()
+    assert said["files"] == ["a\u27e6U+202E\u27e7 b.txt"]
+    put = next(seen for seen in box.requests if seen.method == "PUT")
+    assert put.body == b"abcde"
+
+
+@pytest.mark.parametrize(
+    ("at", "size", "chunk"), [(1, 5, b"ab"), (0, 1, b"ab"), (0, 2 * 10**8, b"ab")]
+)
+def test_a_chunk_out_of_order_is_refused(front, at, size, chunk):
+    told = front.say("upload", [chunk], file="f", name="a.txt", size=size, at=at)
+
+    assert told["error"].startswith("a.txt ")
+
+
+def test_a_rating_is_kept_and_comes_back(front, panel, client):
+    front.ask("hi")
+    [said] = front.settled()
+
+    front.say("rate", key=said["key"], liked=True, comment="just right")
+
+    assert front.exchange(said["key"])["liked"] is True
+    session = client.session()
+    [mark] = session.ledger.history.marks(session.ledger.sessions.lines(session.id))
+    assert (mark.kind, json.loads(mark.value)) == ("liked", {"good": True, "comment": "just right"})
+    with Swiftask(base_url=client.wanted.base_url, token=client.wanted.token, agent="echo",
+                  session=session.name) as other:  # fmt: skip
+        again = ChatPanel(other)
+        assert [each.liked for each in again.chat.shown] == [True]
+        again.close()
+
+
+def test_the_agents_of_the_catalogue_are_offered_and_one_is_chosen(front):
+    front.say("agents")
+    assert {"echo", "lorem", "slow"} <= {each["slug"] for each in front.state["agents"]}
+
+    front.say("agent", agent="lorem")
+
+    assert front.state["agent"] == "lorem"
+    front.ask("hi")
+    assert front.settled()[0]["agent"] == "lorem"
+
+
+def test_the_transcript_says_all_and_nothing_in_it_acts(front, panel):
+    front.ask("<script>alert(1)</script> **hi** ![x](https://evil.example/x.png)")
+    front.settled()
+
+    made = bundle(panel.chat.shown)
+
+    assert made["text/html"].startswith("<details><summary>Transcript of the chat · 1 turn")
+    assert "&lt;script&gt;" in made["text/html"]
+    assert "<strong>hi</strong>" in made["text/html"]
+    assert not {"<script", "<img"} & set(made["text/html"].lower().split())
+    assert "You: <script>alert(1)</script> **hi**" in made["text/plain"]
+    assert [each["turn"] for each in made["application/vnd.swiftask.turn+json"]] == [
+        each.reply.turn for each in panel.chat.shown
+    ]
+
+
+def test_a_long_transcript_keeps_the_newest(front, panel):
+    for n in range(3):
+        front.ask(f"{n}" * (LONGEST // 5))
+        front.settled(n + 1)
+
+    made = bundle(panel.chat.shown)
+
+    assert "the first 1 are not shown" in made["text/html"]
+    assert "0000" not in made["text/plain"]
+
+
+def test_python_asks_stops_and_exports_too(panel, front, tmp_path):
+    panel.ask("from python")
+    front.settled()
+
+    path = panel.export(tmp_path / "chat.md")
+
+    assert "from python" in path.read_text()
+    assert front.say("export")["text"] == path.read_text()
+    panel.stop()  # nothing runs: nothing happens
