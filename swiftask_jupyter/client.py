@@ -168,8 +168,10 @@ class Swiftask(Service):
         self, frame: pd.DataFrame, text: str, agent: str | None = None, **options: Any
     ) -> pd.DataFrame:
         """Do the same from a running loop; above 1,000 rows it wants `confirm=False`."""
-        from swiftask_jupyter.batch import Batch, Wishes
+        from swiftask_jupyter.batch import Batch, Wishes, is_partitioned
 
+        if is_partitioned(frame):
+            return self.map(frame, text, agent, **options)  # computed by others, later
         wishes = Wishes.of(agent, options)
         batch = await asyncio.to_thread(Batch, self.means, self.notebook, frame, text, wishes)
         return await batch.run_async()

@@ -58,6 +58,11 @@ def prompts_of(box):
     return [seen.json["messages"][-1]["content"] for seen in box.requests if seen.method == "POST"]
 
 
+def asked(box):
+    """How often the service was asked."""
+    return sum(seen.method == "POST" for seen in box.requests)
+
+
 def asked_during_waits(box, seconds=1.0):
     """For each time that the service said to wait, how often it was asked meanwhile.
 

@@ -1,5 +1,6 @@
 """A prompt for every row of a Dask DataFrame, by the workers of a cluster."""
 
+import asyncio
 import pickle
 
 import dask.dataframe as dd
@@ -46,6 +47,12 @@ def test_what_was_answered_before_is_not_sent_again(client, box, frame):
     assert list(out["answer"]) == [f"row {n}" for n in range(30)]
     assert len(prompts_of(box)) == 30
     assert answered_twice(client.store) == []
+
+
+def test_a_running_loop_gets_the_same(client, frame):
+    lazy = asyncio.run(client.map_async(dd.from_pandas(frame, npartitions=2), "row {{n}}"))
+
+    assert list(lazy.compute(scheduler="threads")["status"]) == ["ok"] * 30
 
 
 def test_no_token_is_in_the_graph(client, box, frame):

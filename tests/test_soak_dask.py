@@ -11,7 +11,7 @@ from distributed import Client, LocalCluster
 
 from swiftask_jupyter import Swiftask
 
-from .batches import prompts_of
+from .batches import asked
 
 pytestmark = pytest.mark.soak
 
@@ -32,7 +32,7 @@ def test_a_killed_worker_loses_no_row_and_doubles_none(box, postgres_server, mon
     ):
         lazy = client.map(rows, "row {{n}}", concurrency=CONCURRENCY)
         coming = dask.compute(lazy)
-        assert box.wait_for(lambda: len(prompts_of(box)) > ROWS // 4, timeout=300)
+        assert box.wait_for(lambda: asked(box) > ROWS // 4, timeout=300)
 
         os.kill(cluster.workers[0].pid, signal.SIGKILL)
 
@@ -45,6 +45,6 @@ def test_a_killed_worker_loses_no_row_and_doubles_none(box, postgres_server, mon
             " WHERE status = 'ok'"
         ).fetchall()
     assert (answered, different) == (ROWS, ROWS)
-    more = len(prompts_of(box)) - ROWS
+    more = asked(box) - ROWS
     assert more <= CONCURRENCY
     print(f"{ROWS:,} rows, {more} asked twice, because the killed worker had lost the answer")  # noqa: T201

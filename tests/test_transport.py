@@ -6,6 +6,8 @@ import gc
 import inspect
 import json
 import socket
+import subprocess
+import sys
 import threading
 import warnings
 from urllib.parse import urlsplit
@@ -666,3 +668,20 @@ def test_a_connection_that_the_service_closed_meanwhile_is_opened_anew():
             assert (answered.text, answered.reply.attempts) == ("hi", 1)
             assert hung_up.acquire(timeout=10)
         thread.join(10)
+
+
+def test_clients_on_several_threads_may_be_the_first_to_import_httpx():
+    code = """
+import sys, threading
+from swiftask_jupyter.transport.foreign import import_httpx
+sys.setswitchinterval(1e-6)
+found = []
+threads = [threading.Thread(target=lambda: found.append(import_httpx().AsyncClient))
+           for _ in range(8)]
+for each in threads: each.start()
+for each in threads: each.join()
+print(len(found), "httpx._main" in sys.modules)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (ran.stdout, ran.stderr) == ("8 False\n", "")

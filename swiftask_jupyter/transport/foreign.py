@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,21 +12,30 @@ from swiftask_jupyter.errors import ConnectionFailed, StreamError, SwiftaskError
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 120.0
+_IMPORTING = threading.Lock()
 
 
 def import_httpx() -> Any:
     """Import httpx, but not its command line: where click is installed, that is a third of it.
 
-    httpx does without it by itself where an import fails, and a `None` makes it fail.
+    httpx does without it by itself where an import fails, and a `None` makes it fail. Several
+    clients of one process may come here at once, each on a thread of its own.
     """
-    if "httpx" in sys.modules:
-        return sys.modules["httpx"]
+    if "httpx" not in sys.modules:
+        with _IMPORTING:
+            if "httpx" not in sys.modules:
+                _import_without_command_line()
+    import httpx  # waits where another thread is still at it
+
+    return httpx
+
+
+def _import_without_command_line() -> None:
     sys.modules["httpx._main"] = None  # type: ignore[assignment]  # Python's way to say so
     try:
-        import httpx
+        import httpx  # noqa: F401 - for what it does
     finally:
         sys.modules.pop("httpx._main", None)
-    return httpx
 
 
 def time_limits(patience: float) -> Any:
