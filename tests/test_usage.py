@@ -232,9 +232,11 @@ def test_a_frame_through_arrow_is_the_same_frame(ledger, monkeypatch):
     monkeypatch.setattr(usage_arrow, "WORTH_IT", 10)
 
     through = usage(ledger.accounts, text=True)
+    some = usage(ledger.accounts, text=True, agent="a", since=NOON)
 
     pd.testing.assert_frame_equal(plain, through)
-    assert len(read) == 1
+    assert some["turn"].tolist() == plain["turn"][plain["agent"] == "a"].tolist()
+    assert len(read) == 2
 
 
 @IN_A_FILE

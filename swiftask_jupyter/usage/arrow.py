@@ -43,7 +43,7 @@ def through_arrow(
     for name in names:
         columns[name] = _series(name, table.column(name))
         table = table.drop_columns(name)
-    return in_order(pd.DataFrame(columns, columns=list(names)))
+    return in_order(pd.DataFrame(columns, columns=list(names), copy=False))
 
 
 def _series(name: str, column: pa.ChunkedArray[Any]) -> pd.Series[Any]:

@@ -29,7 +29,7 @@ def build(names: Sequence[str], chunks: Iterable[Sequence[Sequence[Any]]]) -> pd
             for column, values in zip(columns, zip(*rows, strict=True), strict=True):
                 column.add(values)
     frame = {name: column.series() for name, column in zip(names, columns, strict=True)}
-    return pd.DataFrame(frame, columns=list(names))
+    return pd.DataFrame(frame, columns=list(names), copy=False)
 
 
 def sums(keys: Sequence[str], rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
@@ -56,7 +56,8 @@ def _kind(name: str, keys: Sequence[str]) -> Kind:
 
 def in_order(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows oldest first; a ledger mostly has them so already."""
-    if frame["at"].is_monotonic_increasing and frame["at"].is_unique:
+    at = frame["at"].dt.tz_localize(None).to_numpy()
+    if (at[1:] > at[:-1]).all():
         return frame
     return frame.sort_values(["at", "turn"], kind="stable", ignore_index=True)
 
