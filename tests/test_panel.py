@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from swiftask_jupyter import ChatPanel, Sandbox, Swiftask
+from swiftask_jupyter.budget import parse
 from swiftask_jupyter.notebook.twin import LONGEST, bundle
 from swiftask_jupyter.sandbox import Fault
 
@@ -258,6 +259,15 @@ def test_a_rating_is_kept_and_comes_back(front, panel, client):
         again = ChatPanel(other)
         assert [each.liked for each in again.chat.shown] == [True]
         again.close()
+
+
+def test_the_total_says_what_is_spent_of_a_budget(front, client):
+    client.budgets.set(parse("20 calls/hour"))
+
+    front.ask("hi")
+
+    front.settled()
+    assert front.state["total"] == "1 turn · tokens not reported · 1 of 20 calls/hour"
 
 
 def test_the_agents_of_the_catalogue_are_offered_and_one_is_chosen(front):

@@ -197,20 +197,6 @@ class Chat:
         except (ConfigurationError, SwiftaskError):
             return ""
 
-    def total(self) -> str:
-        """Return what the conversation has cost so far, in one line."""
-        ledger = self.session.ledger
-        _, sent = ledger.history.turns(ledger.sessions.lines(self.session.id))
-        turns = "1 turn" if len(sent) == 1 else f"{len(sent)} turns"
-        tokens = [each.usage for each in sent if each.usage.input_tokens is not None]
-        if not sent:
-            return ""
-        asked = sum(each.input_tokens or 0 for each in tokens)
-        made = sum(each.output_tokens or 0 for each in tokens)
-        parts = [turns, f"{asked}→{made} tokens" if tokens else "tokens not reported"]
-        spent = [each.usage.credits for each in sent if each.usage.credits is not None]
-        return " · ".join([*parts, *([f"{sum(spent):g} credits"] if spent else [])])
-
 
 def _merged(shown: list[Shown], held: list[Exchange]) -> list[Shown]:
     """Return what the conversation holds, and beside it what failed or is still coming.

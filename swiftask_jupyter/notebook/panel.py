@@ -20,6 +20,7 @@ from swiftask_jupyter.errors import SwiftaskError
 from swiftask_jupyter.notebook.channel import Channel
 from swiftask_jupyter.notebook.chat import Chat
 from swiftask_jupyter.notebook.shown import Shown
+from swiftask_jupyter.notebook.totals import total
 from swiftask_jupyter.notebook.twin import Twin
 from swiftask_jupyter.notebook.uploads import Uploads
 from swiftask_jupyter.visible import visible
@@ -223,7 +224,7 @@ class ChatPanel(AnyWidget):
             "busy": asked.shown.key if asked else None,
             "listens": _listens(),
             "enter": self._enter_sends,
-            "total": self.chat.total(),
+            "total": total(self.chat.session),
         }
 
     def _sessions(self) -> list[str]:

@@ -1,0 +1,33 @@
+"""What a conversation has cost so far, in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from swiftask_jupyter import budget
+from swiftask_jupyter.session import Session
+
+
+def total(session: Session) -> str:
+    """Return its turns, what they reported, and what is spent of the budgets; empty if neither."""
+    ledger = session.ledger
+    _, sent = ledger.history.turns(ledger.sessions.lines(session.id))
+    usages = [each.usage for each in sent]
+    counted = [each for each in usages if each.input_tokens is not None]
+    spent = [each.credits for each in usages if each.credits is not None]
+    parts = []
+    if sent:
+        asked = sum(each.input_tokens or 0 for each in counted)
+        made = sum(each.output_tokens or 0 for each in counted)
+        parts.append("1 turn" if len(sent) == 1 else f"{len(sent)} turns")
+        parts.append(f"{asked}→{made} tokens" if counted else "tokens not reported")
+    if spent:
+        parts.append(f"{sum(spent):g} credits")
+    return " · ".join([*parts, *_budgets(session)])
+
+
+def _budgets(session: Session) -> Iterator[str]:
+    budgets = session.ledger.budgets
+    for each in budgets.all():
+        if each.notebook in (None, session.notebook):
+            yield f"{budget.shown(budgets.spent(each, session.id).amount)} of {each}"
