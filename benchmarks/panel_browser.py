@@ -36,8 +36,8 @@ def feed(text, rate, take):
 LAB = {
     "panel": """
 from swiftask_jupyter import ChatPanel, Sandbox, Swiftask
-from swiftask_jupyter.notebook.following import Following
-from swiftask_jupyter.notebook.shown import Shown
+from swiftask_jupyter.notebook.panel.following import Following
+from swiftask_jupyter.notebook.panel.shown import Shown
 from swiftask_jupyter.replies import Delta, Reply
 client = Swiftask(base_url="http://127.0.0.1:9", token="none", agent="none")
 panel = ChatPanel(client, transcript=False)
@@ -66,7 +66,7 @@ def begin(text, rate):
 """,
     "HTML widget": """
 import ipywidgets
-from swiftask_jupyter.notebook.markdown import to_html
+from swiftask_jupyter.notebook.markdown.document import to_html
 panel = ipywidgets.HTML()
 def begin(text, rate):
     def work():

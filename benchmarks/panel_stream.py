@@ -22,10 +22,10 @@ from typing import Any
 from _measure import median, table
 from jupyter_client.session import Session
 
-from swiftask_jupyter.notebook.channel import Channel
-from swiftask_jupyter.notebook.following import Following
-from swiftask_jupyter.notebook.markdown import to_html
-from swiftask_jupyter.notebook.shown import Shown
+from swiftask_jupyter.notebook.markdown.document import to_html
+from swiftask_jupyter.notebook.panel.channel import Channel
+from swiftask_jupyter.notebook.panel.following import Following
+from swiftask_jupyter.notebook.panel.shown import Shown
 from swiftask_jupyter.replies import Delta, Reply
 
 PARAGRAPH = "The quick brown fox jumps over the lazy dog, *again* and `again`. " * 5 + "\n\n"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from swiftask_jupyter.answers import Answer
     from swiftask_jupyter.client import Swiftask
-    from swiftask_jupyter.notebook.panel import ChatPanel
+    from swiftask_jupyter.notebook.panel.panel import ChatPanel
     from swiftask_jupyter.replies import Delta, Finish, Usage
     from swiftask_jupyter.sandbox import Sandbox
     from swiftask_jupyter.usage import usage_from_notebooks
@@ -37,7 +37,7 @@ __all__ = [
 
 _HOMES = {
     "Answer": "answers",
-    "ChatPanel": "notebook.panel",
+    "ChatPanel": "notebook.panel.panel",
     "Delta": "replies",
     "Finish": "replies",
     "Sandbox": "sandbox",

@@ -6,7 +6,7 @@ import pytest
 
 from swiftask_jupyter.notebook.bundle import TURN, footer
 from swiftask_jupyter.notebook.display import ENVELOPE, CellDisplay
-from swiftask_jupyter.notebook.markdown import to_html
+from swiftask_jupyter.notebook.markdown.document import to_html
 from swiftask_jupyter.replies import Delta, Reply, Usage
 
 PROSE = "The quick brown fox jumps over the lazy dog, *again* and `again`. " * 5 + "\n\n"

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swiftask_jupyter.notebook.formulas import is_harmless
-from swiftask_jupyter.notebook.html import STYLE
-from swiftask_jupyter.notebook.markdown import Document, to_html, to_tree, visible
-from swiftask_jupyter.notebook.tree import TAGS, Node, safe_href, words
+from swiftask_jupyter.notebook.markdown.document import Document, to_html, to_tree, visible
+from swiftask_jupyter.notebook.markdown.formulas import is_harmless
+from swiftask_jupyter.notebook.markdown.html import STYLE
+from swiftask_jupyter.notebook.markdown.tree import TAGS, Node, safe_href, words
 
 ROOT = "swiftask tex2jax_ignore mathjax_ignore"
 MATH = "tex2jax_process mathjax_process"
@@ -260,13 +260,13 @@ def test_an_entity_hides_nothing_either():
 
 
 def test_a_tag_that_is_not_ours_is_never_written():
-    from swiftask_jupyter.notebook.html import write
+    from swiftask_jupyter.notebook.markdown.html import write
 
     with pytest.raises(ValueError, match="no such tag"):
         write([Node("script", {}, ("alert(1)",))])
 
 
 def test_an_address_is_checked_again_where_it_is_written():
-    from swiftask_jupyter.notebook.html import write
+    from swiftask_jupyter.notebook.markdown.html import write
 
     assert write([Node("a", {"href": "javascript:1"}, ("x",))]) == "<a>x</a>\n"

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swiftask_jupyter.notebook import markdown
-from swiftask_jupyter.notebook.html import STYLE
-from swiftask_jupyter.notebook.markdown import Document, to_html, to_tree
-from swiftask_jupyter.notebook.tree import Node, words
+from swiftask_jupyter.notebook.markdown import document as markdown
+from swiftask_jupyter.notebook.markdown.document import Document, to_html, to_tree
+from swiftask_jupyter.notebook.markdown.html import STYLE
+from swiftask_jupyter.notebook.markdown.tree import Node, words
 
 PARAGRAPH = "The **quick** brown fox, `code` and [a link](https://example.com) jump over it.\n\n"
 ATTRS = ' target=_blank rel="noopener noreferrer nofollow"'
@@ -137,7 +137,7 @@ def test_long_code_is_not_coloured():
 
 
 def test_a_lexer_that_stumbles_leaves_the_code_without_colours(monkeypatch):
-    from swiftask_jupyter.notebook import highlight
+    from swiftask_jupyter.notebook.markdown import highlight
 
     def stumble(*_):
         raise RecursionError
@@ -160,7 +160,7 @@ def test_the_language_of_code_is_in_the_tree_and_not_in_the_html():
 
 def test_importing_the_module_loads_neither_parser_nor_lexers():
     program = (
-        "import sys, swiftask_jupyter.notebook.markdown\n"
+        "import sys, swiftask_jupyter.notebook.markdown.document\n"
         "print([name for name in ('markdown_it', 'pygments') if name in sys.modules])"
     )
     done = subprocess.run(

@@ -7,7 +7,7 @@ import pytest
 
 from swiftask_jupyter import ChatPanel, Sandbox, Swiftask
 from swiftask_jupyter.budget import parse
-from swiftask_jupyter.notebook.twin import LONGEST, bundle
+from swiftask_jupyter.notebook.panel.twin import LONGEST, bundle
 from swiftask_jupyter.sandbox import Fault
 
 from .fronts import WAIT, Front, text

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swiftask_jupyter.notebook.patches import Growth
+from swiftask_jupyter.notebook.panel.patches import Growth
 from swiftask_jupyter.sandbox.lorem import LOREM
 
 PUNCTUATION = "*_`[]()#>\n-|$~1. "

@@ -100,7 +100,7 @@ def _chat(magics: SwiftaskMagics, agent: str = "") -> None:
 
     if not hasattr(magics.ipython, "kernel"):
         raise ConfigurationError("a chat panel needs a notebook", advice="ask with %%swiftask")
-    from swiftask_jupyter.notebook.panel import ChatPanel
+    from swiftask_jupyter.notebook.panel.panel import ChatPanel
 
     display(ChatPanel(magics.client, agent or None))
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from swiftask_jupyter.answers import Answer
 from swiftask_jupyter.errors import Interrupted, ServiceError, SwiftaskError
 from swiftask_jupyter.notebook.bundle import TURN, footer, record
-from swiftask_jupyter.notebook.html import NO_MATH
 from swiftask_jupyter.notebook.interrupts import holding_interrupts
+from swiftask_jupyter.notebook.markdown.html import NO_MATH
 from swiftask_jupyter.visible import visible
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class _Columns:
         """Show how far each has come."""
         if self._publish is None or not self._shown:
             return
-        from swiftask_jupyter.notebook.html import running
+        from swiftask_jupyter.notebook.markdown.html import running
 
         columns = (
             _COLUMN.format(
@@ -183,7 +183,7 @@ class _Columns:
         return f"{visible(reply.agent)}:\n{visible(reply.text)}\n{footer(reply)}"
 
     def _columns(self) -> Iterator[str]:
-        from swiftask_jupyter.notebook.markdown import to_html
+        from swiftask_jupyter.notebook.markdown.document import to_html
 
         for reply in self._replies:
             body = to_html(reply.text) if self._shown else ""

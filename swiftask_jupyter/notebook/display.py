@@ -141,7 +141,7 @@ class CellDisplay:
         if len(self._recent) >= NEWEST:
             return False
         self._covered = len(self._recent)
-        from swiftask_jupyter.notebook.html import running
+        from swiftask_jupyter.notebook.markdown.html import running
 
         self._answer.draw({"text/html": running(self._recent)})
         return True
@@ -186,8 +186,8 @@ class CellDisplay:
 
     def _newest_html(self) -> str:
         """Return the text below the first display."""
-        from swiftask_jupyter.notebook import html
-        from swiftask_jupyter.notebook.markdown import to_html
+        from swiftask_jupyter.notebook.markdown import html
+        from swiftask_jupyter.notebook.markdown.document import to_html
 
         document = self._document
         pending = document.settled + len(document.tail) - self._covered

@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from swiftask_jupyter.notebook import html
-from swiftask_jupyter.notebook.tree import Node, safe_href
+from swiftask_jupyter.notebook.markdown import html
+from swiftask_jupyter.notebook.markdown.tree import Node, safe_href
 from swiftask_jupyter.replies import Reply
 from swiftask_jupyter.visible import visible
 

@@ -9,8 +9,8 @@ import json
 from typing import TYPE_CHECKING, Protocol
 
 from swiftask_jupyter.errors import AnswerError
-from swiftask_jupyter.notebook import html
-from swiftask_jupyter.notebook.tree import Node
+from swiftask_jupyter.notebook.markdown import html
+from swiftask_jupyter.notebook.markdown.tree import Node
 from swiftask_jupyter.replies import Reply
 from swiftask_jupyter.visible import Cleaner, visible
 
@@ -53,7 +53,7 @@ def growing(form: str) -> Growing:
     """Return what draws an answer of that form while it grows."""
     if form in {"text", "json"}:
         return Verbatim()
-    from swiftask_jupyter.notebook.markdown import Document
+    from swiftask_jupyter.notebook.markdown.document import Document
 
     return Document()
 

@@ -9,7 +9,7 @@ from nbformat.v4 import new_code_cell
 from playwright.sync_api import Dialog, Page, Route
 
 from swiftask_jupyter import Sandbox
-from swiftask_jupyter.notebook.tree import TAGS
+from swiftask_jupyter.notebook.markdown.tree import TAGS
 from swiftask_jupyter.sandbox import Fault
 
 from .jupyter import Notebook

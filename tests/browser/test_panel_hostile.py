@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import expect
 
 from swiftask_jupyter import Sandbox
-from swiftask_jupyter.notebook.mathml import TAGS as MATH
-from swiftask_jupyter.notebook.tree import TAGS
+from swiftask_jupyter.notebook.markdown.mathml import TAGS as MATH
+from swiftask_jupyter.notebook.markdown.tree import TAGS
 
 from .hostility import LOAD, SCHEMES, Guard, echoing, shut_in
 from .jupyter import Notebook

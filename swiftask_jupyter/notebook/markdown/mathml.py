@@ -12,7 +12,7 @@ from functools import lru_cache
 from html import unescape
 from typing import TYPE_CHECKING
 
-from swiftask_jupyter.notebook.tree import Node
+from swiftask_jupyter.notebook.markdown.tree import Node
 from swiftask_jupyter.visible import visible
 
 if TYPE_CHECKING:

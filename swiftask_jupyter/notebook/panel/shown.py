@@ -9,7 +9,7 @@ from typing import Any
 from swiftask_jupyter.conversation import Exchange
 from swiftask_jupyter.notebook import extras
 from swiftask_jupyter.notebook.bundle import footer
-from swiftask_jupyter.notebook.patches import Growth, Operation
+from swiftask_jupyter.notebook.panel.patches import Growth, Operation
 from swiftask_jupyter.replies import Delta, Raw, Reply, Standing
 from swiftask_jupyter.visible import visible
 

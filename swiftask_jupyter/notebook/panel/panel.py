@@ -17,12 +17,12 @@ from anywidget import AnyWidget
 
 from swiftask_jupyter import transcripts
 from swiftask_jupyter.errors import SwiftaskError
-from swiftask_jupyter.notebook.channel import Channel
-from swiftask_jupyter.notebook.chat import Chat
-from swiftask_jupyter.notebook.shown import Shown
-from swiftask_jupyter.notebook.totals import total
-from swiftask_jupyter.notebook.twin import Twin
-from swiftask_jupyter.notebook.uploads import Uploads
+from swiftask_jupyter.notebook.panel.channel import Channel
+from swiftask_jupyter.notebook.panel.chat import Chat
+from swiftask_jupyter.notebook.panel.shown import Shown
+from swiftask_jupyter.notebook.panel.totals import total
+from swiftask_jupyter.notebook.panel.twin import Twin
+from swiftask_jupyter.notebook.panel.uploads import Uploads
 from swiftask_jupyter.visible import visible
 
 if TYPE_CHECKING:

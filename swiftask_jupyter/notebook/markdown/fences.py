@@ -2,7 +2,7 @@
 
 import re
 
-from swiftask_jupyter.notebook.tree import Node
+from swiftask_jupyter.notebook.markdown.tree import Node
 
 FENCE = re.compile(r"[ \t\n]*?(?:(?<=\n)|\A) {0,3}(`{3,}(?=[^`\n]*\n)|~{3,}(?=[^\n]*\n))[^\n]*\n")
 LONGEST_CLOSING = 100  # characters of a line that closes a block
@@ -34,7 +34,7 @@ class OpenFence:
     def node(self, tail: str) -> Node:
         """The block so far, without a last line that may turn out to close it."""
         if self._attrs is None:
-            from swiftask_jupyter.notebook.reader import read
+            from swiftask_jupyter.notebook.markdown.reader import read
 
             [block] = read(self._opening, {})
             [code] = block.children

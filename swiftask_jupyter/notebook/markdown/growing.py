@@ -8,7 +8,7 @@ that is defined far below); the whole is read once when it is settled, and that 
 import re
 from collections.abc import Sequence
 
-from swiftask_jupyter.notebook.tree import Node
+from swiftask_jupyter.notebook.markdown.tree import Node
 
 _ITEM = re.compile(r"( {0,3}(?:[-*+]|\d{1,9}[.)]))(?=[ \t\n])")
 _DELIMITER = re.compile(r" {0,3}\|?(?:[ \t]*:?-+:?[ \t]*\|?)+")
@@ -48,7 +48,7 @@ class Growing:
         return nodes
 
     def _list(self, text: str, references: References) -> list[Node] | None:
-        from swiftask_jupyter.notebook.reader import read_list
+        from swiftask_jupyter.notebook.markdown.reader import read_list
 
         source = self._head + text[self._start :]
         nodes, starts, loose = read_list(source, references)
@@ -85,7 +85,7 @@ class Growing:
         self._head = f"{marker[1]} x\n" + ("\n" if self._loose else "")
 
     def _table(self, text: str, references: References) -> list[Node] | None:
-        from swiftask_jupyter.notebook.reader import read
+        from swiftask_jupyter.notebook.markdown.reader import read
 
         if not self._head:
             self._start = text.index("\n", text.index("\n") + 1) + 1

@@ -18,9 +18,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from swiftask_jupyter.notebook.markdown import Document, to_tree
-from swiftask_jupyter.notebook.mathml import mathml
-from swiftask_jupyter.notebook.tree import Node
+from swiftask_jupyter.notebook.markdown.document import Document, to_tree
+from swiftask_jupyter.notebook.markdown.mathml import mathml
+from swiftask_jupyter.notebook.markdown.tree import Node
 
 Path = tuple[int, ...]
 Child = Node | str
@@ -179,7 +179,7 @@ def _colours(node: Node, path: Path) -> Iterator[Operation]:
 def _runs(node: Node) -> list[int | str]:
     if node.tag != "code" or not node.attrs.get("lang"):
         return []
-    from swiftask_jupyter.notebook import highlight
+    from swiftask_jupyter.notebook.markdown import highlight
 
     pieces = highlight.runs(str(node.children[0]), str(node.attrs["lang"]))
     return list(_flat(pieces))

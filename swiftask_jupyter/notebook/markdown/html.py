@@ -6,7 +6,7 @@ Every text is escaped, every tag is one of ours, and every attribute is written 
 import re
 from collections.abc import Iterable
 
-from swiftask_jupyter.notebook.tree import TAGS, Node, safe_href
+from swiftask_jupyter.notebook.markdown.tree import TAGS, Node, safe_href
 
 # JupyterLab typesets whatever in an output looks like a formula, prices included. Both
 # generations of MathJax (and nbviewer's) leave the first pair of classes alone and look again
@@ -128,7 +128,7 @@ def _attributes(node: Node, inside: str) -> str:
 
 def _coloured(text: str, lang: str) -> str:
     """Code with as many of its colours as its size allows."""
-    from swiftask_jupyter.notebook import highlight
+    from swiftask_jupyter.notebook.markdown import highlight
 
     pieces = highlight.runs(text, lang)
     for left_out in ("", "n", "nb", "nbf"):

@@ -16,8 +16,8 @@ from threading import Event, Thread
 
 from swiftask_jupyter.errors import SwiftaskError
 from swiftask_jupyter.jobs import CLOSING
-from swiftask_jupyter.notebook.channel import Channel
-from swiftask_jupyter.notebook.shown import Shown
+from swiftask_jupyter.notebook.panel.channel import Channel
+from swiftask_jupyter.notebook.panel.shown import Shown
 from swiftask_jupyter.streams import Stream
 
 TICK = 0.12  # seconds between two messages

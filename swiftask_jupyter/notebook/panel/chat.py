@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.conversation import Exchange
 from swiftask_jupyter.errors import ConfigurationError, PromptError, SwiftaskError
-from swiftask_jupyter.notebook.channel import Channel
-from swiftask_jupyter.notebook.following import Following
-from swiftask_jupyter.notebook.shown import Shown, short
+from swiftask_jupyter.notebook.panel.channel import Channel
+from swiftask_jupyter.notebook.panel.following import Following
+from swiftask_jupyter.notebook.panel.shown import Shown, short
 
 if TYPE_CHECKING:
     from swiftask_jupyter.client import Swiftask

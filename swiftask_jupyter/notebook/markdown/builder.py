@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from markdown_it.common.normalize_url import normalizeLink
 
-from swiftask_jupyter.notebook.formulas import is_harmless
-from swiftask_jupyter.notebook.tree import TAGS, Node, safe_href, words
+from swiftask_jupyter.notebook.markdown.formulas import is_harmless
+from swiftask_jupyter.notebook.markdown.tree import TAGS, Node, safe_href, words
 from swiftask_jupyter.visible import visible
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from markdown_it import MarkdownIt
 
-from swiftask_jupyter.notebook.builder import build, normalized
-from swiftask_jupyter.notebook.formulas import formula_block, inline_formula
-from swiftask_jupyter.notebook.tree import Node, safe_href
+from swiftask_jupyter.notebook.markdown.builder import build, normalized
+from swiftask_jupyter.notebook.markdown.formulas import formula_block, inline_formula
+from swiftask_jupyter.notebook.markdown.tree import Node, safe_href
 
 if TYPE_CHECKING:
     from markdown_it.ruler import RuleOptionsType

@@ -10,10 +10,10 @@ read once, written once and kept. Only the block that is still open is read agai
 
 from functools import cached_property
 
-from swiftask_jupyter.notebook import html
-from swiftask_jupyter.notebook.fences import FENCE, OpenFence, last
-from swiftask_jupyter.notebook.growing import Growing
-from swiftask_jupyter.notebook.tree import Node
+from swiftask_jupyter.notebook.markdown import html
+from swiftask_jupyter.notebook.markdown.fences import FENCE, OpenFence, last
+from swiftask_jupyter.notebook.markdown.growing import Growing
+from swiftask_jupyter.notebook.markdown.tree import Node
 from swiftask_jupyter.visible import Cleaner, visible
 
 __all__ = ["Document", "Node", "to_html", "to_tree", "visible"]
@@ -26,7 +26,7 @@ SHORT = 1024
 
 def to_tree(text: str) -> list[Node]:
     """The whole answer as a tree, read in one go."""
-    from swiftask_jupyter.notebook.reader import read
+    from swiftask_jupyter.notebook.markdown.reader import read
 
     cleaned = visible(text)
     return read(cleaned[:LONGEST_ANSWER], {}) + _unread(cleaned[LONGEST_ANSWER:])
@@ -45,7 +45,7 @@ class _Settled:
         self.read(source, references)
 
     def read(self, source: str, references: dict[str, object]) -> None:
-        from swiftask_jupyter.notebook.reader import read
+        from swiftask_jupyter.notebook.markdown.reader import read
 
         self.nodes = read(source, references)
         self.references = len(references)
@@ -174,7 +174,7 @@ class Document:
             self._fence = None
         elif not self._has_new_line or self._length < self._look_again:
             return
-        from swiftask_jupyter.notebook.reader import settled_length
+        from swiftask_jupyter.notebook.markdown.reader import settled_length
 
         tail = self._tail_text()
         lines = tail[: tail.rfind("\n") + 1]
@@ -224,7 +224,7 @@ class Document:
 
     def _read_aside(self, text: str) -> list[Node]:
         """Read text that may still change: what it defines does not count yet."""
-        from swiftask_jupyter.notebook.reader import read
+        from swiftask_jupyter.notebook.markdown.reader import read
 
         self.parsed += len(text)
         return read(text, self._references.copy())

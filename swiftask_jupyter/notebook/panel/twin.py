@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from swiftask_jupyter.notebook import html
 from swiftask_jupyter.notebook.bundle import TURN, footer, record
-from swiftask_jupyter.notebook.markdown import to_tree
-from swiftask_jupyter.notebook.shown import Shown
+from swiftask_jupyter.notebook.markdown import html
+from swiftask_jupyter.notebook.markdown.document import to_tree
+from swiftask_jupyter.notebook.panel.shown import Shown
 from swiftask_jupyter.visible import visible
 
 LONGEST = 200_000  # characters of the newest exchanges; the export has them all

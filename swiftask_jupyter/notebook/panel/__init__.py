@@ -1,0 +1,1 @@
+"""The chat panel: a conversation with agents as a widget."""
