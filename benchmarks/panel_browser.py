@@ -7,12 +7,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from _measure import median, table
+from _measure import interleaved, median, table
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
@@ -100,6 +102,17 @@ async def answer(contents, user, instance):
 app = pn.chat.ChatInterface(callback=answer, show_activity_dot=False)
 pn.serve(app, port=int(sys.argv[2]), show=False, admin=False)
 """
+EARLIER = """
+if {0}:
+    from swiftask_jupyter.conversation import Exchange
+    said = "A question, answered with *some* words and `code`.\\n\\n- one\\n- two\\n"
+    for n in range({0}):
+        panel.chat.shown.append(Shown.before(Exchange(
+            f"{{n:032}}", 0.0, n + 1, str(n), None, None, "panel", "agent", "openai",
+            prompt=f"question {{n}}", answer=said)))
+    panel.chat.refresh = lambda: None
+"""
+HOLDS = "() => document.querySelectorAll('.st-exchange').length === {}"
 OBSERVE = """() => {
   window.longTasks = [];
   new PerformanceObserver((list) => list.getEntries().forEach(({duration}) =>
@@ -152,13 +165,20 @@ class Meter:
         return next(each["value"] for each in metrics if each["name"] == "TaskDuration")
 
 
-def in_lab(browser: Browser, server: JupyterServer, kind: str, text: str, rate: int) -> dict:
-    """Stream into a widget of JupyterLab."""
+def in_lab(  # noqa: PLR0917 - what is measured, in the order of the table
+    browser: Browser, server: JupyterServer, kind: str, text: str, rate: int, before: int = 0
+) -> dict:
+    """Stream into a widget of JupyterLab, below so many earlier messages."""
     with closing(Notebook(browser, server)) as notebook:
         (notebook.folder / "text").write_text(text)
-        notebook.open("a.ipynb", [f"{FEED}{LAB[kind]}panel"])
+        notebook.open("a.ipynb", [f"{FEED}{LAB[kind]}{EARLIER.format(before)}panel"])
         notebook.run_cell(0)
         notebook.wait_idle()
+        more = notebook.page.get_by_role("button", name="Show earlier messages")
+        for shown in range(50, before, 50):
+            notebook.page.wait_for_function(HOLDS.format(min(shown, before)))
+            more.click()
+        notebook.page.wait_for_function(HOLDS.format(before))
         begin = f"begin(open('text').read(), {rate})"
         run = f"""() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
           .requestExecute({{ code: {begin!r} }}).done"""
@@ -199,32 +219,56 @@ def in_panel(browser: Browser, text: str, rate: int) -> dict:
         return meter.run(enter, SAID, len(text))
 
 
-def in_the_browser(rounds: int, mixed: str) -> None:
-    """Measure and print."""
-    kinds = [*LAB, *(["Panel's chat"] if find_spec("panel") else [])]
-    rows = []
+@contextmanager
+def started() -> Iterator[tuple[Browser, JupyterServer]]:
+    """A browser and a Jupyter server."""
     with (
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS) as browser,
         closing(JupyterServer()) as server,
     ):
         server.start()
-        for size in SIZES:
-            for rate in RATES:
-                runs: dict[str, list[dict]] = {kind: [] for kind in kinds}
-                for _ in range(rounds):
-                    for kind, taken in runs.items():
-                        taken.append(
-                            in_lab(browser, server, kind, mixed[:size], rate) if kind in LAB
-                            else in_panel(browser, mixed[:size], rate)
-                        )  # fmt: skip
-                for kind, taken in runs.items():
-                    figures = {key: median([each[key] for each in taken]) for key in taken[0]}
-                    pace = f"{rate} t/s" if rate else "burst"
-                    rows.append(
-                        [f"{size // 1000} KB, {pace}, {kind}", f"{figures['bytes']:.1f}",
-                         f"{figures['cpu']:.1f}", f"{figures['tasks']:.0f}",
-                         f"{figures['worst']:.0f}"]
-                    )  # fmt: skip
-    head = ["", "bytes/byte", "main CPU ms/KB", "tasks over 50 ms", "worst ms"]
-    table("What the browser has of it", head, rows)
+        yield browser, server
+
+
+def in_the_browser(rounds: int, mixed: str) -> None:
+    """Measure and print."""
+    kinds = [*LAB, *(["Panel's chat"] if find_spec("panel") else [])]
+    rows = []
+    with started() as (browser, server):
+        for size, rate in product(SIZES, RATES):
+            text = mixed[:size]
+            runs = interleaved(
+                {
+                    kind: partial(in_lab, browser, server, kind, text, rate)
+                    if kind in LAB else partial(in_panel, browser, text, rate)
+                    for kind in kinds
+                },
+                rounds,
+            )  # fmt: skip
+            pace = f"{rate} t/s" if rate else "burst"
+            rows += [
+                [f"{size // 1000} KB, {pace}, {kind}", *figures(taken)]
+                for kind, taken in runs.items()
+            ]
+        head = ["", "bytes/byte", "main CPU ms/KB", "tasks over 50 ms", "worst ms"]
+        table("What the browser has of it", head, rows)
+        cases = {
+            f"below {count} messages": partial(
+                in_lab, browser, server, "panel", mixed[:10_000], 200, count
+            )
+            for count in (5, 500)
+        }
+        taken = interleaved(cases, rounds)
+        table(
+            "10 KB at 200 tokens/s in a long conversation (target: at most 1.5 times the CPU)",
+            head,
+            [[name, *figures(runs)] for name, runs in taken.items()],
+        )
+
+
+def figures(runs: list[dict]) -> list[str]:
+    """The medians of several runs."""
+    middle = {key: median([each[key] for each in runs]) for key in runs[0]}
+    few = [f"{middle['bytes']:.1f}", f"{middle['cpu']:.1f}"]
+    return [*few, f"{middle['tasks']:.0f}", f"{middle['worst']:.0f}"]

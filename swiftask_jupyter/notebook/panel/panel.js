@@ -334,8 +334,18 @@ class View {
     const { log } = this, at = log.scrollTop, far = log.scrollHeight - at - log.clientHeight;
     const pinned = far < 24 || !(at < this.top - 4); // above where we left it: the user did that
     act();
+    if (pinned) this.trim();
     if (pinned) this.toBottom();
     else log.scrollTop = at;
+  }
+
+  trim() {
+    if (this.exchanges.size <= MOST) return; // each costs the browser a little with every token
+    for (const element of [...this.log.querySelectorAll(".st-exchange")].slice(0, -MOST)) {
+      this.exchanges.delete(element.told.key);
+      element.remove();
+    }
+    this.more.hidden = false;
   }
 
   toBottom() {
