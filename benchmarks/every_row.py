@@ -125,7 +125,8 @@ def measured(words: int, environment: dict[str, str]) -> None:
     ideal = ROWS * LATENCY / CONCURRENCY
     best = min(wall for name, (_, wall) in middle.items() if name.startswith("httpx"))
     table(
-        f"{ROWS:,} rows of {LATENCY * 1000:.0f} ms, {CONCURRENCY} at once, {words} pieces each:"
+        f"{ROWS:,} rows of {LATENCY * 1000:.0f} ms, {CONCURRENCY} at once,"
+        f" {'one piece' if words == 1 else f'{words} pieces'} each:"
         f" median of {ROUNDS} processes",
         ["", "CPU ms a row", "times ours", "wall s", "times ideal", "times best httpx"],
         [
