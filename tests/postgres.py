@@ -21,6 +21,7 @@ MISSING = """
  Install it (Debian: apt-get install postgresql), and run this again.
 ==================================================================================
 """
+STOP = ("-w", "-t", "60", "-m", "immediate", "stop")  # at once, as a crash does
 NO_SERVER = "no PostgreSQL server; run `make test`, which installs one"
 
 
@@ -42,6 +43,15 @@ def install() -> None:
         subprocess.run([*quiet, *what], stdin=subprocess.DEVNULL, check=False)
 
 
+# Ends the server when the tests have, however they did: its standard input is closed then.
+WATCH = """
+import shutil, subprocess, sys
+sys.stdin.read()
+subprocess.run(sys.argv[2:], cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+shutil.rmtree(sys.argv[1])
+"""
+
+
 class Server:
     """A server with a folder and a port of its own, which keeps nothing after `remove`."""
 
@@ -54,6 +64,11 @@ class Server:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self._count = 0
+        self._watcher = subprocess.Popen(
+            [sys.executable, "-c", WATCH, str(self._folder), *self._command("pg_ctl", *STOP)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,  # no Ctrl-C of the tests' ends it first
+        )
         self._run("initdb", "--auth=trust", "--no-sync", "--encoding=UTF8", "--username=ada")
 
     def start(self) -> None:
@@ -68,7 +83,7 @@ class Server:
 
     def stop(self) -> None:
         """Stop at once, as a crash does."""
-        self._run("pg_ctl", "-w", "-t", "60", "-m", "immediate", "stop")
+        self._run("pg_ctl", *STOP)
 
     def database(self) -> str:
         """Make an empty place for a ledger; return its URL.
@@ -89,15 +104,19 @@ class Server:
 
     def remove(self) -> None:
         """Stop, and delete everything."""
-        self.stop()
-        shutil.rmtree(self._folder)
+        assert self._watcher.stdin is not None
+        self._watcher.stdin.close()
+        self._watcher.wait()
 
-    def _run(self, program: str, *arguments: str) -> None:
+    def _command(self, program: str, *arguments: str) -> list[str]:
         command = [str(self._programs / program), "-D", str(self._folder / "data"), *arguments]
         if os.geteuid() == 0:
             command = ["runuser", "-u", "postgres", "--", *command]
+        return command
+
+    def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(
-            command,
+            self._command(program, *arguments),
             check=True,
             cwd="/",
             stdin=subprocess.DEVNULL,
