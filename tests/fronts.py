@@ -5,7 +5,7 @@ import threading
 
 from .test_panel_patches import View
 
-WAIT = 10
+WAIT = 60
 
 
 class Front:

@@ -95,8 +95,7 @@ def test_stop_keeps_what_has_come_and_the_next_question_can_be_asked(front, gate
     gate.let.release()
     front.wait(lambda: front.order and text(front.views[front.order[0]].root))
     assert front.state["busy"] == front.order[0]
-    assert front.ask("too soon") == front.told[-1]
-    assert front.told[-1]["error"].startswith("an answer is still coming")
+    assert front.ask("too soon")["error"].startswith("an answer is still coming")
 
     front.say("stop")
 
@@ -259,6 +258,37 @@ def test_a_rating_is_kept_and_comes_back(front, panel, client):
         again = ChatPanel(other)
         assert [each.liked for each in again.chat.shown] == [True]
         again.close()
+
+
+def test_a_service_that_takes_ratings_is_told_of_them(front, client, box):
+    client.wanted = type(client.wanted)(box.url, box.client_token("echo"), "echo", "widget")
+    front.ask("hi")
+    [said] = front.settled()
+
+    assert "error" not in front.say("rate", key=said["key"], liked=False, comment="too short")
+
+    told = box.requests[-1]
+    assert told.path.endswith("/widget/feedback")
+    assert told.json["feedback"] == "NEGATIVE"
+    assert told.json["comment"] == "too short"
+
+
+def test_what_a_cell_takes_back_leaves_the_panel_when_the_cell_has_run(shell):
+    with Sandbox() as box:
+        shell.run_cell("%config SwiftaskMagics.agent = 'echo'")
+        magics = shell.magics_manager.registry["SwiftaskMagics"]
+        magics.client.wanted = type(magics.client.wanted)(box.url, box.token, "echo", "openai")
+        panel = ChatPanel(magics.client)
+        front = Front(panel)
+        front.say("hello")
+        front.ask("one")
+        front.settled()
+
+        shell.run_cell("%swiftask undo")
+
+        assert front.order == []
+        panel.close()
+        assert panel.chat.cell_ran not in shell.events.callbacks["post_run_cell"]
 
 
 def test_the_total_says_what_is_spent_of_a_budget(front, client):

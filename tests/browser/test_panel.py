@@ -235,6 +235,9 @@ def test_one_conversation_of_cells_and_panel_and_others_beside_it(
     inserted = notebook.page.locator(".jp-Notebook .jp-Cell").nth(1).locator(".cm-content")
     expect(inserted).to_have_text("print(6 * 7)")
     assert notebook.prompt(1) == "[ ]:"
+    notebook.run_cell(0)  # again: its panel takes the place of the first
+    notebook.wait_idle()
+    panel.ended(2)
 
     sessions = panel.root.get_by_label("Conversation")
     sessions.select_option("New conversation")

@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.getipython import get_ipython
+
 from swiftask_jupyter.conversation import Exchange
 from swiftask_jupyter.errors import ConfigurationError, PromptError, SwiftaskError
 from swiftask_jupyter.notebook.panel.channel import Channel
@@ -47,6 +49,8 @@ class Chat:
         self._following: dict[str, Following] = {}
         self._asking = False
         self.session.watchers.append(self._turn)
+        if (shell := get_ipython()) is not None:
+            shell.events.register("post_run_cell", self.cell_ran)
         self.refresh()
 
     @property
@@ -140,10 +144,17 @@ class Chat:
             if moved:
                 self._channel.tell("stale")  # the views ask for all of it
 
+    def cell_ran(self, result: Any) -> None:
+        """Look again after a cell that may have taken something back."""
+        if "swiftask" in (getattr(result.info, "raw_cell", None) or ""):
+            self.refresh()
+
     def close(self) -> None:
         """Stop what runs, and look no more."""
         if self._turn in self.session.watchers:
             self.session.watchers.remove(self._turn)
+            if (shell := get_ipython()) is not None:
+                shell.events.unregister("post_run_cell", self.cell_ran)
         for following in tuple(self._following.values()):
             following.close()
 
@@ -196,6 +207,12 @@ class Chat:
             return self._client.connection().agent or ""
         except (ConfigurationError, SwiftaskError):
             return ""
+
+
+def listens() -> bool:
+    """Tell whether the kernel hears a view while a cell runs: only one with subshells does."""
+    kernel = getattr(get_ipython(), "kernel", None)
+    return bool(getattr(kernel, "_supports_kernel_subshells", False))
 
 
 def _merged(shown: list[Shown], held: list[Exchange]) -> list[Shown]:

@@ -26,7 +26,7 @@ class View {
     this.sessions = make("select", { "aria-label": "Conversation", onchange: () => this.choose() });
     this.agents = make("datalist", { id: list });
     this.agent = make("input", { type: "text", list, "aria-label": "Agent", placeholder: "agent",
-      spellcheck: "false", onchange: () => this.call({ kind: "agent", agent: this.agent.value.trim() }),
+      spellcheck: "false", onchange: () => this.chooseAgent(),
       onfocus: () => this.call({ kind: "agents" }) });
     this.log = make("div", { class: "st-log", role: "log", "aria-live": "off",
       "aria-label": "Messages", tabindex: 0, onscroll: () => this.scrolled() });
@@ -123,7 +123,7 @@ class View {
     this.text.placeholder = state.agent ? `Ask ${state.agent}` : "Ask";
     this.empty.textContent = state.agent ? "Nothing has been said yet." : "Name an agent above, and ask.";
     this.empty.hidden = this.exchanges.size > 0;
-    if (document.activeElement !== this.agent) this.agent.value = state.agent;
+    if (document.activeElement !== this.agent && !this.choosing) this.agent.value = state.agent;
     const option = (value, label) => make("option", { value }, label);
     this.sessions.replaceChildren(...state.sessions.map((name) => option(`=${name}`, name)),
       option("+", "New conversation"));
@@ -248,6 +248,12 @@ class View {
     };
     this.command("notebook:insert-cell-below", {});
     fill();
+  }
+
+  async chooseAgent() {
+    this.choosing = (this.choosing ?? 0) + 1; // until Python has heard of it, it knows another
+    await this.call({ kind: "agent", agent: this.agent.value.trim() });
+    this.choosing -= 1;
   }
 
   async choose() {

@@ -11,14 +11,14 @@ import contextvars
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from anywidget import AnyWidget
 
 from swiftask_jupyter import transcripts
 from swiftask_jupyter.errors import SwiftaskError
 from swiftask_jupyter.notebook.panel.channel import Channel
-from swiftask_jupyter.notebook.panel.chat import Chat
+from swiftask_jupyter.notebook.panel.chat import Chat, listens
 from swiftask_jupyter.notebook.panel.shown import Shown
 from swiftask_jupyter.notebook.panel.totals import total
 from swiftask_jupyter.notebook.panel.twin import Twin
@@ -57,6 +57,7 @@ class ChatPanel(AnyWidget):
 
     _esm = _source("tree.js", "exchange.js", "panel.js")
     _css = _source("panel.css")
+    _displayed: ClassVar[list[ChatPanel]] = []
 
     def __init__(
         self,
@@ -118,6 +119,8 @@ class ChatPanel(AnyWidget):
 
     def close(self) -> None:
         """Stop what runs, and take the panel away."""
+        if self in self._displayed:
+            self._displayed.remove(self)
         self.chat.close()
         super().close()
 
@@ -129,6 +132,16 @@ class ChatPanel(AnyWidget):
             display(bundle[0], metadata=bundle[1], raw=True)
         if self._twin is not None:
             self._twin.show(self.chat.shown)
+        self._take_the_place()
+
+    def _take_the_place(self) -> None:
+        """Close the panels that an earlier run of this cell has shown: nobody sees them."""
+        self._cell, self._run = self.client.means.where()
+        for old in tuple(self._displayed):
+            if old is not self and old._cell == self._cell and old._run != self._run:  # noqa: SLF001 - ours
+                old.close()
+        if self._cell is not None and self not in self._displayed:
+            self._displayed.append(self)
 
     def _heard(self, _: object, call: _Call, buffers: list[Any]) -> None:
         """Do what a view asks for, and answer it."""
@@ -222,7 +235,7 @@ class ChatPanel(AnyWidget):
             "agent": visible(self.agent or self.chat.agent()),
             "agents": self._agents,
             "busy": asked.shown.key if asked else None,
-            "listens": _listens(),
+            "listens": listens(),
             "enter": self._enter_sends,
             "total": total(self.chat.session),
         }
@@ -231,11 +244,3 @@ class ChatPanel(AnyWidget):
         session = self.chat.session
         names = session.ledger.sessions.names(session.notebook)
         return names if session.name in names else [*names, session.name]
-
-
-def _listens() -> bool:
-    """Tell whether the kernel hears a view while a cell runs: only one with subshells does."""
-    from IPython.core.getipython import get_ipython
-
-    kernel = getattr(get_ipython(), "kernel", None)
-    return bool(getattr(kernel, "_supports_kernel_subshells", False))
