@@ -1,6 +1,7 @@
 """What every test stands on: a clean environment, a sandbox, and no way out of this machine."""
 
 import os
+import signal
 import socket
 
 import pytest
@@ -12,6 +13,10 @@ from swiftask_jupyter.store import Ledger
 from swiftask_jupyter.store.opening import opened
 
 from . import postgres
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # What a shell starts in its background ignores Ctrl-C, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
