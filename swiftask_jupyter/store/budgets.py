@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from swiftask_jupyter.budget import PERIODS, SESSION, Budget, Spent, judge
+from swiftask_jupyter.budget import PERIODS, SESSION, Budget, Spent, flags, judge
 from swiftask_jupyter.errors import ConfigurationError, StoreUnreachable
 from swiftask_jupyter.replies import Reply
 from swiftask_jupyter.store.database import Database
@@ -121,12 +121,20 @@ class Budgets:
         return Spent(float(row[1] or 0), int(row[0]), int(row[2] or 0), int(row[3] or 0))
 
     def _known(self, budget: Budget) -> Budget:
-        for known in self.all():
+        holding = self.all()
+        for known in holding:
             if _scope(known) == _scope(budget):
                 return known
+        advice = "%swiftask budget lists them"
+        for known in holding:
+            if (known.unit, known.period) == (budget.unit, budget.period):
+                named = flags(known).strip()
+                advice = f"there is {known}: " + (
+                    f"add {named}" if named else "leave its options out"
+                )
         raise ConfigurationError(
             f"there is no budget of {budget.unit}/{budget.period} to change",
-            advice="%swiftask budget lists them",
+            advice=advice,
         )
 
     def _write(self, budget: Budget, amount: float | None) -> None:
