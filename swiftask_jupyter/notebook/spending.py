@@ -52,14 +52,16 @@ def usage(magics: SwiftaskMagics, *words: str) -> object:
     """Return the usage frame, one row a call or one a group, or its picture."""
     target, words = _target(words)
     options = _usage_parser().parse_args(words)
+    for name in ("text", "plot"):
+        if options.by and getattr(options, name):
+            raise UsageError(f"--by and --{name} don't go together: leave one of them out")
     client = magics.client
     from_files = getattr(options, "from")
     if from_files is not None:
         made = _from_files(client, from_files, options)
     else:
         wanted = {name: getattr(options, name) for name in ("since", "agent", "session", "text")}
-        by = "" if options.plot else options.by
-        made = client.usage(by, notebook=options.notebook, **wanted)
+        made = client.usage(options.by, notebook=options.notebook, **wanted)
     shown = made.swiftask.plot() if options.plot else made
     if target is not None:
         magics.ipython.user_ns[target] = shown
