@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import shlex
 from dataclasses import dataclass
 
 from swiftask_jupyter.errors import BudgetSpent, ConfigurationError
@@ -15,7 +17,8 @@ UNITS = ("credits", "calls", "tokens")
 NEAR = 0.8  # from here on, footers warn
 _TIMES = {"": 1, "k": 1_000, "m": 1_000_000}
 _GRAMMAR = (
-    r"(?P<amount>\d+(?:\.\d+)?) ?(?P<times>[km]?) ?(?P<unit>credit|call|token)s?"
+    r"(?P<amount>(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?) ?(?P<times>[km]?)"
+    r" ?(?P<unit>credit|call|token)s?"
     rf" ?(?:/|per|a|an) ?(?P<period>{'|'.join([*PERIODS, SESSION])})"
 )
 EXAMPLES = "write 500 credits/day, 20 calls/hour or 100k tokens/session"
@@ -81,8 +84,11 @@ def parse(text: str, agent: str | None = None, notebook: str | None = None) -> B
     said = re.fullmatch(_GRAMMAR, " ".join(text.split()), re.IGNORECASE)
     if said is None:
         raise ConfigurationError(f"{text!r} is no budget", advice=EXAMPLES)
-    amount = float(said["amount"]) * _TIMES[said["times"].lower()]
-    return Budget(amount, f"{said['unit'].lower()}s", said["period"].lower(), agent, notebook)
+    amount = float(said["amount"].replace(",", "")) * _TIMES[said["times"].lower()]
+    unit = f"{said['unit'].lower()}s"
+    if not math.isfinite(amount) or (unit == "calls" and not amount.is_integer()):
+        raise ConfigurationError(f"{text!r} can't be counted", advice="write a whole number")
+    return Budget(amount, unit, said["period"].lower(), agent, notebook)
 
 
 def judge(budget: Budget, spent: Spent) -> str:
@@ -98,10 +104,9 @@ def judge(budget: Budget, spent: Spent) -> str:
         flying = ""
         if spent.expected and spent.amount < budget.amount:
             flying = f" and {spent.flying} calls in flight may take {shown(spent.expected)} more"
-        more = f"{shown(budget.amount * 1.5)} {budget.unit}/{budget.period}"
         raise BudgetSpent(
             f"the budget of {budget} is spent: {shown(spent.amount)}{flying}; nothing was sent",
-            advice=f"%swiftask budget raise {more}",
+            advice=f"%swiftask budget raise {_more(budget, used)}",
         )
     ended = spent.calls - spent.flying
     if budget.unit != "calls" and ended and spent.silent == ended:
@@ -111,6 +116,25 @@ def judge(budget: Budget, spent: Spent) -> str:
     return ""
 
 
+def flags(budget: Budget) -> str:
+    """Return the options of `%swiftask budget` that say whose calls a budget is for."""
+    named = {"--agent": budget.agent, "--notebook": budget.notebook}
+    return "".join(
+        f" {flag} {shlex.quote(value)}" for flag, value in named.items() if value is not None
+    )
+
+
+def _more(budget: Budget, used: float) -> str:
+    """Return a budget that lets calls through again, as the magic reads it."""
+    least = max(budget.amount, used)
+    amount = max(math.ceil(least * 1.5), 1)
+    if amount <= least:  # half as much again of one call
+        amount = math.floor(least) + 1
+    return f"{amount} {budget.unit}/{budget.period}{flags(budget)}"
+
+
 def shown(amount: float) -> str:
     """Return an amount as people write it."""
+    if 0 < amount < 0.01:  # two digits would show none of it
+        return f"{amount:.2g}"
     return f"{amount:,.0f}" if amount == int(amount) else f"{amount:,.2f}"

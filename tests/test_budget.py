@@ -5,6 +5,7 @@ import time
 
 import pandas as pd
 import pytest
+from IPython.core.error import UsageError
 
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.budget import Budget, Spent, judge, parse
@@ -33,6 +34,8 @@ def sent(box):
     [
         ("500 credits/day", Budget(500, "credits", "day")),
         ("20 calls/hour", Budget(20, "calls", "hour")),
+        ("2.5k calls/hour", Budget(2500, "calls", "hour")),
+        ("1,500 credits/day", Budget(1500, "credits", "day")),
         ("100k tokens/session", Budget(100_000, "tokens", "session")),
         ("1.5M tokens per month", Budget(1_500_000, "tokens", "month")),
         ("  1  Call  a week ", Budget(1, "calls", "week")),
@@ -48,6 +51,33 @@ def test_a_budget_is_read_as_people_write_it(text, budget):
 def test_what_is_no_budget_is_one_line_with_examples(text):
     with pytest.raises(errors.ConfigurationError, match="is no budget; write 500 credits/day"):
         parse(text)
+
+
+@pytest.mark.parametrize("text", ["2.5 calls/day", "9" * 400 + " tokens/day"])
+def test_what_can_not_be_counted_is_no_budget(text):
+    with pytest.raises(errors.ConfigurationError, match="can't be counted; write a whole number"):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "used"),
+    [
+        ("1 calls/day", 1), ("3 calls/day", 5), ("0 calls/day", 0), ("0 credits/day", 0),
+        ("10 credits/day", 40.3), ("2,000 tokens/day", 9000), ("0.001 credits/day", 0.002),
+    ],
+)  # fmt: skip
+def test_the_advice_of_a_spent_budget_is_one_that_lets_calls_through(ledger, text, used):
+    budget = parse(text, "a", "/a b.ipynb")
+    ledger.budgets.set(budget)
+    with pytest.raises(errors.BudgetSpent) as raised:
+        judge(budget, Spent(used, 3, 0, 0))
+
+    more, _, flags = raised.value.advice.removeprefix("%swiftask budget raise ").partition(" --")
+    assert flags == "agent a --notebook '/a b.ipynb'"
+    assert "." not in more
+    ledger.budgets.increase(parse(more, "a", "/a b.ipynb"))
+    (raised_to,) = ledger.budgets.all()
+    judge(raised_to, Spent(used, 3, 0, 0))
 
 
 def test_a_budget_says_itself():
@@ -238,6 +268,28 @@ def test_the_magic_sets_shows_raises_and_drops(connected, capsys):
     )
     assert "1 of 3 calls/day for echo (33 %)" in said("budget raise 3 calls/day --agent echo")
     assert "calls/day" not in said("budget drop calls/day --agent echo")
+
+
+def test_the_magic_says_which_budget_to_drop_or_drops_all(connected, tmp_path):
+    def refused(line):
+        with pytest.raises((UsageError, errors.ConfigurationError)) as raised:
+            connected.run_line_magic("swiftask", line)
+        return str(raised.value)
+
+    path = tmp_path / "n.ipynb"
+    path.touch()
+    connected.run_line_magic("swiftask", "budget 2 calls/day --agent echo")
+    connected.run_line_magic("swiftask", f"budget 5 credits/day --notebook {path}")
+    path.unlink()
+
+    assert refused("budget drop").endswith("which one? write drop 500 credits/day")
+    assert refused("budget drop calls/day").endswith("add --agent echo")
+    assert refused("budget drop credits/day").endswith(f"add --notebook {path}")
+    assert refused("budget 2 calls/day --notebook /nope") == "there is no notebook /nope"
+    connected.run_line_magic("swiftask", f"budget drop credits/day --notebook {path}")
+    connected.run_line_magic("swiftask", "budget 3 calls/hour")
+    connected.run_line_magic("swiftask", "budget drop all")
+    assert refused("budget drop calls/hour").endswith("%swiftask budget lists them")
 
 
 def test_the_footer_warns_from_four_fifths_on(connected, capsys):

@@ -46,6 +46,12 @@ def test_options_choose_and_group(connected):
         said(connected, "usage --notebook .")
 
 
+@pytest.mark.parametrize("option", ["--text", "--plot", "--plot --from x.ipynb"])
+def test_of_two_options_none_is_passed_over(connected, option):
+    with pytest.raises(UsageError, match="don't go together"):
+        said(connected, f"usage --by agent {option}")
+
+
 def test_plot_is_a_figure(connected):
     assert isinstance(said(connected, "usage --plot"), Figure)
     assert plt.get_fignums() == []

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from swiftask_jupyter.errors import StoreError
+from swiftask_jupyter.budget import parse
+from swiftask_jupyter.errors import ConfigurationError, StoreError
 from swiftask_jupyter.replies import Delta, Finish, Reply, Usage
 from swiftask_jupyter.store import Database, Ledger
 from swiftask_jupyter.store.accounts import Accounts, Selection
 from swiftask_jupyter.store.columns import COLUMNS
+from swiftask_jupyter.store.opening import opened
 from swiftask_jupyter.store.owner import alive, me
 from swiftask_jupyter.store.turns import Place, new_id
 
@@ -49,6 +51,28 @@ def test_a_turn_is_a_row_from_the_moment_it_begins(turns):
 
     (row,) = rows(turns)
     assert (row["turn"], row["status"], row["notebook"]) == (reply.turn, "running", "/nb.ipynb")
+
+
+def test_names_with_half_a_character_are_stored_as_no_character(ledger):
+    """A path that is no UTF-8 has such halves, and a name typed by a broken front end."""
+    half, place = "half \ud83d", Place("/half \udcff.ipynb", "half \ud83d")
+    session = ledger.sessions.begin(place.notebook, half)
+    ledger.sessions.place(place.session, place.notebook, half)
+    ledger.budgets.set(parse("5 calls/session", half, place.notebook))
+    reply = a_reply()
+    reply.agent = half
+    ledger.turns.begin(reply, place, "hello")
+
+    assert session.startswith("half ?-")
+    assert ledger.sessions.find(place.notebook, half) == "half ?"
+    assert ledger.sessions.known(half).name == "half ?"
+    assert ledger.sessions.names(place.notebook) == ["half ?"]
+    assert ledger.sessions.lines(half)[0].session == "half ?"
+    assert ledger.budgets.check(reply, place) == []
+    assert ledger.budgets.spent(ledger.budgets.all()[0], half).calls == 1
+    assert ledger.turns.costs(half) == []
+    (row,) = Accounts(ledger.database).rows(["agent"], Selection(None, half, place.notebook, half))
+    assert row == [("half ?",)]
 
 
 def test_a_turn_is_completed_once_and_never_again(turns):
@@ -203,3 +227,34 @@ def test_a_group_that_cannot_be_written_whole_is_not_written_at_all(turns):
         turns.group([(a_reply(), PLACE, "two"), (reply, PLACE, "one")], [])
 
     assert len(rows(turns)) == 1
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "postgresql+psycopg://ada:s3cret@db/turns", "mysql://ada:s3cret@db/turns",
+        "sqlite:///s3cret.db", "jdbc:postgresql://ada:s3cret@db/turns", "ada:s3cret@db/turns",
+        "host=db password=s3cret", "sslmode=require PASSWORD = s3cret",
+        "postgresql:/ada:s3cret@db/turns", "postgresql://ada:s3c@ret@db/turns",
+        "postgresql://ada:s3c/ret@db/turns", Path("postgresql://ada:s3cret@db/turns"),
+    ],
+)  # fmt: skip
+def test_a_ledger_named_in_no_way_we_know_is_refused_and_no_password_repeated(named):
+    with pytest.raises(ConfigurationError, match="ledger") as raised:
+        opened(named, {})
+
+    assert "s3c" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "named", ["POSTGRESQL://ada:s3cret@db/turns", " Postgres://ada:s3cret@db/turns?sslmode=require"]
+)
+def test_a_server_is_one_however_its_scheme_is_spelled(named, tmp_path):
+    assert "db/turns" in (shown := str(opened(named, {"SWIFTASK_OUTBOX": str(tmp_path)})))
+    assert "postgres" in shown
+    assert "s3cret" not in shown
+
+
+@pytest.mark.parametrize("named", ["run=3/turns.db", "a b/me@home.db", "C:/turns.db", "turns.db"])
+def test_a_path_of_any_look_is_a_path(named):
+    assert opened(named, {}).path == Path(named).absolute()

@@ -112,6 +112,27 @@ def test_a_time_that_is_none_is_one_clear_line(ledger, since):
         usage(ledger.accounts, since=since)
 
 
+@pytest.mark.parametrize("by", [5, ["agent", 5], ",", ["", " "]])
+def test_what_names_no_group_is_one_clear_line(ledger, by):
+    frame = usage(ledger.accounts)
+    for grouped in (lambda: usage(ledger.accounts, by), lambda: frame.swiftask.totals(by)):
+        with pytest.raises(errors.ConfigurationError, match=r"group.*; by day, agent"):
+            grouped()
+
+
+@pytest.mark.parametrize("by", ["agent,agent", ["agent", " agent"]])
+def test_a_group_named_twice_is_one(ledger, by):
+    add(ledger)
+
+    assert usage(ledger.accounts, by)["agent"].tolist() == ["a"]
+    assert usage(ledger.accounts).swiftask.totals(by)["agent"].tolist() == ["a"]
+
+
+def test_sums_have_no_text_and_say_so(ledger):
+    with pytest.raises(errors.ConfigurationError, match="leave out either by or text"):
+        usage(ledger.accounts, "agent", text=True)
+
+
 def test_a_group_that_is_none_names_those_there_are(ledger):
     with pytest.raises(errors.ConfigurationError, match=r"grouped by colour; by day, agent, "):
         usage(ledger.accounts, "agent,colour")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from IPython.core.error import UsageError
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
     from swiftask_jupyter.budget import Budget
     from swiftask_jupyter.client import Swiftask
     from swiftask_jupyter.notebook.magics import SwiftaskMagics
+    from swiftask_jupyter.store import Budgets
 
 HELP = """\
 %swiftask usage [--by day|agent|session|cell|notebook|surface|status] [--since 7d] [--agent A]
     [--notebook .|all|PATH] [--from "**/*.ipynb"] [--text] [--plot] [NAME <<]
                            every call as a DataFrame, or sums, or a picture
-%swiftask budget [500 credits/day | raise … | drop …] [--agent A] [--notebook .|PATH]
+%swiftask budget [500 credits/day | raise … | drop … | drop all] [--agent A] [--notebook .|PATH]
                            what may be spent: credits, calls or tokens an hour, day … or session"""
 MOST_WORDS = 99
 
@@ -50,14 +52,16 @@ def usage(magics: SwiftaskMagics, *words: str) -> object:
     """Return the usage frame, one row a call or one a group, or its picture."""
     target, words = _target(words)
     options = _usage_parser().parse_args(words)
+    for name in ("text", "plot"):
+        if options.by and getattr(options, name):
+            raise UsageError(f"--by and --{name} don't go together: leave one of them out")
     client = magics.client
     from_files = getattr(options, "from")
     if from_files is not None:
         made = _from_files(client, from_files, options)
     else:
         wanted = {name: getattr(options, name) for name in ("since", "agent", "session", "text")}
-        by = "" if options.plot else options.by
-        made = client.usage(by, notebook=options.notebook, **wanted)
+        made = client.usage(options.by, notebook=options.notebook, **wanted)
     shown = made.swiftask.plot() if options.plot else made
     if target is not None:
         magics.ipython.user_ns[target] = shown
@@ -98,22 +102,44 @@ def budget(magics: SwiftaskMagics, *words: str) -> None:
         parser.add_argument(name)
     options = parser.parse_args(words)
     client = magics.client
-    notebook = client.notebook if options.notebook == "." else options.notebook
-    if options.notebook == "." and notebook is None:
-        raise UsageError("which notebook this is, is not known; name its path")
+    notebook = _notebook(client, options.notebook, known=options.words[:1] in (["raise"], ["drop"]))
     if options.words:
-        from swiftask_jupyter.budget import parse
-
-        verbs = {"raise": client.budgets.increase, "drop": client.budgets.drop}
-        verb, *said = options.words
-        text = " ".join(said if verb in verbs else options.words)
-        if verb == "drop" and not text[:1].isdigit():
-            text = f"0 {text}"  # of what is dropped, the amount does not matter
-        verbs.get(verb, client.budgets.set)(parse(text, options.agent, notebook))
+        _change(client.budgets, options.words, options.agent, notebook)
     for each in client.budgets.all():
         print(_spent(client, each))
     if not client.budgets.all():
         print("no budget; set one: %swiftask budget 500 credits/day")
+
+
+def _notebook(client: Swiftask, named: str | None, *, known: bool) -> str | None:
+    """Return the path that `--notebook` names; a budget that there is may outlive its file."""
+    if named != ".":
+        path = Path(named).expanduser().absolute() if named else None
+        if path and not known and not path.is_file() and str(path) != client.notebook:
+            raise UsageError(f"there is no notebook {path}")
+        return str(path) if path else None
+    if client.notebook is None:
+        raise UsageError("which notebook this is, is not known; name its path")
+    return client.notebook
+
+
+def _change(budgets: Budgets, words: list[str], agent: str | None, notebook: str | None) -> None:
+    """Set, raise or drop one budget, or drop all that are for that agent and that notebook."""
+    from swiftask_jupyter.budget import parse
+
+    verbs = {"raise": budgets.increase, "drop": budgets.drop}
+    verb, *said = words
+    text = " ".join(said if verb in verbs else words)
+    if verb in verbs and not text:
+        raise UsageError(f"%swiftask budget {verb}: which one? write {verb} 500 credits/day")
+    if verb == "drop" and text == "all":
+        for each in budgets.all():
+            if agent in (None, each.agent) and notebook in (None, each.notebook):
+                budgets.drop(each)
+        return
+    if verb == "drop" and not text[:1].isdigit():
+        text = f"0 {text}"  # of what is dropped, the amount does not matter
+    verbs.get(verb, budgets.set)(parse(text, agent, notebook))
 
 
 def _spent(client: Swiftask, each: Budget) -> str:

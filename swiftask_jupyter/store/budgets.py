@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from swiftask_jupyter.budget import PERIODS, SESSION, Budget, Spent, judge
+from swiftask_jupyter.budget import PERIODS, SESSION, Budget, Spent, flags, judge
 from swiftask_jupyter.errors import ConfigurationError, StoreUnreachable
 from swiftask_jupyter.replies import Reply
 from swiftask_jupyter.store.database import Database
-from swiftask_jupyter.store.turns import Place, new_id
+from swiftask_jupyter.store.turns import Place, new_id, storable
 
 _AMOUNTS = {"credits": "credits", "tokens": "total_tokens", "calls": "1"}
 
@@ -91,9 +91,9 @@ class Budgets:
         try:
             with self._database.read() as table:
                 for budget in _holding(table):
-                    if budget.agent not in (None, reply.agent):
+                    if budget.agent not in (None, storable(reply.agent)):
                         continue
-                    if budget.notebook in (None, place.notebook):
+                    if budget.notebook in (None, storable(place.notebook)):
                         spent = self._spent(table, budget, place.session, reply.turn)
                         remarks.append(judge(budget, spent))
         except StoreUnreachable:
@@ -103,7 +103,7 @@ class Budgets:
     def _spent(self, table: Any, budget: Budget, session: str, besides: str) -> Spent:
         wanted: dict[str, Any] = {"turn <> ?": besides}
         if budget.period == SESSION:
-            wanted["session = ?"] = session
+            wanted["session = ?"] = storable(session)
         else:
             wanted["at >= ?"] = self._clock() - PERIODS[budget.period]
         scope = {"agent = ?": budget.agent, "notebook = ?": budget.notebook}
@@ -121,12 +121,20 @@ class Budgets:
         return Spent(float(row[1] or 0), int(row[0]), int(row[2] or 0), int(row[3] or 0))
 
     def _known(self, budget: Budget) -> Budget:
-        for known in self.all():
+        holding = self.all()
+        for known in holding:
             if _scope(known) == _scope(budget):
                 return known
+        advice = "%swiftask budget lists them"
+        for known in holding:
+            if (known.unit, known.period) == (budget.unit, budget.period):
+                named = flags(known).strip()
+                advice = f"there is {known}: " + (
+                    f"add {named}" if named else "leave its options out"
+                )
         raise ConfigurationError(
             f"there is no budget of {budget.unit}/{budget.period} to change",
-            advice="%swiftask budget lists them",
+            advice=advice,
         )
 
     def _write(self, budget: Budget, amount: float | None) -> None:
@@ -139,7 +147,7 @@ class Budgets:
 
 
 def _scope(budget: Budget) -> tuple[str, str, str | None, str | None]:
-    return budget.unit, budget.period, budget.agent, budget.notebook
+    return budget.unit, budget.period, storable(budget.agent), storable(budget.notebook)
 
 
 def _holding(table: Any) -> list[Budget]:

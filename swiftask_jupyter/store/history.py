@@ -178,7 +178,7 @@ class History:
                     " number, slot, surface, said, usage_source)"
                     " VALUES (?, ?, ?, ?, ?, ?, '', 'ok', ?, ?, 'import', ?, 'none')",
                     (
-                        each.turn, each.at, notebook, session, each.agent, each.dialect,
+                        each.turn, each.at, storable(notebook), session, storable(each.agent), each.dialect,
                         each.number, each.slot, each.said,
                     ),
                 )  # fmt: skip

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
+from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.store.database import Database
 
-SCHEMES = ("postgresql://", "postgres://")
+HOW_TO_NAME_IT = "write a file's path or postgresql://user:password@host/database"
+SERVERS = ("postgresql", "postgres")
+_URL = re.compile(r"(?i)([a-z][a-z0-9+.-]+):/(.*)", re.DOTALL)  # one letter is a drive: C:/turns.db
+_SETTING = re.compile(  # libpq's other form
+    r"(?i)(^|\s)(host|hostaddr|port|user|password|passfile|dbname|service|sslmode)\s*="
+)
+_LOGIN = re.compile(r"/*[^/\\]*:[^/\\]*@")  # user:password@host, and no scheme
 
 
 def opened(named: str | Path | None, environ: os._Environ[str] | dict[str, str]) -> Database:
@@ -17,15 +25,40 @@ def opened(named: str | Path | None, environ: os._Environ[str] | dict[str, str])
     Args:
         named: a path or a URL; `None` for `SWIFTASK_STORE`, else the user's data directory.
         environ: the environment.
+
+    Raises:
+        ConfigurationError: it is neither.
     """
     named = named or environ.get("SWIFTASK_STORE") or _folder() / "turns.db"
-    if isinstance(named, str) and named.startswith(SCHEMES):
-        from swiftask_jupyter.store.postgres import Postgres
+    if (url := _server(str(named).strip())) is None:
+        return Database(Path(named).expanduser())
+    from swiftask_jupyter.store.postgres import Postgres
 
-        place = hashlib.sha256(named.encode()).hexdigest()[:16]
-        outbox = Path(environ.get("SWIFTASK_OUTBOX") or _folder()) / f"outbox-{place}.db"
-        return Postgres(named, outbox)  # type: ignore[return-value]  # it offers the same
-    return Database(Path(named).expanduser())
+    place = hashlib.sha256(url.encode()).hexdigest()[:16]
+    outbox = Path(environ.get("SWIFTASK_OUTBOX") or _folder()) / f"outbox-{place}.db"
+    return Postgres(url, outbox)  # type: ignore[return-value]  # it offers the same
+
+
+def _server(named: str) -> str | None:
+    """Return the URL as libpq takes it, `None` for a file's path.
+
+    What is neither is refused and not repeated: a password may stand anywhere in it.
+    """
+    if found := _URL.match(named):
+        scheme, rest = found[1].lower(), found[2]
+        if scheme not in SERVERS or not rest.startswith("/"):
+            raise ConfigurationError(
+                f"no ledger can be kept in a URL of {scheme}", advice=HOW_TO_NAME_IT
+            )
+        if re.search(r"@[^?]*@|/[^?]*@", rest[1:].partition("?")[0]):
+            raise ConfigurationError(
+                "the ledger's URL can't be read",
+                advice="in its password write %40 for @ and %2F for /",
+            )
+        return f"{scheme}:/{rest}"
+    if _SETTING.search(named) or _LOGIN.match(named) or "://" in named:
+        raise ConfigurationError("the ledger's name is no path", advice=HOW_TO_NAME_IT)
+    return None
 
 
 def _folder() -> Path:

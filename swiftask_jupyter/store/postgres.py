@@ -210,7 +210,7 @@ class Postgres:
 
 def masked(url: str) -> str:
     """Return the address without its password."""
-    url = re.sub(r"(://[^:@/?#]*):[^@/]*@", r"\1:••••@", url)
+    url = re.sub(r"(://[^:@/?#]*):.*@", r"\1:••••@", url)  # rather too much than too little
     return re.sub(r"(?i)(password=)[^&\s]*", r"\1••••", url)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -111,12 +111,15 @@ def groups(by: str | Sequence[str], further: Sequence[str] = ()) -> tuple[str, .
     Raises:
         ConfigurationError: one of them is none.
     """
-    names = by.split(",") if isinstance(by, str) else by
-    wanted = tuple(name.strip() for name in names if name.strip())
     known = (*GROUPS, *further)
+    advice = "by " + ", ".join(known)
+    names = list(by.split(",") if isinstance(by, str) else by if isinstance(by, Iterable) else [by])
+    if any(not isinstance(name, str) for name in names):
+        raise ConfigurationError(f"usage can't be grouped by {by!r}", advice=advice)
+    wanted = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    if names not in ([], [""]) and not wanted:
+        raise ConfigurationError(f"{by!r} names nothing to group usage by", advice=advice)
     for name in wanted:
         if name not in known:
-            raise ConfigurationError(
-                f"usage can't be grouped by {name}", advice="by " + ", ".join(known)
-            )
+            raise ConfigurationError(f"usage can't be grouped by {name}", advice=advice)
     return wanted

@@ -56,6 +56,8 @@ def usage(
     shared = accounts.shared
     wanted = Selection(moment(since), agent, notebook, session)
     if keys := groups(by, (USER.name,) if shared else ()):
+        if text:
+            raise ConfigurationError("sums have no text", advice="leave out either by or text")
         return sums(keys, accounts.sums(keys, wanted))
     columns = [*COLUMNS, *([USER] if shared else []), *(TEXTS if text else ())]
     return frame(accounts, [column.name for column in columns], wanted)
