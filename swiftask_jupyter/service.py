@@ -70,7 +70,8 @@ class Service:
         needs_token: bool = True,
         **options: Any,
     ) -> tuple[Prompt, Route]:
-        target = self.connection(Wanted(agent=agent, dialect=dialect, connection=connection))
+        wanted = Wanted(agent=agent, dialect=dialect, connection=connection).checked()
+        target = self.connection(wanted)
         if needs_token and not target.token:
             raise ConfigurationError("no token", advice=HOW_TO_GET_IN)
         if not target.agent:

@@ -212,6 +212,16 @@ def test_an_unknown_connection_names_the_known_ones(project):
         ('[tool.swiftask]\nagnet = "x"', "unknown setting 'agnet'"),
         ("[tool.swiftask\n", "can't be read"),
         ("[tool.swiftask]\nconnections = { a = 1 }\nconnection = 'a'", "not a table"),
+        ("[tool.swiftask]\nconnections = 1", "connections in .* is not a table"),
+        ("[tool]\nswiftask = 1", "not a table"),
+        ("[tool.swiftask]\ntoken_env = 5", "token_env in .* must be text"),
+        ("[tool.swiftask]\nagent = ['a']", "agent in .* must be text"),
+        ("[tool.swiftask]\ndialect = true", "dialect in .* must be text"),
+        ("[tool.swiftask]\nbase_url = ''", "base_url in .* must be text"),
+        (
+            "[tool.swiftask]\nconnection = 'a'\nconnections.a.base_url = ['http://127.0.0.1']",
+            "base_url in connection a in .* must be text",
+        ),
     ],
 )
 def test_a_file_that_is_wrong_is_one_clear_line(project, text, message):

@@ -32,6 +32,21 @@ class Wanted:
     dialect: str | None = None
     connection: str | None = None
 
+    def checked(self) -> Wanted:
+        """Return this, if it can be what a caller meant.
+
+        Raises:
+            ConfigurationError: a value is no text, or is an empty one that would quietly stand
+                for the default.
+        """
+        for key in ("base_url", "token", "agent", "dialect", "connection"):
+            value = getattr(self, key)
+            if value is not None and not isinstance(value, str):
+                raise ConfigurationError(f"{key} must be text, not {type(value).__name__}")
+            if value is not None and key != "agent" and not value.strip():
+                raise ConfigurationError(f"{key} is empty", advice="name one, or leave it out")
+        return self
+
     def found(self, origin: str) -> dict[str, Found]:
         """Return what is named, as the settings of one place."""
         return {

@@ -51,8 +51,8 @@ class Table:
     @property
     def connections(self) -> Mapping[str, Any]:
         """The named connections among them."""
-        named = self.values.get("connections")
-        return named if isinstance(named, dict) else {}
+        named: Mapping[str, Any] = self.values.get("connections", {})
+        return named
 
 
 class Sources:
@@ -79,8 +79,8 @@ class Sources:
         """Yield the TOML files' settings: the project's, then the user's."""
         for directory in self._directories():
             path = directory / "pyproject.toml"
-            values = self._cached(path, _toml).get("tool", {}) if path.is_file() else {}
-            if isinstance(values, dict) and isinstance(values.get("swiftask"), dict):
+            values = self._cached(path, _toml).get("tool") if path.is_file() else None
+            if isinstance(values, dict) and "swiftask" in values:
                 yield _checked(values["swiftask"], str(path), str(path))
                 break
         path = user_file()
@@ -109,7 +109,7 @@ class Sources:
         found = {
             key: Found(value, table.origin, table.file)
             for key, value in table.values.items()
-            if isinstance(value, str) and key != "token_env"
+            if key not in {"token_env", "connections"}
         }
         if (name := table.values.get("token_env")) and (token := self._token(name, table)):
             found["token"] = token
@@ -192,4 +192,10 @@ def _checked(values: Any, origin: str, file: str) -> Table:
             f"{origin} holds an unknown setting {unknown[0]!r}",
             advice=f"known are: {', '.join(sorted(KEYS))}",
         )
+    for key, value in values.items():  # one left out would send the token to the default host
+        if key == "connections":
+            if not isinstance(value, dict):
+                raise ConfigurationError(f"connections in {origin} is not a table of connections")
+        elif not isinstance(value, str) or not value.strip():
+            raise ConfigurationError(f"{key} in {origin} must be text, and not empty")
     return Table(values, origin, file)
