@@ -368,3 +368,15 @@ def test_a_failed_cell_fails(connected):
 )
 def test_the_notebook_is_known_where_the_front_end_tells(environ, names, path):
     assert notebook_path(environ, names) == path
+
+
+def test_a_cells_connection_counts_before_the_sandbox(shell, box, tmp_path, monkeypatch, capsys):
+    (tmp_path / "pyproject.toml").write_text(
+        f'[tool.swiftask.connections.team]\nbase_url = "{box.url}"\ntoken_env = "SWIFTASK_TEAM"'
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SWIFTASK_TEAM", box.token)
+    shell.run_line_magic("swiftask", "sandbox")
+
+    assert shell.run_cell_magic("swiftask", "echo -c team", "hello\n").text == "hello"
+    assert len([each for each in box.requests if each.method == "POST"]) == 1

@@ -97,10 +97,20 @@ class Sources:
         Raises:
             ConfigurationError: there is none of that name.
         """
+        return self._settings(self._connection(name))
+
+    def tokenless(self, name: str) -> str:
+        """Return why a named connection has no token."""
+        variable = self._connection(name).values.get("token_env")
+        if variable is None:
+            return f"connection {name} names no token_env"
+        return f"{variable}, which connection {name} names, is not set"
+
+    def _connection(self, name: str) -> Table:
         for table in self.tables():
             if name in table.connections:
                 origin = f"connection {name} in {table.origin}"
-                return self._settings(_checked(table.connections[name], origin, table.file))
+                return _checked(table.connections[name], origin, table.file)
         known = self.connection_names()
         there_is = f"there is: {', '.join(known)}" if known else "none is configured"
         raise ConfigurationError(f"no connection {name!r}", advice=there_is)
