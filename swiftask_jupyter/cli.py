@@ -56,8 +56,8 @@ def _sandbox(port: int, *, model: bool) -> int:
 
     try:
         serve_forever(port=port, model=model, on_ready=ready)
-    except (ModelUnavailable, OSError) as error:
-        print(error, file=sys.stderr)
+    except (ModelUnavailable, ModuleNotFoundError, OSError) as error:
+        print(getattr(error, "strerror", None) or error, file=sys.stderr)
         return 1
     return 0
 

@@ -61,7 +61,7 @@ class Swiftask(Service):
         notebook: str | None = None,
         session: str | None = None,
     ) -> None:
-        super().__init__(Wanted(base_url, token, agent, dialect, connection))
+        super().__init__(Wanted(base_url, token, agent, dialect, connection).checked())
         self._ledger = Ledger(opened(store, os.environ))
         self.store = self._ledger.database.path or str(self._ledger.database)
         self.means = Means(

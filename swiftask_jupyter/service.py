@@ -70,9 +70,11 @@ class Service:
         needs_token: bool = True,
         **options: Any,
     ) -> tuple[Prompt, Route]:
-        target = self.connection(Wanted(agent=agent, dialect=dialect, connection=connection))
+        wanted = Wanted(agent=agent, dialect=dialect, connection=connection).checked()
+        target = self.connection(wanted)
         if needs_token and not target.token:
-            raise ConfigurationError("no token", advice=HOW_TO_GET_IN)
+            why = f"no token: {target.tokenless}" if target.tokenless else "no token"
+            raise ConfigurationError(why, advice="" if target.tokenless else HOW_TO_GET_IN)
         if not target.agent:
             raise ConfigurationError("no agent", advice=HOW_TO_NAME_ONE)
         prompt = compose(target.agent, text, **options)

@@ -199,3 +199,26 @@ def test_a_proxy_is_not_asked_for_loopback(box, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with Swiftask(base_url=box.url, token=box.token, agent="echo") as client:
         assert client.ask("hello").text == "hello"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"base_url": "", "token": "s3cr3t"}, "base_url is empty"),
+        ({"token": " "}, "token is empty"),
+        ({"connection": ""}, "connection is empty"),
+        ({"token": 5}, "token must be text, not int"),
+        ({"base_url": 5}, "base_url must be text, not int"),
+        ({"agent": object()}, "agent must be text, not object"),
+    ],
+)
+def test_what_would_quietly_mean_the_default_host_is_refused(wanted, message):
+    with pytest.raises(errors.ConfigurationError, match=message) as caught:
+        Swiftask(**wanted)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_an_empty_connection_named_by_a_call_is_refused(client, box):
+    with pytest.raises(errors.ConfigurationError, match="connection is empty"):
+        client.ask("hello", connection="")
+    assert not box.requests

@@ -1,8 +1,10 @@
 """The magics in a real IPython shell, as a terminal has it."""
 
+import sys
+
 import pytest
 from IPython.core.completer import provisionalcompleter
-from IPython.core.error import UsageError
+from IPython.core.error import StdinNotImplementedError, UsageError
 
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.answers import Answer
@@ -368,3 +370,55 @@ def test_a_failed_cell_fails(connected):
 )
 def test_the_notebook_is_known_where_the_front_end_tells(environ, names, path):
     assert notebook_path(environ, names) == path
+
+
+def test_a_cells_connection_counts_before_the_sandbox(shell, box, tmp_path, monkeypatch, capsys):
+    (tmp_path / "pyproject.toml").write_text(
+        f'[tool.swiftask.connections.team]\nbase_url = "{box.url}"\ntoken_env = "SWIFTASK_TEAM"'
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SWIFTASK_TEAM", box.token)
+    shell.run_line_magic("swiftask", "sandbox")
+
+    assert shell.run_cell_magic("swiftask", "echo -c team", "hello\n").text == "hello"
+    assert len([each for each in box.requests if each.method == "POST"]) == 1
+
+
+@pytest.mark.parametrize("line", ["--help", "-h"])
+def test_help_is_shown_for_the_words_that_every_tool_knows(shell, capsys, line):
+    shell.run_line_magic("swiftask", line)
+    shell.run_cell_magic("swiftask", line, "\n")
+
+    assert capsys.readouterr().out.count("%swiftask doctor") == 2
+
+
+def test_use_takes_no_empty_name(connected):
+    with pytest.raises(UsageError, match="an agent's slug"):
+        connected.run_line_magic("swiftask", 'use ""')
+
+
+@pytest.mark.parametrize(
+    ("struck", "raised", "message"),
+    [
+        (EOFError, errors.ConfigurationError, "nobody can type here; set SWIFTASK_API_KEY"),
+        (StdinNotImplementedError, errors.ConfigurationError, "nobody can type here"),
+        (KeyboardInterrupt, errors.Interrupted, "nothing is changed"),
+    ],
+)
+def test_a_login_that_nobody_types_is_one_line(shell, monkeypatch, struck, raised, message):
+    def unable(_):
+        raise struck
+
+    monkeypatch.setattr("getpass.getpass", unable)
+
+    with pytest.raises(raised, match=message) as caught:
+        shell.run_line_magic("swiftask", "login")
+    assert caught.value.__suppress_context__
+
+
+def test_a_sandbox_without_its_server_is_one_line(shell, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tornado.web", None)
+
+    with pytest.raises(errors.ConfigurationError, match="pip install") as caught:
+        shell.run_line_magic("swiftask", "sandbox")
+    assert caught.value.__suppress_context__

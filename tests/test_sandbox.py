@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from swiftask_jupyter.cli import main
 from swiftask_jupyter.sandbox import Agent, Counts, Fault, Sandbox
 
 CHAT = "/v1/chat/completions"
@@ -614,6 +615,12 @@ def test_start_and_stop_may_be_called_twice_and_the_port_is_free_afterwards():
         assert again.token != box.token
         assert client.post(CHAT, json=HELLO).status_code == 200
     assert "swiftask-sandbox" not in {each.name for each in threading.enumerate()}
+
+
+def test_a_port_that_there_is_not_is_said_plainly(capsys):
+    assert main(["sandbox", "--port", "99999999"]) == 1
+
+    assert capsys.readouterr().err.startswith("can't listen on port 99999999 of 127.0.0.1 (")
 
 
 def test_a_port_in_use_is_said_plainly(box):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from swiftask_jupyter import Swiftask
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.settings import Sources, Wanted, resolve
 from swiftask_jupyter.settings.connection import base_root
@@ -198,6 +199,69 @@ def test_the_default_token_does_not_go_to_a_named_connection(project):
     assert not below(project, {"SWIFTASK_API_KEY": "mine"}, connection="team").token
 
 
+def team(project, text=""):
+    (project / "pyproject.toml").write_text(
+        f'[tool.swiftask.connections.team]\nbase_url = "http://127.0.0.1:7"\n{text}'
+    )
+
+
+def said(project, environ, **layers):
+    return resolve(Sources(environ, project), layers)
+
+
+def test_a_connection_that_is_named_closest_brings_all_its_own(project):
+    team(project, 'token_env = "SWIFTASK_TEAM_KEY"\nagent = "team-agent"\ndialect = "chat"')
+    elsewhere = Wanted("http://127.0.0.1:9", "theirs", "echo", "native")
+    environ = {"SWIFTASK_TEAM_KEY": "teams"}
+
+    named = said(project, environ, cell=Wanted(connection="team"), sandbox=elsewhere)
+    explicit = said(
+        project, environ, cell=Wanted(agent="mine", connection="team"), sandbox=elsewhere
+    )
+
+    assert (named.base_url, named.token.reveal()) == ("http://127.0.0.1:7", "teams")
+    assert (named.agent, named.dialect) == ("team-agent", "chat")
+    assert (explicit.agent, explicit.dialect) == ("mine", "chat")
+
+
+def test_an_address_that_is_named_closest_ends_a_connection(project):
+    team(project, 'token_env = "SWIFTASK_TEAM_KEY"')
+    elsewhere = Wanted("http://127.0.0.1:9", "theirs")
+    environ = {"SWIFTASK_TEAM_KEY": "teams", "SWIFTASK_CONNECTION": "team"}
+
+    for config in (Wanted(), Wanted(connection="team")):
+        found = said(project, environ, sandbox=elsewhere, config=config)
+        assert (found.base_url, found.token.reveal()) == ("http://127.0.0.1:9", "theirs")
+        assert found.name is None
+
+
+def test_a_connection_without_an_agent_takes_one_that_is_meant_for_no_other_service(project):
+    team(project)
+    cell, used = Wanted(connection="team"), Wanted(agent="used")
+
+    assert said(project, {}, cell=cell, use=used).agent == "used"
+    assert said(project, {}, cell=cell, box=Wanted("http://127.0.0.1:9", "t", "echo")).agent is None
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "connection team names no token_env"),
+        ('token_env = "SWIFTASK_TEAM_KEY"', "SWIFTASK_TEAM_KEY, which connection team names, is"),
+    ],
+)
+def test_a_connection_without_a_token_says_why(project, monkeypatch, text, why):
+    team(project, text)
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("SWIFTASK_API_KEY", "s3cr3t")
+
+    with Swiftask(connection="team") as client, pytest.raises(ConfigurationError) as caught:
+        client.ask("hello", agent="echo")
+
+    assert why in str(caught.value)
+    assert "SWIFTASK_API_KEY" not in str(caught.value)
+
+
 def test_an_unknown_connection_names_the_known_ones(project):
     (project / "pyproject.toml").write_text("[tool.swiftask.connections.team]\n")
 
@@ -212,6 +276,16 @@ def test_an_unknown_connection_names_the_known_ones(project):
         ('[tool.swiftask]\nagnet = "x"', "unknown setting 'agnet'"),
         ("[tool.swiftask\n", "can't be read"),
         ("[tool.swiftask]\nconnections = { a = 1 }\nconnection = 'a'", "not a table"),
+        ("[tool.swiftask]\nconnections = 1", "connections in .* is not a table"),
+        ("[tool]\nswiftask = 1", "not a table"),
+        ("[tool.swiftask]\ntoken_env = 5", "token_env in .* must be text"),
+        ("[tool.swiftask]\nagent = ['a']", "agent in .* must be text"),
+        ("[tool.swiftask]\ndialect = true", "dialect in .* must be text"),
+        ("[tool.swiftask]\nbase_url = ''", "base_url in .* must be text"),
+        (
+            "[tool.swiftask]\nconnection = 'a'\nconnections.a.base_url = ['http://127.0.0.1']",
+            "base_url in connection a in .* must be text",
+        ),
     ],
 )
 def test_a_file_that_is_wrong_is_one_clear_line(project, text, message):

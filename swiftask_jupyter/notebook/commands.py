@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from IPython.core.error import UsageError
+from IPython.core.error import StdinNotImplementedError, UsageError
 
 from swiftask_jupyter.notebook import conversations, spending
 from swiftask_jupyter.notebook.arguments import closest, words
@@ -63,6 +63,8 @@ prompt, with {{{{name}}}}, {{{{name.attribute}}}}, {{{{name["key"]}}}}, {{{{numb
 Settings: a cell's options > %config SwiftaskMagics > SWIFTASK_API_KEY, SWIFTASK_AGENT_SLUG,
 SWIFTASK_BASE_URL, SWIFTASK_DIALECT > .env > [tool.swiftask] in pyproject.toml > your config.toml"""
 
+HELP_WORDS = ("--help", "-h")
+
 
 def run(magics: SwiftaskMagics, line: str) -> object:
     """Run a line magic: a word, then its own arguments.
@@ -71,6 +73,7 @@ def run(magics: SwiftaskMagics, line: str) -> object:
         UsageError: there is no such command, or it takes no such arguments.
     """
     word, _, rest = line.strip().partition(" ")
+    word = "help" if word in HELP_WORDS else word
     if word not in COMMANDS:
         raise UsageError(f"no command {word}{closest(word, COMMANDS)}")
     arguments = words(rest)
@@ -114,6 +117,8 @@ def _pin(magics: SwiftaskMagics, number: str) -> None:
 
 
 def _use(magics: SwiftaskMagics, agent: str) -> None:
+    if not agent.strip():
+        raise UsageError("%swiftask use takes an agent's slug")
     client = magics.client
     client.wanted = replace(client.wanted, agent=agent)
     print(f"{agent} answers where a cell names no agent")
@@ -143,14 +148,27 @@ def _config(magics: SwiftaskMagics) -> None:
 
 
 def _login(magics: SwiftaskMagics) -> None:
-    from getpass import getpass
-
     host = magics.client.connection().host
-    token = getpass(f"token for {host}: ")
+    token = _typed(f"token for {host}: ")
     if not token.strip():
         raise UsageError("no token was typed; nothing is changed")
     kept = magics.client.login(token)
     print(f"kept for {host}, {'in the keyring' if kept else 'until this kernel ends'}")
+
+
+def _typed(prompt: str) -> str:
+    """Return what the user types, unseen."""
+    from getpass import getpass
+
+    from swiftask_jupyter.errors import ConfigurationError, Interrupted
+
+    try:
+        return getpass(prompt)
+    except (EOFError, StdinNotImplementedError):
+        advice = "set SWIFTASK_API_KEY"
+        raise ConfigurationError("nobody can type here", advice=advice) from None
+    except KeyboardInterrupt:
+        raise Interrupted("stopped; no token was typed, nothing is changed") from None
 
 
 def _doctor(magics: SwiftaskMagics) -> None:
@@ -161,12 +179,16 @@ def _doctor(magics: SwiftaskMagics) -> None:
 
 
 def _sandbox(magics: SwiftaskMagics) -> None:
+    from swiftask_jupyter.errors import ConfigurationError
     from swiftask_jupyter.sandbox import Sandbox
     from swiftask_jupyter.sandbox.model import missing
     from swiftask_jupyter.settings import Wanted
 
     if magics.sandbox is None:
-        magics.sandbox = Sandbox().start()
+        try:
+            magics.sandbox = Sandbox().start()
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(str(error)) from None
     box, reason = magics.sandbox, missing()
     agent = "lorem" if reason else "smollm2"
     magics.client.wanted = Wanted(box.url, box.token, agent, "auto")

@@ -90,9 +90,9 @@ class SwiftaskMagics(Magics):
         too. `{{name}}`, `{{name.attribute}}`, `{{name["key"]}}` and `{{number:.2f}}` in the
         prompt are filled in.
         """
-        if cell is None:
-            from swiftask_jupyter.notebook.commands import run
+        from swiftask_jupyter.notebook.commands import HELP_WORDS, run
 
+        if cell is None or line.strip() in HELP_WORDS:
             return run(self, line)
         return self.ask(line, cell.removesuffix("\n"))
 

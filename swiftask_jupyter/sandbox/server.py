@@ -235,7 +235,8 @@ def _listen(port: int) -> socket.socket:
         listening.close()
         words = getattr(error, "strerror", None) or str(error)
         reason = f"can't listen on port {port} of 127.0.0.1 ({words}); choose another port"
-        raise OSError(getattr(error, "errno", 0), reason) from error
+        number = getattr(error, "errno", None)  # none where there is no such port at all
+        raise (OSError(reason) if number is None else OSError(number, reason)) from error
     return listening
 
 

@@ -32,6 +32,21 @@ class Wanted:
     dialect: str | None = None
     connection: str | None = None
 
+    def checked(self) -> Wanted:
+        """Return this, if it can be what a caller meant.
+
+        Raises:
+            ConfigurationError: a value is no text, or is an empty one that would quietly stand
+                for the default.
+        """
+        for key in ("base_url", "token", "agent", "dialect", "connection"):
+            value = getattr(self, key)
+            if value is not None and not isinstance(value, str):
+                raise ConfigurationError(f"{key} must be text, not {type(value).__name__}")
+            if value is not None and key != "agent" and not value.strip():
+                raise ConfigurationError(f"{key} is empty", advice="name one, or leave it out")
+        return self
+
     def found(self, origin: str) -> dict[str, Found]:
         """Return what is named, as the settings of one place."""
         return {
@@ -53,6 +68,7 @@ class Connection:
         dialect: the protocol's name, or `auto`.
         name: of a named connection.
         origins: where each setting stands.
+        tokenless: why it has no token, where a named connection is the reason.
     """
 
     base_url: str | None = None
@@ -61,6 +77,7 @@ class Connection:
     dialect: str = AUTO
     name: str | None = None
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
+    tokenless: str = ""
 
     @property
     def host(self) -> str:
@@ -95,9 +112,7 @@ def resolve(
             send it.
     """
     named = [each.found(origin) for origin, each in wanted.items()]
-    layers = [*named, *sources.layers()]
-    if (name := _first(layers, "connection")) is not None:
-        layers = [*named, sources.connection(name.value)]
+    name, layers = _layers(sources, named)
     found = {key: value for key in ("base_url", "token", "agent", "dialect")
              if (value := _first(layers, key))}  # fmt: skip
     base = found.get("base_url")
@@ -114,8 +129,32 @@ def resolve(
         agent=found["agent"].value if "agent" in found else None,
         dialect=found["dialect"].value if "dialect" in found else AUTO,
         name=name.value if name else None,
-        origins={key: value.origin for key, value in found.items()},
+        origins={key: value.origin for key, value in found.items()}
+        | ({"connection": name.origin} if name else {}),
+        tokenless=sources.tokenless(name.value) if name and token is None else "",
     )
+
+
+def _layers(
+    sources: Sources, named: list[dict[str, Found]]
+) -> tuple[Found | None, list[dict[str, Found]]]:
+    """Return the connection that counts, if one is named, and the settings in their order.
+
+    Of what was said less closely than its name, a connection takes only the agent that it has
+    none of, and not from whoever names another service.
+    """
+    for n, layer in enumerate(named):
+        if "connection" in layer:
+            name = layer["connection"]
+            farther = [each for each in named[n + 1 :] if "base_url" not in each]
+            agents = [{"agent": each["agent"]} for each in farther if "agent" in each]
+            return name, [*named[: n + 1], sources.connection(name.value), *agents]
+        if "base_url" in layer:
+            return None, [*named, *sources.layers()]
+    layers = [*named, *sources.layers()]
+    if (found := _first(layers, "connection")) is not None:
+        layers = [*named, sources.connection(found.value)]
+    return found, layers
 
 
 def _first(layers: list[dict[str, Found]], key: str) -> Found | None:

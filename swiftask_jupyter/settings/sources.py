@@ -51,8 +51,8 @@ class Table:
     @property
     def connections(self) -> Mapping[str, Any]:
         """The named connections among them."""
-        named = self.values.get("connections")
-        return named if isinstance(named, dict) else {}
+        named: Mapping[str, Any] = self.values.get("connections", {})
+        return named
 
 
 class Sources:
@@ -79,8 +79,8 @@ class Sources:
         """Yield the TOML files' settings: the project's, then the user's."""
         for directory in self._directories():
             path = directory / "pyproject.toml"
-            values = self._cached(path, _toml).get("tool", {}) if path.is_file() else {}
-            if isinstance(values, dict) and isinstance(values.get("swiftask"), dict):
+            values = self._cached(path, _toml).get("tool") if path.is_file() else None
+            if isinstance(values, dict) and "swiftask" in values:
                 yield _checked(values["swiftask"], str(path), str(path))
                 break
         path = user_file()
@@ -97,10 +97,20 @@ class Sources:
         Raises:
             ConfigurationError: there is none of that name.
         """
+        return self._settings(self._connection(name))
+
+    def tokenless(self, name: str) -> str:
+        """Return why a named connection has no token."""
+        variable = self._connection(name).values.get("token_env")
+        if variable is None:
+            return f"connection {name} names no token_env"
+        return f"{variable}, which connection {name} names, is not set"
+
+    def _connection(self, name: str) -> Table:
         for table in self.tables():
             if name in table.connections:
                 origin = f"connection {name} in {table.origin}"
-                return self._settings(_checked(table.connections[name], origin, table.file))
+                return _checked(table.connections[name], origin, table.file)
         known = self.connection_names()
         there_is = f"there is: {', '.join(known)}" if known else "none is configured"
         raise ConfigurationError(f"no connection {name!r}", advice=there_is)
@@ -109,7 +119,7 @@ class Sources:
         found = {
             key: Found(value, table.origin, table.file)
             for key, value in table.values.items()
-            if isinstance(value, str) and key != "token_env"
+            if key not in {"token_env", "connections"}
         }
         if (name := table.values.get("token_env")) and (token := self._token(name, table)):
             found["token"] = token
@@ -192,4 +202,10 @@ def _checked(values: Any, origin: str, file: str) -> Table:
             f"{origin} holds an unknown setting {unknown[0]!r}",
             advice=f"known are: {', '.join(sorted(KEYS))}",
         )
+    for key, value in values.items():  # one left out would send the token to the default host
+        if key == "connections":
+            if not isinstance(value, dict):
+                raise ConfigurationError(f"connections in {origin} is not a table of connections")
+        elif not isinstance(value, str) or not value.strip():
+            raise ConfigurationError(f"{key} in {origin} must be text, and not empty")
     return Table(values, origin, file)
