@@ -346,6 +346,42 @@ def test_above_a_thousand_rows_it_asks_first(client, box, monkeypatch):
     assert prompts_of(box) == []
 
 
+@pytest.mark.parametrize("progress", [True, False])
+def test_what_will_be_done_is_said_once_where_it_asks(client, monkeypatch, capsys, progress):
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+
+    client.map(pd.DataFrame({"n": [1, 2]}), "say {{n}}", confirm=True, progress=progress)
+
+    said = capsys.readouterr().out
+    assert said.count("2 rows, 2 to send") == 1
+    assert said.endswith("Send them? [y/N] ")
+
+
+class Interrupting(io.StringIO):
+    """A user who answers every question with Ctrl-C."""
+
+    def readline(self, *_):
+        """Raise what Ctrl-C does."""
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("wishes", "said"),
+    [
+        ({"confirm": True}, "nothing was sent"),
+        ({"pilot": 1}, "no more was sent; what came is kept"),
+    ],
+)
+def test_ctrl_c_at_the_question_is_one_line(client, box, monkeypatch, wishes, said):
+    monkeypatch.setattr("sys.stdin", Interrupting())
+
+    with pytest.raises(errors.Interrupted) as stopped:
+        client.map(pd.DataFrame({"n": [1, 2]}), "say {{n}}", **wishes)
+
+    assert str(stopped.value) == said
+    assert len(prompts_of(box)) == wishes.get("pilot", 0)
+
+
 def test_where_nobody_can_be_asked_it_says_how_to_send(client, box):
     with pytest.raises(errors.ConfigurationError, match=r"1,001 rows .* confirm=False"):
         client.map(MANY, "say {{n}}")
