@@ -281,6 +281,8 @@ def test_nothing_is_sent_where_no_row_can_be(client, box):
         ({"concurrency": 0}, "concurrency is a number from 1 on"),
         ({"tries": 2.5}, "tries is a number from 1 on"),
         ({"retry": "failed"}, "no retry 'failed'"),
+        ({"confirm": "maybe"}, "confirm is true, false or null, not 'maybe'"),
+        ({"prefix": 5}, "prefix is a text, not 5"),
         ({"schema": "answer: str"}, "can't name a column 'answer'"),
     ],
 )
