@@ -93,6 +93,14 @@ def test_a_failing_row_is_a_row_with_an_error(client, box):
     assert "not this one" in out["error"].iloc[1]
 
 
+def test_a_batch_in_which_every_row_fails_says_why(client, capsys):
+    client.map(pd.DataFrame({"text": ["bad", "worse than bad"]}), "{{text}}", agent="choosy")
+
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("0 answered, 2 failed; why: ")
+    assert "not this one" in line
+
+
 def test_a_row_that_lacks_its_value_is_not_sent(client, box):
     frame = pd.DataFrame({"text": ["a", None, " "]})
 
@@ -198,10 +206,13 @@ def test_a_refused_token_stops_the_batch_and_the_next_run_goes_on(client, box):
     assert list(client.map(frame, "say {{text}}")["status"]) == ["ok"] * 50
 
 
-def test_an_agent_that_there_is_not_stops_the_batch_and_the_nearest_is_named(client, box, frame):
+def test_an_agent_that_there_is_not_stops_the_batch_and_the_nearest_is_named(
+    client, box, frame, capsys
+):
     with pytest.raises(errors.AgentNotFound, match="did you mean echo"):
         client.map(frame, "say {{text}}", agent="ecko", concurrency=1)
 
+    assert capsys.readouterr().out.endswith("\nstopped; 0 of 3 rows are kept, 1 failed\n")
     assert len(prompts_of(box)) == 1
 
 

@@ -153,8 +153,9 @@ class Batch:
         bar.show([self._judge.outcomes[number] for number in numbers or ()], time.monotonic())
 
     def _kept(self, numbers: list[int]) -> str:
-        done = sum(number in self._judge.outcomes for number in numbers)
-        return f"stopped; {done:,} of {len(numbers):,} rows are kept"
+        outcomes = self._judge.outcomes
+        kept = sum(number in outcomes and outcomes[number].kept for number in numbers)
+        return f"stopped; {kept:,} of {len(numbers):,} rows are kept"
 
     def _result(self) -> pd.DataFrame:
         outcomes = list(self._plan.outcomes())
