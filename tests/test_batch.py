@@ -93,6 +93,14 @@ def test_a_failing_row_is_a_row_with_an_error(client, box):
     assert "not this one" in out["error"].iloc[1]
 
 
+def test_a_batch_in_which_every_row_fails_says_why(client, capsys):
+    client.map(pd.DataFrame({"text": ["bad", "worse than bad"]}), "{{text}}", agent="choosy")
+
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("0 answered, 2 failed; why: ")
+    assert "not this one" in line
+
+
 def test_a_row_that_lacks_its_value_is_not_sent(client, box):
     frame = pd.DataFrame({"text": ["a", None, " "]})
 
@@ -198,10 +206,13 @@ def test_a_refused_token_stops_the_batch_and_the_next_run_goes_on(client, box):
     assert list(client.map(frame, "say {{text}}")["status"]) == ["ok"] * 50
 
 
-def test_an_agent_that_there_is_not_stops_the_batch_and_the_nearest_is_named(client, box, frame):
+def test_an_agent_that_there_is_not_stops_the_batch_and_the_nearest_is_named(
+    client, box, frame, capsys
+):
     with pytest.raises(errors.AgentNotFound, match="did you mean echo"):
         client.map(frame, "say {{text}}", agent="ecko", concurrency=1)
 
+    assert capsys.readouterr().out.endswith("\nstopped; 0 of 3 rows are kept, 1 failed\n")
     assert len(prompts_of(box)) == 1
 
 
@@ -281,6 +292,8 @@ def test_nothing_is_sent_where_no_row_can_be(client, box):
         ({"concurrency": 0}, "concurrency is a number from 1 on"),
         ({"tries": 2.5}, "tries is a number from 1 on"),
         ({"retry": "failed"}, "no retry 'failed'"),
+        ({"confirm": "maybe"}, "confirm is true, false or null, not 'maybe'"),
+        ({"prefix": 5}, "prefix is a text, not 5"),
         ({"schema": "answer: str"}, "can't name a column 'answer'"),
     ],
 )
@@ -344,6 +357,42 @@ def test_above_a_thousand_rows_it_asks_first(client, box, monkeypatch):
 
     assert set(out["status"]) == {"not sent"}
     assert prompts_of(box) == []
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_what_will_be_done_is_said_once_where_it_asks(client, monkeypatch, capsys, progress):
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+
+    client.map(pd.DataFrame({"n": [1, 2]}), "say {{n}}", confirm=True, progress=progress)
+
+    said = capsys.readouterr().out
+    assert said.count("2 rows, 2 to send") == 1
+    assert said.endswith("Send them? [y/N] ")
+
+
+class Interrupting(io.StringIO):
+    """A user who answers every question with Ctrl-C."""
+
+    def readline(self, *_):
+        """Raise what Ctrl-C does."""
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("wishes", "said"),
+    [
+        ({"confirm": True}, "nothing was sent"),
+        ({"pilot": 1}, "no more was sent; what came is kept"),
+    ],
+)
+def test_ctrl_c_at_the_question_is_one_line(client, box, monkeypatch, wishes, said):
+    monkeypatch.setattr("sys.stdin", Interrupting())
+
+    with pytest.raises(errors.Interrupted) as stopped:
+        client.map(pd.DataFrame({"n": [1, 2]}), "say {{n}}", **wishes)
+
+    assert str(stopped.value) == said
+    assert len(prompts_of(box)) == wishes.get("pilot", 0)
 
 
 def test_where_nobody_can_be_asked_it_says_how_to_send(client, box):

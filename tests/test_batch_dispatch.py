@@ -44,13 +44,14 @@ def test_every_prompt_is_settled_once(client, office, questions):
     assert sorted(settled(client, Dispatch(office, questions(7)))) == list(range(7))
 
 
-def test_a_budget_is_kept_to_the_call_and_what_is_under_way_ends(client, box):
+def test_a_budget_is_kept_to_the_call_and_what_is_under_way_ends(client, box, capsys):
     frame = pd.DataFrame({"n": range(9)})
     client.budgets.set(parse("3 calls/hour"))
 
     with pytest.raises(errors.BudgetSpent, match="3 calls/hour"):
         client.map(frame, "row {{n}}", concurrency=8)
 
+    assert capsys.readouterr().out.endswith("\nstopped; 3 of 9 rows are kept, 1 refused\n")
     assert sorted(prompts_of(box)) == ["row 0", "row 1", "row 2"]
     assert [status for _, status in written(client.store)] == ["ok"] * 3 + ["refused"]
     client.budgets.increase(parse("20 calls/hour"))

@@ -78,6 +78,11 @@ def test_what_is_no_frame_is_one_clear_line():
         Rows(["a"], "{{a}}")
 
 
+def test_a_prompt_that_is_no_text_is_one_clear_line():
+    with pytest.raises(PromptError, match="the prompt is a text, not NoneType"):
+        Rows(pd.DataFrame({"a": [1]}), None)
+
+
 def test_files_are_one_several_or_none():
     frame = pd.DataFrame({"f": ["a.txt", ["b.txt", "c.txt"], None]})
     rows = Rows(frame, "look", files="f")

@@ -248,6 +248,16 @@ def test_several_agents_answer_side_by_side(kernel, box):
     assert contents(box)[::2] == ["hello", "three", "two", "four"]
 
 
+def test_a_compared_variable_shows_its_columns_in_a_later_cell(kernel):
+    made = kernel.run("%%swiftask echo lorem cmp <<\nhello")
+    later = kernel.run("cmp")
+
+    assert "hello" not in made.texts()[0]
+    [shown] = later.outputs
+    assert shown["data"]["text/html"].count('<div style="flex') == 2
+    assert shown["data"]["text/plain"].startswith("echo:\nhello\necho · ")
+
+
 def test_an_agent_that_fails_leaves_the_others_shown_and_fails_the_cell(kernel):
     ran = kernel.run("%%swiftask echo nobody both <<\nhello")
 
@@ -279,3 +289,13 @@ def test_several_agents_in_a_terminal(ask, capsys, box):
     assert "lorem:\n# The garden" in said
     assert repr(compared) == "<Comparison of echo, lorem>"
     assert len(compared) == 2
+
+
+def test_a_compared_variable_shows_itself_in_a_terminal_once_a_cell(shell, ask, capsys):
+    shell.run_cell("%%swiftask echo lorem\nhello", store_history=True)
+    assert capsys.readouterr().out.count("echo:\nhello\n") == 1
+
+    shell.run_cell("%%swiftask echo lorem cmp <<\nhello", store_history=True)
+    assert "echo:" not in capsys.readouterr().out
+    shell.run_cell("cmp", store_history=True)
+    assert "echo:\nhello\necho · " in capsys.readouterr().out

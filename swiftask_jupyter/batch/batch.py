@@ -115,7 +115,8 @@ class Batch:
             if not rest or not self._goes_on(first, len(rest), asks=asks):
                 return
         elif wishes.confirm or (wishes.confirm is None and len(pending) > ASK_ABOVE):
-            if not asks or (agreed := _agreed(self._line)) is None:
+            line = "" if wishes.progress else f"{self._line}. "  # else it has just been told
+            if not asks or (agreed := _agreed(line, "nothing was sent")) is None:
                 raise ConfigurationError(f"{len(pending):,} rows would be sent", advice=HOW)
             if not agreed:
                 return
@@ -127,7 +128,7 @@ class Batch:
         line = f"sent first: {ok:,} of {len(first):,} answered; {rest:,} more to send"
         if self._wishes.confirm is False:
             return ok > 0
-        agreed = _agreed(line) if asks else None
+        agreed = _agreed(f"{line}. ", "no more was sent; what came is kept") if asks else None
         if agreed is None:
             tell(f"{line}; {HOW}")
         return bool(agreed)
@@ -152,17 +153,24 @@ class Batch:
         bar.show([self._judge.outcomes[number] for number in numbers or ()], time.monotonic())
 
     def _kept(self, numbers: list[int]) -> str:
-        done = sum(number in self._judge.outcomes for number in numbers)
-        return f"stopped; {done:,} of {len(numbers):,} rows are kept"
+        outcomes = self._judge.outcomes
+        kept = sum(number in outcomes and outcomes[number].kept for number in numbers)
+        return f"stopped; {kept:,} of {len(numbers):,} rows are kept"
 
     def _result(self) -> pd.DataFrame:
         outcomes = list(self._plan.outcomes())
         return with_answers(self._frame, outcomes, self._schema, self._wishes.prefix)
 
 
-def _agreed(line: str) -> bool | None:
-    """Ask the user; `None` where there is nobody to ask."""
+def _agreed(line: str, stopped: str) -> bool | None:
+    """Ask the user; `None` where there is nobody to ask.
+
+    Raises:
+        Interrupted: the user stopped it instead; `stopped` says what that means.
+    """
     try:
-        return input(f"{line}. Send them? [y/N] ").strip().lower() in {"y", "yes"}
+        return input(f"{line}Send them? [y/N] ").strip().lower() in {"y", "yes"}
+    except KeyboardInterrupt:
+        raise Interrupted(stopped) from None
     except (EOFError, NotImplementedError, OSError):  # no terminal, or a front end without input
         return None

@@ -40,6 +40,8 @@ class Outcome:
         seconds: how long it took, a repair's included.
         attempts: how many requests it took, a repair's included.
         fields: what the schema read in it.
+        kept: whether the next run takes it from the ledger; a row that was not sent, or that
+            failed as every row would, is sent then.
     """
 
     status: str
@@ -50,6 +52,7 @@ class Outcome:
     seconds: float | None = None
     attempts: int = 0
     fields: tuple[Any, ...] | None = None
+    kept: bool = False
 
     def failed(self, error: str) -> Outcome:
         """Return it as a failure; what came and what it cost stays."""
@@ -82,6 +85,7 @@ def outcome_of(reply: Reply) -> Outcome:
         reply.usage.credits,
         reply.seconds,
         reply.attempts,
+        kept=bool(reply.digest),
     )
 
 

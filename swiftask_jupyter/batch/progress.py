@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,22 +16,27 @@ class Bar:
     Attributes:
         done: how many prompts are settled.
         failed: how many of them failed.
+        refused: how many of them were not sent.
     """
 
     def __init__(self, total: int, window: Window, *, shown: bool) -> None:
         from tqdm.auto import tqdm
 
-        self.done = self.failed = 0
+        self.done = self.failed = self.refused = 0
         self._window = window
         self._shown = shown
         self._credits: float | None = None
+        self._errors: Counter[str] = Counter()
         self._bar: Any = tqdm(total=total, unit="row", disable=not shown)
 
     def show(self, settled: list[Outcome], now: float) -> None:
         """Add what has just been settled, and say what is waited for."""
         for outcome in settled:
             self.done += 1
-            self.failed += outcome.status != "ok"
+            self.refused += outcome.status == "refused"
+            self.failed += outcome.status not in {"ok", "refused"}
+            if outcome.error:
+                self._errors[outcome.error] += 1
             if outcome.credits is not None:
                 self._credits = (self._credits or 0.0) + outcome.credits
         waiting = self._window.closed_for(now)
@@ -39,6 +45,8 @@ class Bar:
 
     def _said(self, waiting: float = 0.0) -> str:
         said = [f"{self.failed:,} failed"] if self.failed else []
+        if self.refused:
+            said.append(f"{self.refused:,} refused")
         if self._credits is not None:
             said.append(f"{self._credits:,.6g} credits")
         if waiting:
@@ -53,8 +61,13 @@ class Bar:
         self._bar.refresh()
         self._bar.close()
         if self._shown:
-            said = stopped or f"{self.done - self.failed:,} answered"
-            tell(", ".join(filter(None, (said, self._said()))))
+            answered = self.done - self.failed - self.refused
+            line = ", ".join(filter(None, (stopped or f"{answered:,} answered", self._said())))
+            tell(line if stopped or answered else line + self._why())
+
+    def _why(self) -> str:
+        """Return the commonest error, where there is one; where it stopped, the cell's says it."""
+        return "".join(f"; why: {error}" for error, _ in self._errors.most_common(1))
 
 
 def tell(text: str) -> None:

@@ -25,7 +25,7 @@ class Rows:
         names: what else a `{{name}}` may be; a column of that name comes first.
 
     Raises:
-        PromptError: the template names what there is not.
+        PromptError: that is no template, or it names what there is not.
         ConfigurationError: that is no frame, or there is no such column.
     """
 
@@ -40,6 +40,11 @@ class Rows:
         if not hasattr(frame, "columns") or not hasattr(frame, "index"):
             raise ConfigurationError(
                 f"{type(frame).__name__} has no rows", advice="give a DataFrame"
+            )
+        if not isinstance(template, str):
+            raise PromptError(
+                f"the prompt is a text, not {type(template).__name__}",
+                advice='such as "Sum up {{column}}"',
             )
         self.frame = frame
         self._template = template

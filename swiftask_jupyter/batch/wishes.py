@@ -51,6 +51,10 @@ class Wishes:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigurationError(f"{name} is a number from {least} on, not {value!r}")
+        if not isinstance(self.prefix, str):
+            raise ConfigurationError(f"prefix is a text, not {self.prefix!r}")
+        if self.confirm is not None and not isinstance(self.confirm, bool):
+            raise ConfigurationError(f"confirm is true, false or null, not {self.confirm!r}")
         if self.retry not in RETRY:
             raise ConfigurationError(
                 f"no retry {self.retry!r}", advice='there is: None, "errors", "all"'

@@ -58,7 +58,13 @@ class Comparison(Sequence[Answer]):
         return f"<Comparison of {', '.join(each.agent for each in self.answers)}>"
 
     def _ipython_display_(self) -> None:
-        """Show nothing: the cell that made it has shown it."""
+        """Show the answers side by side, unless this very cell has shown them already."""
+        from IPython.core.getipython import get_ipython
+
+        shell: Any = get_ipython()
+        replies = [each.reply for each in self.answers]
+        if any(reply.shown_in != shell.execution_count for reply in replies):
+            _Columns(shell, replies, shown=True).finish()
 
     def frame(self) -> pd.DataFrame:
         """Return one row an agent: `agent`, `answer`, `status`, what it took, and `error`.
@@ -96,7 +102,7 @@ def compare(shell: InteractiveShell, streams: Sequence[Stream], line: Line) -> C
         Interrupted: the user stopped them; what had come is shown.
         SwiftaskError: one of them failed, after all had ended.
     """
-    display = _Columns(shell, streams, shown=line.shown)
+    display = _Columns(shell, [stream.reply for stream in streams], shown=line.shown)
     with holding_interrupts(lambda: None) as held:
         failures = _watch(streams, display, held)
         display.finish()
@@ -145,9 +151,12 @@ def _raise(failures: dict[str, SwiftaskError], asked: int) -> None:
 class _Columns:
     """The answers side by side: their newest text while they grow, then all of it."""
 
-    def __init__(self, shell: InteractiveShell, streams: Sequence[Stream], *, shown: bool) -> None:
+    def __init__(self, shell: InteractiveShell, replies: Sequence[Reply], *, shown: bool) -> None:
         self._publish = shell.display_pub.publish if hasattr(shell, "kernel") else None
-        self._replies = [stream.reply for stream in streams]
+        self._replies = replies
+        if shown:
+            for reply in replies:
+                reply.shown_in = shell.execution_count
         self._identity = f"swiftask-compare-{id(self):x}-{time.time_ns():x}"
         self._shown = shown
         self._drawn = ""
