@@ -162,6 +162,7 @@ def test_five_hundred_messages_come_in_pages_and_stay_in_order(
 
     expect(panel.answers.last).to_have_text("question 500")
     expect(panel.exchanges).to_have_count(50)  # the others are a click away, and cost nothing
+    expect(panel.button("Send")).to_be_visible()
     more.click()
     expect(panel.exchanges).to_have_count(100)
     said = notebook.page.evaluate(TEXT)
