@@ -113,6 +113,10 @@ if {0}:
     panel.chat.refresh = lambda: None
 """
 HOLDS = "() => document.querySelectorAll('.st-exchange').length === {}"
+TO_THE_END = """() => {
+  const log = document.querySelector('.st-log');
+  if (log) log.scrollTop = log.scrollHeight;
+}"""
 OBSERVE = """() => {
   window.longTasks = [];
   new PerformanceObserver((list) => list.getEntries().forEach(({duration}) =>
@@ -179,6 +183,7 @@ def in_lab(  # noqa: PLR0917 - what is measured, in the order of the table
             notebook.page.wait_for_function(HOLDS.format(min(shown, before)))
             more.click()
         notebook.page.wait_for_function(HOLDS.format(before))
+        notebook.page.evaluate(TO_THE_END)
         begin = f"begin(open('text').read(), {rate})"
         run = f"""() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
           .requestExecute({{ code: {begin!r} }}).done"""

@@ -161,11 +161,12 @@ def test_five_hundred_messages_come_in_pages_and_stay_in_order(
     panel.ask("question 500")
 
     expect(panel.answers.last).to_have_text("question 500")
-    expect(panel.exchanges).to_have_count(100)  # the others are a click away, and cost nothing
+    expect(panel.exchanges).to_have_count(50)  # the others are a click away, and cost nothing
+    expect(panel.button("Send")).to_be_visible()
     more.click()
-    expect(panel.exchanges).to_have_count(150)
+    expect(panel.exchanges).to_have_count(100)
     said = notebook.page.evaluate(TEXT)
-    assert said[::2] == [f"question {n}" for n in range(351, 501)]
+    assert said[::2] == [f"question {n}" for n in range(401, 501)]
 
 
 def test_who_scrolled_up_stays_there_while_an_answer_streams(

@@ -339,8 +339,9 @@ class View {
   follow(act) {
     const { log } = this, at = log.scrollTop, far = log.scrollHeight - at - log.clientHeight;
     const pinned = far < 24 || !(at < this.top - 4); // above where we left it: the user did that
+    const { size } = this.exchanges;
     act();
-    if (pinned) this.trim();
+    if (pinned && this.exchanges.size > size) this.trim();
     if (pinned) this.toBottom();
     else log.scrollTop = at;
   }

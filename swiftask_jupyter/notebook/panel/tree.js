@@ -14,7 +14,7 @@ const MATH_ATTRIBUTES = words("display displaystyle mathvariant stretchy fence f
 const WITH_DIRECTION = words("p h1 h2 h3 h4 h5 h6 li th td");
 const KINDS = words("k s c n f b");
 const PATIENCE = 5000; // ms without a word from the kernel
-const MOST = 100; // exchanges kept while the newest is in sight
+const MOST = 50; // exchanges kept while the newest is in sight
 const CHUNK = 512 * 1024;
 const ICONS = {
   copy: "M9 9h10v11H9z M5 15V4h10", retry: "M19 12a7 7 0 1 1-2-5l2 2 M19 4v5h-5",
