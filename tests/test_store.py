@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from swiftask_jupyter.budget import parse
 from swiftask_jupyter.errors import ConfigurationError, StoreError
 from swiftask_jupyter.replies import Delta, Finish, Reply, Usage
 from swiftask_jupyter.store import Database, Ledger
@@ -50,6 +51,28 @@ def test_a_turn_is_a_row_from_the_moment_it_begins(turns):
 
     (row,) = rows(turns)
     assert (row["turn"], row["status"], row["notebook"]) == (reply.turn, "running", "/nb.ipynb")
+
+
+def test_names_with_half_a_character_are_stored_as_no_character(ledger):
+    """A path that is no UTF-8 has such halves, and a name typed by a broken front end."""
+    half, place = "half \ud83d", Place("/half \udcff.ipynb", "half \ud83d")
+    session = ledger.sessions.begin(place.notebook, half)
+    ledger.sessions.place(place.session, place.notebook, half)
+    ledger.budgets.set(parse("5 calls/session", half, place.notebook))
+    reply = a_reply()
+    reply.agent = half
+    ledger.turns.begin(reply, place, "hello")
+
+    assert session.startswith("half ?-")
+    assert ledger.sessions.find(place.notebook, half) == "half ?"
+    assert ledger.sessions.known(half).name == "half ?"
+    assert ledger.sessions.names(place.notebook) == ["half ?"]
+    assert ledger.sessions.lines(half)[0].session == "half ?"
+    assert ledger.budgets.check(reply, place) == []
+    assert ledger.budgets.spent(ledger.budgets.all()[0], half).calls == 1
+    assert ledger.turns.costs(half) == []
+    (row,) = Accounts(ledger.database).rows(["agent"], Selection(None, half, place.notebook, half))
+    assert row == [("half ?",)]
 
 
 def test_a_turn_is_completed_once_and_never_again(turns):

@@ -9,6 +9,7 @@ from typing import Any
 
 from swiftask_jupyter.store.database import Database
 from swiftask_jupyter.store.owner import alive
+from swiftask_jupyter.store.turns import storable
 
 CHUNK = 2_000  # rows; larger ones outgrow the processor's cache and take longer
 _FAILED = "('error', 'refused')"
@@ -49,9 +50,9 @@ class Selection:
         """Return the condition, and its parameters."""
         wanted = {
             "at >= ?": self.since,
-            "agent = ?": self.agent,
-            "notebook = ?": self.notebook,
-            "session = ?": self.session,
+            "agent = ?": storable(self.agent),
+            "notebook = ?": storable(self.notebook),
+            "session = ?": storable(self.session),
         }
         chosen = {text: value for text, value in wanted.items() if value is not None}
         text = " AND ".join(["(surface IS NULL OR surface <> 'import')", *chosen])

@@ -10,7 +10,7 @@ from swiftask_jupyter.budget import PERIODS, SESSION, Budget, Spent, flags, judg
 from swiftask_jupyter.errors import ConfigurationError, StoreUnreachable
 from swiftask_jupyter.replies import Reply
 from swiftask_jupyter.store.database import Database
-from swiftask_jupyter.store.turns import Place, new_id
+from swiftask_jupyter.store.turns import Place, new_id, storable
 
 _AMOUNTS = {"credits": "credits", "tokens": "total_tokens", "calls": "1"}
 
@@ -91,9 +91,9 @@ class Budgets:
         try:
             with self._database.read() as table:
                 for budget in _holding(table):
-                    if budget.agent not in (None, reply.agent):
+                    if budget.agent not in (None, storable(reply.agent)):
                         continue
-                    if budget.notebook in (None, place.notebook):
+                    if budget.notebook in (None, storable(place.notebook)):
                         spent = self._spent(table, budget, place.session, reply.turn)
                         remarks.append(judge(budget, spent))
         except StoreUnreachable:
@@ -103,7 +103,7 @@ class Budgets:
     def _spent(self, table: Any, budget: Budget, session: str, besides: str) -> Spent:
         wanted: dict[str, Any] = {"turn <> ?": besides}
         if budget.period == SESSION:
-            wanted["session = ?"] = session
+            wanted["session = ?"] = storable(session)
         else:
             wanted["at >= ?"] = self._clock() - PERIODS[budget.period]
         scope = {"agent = ?": budget.agent, "notebook = ?": budget.notebook}
@@ -147,7 +147,7 @@ class Budgets:
 
 
 def _scope(budget: Budget) -> tuple[str, str, str | None, str | None]:
-    return budget.unit, budget.period, budget.agent, budget.notebook
+    return budget.unit, budget.period, storable(budget.agent), storable(budget.notebook)
 
 
 def _holding(table: Any) -> list[Budget]:

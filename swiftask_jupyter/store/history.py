@@ -178,8 +178,8 @@ class History:
                     " number, slot, surface, said, usage_source)"
                     " VALUES (?, ?, ?, ?, ?, ?, '', 'ok', ?, ?, 'import', ?, 'none')",
                     (
-                        each.turn, each.at, notebook, session, each.agent, each.dialect,
-                        each.number, each.slot, each.said,
+                        each.turn, each.at, storable(notebook), session, storable(each.agent),
+                        each.dialect, each.number, each.slot, each.said,
                     ),
                 )  # fmt: skip
                 rows.execute(

@@ -14,6 +14,7 @@ from typing import Any
 
 from swiftask_jupyter.store.database import Database
 from swiftask_jupyter.store.history import Line
+from swiftask_jupyter.store.turns import storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Sessions:
             row = table.execute(
                 "SELECT session, notebook, name FROM sessions WHERE session = ?"
                 " ORDER BY at DESC LIMIT 1",
-                (session,),
+                (storable(session),),
             ).fetchone()
         return Known(*row) if row else None
 
@@ -52,7 +53,7 @@ class Sessions:
             rows = table.execute(
                 "SELECT name, max(at) FROM sessions WHERE notebook = ? OR"
                 " notebook IS NULL AND ? IS NULL GROUP BY name ORDER BY 2",
-                (notebook, notebook),
+                (storable(notebook), storable(notebook)),
             ).fetchall()
         return [row[0] for row in rows]
 
@@ -73,7 +74,7 @@ class Sessions:
             parent: the session to take over from.
             instead_of: what the name has meant so far, where it is not to mean that any more.
         """
-        session = f"{name}-{secrets.token_hex(4)}"
+        session = f"{storable(name)}-{secrets.token_hex(4)}"
         with self._database.write() as rows:
             meanwhile = _newest(rows, notebook, name)
             if meanwhile is not None and meanwhile != instead_of:
@@ -88,7 +89,7 @@ class Sessions:
 
     def lines(self, session: str) -> list[Line]:
         """Return the session and those it was taken over from, with the moment of each."""
-        lines = [Line(session, math.inf)]
+        lines = [Line(storable(session), math.inf)]
         with self._database.read() as table:
             while True:
                 row = table.execute(
@@ -105,7 +106,7 @@ def _newest(table: Any, notebook: str | None, name: str) -> str | None:
     row = table.execute(
         "SELECT session FROM sessions WHERE name = ? AND (notebook = ? OR"
         " notebook IS NULL AND ? IS NULL) ORDER BY at DESC LIMIT 1",
-        (name, notebook, notebook),
+        (storable(name), storable(notebook), storable(notebook)),
     ).fetchone()
     return str(row[0]) if row else None
 
@@ -113,5 +114,5 @@ def _newest(table: Any, notebook: str | None, name: str) -> str | None:
 def _place(rows: Any, session: str, notebook: str | None, name: str, parent: str | None) -> None:
     rows.execute(
         "INSERT INTO sessions (at, session, notebook, name, parent) VALUES (?, ?, ?, ?, ?)",
-        (time.time(), session, notebook, name, parent),
+        (time.time(), *(storable(each) for each in (session, notebook, name, parent))),
     )

@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from swiftask_jupyter.replies import Reply
 from swiftask_jupyter.store.database import Database
@@ -51,7 +51,7 @@ class Turns:
         """
         with self._database.write() as rows:
             (highest,) = rows.execute(
-                "SELECT max(number) FROM turns WHERE session = ?", (place.session,)
+                "SELECT max(number) FROM turns WHERE session = ?", (storable(place.session),)
             ).fetchone()
             reply.number = max(highest or 0, least) + 1
             _insert(rows, reply, place, prompt)
@@ -84,7 +84,7 @@ class Turns:
                 table.execute(
                     "SELECT input_tokens, output_tokens, reported_total, credits, seconds"
                     " FROM turns WHERE agent = ? AND status = 'ok' ORDER BY at DESC LIMIT ?",
-                    (agent, most),
+                    (storable(agent), most),
                 )
             )
 
@@ -100,9 +100,10 @@ def _insert(rows: Any, reply: Reply, place: Place, prompt: str) -> None:
         " number, slot, cell, run, surface, after)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            reply.turn, reply.at, place.notebook, place.session, reply.agent or None,
-            reply.dialect or None, me(), reply.status, reply.number or None, standing.slot,
-            standing.cell, standing.run, standing.surface, standing.after,
+            reply.turn, reply.at, storable(place.notebook), storable(place.session),
+            storable(reply.agent) or None, reply.dialect or None, me(), reply.status,
+            reply.number or None, standing.slot, standing.cell, standing.run, standing.surface,
+            standing.after,
         ),
     )  # fmt: skip
     rows.execute(
@@ -154,6 +155,9 @@ def _written(raw: dict[str, Any]) -> str | None:
     return written if written and len(written) <= LONGEST_RAW else None
 
 
-def storable(text: str) -> str:
+Text = TypeVar("Text", str, str | None)
+
+
+def storable(text: Text) -> Text:
     """Return the text without lone surrogates, which no database takes."""
-    return text.encode("utf-8", "replace").decode() if not text.isascii() else text
+    return text and text.encode("utf-8", "replace").decode()
