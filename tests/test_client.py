@@ -199,3 +199,15 @@ def test_a_proxy_is_not_asked_for_loopback(box, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with Swiftask(base_url=box.url, token=box.token, agent="echo") as client:
         assert client.ask("hello").text == "hello"
+
+
+def test_a_ledger_that_was_taken_away_is_said_once_and_a_new_one_begun(client):
+    first = client.ask("one")
+    client.store.unlink()
+    second, third = client.ask("two"), client.ask("three")
+
+    assert first.reply.remarks == third.reply.remarks == []
+    assert second.reply.remarks == [
+        f"the ledger {client.store} was taken away, and a new one begun"
+    ]
+    assert client.usage()["status"].tolist() == ["ok", "ok"]

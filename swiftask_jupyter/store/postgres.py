@@ -123,6 +123,10 @@ class Postgres:
     def forget_log(self) -> None:
         """Do nothing: what a server keeps of the past is its administrator's."""
 
+    def remarks(self) -> list[str]:
+        """Return nothing: no file is taken away."""
+        return []
+
     def close(self) -> None:
         """Close all connections; the next use opens others."""
         with self._lock:
