@@ -98,9 +98,9 @@ def _network(client: Swiftask, connection: Connection) -> Finding:
 
 def _answer(client: Swiftask) -> Iterator[Finding]:
     """Ask once, and see how the answer comes."""
-    stream = client.stream(QUESTION)
     arrivals: list[float] = []
     try:
+        stream = client.stream(QUESTION)  # a ledger that can't be used says so here
         arrivals.extend(time.perf_counter() for events in stream.batches() if _has_text(events))
     except SwiftaskError as error:
         yield Finding(well=False, about="answer", says=str(error))

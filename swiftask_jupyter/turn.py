@@ -153,7 +153,7 @@ class Turn:
             self.reply.remarks.append(f"{count} later {answers} this")
 
     async def _answer(self) -> AsyncGenerator[list[Event], None]:
-        self.reply.remarks += self._context.remarks
+        self.reply.remarks += (*self._ledger.database.remarks(), *self._context.remarks)
         if self._context.left_out:
             self.reply.remarks.append(f"{self._context.left_out} earlier turns not sent")
         if self._context.cache != "off":

@@ -222,3 +222,15 @@ def test_an_empty_connection_named_by_a_call_is_refused(client, box):
     with pytest.raises(errors.ConfigurationError, match="connection is empty"):
         client.ask("hello", connection="")
     assert not box.requests
+
+
+def test_a_ledger_that_was_taken_away_is_said_once_and_a_new_one_begun(client):
+    first = client.ask("one")
+    client.store.unlink()
+    second, third = client.ask("two"), client.ask("three")
+
+    assert first.reply.remarks == third.reply.remarks == []
+    assert second.reply.remarks == [
+        f"the ledger {client.store} was taken away, and a new one begun"
+    ]
+    assert client.usage()["status"].tolist() == ["ok", "ok"]

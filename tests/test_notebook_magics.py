@@ -1,5 +1,6 @@
 """The magics in a real IPython shell, as a terminal has it."""
 
+import os
 import sys
 
 import pytest
@@ -309,6 +310,29 @@ def test_doctor_says_what_is_well_and_that_it_streams(connected, monkeypatch, ca
     printed = capsys.readouterr().out
     assert "FAIL" not in printed
     assert "ok   streaming   first text after" in printed
+
+
+UNUSABLE = {  # and why
+    os.sep: "unable to open database file",
+    "postgresql://ada:s3cret@127.0.0.1:1/turns": "Connection refused",
+}
+
+
+@pytest.mark.parametrize("store", UNUSABLE)
+def test_doctor_says_why_the_ledger_is_unusable_and_goes_on(
+    connected, monkeypatch, capsys, tmp_path, store
+):
+    monkeypatch.setenv("SWIFTASK_STORE", store)
+    monkeypatch.setenv("SWIFTASK_OUTBOX", str(tmp_path))
+    monkeypatch.setenv("SWIFTASK_AGENT_SLUG", "lorem")
+
+    for _ in range(2):
+        connected.run_line_magic("swiftask", "doctor")
+
+        printed = capsys.readouterr().out
+        assert UNUSABLE[store] in printed.partition("FAIL ledger")[2].partition("\n")[0]
+        assert " answer  " in printed
+        assert "s3cret" not in printed
 
 
 def test_doctor_says_what_is_wrong(shell, monkeypatch, capsys):

@@ -39,6 +39,7 @@ class Database:
         self._idle: list[sqlite3.Connection] = []
         self._pid = os.getpid()
         self._file: tuple[int, int] | None = None
+        self._untold: list[str] = []
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -101,6 +102,11 @@ class Database:
         with self._lock, self._errors():
             self._open_writer().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
+    def remarks(self) -> list[str]:
+        """Return what became of the file and was not told yet, each time once."""
+        told, self._untold = self._untold, []
+        return told
+
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         with self._lock:
@@ -125,8 +131,10 @@ class Database:
         return self._guard
 
     def _open_writer(self) -> sqlite3.Connection:
-        if self._writer is not None and self._file != _identity(self.path):
+        if self._file not in (None, standing := _identity(self.path)):
             self._close()  # the file was taken away: rows written to it would be lost
+            became = "replaced by another" if standing else "taken away, and a new one begun"
+            self._untold = [f"the ledger {self.path} was {became}"]
         if self._writer is None:
             _make_private(self.path)
             writer = _connect(self.path)

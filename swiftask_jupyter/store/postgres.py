@@ -50,6 +50,7 @@ class Postgres:
         self._idle: list[psycopg.Connection] = []
         self._pid = os.getpid()
         self._next_try = 0.0
+        self._away = ""  # why, at the last try
         self._migrated = False
 
     def __str__(self) -> str:
@@ -123,6 +124,10 @@ class Postgres:
     def forget_log(self) -> None:
         """Do nothing: what a server keeps of the past is its administrator's."""
 
+    def remarks(self) -> list[str]:
+        """Return nothing: no file is taken away."""
+        return []
+
     def close(self) -> None:
         """Close all connections; the next use opens others."""
         with self._lock:
@@ -166,7 +171,7 @@ class Postgres:
         import psycopg
 
         if time.monotonic() < self._next_try:
-            raise StoreUnreachable(f"{self} can't be reached", advice="turns wait on this machine")
+            raise StoreUnreachable(self._away, advice="turns wait on this machine")
         try:
             connection = psycopg.connect(
                 self._url,
@@ -178,10 +183,8 @@ class Postgres:
             )
         except psycopg.OperationalError as error:
             self._next_try = time.monotonic() + PAUSE
-            raise StoreUnreachable(
-                f"{self} can't be reached ({self._told(error)})",
-                advice="turns wait on this machine",
-            ) from None
+            self._away = f"{self} can't be reached ({self._told(error)})"
+            raise StoreUnreachable(self._away, advice="turns wait on this machine") from None
         if not self._migrated:
             _migrate(connection)
             self._migrated = True
@@ -204,7 +207,9 @@ class Postgres:
 
     def _told(self, error: Exception) -> str:
         """Return the first line of what the server or libpq says; it may repeat the address."""
-        said = str(error).strip().partition("\n")[0]
+        said, _, more = str(error).strip().partition("\n")
+        if said.endswith(":"):  # of several addresses of one name, each failed
+            said += " " + more.strip(" -").partition("\n")[0]
         return said.replace(self._url, masked(self._url))
 
 
