@@ -102,3 +102,11 @@ def test_nothing_is_written_between_the_request_and_the_first_text(client, box, 
     assert written == [("begin", 0, 0), ("complete", 1, written[1][2])]
     assert begun[0] == 0
     assert len(begun) == 2
+
+
+def test_a_file_that_can_not_be_read_is_one_line_with_no_code_of_ours(connected, capsys, tmp_path):
+    (tmp_path / "a.ipynb").write_text("nothing")
+
+    said(connected, f"usage --from {tmp_path}/**")
+
+    assert capsys.readouterr().err == f"{tmp_path}/a.ipynb: it can't be read: it is not JSON\n"

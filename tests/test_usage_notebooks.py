@@ -256,3 +256,20 @@ def test_a_file_that_can_not_be_opened_is_one_warning(tmp_path, monkeypatch):
 
     with pytest.warns(NotebookWarning, match="larger than"):
         assert usage_from_notebooks(path).empty
+
+
+def test_a_warning_points_at_the_line_that_asked(tmp_path):
+    (tmp_path / "a.ipynb").write_text("nothing")
+
+    with pytest.warns(NotebookWarning, match="it is not JSON") as caught:
+        usage_from_notebooks(tmp_path / "a.ipynb")
+
+    assert [each.filename for each in caught] == [__file__]
+
+
+@pytest.mark.parametrize("pattern", ["**", "**/*", "*.*"])
+def test_a_pattern_that_leaves_the_kind_of_file_open_finds_notebooks(tmp_path, pattern):
+    save(tmp_path / "a.ipynb", GOOD)
+    (tmp_path / "notes.txt").write_text("nothing")
+
+    assert len(usage_from_notebooks(tmp_path / pattern)) == 1

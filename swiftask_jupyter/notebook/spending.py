@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -82,12 +83,14 @@ def _target(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
 
 def _from_files(client: Swiftask, pattern: str, options: argparse.Namespace) -> pd.DataFrame:
     """Return the turns that stand in saved notebooks, and say how many of the ledger's do not."""
-    from swiftask_jupyter.usage import usage_from_notebooks
+    from swiftask_jupyter.usage.notebooks import read
 
     for name in ("since", "agent", "notebook", "session", "text"):
         if getattr(options, name):
             raise UsageError(f"--{name} and --from don't go together: files hold what they hold")
-    found = usage_from_notebooks(pattern)
+    found, notes = read(pattern)
+    for note in notes:  # a warning would show a line of IPython's own code
+        print(note, file=sys.stderr)
     known = client.usage()["turn"]
     missing = int((~known.isin(found["turn"])).sum())
     print(f"{len(found)} turns in the files; {missing} of the ledger's {len(known)} are not there")

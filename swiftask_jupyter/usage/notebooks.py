@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterator
-from glob import iglob
+from glob import has_magic, iglob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,19 +42,40 @@ def usage_from_notebooks(pattern: str | Path) -> pd.DataFrame:
     Raises:
         ConfigurationError: no file fits the pattern.
     """
-    paths = sorted({Path(name).absolute() for name in iglob(str(pattern), recursive=True)})  # noqa: PTH207 - the pattern may be absolute
-    paths = [path for path in paths if ".ipynb_checkpoints" not in path.parts and path.is_file()]
-    if not paths:
-        raise ConfigurationError(
-            f"no file fits {str(pattern)!r}", advice="write a path or a pattern such as **/*.ipynb"
-        )
+    found, notes = read(pattern)
+    for note in notes:
+        warnings.warn(note, NotebookWarning, stacklevel=2)
+    return found
+
+
+def read(pattern: str | Path) -> tuple[pd.DataFrame, list[str]]:
+    """Return the turns, and what there is to say of what is left out.
+
+    Raises:
+        ConfigurationError: no file fits the pattern.
+    """
     found: dict[str, tuple[Any, ...]] = {}
-    for path in paths:
-        for values in _rows(path):
+    notes: list[str] = []
+    for path in _files(str(pattern)):
+        for values in _rows(path, notes):
             known = found.setdefault(values[0], values)
             if _told(known) != _told(values):
-                _warn(path, f"turn {values[0]} is told differently in another file, which counts")
-    return in_order(build(NAMES, [list(found.values())]))
+                turn = f"turn {values[0]} is told differently in another file, which counts"
+                notes.append(_note(path, turn))
+    return in_order(build(NAMES, [list(found.values())])), notes
+
+
+def _files(pattern: str) -> list[Path]:
+    """Return the files that fit; where the pattern leaves the kind of file open, notebooks."""
+    paths = {Path(name).absolute() for name in iglob(pattern, recursive=True)}  # noqa: PTH207 - the pattern may be absolute
+    if has_magic(pattern) and Path(pattern).suffix in ("", ".*"):
+        paths = {path for path in paths if path.suffix == ".ipynb"}
+    found = [path for path in paths if ".ipynb_checkpoints" not in path.parts and path.is_file()]
+    if not found:
+        raise ConfigurationError(
+            f"no file fits {pattern!r}", advice="write a path or a pattern such as **/*.ipynb"
+        )
+    return sorted(found)
 
 
 def _told(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -62,12 +83,12 @@ def _told(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(value for name, value in zip(NAMES, values, strict=True) if name != "notebook")
 
 
-def _rows(path: Path) -> Iterator[tuple[Any, ...]]:
-    """Yield what the file's usable records say, and warn once of the rest."""
+def _rows(path: Path, notes: list[str]) -> Iterator[tuple[Any, ...]]:
+    """Yield what the file's usable records say, and note once what is wrong with the rest."""
     try:
         records = list(_records(path))
     except Unusable as error:
-        _warn(path, f"it can't be read: {error}")
+        notes.append(_note(path, f"it can't be read: {error}"))
         return
     reasons = []
     for record in records:
@@ -77,7 +98,7 @@ def _rows(path: Path) -> Iterator[tuple[Any, ...]]:
             reasons.append(str(error))
     if reasons:
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-        _warn(path, f"a turn's record is left out: {reasons[0]}{more}")
+        notes.append(_note(path, f"a turn's record is left out: {reasons[0]}{more}"))
 
 
 def _records(path: Path) -> Iterator[Any]:
@@ -110,7 +131,7 @@ def _content(path: Path) -> Any:
         raise Unusable("it is not JSON") from None
 
 
-def _warn(path: Path, what: str) -> None:
+def _note(path: Path, what: str) -> str:
     from swiftask_jupyter.visible import visible
 
-    warnings.warn(visible(f"{path}: {what}"), NotebookWarning, stacklevel=3)
+    return visible(f"{path}: {what}")
