@@ -289,6 +289,7 @@ def test_the_magic_says_which_budget_to_drop_or_drops_all(connected, tmp_path):
     connected.run_line_magic("swiftask", f"budget drop credits/day --notebook {path}")
     connected.run_line_magic("swiftask", "budget 3 calls/hour")
     connected.run_line_magic("swiftask", "budget drop all")
+    assert refused("budget drop all").endswith("there is none to drop")
     assert refused("budget drop calls/hour").endswith("%swiftask budget lists them")
 
 

@@ -136,9 +136,15 @@ def _change(budgets: Budgets, words: list[str], agent: str | None, notebook: str
     if verb in verbs and not text:
         raise UsageError(f"%swiftask budget {verb}: which one? write {verb} 500 credits/day")
     if verb == "drop" and text == "all":
-        for each in budgets.all():
-            if agent in (None, each.agent) and notebook in (None, each.notebook):
-                budgets.drop(each)
+        fitting = [
+            each
+            for each in budgets.all()
+            if agent in (None, each.agent) and notebook in (None, each.notebook)
+        ]
+        if not fitting:
+            raise UsageError("%swiftask budget drop: there is none to drop")
+        for each in fitting:
+            budgets.drop(each)
         return
     if verb == "drop" and not text[:1].isdigit():
         text = f"0 {text}"  # of what is dropped, the amount does not matter
