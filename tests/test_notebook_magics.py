@@ -1,5 +1,6 @@
 """The magics in a real IPython shell, as a terminal has it."""
 
+import json
 import sys
 
 import pytest
@@ -422,3 +423,28 @@ def test_a_sandbox_without_its_server_is_one_line(shell, monkeypatch):
     with pytest.raises(errors.ConfigurationError, match="pip install") as caught:
         shell.run_line_magic("swiftask", "sandbox")
     assert caught.value.__suppress_context__
+
+
+HOSTILE = "echo\n\x1b]0;owned\x07\x1b[31m\u202e"
+
+
+def test_a_name_that_a_project_wrote_reaches_the_terminal_in_one_harmless_line(
+    connected, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "pyproject.toml").write_text(f"[tool.swiftask]\nagent = {json.dumps(HOSTILE)}")
+    monkeypatch.chdir(tmp_path)
+    lines = [f'use "{HOSTILE}"', f'session "{HOSTILE}"', "session list", "",  "config",
+             f'budget 5 calls/day --agent "{HOSTILE}"']  # fmt: skip
+    printed = []
+
+    connected.run_line_magic("swiftask", "config")
+    for line in lines:
+        printed.append(capsys.readouterr().out)
+        connected.run_line_magic("swiftask", line)
+    with pytest.raises(errors.SwiftaskError):
+        connected.run_cell_magic("swiftask", "", "hello\n")
+    printed.append(capsys.readouterr().out)
+
+    assert not [mark for mark in "\x1b\x07\u202e" for each in printed if mark in each]
+    assert [each.count("echo ␛]0;owned") for each in printed] == [1, 1, 1, 1, 2, 1, 2]
+    assert printed[-1].count("\n") == 2

@@ -11,6 +11,7 @@ from IPython.core.error import StdinNotImplementedError, UsageError
 
 from swiftask_jupyter.notebook import conversations, spending
 from swiftask_jupyter.notebook.arguments import closest, words
+from swiftask_jupyter.visible import in_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,7 +122,7 @@ def _use(magics: SwiftaskMagics, agent: str) -> None:
         raise UsageError("%swiftask use takes an agent's slug")
     client = magics.client
     client.wanted = replace(client.wanted, agent=agent)
-    print(f"{agent} answers where a cell names no agent")
+    print(f"{in_line(agent)} answers where a cell names no agent")
 
 
 def _status(magics: SwiftaskMagics) -> None:
@@ -137,14 +138,14 @@ def _status(magics: SwiftaskMagics) -> None:
         "session": client.place.session,
         "ledger": str(client.store),
     }
-    print("\n".join(f"{name:<9} {value}" for name, value in rows.items()))
+    print("\n".join(f"{name:<9} {in_line(value)}" for name, value in rows.items()))
 
 
 def _config(magics: SwiftaskMagics) -> None:
     from swiftask_jupyter.settings.connection import shown
 
     for name, value, origin in shown(magics.client.connection()):
-        print(f"{name:<11} {value}  ({origin})")
+        print(f"{name:<11} {in_line(value)}  ({in_line(origin)})")
 
 
 def _login(magics: SwiftaskMagics) -> None:
