@@ -448,3 +448,12 @@ def test_a_name_that_a_project_wrote_reaches_the_terminal_in_one_harmless_line(
     assert not [mark for mark in "\x1b\x07\u202e" for each in printed if mark in each]
     assert [each.count("echo ␛]0;owned") for each in printed] == [1, 1, 1, 1, 2, 1, 2]
     assert printed[-1].count("\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("dialect", "wanted"), [("widget", "client_token"), ("agencii", "agencii_token")]
+)
+def test_a_key_where_another_token_is_wanted_says_which(connected, dialect, wanted):
+    with pytest.raises(errors.Unauthorized, match=wanted) as caught:
+        connected.run_cell_magic("swiftask", f"echo --dialect {dialect}", "hello\n")
+    assert "SWIFTASK_API_KEY" not in str(caught.value)
