@@ -13,6 +13,7 @@ from swiftask_jupyter.errors import ConfigurationError, SwiftaskError
 from swiftask_jupyter.replies import Delta, Event
 from swiftask_jupyter.settings import Connection
 from swiftask_jupyter.settings.connection import is_loopback, shown
+from swiftask_jupyter.visible import in_line
 
 QUESTION = "Count from 1 to 30 in words, one a line."
 
@@ -33,7 +34,7 @@ class Finding:
 
     def __str__(self) -> str:
         mark = {True: "ok  ", False: "FAIL", None: "    "}[self.well]
-        return f"{mark} {self.about:<11} {self.says}"
+        return f"{mark} {self.about:<11} {in_line(self.says)}"
 
 
 def examine(client: Swiftask) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from swiftask_jupyter.conversation import Exchange
-from swiftask_jupyter.errors import ConfigurationError
+from swiftask_jupyter.errors import ConfigurationError, PromptError
 from swiftask_jupyter.messages import Attachment, Message, Prompt
 
 # Fields of a request that say what a prompt says: no option may say otherwise.
@@ -41,6 +41,9 @@ def compose(
         raise ConfigurationError(
             f"{min(taken)} is not yours to set", advice="it is asked for by an argument of its own"
         )
+    for name, said in {"the prompt": text, "system": system or ""}.items():
+        if not isinstance(said, str):
+            raise PromptError(f"{name} must be text, not {type(said).__name__}")
     return Prompt(
         agent,
         text,
@@ -73,6 +76,12 @@ def _seconds(timeout: object) -> float:
 
 
 def _gathered(files: Iterable[object]) -> tuple[Attachment, ...]:
+    one = isinstance(files, str | bytes) or hasattr(files, "shape")  # its letters or columns
+    if one or not isinstance(files, Iterable):
+        raise PromptError(
+            f"files must be a list, not {type(files).__name__}",
+            advice='write files=["report.pdf"]',
+        )
     if not files:
         return ()
     from swiftask_jupyter.attachments import gather
@@ -83,4 +92,5 @@ def _gathered(files: Iterable[object]) -> tuple[Attachment, ...]:
 def forked(earlier: Iterable[Exchange], dialect: str, agent: str) -> str:
     """Say that a service which keeps the conversation itself was not told what stands before."""
     there = any((each.dialect, each.agent) == (dialect, agent) for each in earlier)
-    return f"{'another' if there else 'a'} {dialect} conversation, which knows none before"
+    one = "an" if dialect[:1] in "aeiou" else "a"
+    return f"{'another' if there else one} {dialect} conversation, which knows none before"

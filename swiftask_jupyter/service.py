@@ -18,6 +18,7 @@ from swiftask_jupyter.settings.connection import AUTO, HOW_TO_GET_IN, HOW_TO_NAM
 from swiftask_jupyter.settings.logins import Logins
 from swiftask_jupyter.tokens import Token
 from swiftask_jupyter.transport import Transport
+from swiftask_jupyter.visible import in_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +43,14 @@ class Service:
         self._transport = Transport()
         self._dialects = Dialects(Catalogue(self._transport))
         self._thread = IOThread(self._transport.aclose)
+
+    def __repr__(self) -> str:
+        try:
+            connection = self.connection()
+        except ConfigurationError as error:
+            return f"<{type(self).__name__}: {error}>"
+        agent = in_line(connection.agent or "none named")
+        return f"<{type(self).__name__} {connection.host}, agent: {agent}>"
 
     def connection(self, wanted: Wanted | None = None) -> Connection:
         """Return what the settings say now; files are read again when they have changed.

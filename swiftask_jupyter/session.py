@@ -190,6 +190,7 @@ class Session(Memory):
 
     def refuse(self, error: Refused, *, agent: str, text: str) -> None:
         """Record a prompt that was not sent, without any token in it."""
+        agent, text = (each if isinstance(each, str) else "" for each in (agent, text))
         reply = Reply(agent, turn=new_id(), at=time.time(), status="refused", session=self.id)
         reply.error = str(error)
         self.ledger.turns.refuse(reply, self.place, self._means.mask(text))

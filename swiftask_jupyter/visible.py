@@ -37,6 +37,11 @@ def visible(text: str) -> str:
     return _MARKED.sub(_mark, text)
 
 
+def in_line(text: str) -> str:
+    """The text with nothing hidden in it, in one line: for a name that others may have written."""
+    return " ".join(visible(text).split())
+
+
 class Cleaner:
     """`visible` for text that comes in pieces, wherever they are cut."""
 

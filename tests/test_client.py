@@ -234,3 +234,32 @@ def test_a_ledger_that_was_taken_away_is_said_once_and_a_new_one_begun(client):
         f"the ledger {client.store} was taken away, and a new one begun"
     ]
     assert client.usage()["status"].tolist() == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("prompt", [None, 5, b"x", ["hello"]])
+def test_a_prompt_that_is_no_text_is_refused_in_one_line(client, prompt):
+    with pytest.raises(errors.PromptError, match="the prompt must be text, not"):
+        client.ask(prompt)
+    assert list(client.usage()["status"]) == ["refused"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"files": 5}, "files must be a list, not int"),
+        ({"files": "report.pdf"}, "files must be a list, not str"),
+        ({"files": pd.DataFrame({"a": [1]})}, "files must be a list, not DataFrame"),
+        ({"agent": 5}, "agent must be text, not int"),
+        ({"system": object()}, "system must be text, not object"),
+        ({"dialect": 5}, "dialect must be text, not int"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_in_one_line(client, box, options, message):
+    with pytest.raises(errors.Refused, match=message):
+        client.ask("hello", **options)
+    assert not box.requests
+
+
+def test_a_client_shows_its_host_and_agent_and_no_token(client, box):
+    assert repr(client) == "<Swiftask 127.0.0.1, agent: echo>"
+    assert box.token not in repr(client)

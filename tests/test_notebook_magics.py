@@ -1,11 +1,13 @@
 """The magics in a real IPython shell, as a terminal has it."""
 
+import json
 import os
 import sys
 
 import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.error import StdinNotImplementedError, UsageError
+from traitlets import TraitError
 
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.answers import Answer
@@ -272,8 +274,8 @@ def test_config_lists_each_setting_and_where_it_stands(connected, box, capsys):
     connected.run_line_magic("swiftask", "config")
 
     printed = capsys.readouterr().out
-    assert f"base_url    {box.url}  (SWIFTASK_BASE_URL in the environment)" in printed
-    assert "token       set  (SWIFTASK_API_KEY in the environment)" in printed
+    assert f"base_url      {box.url}  (SWIFTASK_BASE_URL in the environment)" in printed
+    assert "token         set  (SWIFTASK_API_KEY in the environment)" in printed
     assert box.token not in printed
 
 
@@ -446,3 +448,103 @@ def test_a_sandbox_without_its_server_is_one_line(shell, monkeypatch):
     with pytest.raises(errors.ConfigurationError, match="pip install") as caught:
         shell.run_line_magic("swiftask", "sandbox")
     assert caught.value.__suppress_context__
+
+
+HOSTILE = "echo\n\x1b]0;owned\x07\x1b[31m\u202e"
+
+
+def test_a_name_that_a_project_wrote_reaches_the_terminal_in_one_harmless_line(
+    connected, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "pyproject.toml").write_text(f"[tool.swiftask]\nagent = {json.dumps(HOSTILE)}")
+    monkeypatch.chdir(tmp_path)
+    lines = [f'use "{HOSTILE}"', f'session "{HOSTILE}"', "session list", "",  "config",
+             f'budget 5 calls/day --agent "{HOSTILE}"']  # fmt: skip
+    printed = []
+
+    connected.run_line_magic("swiftask", "config")
+    for line in lines:
+        printed.append(capsys.readouterr().out)
+        connected.run_line_magic("swiftask", line)
+    with pytest.raises(errors.SwiftaskError):
+        connected.run_cell_magic("swiftask", "", "hello\n")
+    printed.append(capsys.readouterr().out)
+
+    assert not [mark for mark in "\x1b\x07\u202e" for each in printed if mark in each]
+    assert [each.count("echo ␛]0;owned") for each in printed] == [1, 1, 1, 1, 2, 1, 2]
+    assert printed[-1].count("\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("dialect", "wanted"), [("widget", "client_token"), ("agencii", "agencii_token")]
+)
+def test_a_key_where_another_token_is_wanted_says_which(connected, dialect, wanted):
+    with pytest.raises(errors.Unauthorized, match=wanted) as caught:
+        connected.run_cell_magic("swiftask", f"echo --dialect {dialect}", "hello\n")
+    assert "SWIFTASK_API_KEY" not in str(caught.value)
+
+
+def settings(shell, capsys):
+    """What `%swiftask config` says, by the setting's name."""
+    capsys.readouterr()
+    shell.run_line_magic("swiftask", "config")
+    return dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+
+
+def test_what_was_said_last_counts_and_config_says_who_said_it(connected, capsys):
+    seen = []
+    for kind, line in [
+        ("config", "SwiftaskMagics.agent = 'lorem'"),
+        ("swiftask", "use echo"),
+        ("config", "SwiftaskMagics.agent = 'lorem'"),
+        ("swiftask", "sandbox"),
+        ("config", "SwiftaskMagics.agent = 'slow'"),
+    ]:
+        connected.run_line_magic(kind, line)
+        seen.append(settings(connected, capsys))
+
+    agents = [each["agent"].rpartition("  ") for each in seen]
+    assert [(agent, origin) for agent, _, origin in agents if agent != "smollm2"][:3] == [
+        ("lorem", "(%config SwiftaskMagics)"),
+        ("echo", "(%swiftask use)"),
+        ("lorem", "(%config SwiftaskMagics)"),
+    ]
+    assert agents[3][2] == "(%swiftask sandbox)"
+    assert agents[4][0] == "slow"
+    assert seen[4]["token"] == "set  (%swiftask sandbox)"
+
+
+def test_a_place_that_config_names_takes_no_token_of_the_sandbox(connected, box, capsys):
+    connected.run_line_magic("swiftask", "sandbox")
+    connected.run_line_magic("config", f"SwiftaskMagics.base_url = '{box.url}'")
+
+    found = settings(connected, capsys)
+
+    assert found["base_url"] == f"{box.url}  (%config SwiftaskMagics)"
+    assert found["token"] == "set  (SWIFTASK_API_KEY in the environment)"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("cache", "foo", "'strict'"),
+        ("history_limit", -5, "should not be less than 0"),
+        ("dialect", "french", "no dialect 'french'; there is: auto"),
+    ],
+)
+def test_config_refuses_what_can_not_be_at_once(shell, name, value, message):
+    magics = shell.magics_manager.registry["SwiftaskMagics"]
+
+    with pytest.raises(TraitError, match=message):
+        setattr(magics, name, value)
+
+
+def test_config_lists_what_stands_beside_the_connection(connected, capsys):
+    connected.run_line_magic("config", "SwiftaskMagics.history_limit = 900")
+
+    found = settings(connected, capsys)
+
+    assert found["cache"] == "off  (default)"
+    assert found["history_limit"] == "900  (%config SwiftaskMagics)"
+    assert found["nested"] == "off  (default)"
+    assert found["store"].endswith("turns.db  (SWIFTASK_STORE in the environment)")

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from swiftask_jupyter.replies import TURN, Reply
+from swiftask_jupyter.visible import in_line
 
 __all__ = ["TURN", "footer", "footer_bundle", "record"]
 
@@ -80,7 +81,7 @@ def footer(reply: Reply, unknown: tuple[str, ...] = ()) -> str:
     parts += reply.remarks
     if unknown:
         parts.append("no value for " + ", ".join(unknown))
-    return " · ".join(parts)
+    return in_line(" · ".join(parts))
 
 
 def _seconds(seconds: float) -> str:

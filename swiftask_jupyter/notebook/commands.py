@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from IPython.core.error import StdinNotImplementedError, UsageError
 
 from swiftask_jupyter.notebook import conversations, spending
 from swiftask_jupyter.notebook.arguments import closest, words
+from swiftask_jupyter.visible import in_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,9 +121,10 @@ def _pin(magics: SwiftaskMagics, number: str) -> None:
 def _use(magics: SwiftaskMagics, agent: str) -> None:
     if not agent.strip():
         raise UsageError("%swiftask use takes an agent's slug")
-    client = magics.client
-    client.wanted = replace(client.wanted, agent=agent)
-    print(f"{agent} answers where a cell names no agent")
+    magics.agent = ""  # what is said last counts, and %config hears only of what changes
+    wanted = magics.client.wanted
+    magics.client.wanted = replace(wanted, agent=agent, by={**wanted.by, "agent": "%swiftask use"})
+    print(f"{in_line(agent)} answers where a cell names no agent")
 
 
 def _status(magics: SwiftaskMagics) -> None:
@@ -137,14 +140,28 @@ def _status(magics: SwiftaskMagics) -> None:
         "session": client.place.session,
         "ledger": str(client.store),
     }
-    print("\n".join(f"{name:<9} {value}" for name, value in rows.items()))
+    print("\n".join(f"{name:<9} {in_line(value)}" for name, value in rows.items()))
 
 
 def _config(magics: SwiftaskMagics) -> None:
     from swiftask_jupyter.settings.connection import shown
 
-    for name, value, origin in shown(magics.client.connection()):
-        print(f"{name:<11} {value}  ({origin})")
+    client = magics.client
+    beside = (
+        ("cache", client.means.cache, _origin("SWIFTASK_CACHE", magics.cache)),
+        ("history_limit", str(magics.history_limit or "all"), _origin("", magics.history_limit)),
+        ("nested", "on" if magics.nested else "off", _origin("", magics.nested)),
+        ("store", str(client.store), _origin("SWIFTASK_STORE", "")),
+    )
+    for name, value, origin in (*shown(client.connection()), *beside):
+        print(f"{name:<13} {in_line(value)}  ({in_line(origin)})")
+
+
+def _origin(variable: str, configured: object) -> str:
+    """Return where a setting stands that only `%config` and the environment know."""
+    if configured:
+        return "%config SwiftaskMagics"
+    return f"{variable} in the environment" if os.environ.get(variable) else "default"
 
 
 def _login(magics: SwiftaskMagics) -> None:
@@ -180,6 +197,7 @@ def _doctor(magics: SwiftaskMagics) -> None:
 
 def _sandbox(magics: SwiftaskMagics) -> None:
     from swiftask_jupyter.errors import ConfigurationError
+    from swiftask_jupyter.notebook.choices import CHOICES
     from swiftask_jupyter.sandbox import Sandbox
     from swiftask_jupyter.sandbox.model import missing
     from swiftask_jupyter.settings import Wanted
@@ -191,7 +209,10 @@ def _sandbox(magics: SwiftaskMagics) -> None:
             raise ConfigurationError(str(error)) from None
     box, reason = magics.sandbox, missing()
     agent = "lorem" if reason else "smollm2"
-    magics.client.wanted = Wanted(box.url, box.token, agent, "auto")
+    for name in CHOICES:
+        setattr(magics, name, "")  # what is said last counts, and %config hears only of changes
+    by = dict.fromkeys(("base_url", "token", "agent", "dialect"), "%swiftask sandbox")
+    magics.client.wanted = Wanted(box.url, box.token, agent, "auto", by=by)
     magics.client.warm()
     print(f"sandbox at {box.url}; {agent} answers where a cell names no agent, echo and slow too")
     if reason:

@@ -9,7 +9,7 @@ from IPython.core.error import UsageError
 
 from swiftask_jupyter.conversation import Exchange
 from swiftask_jupyter.notebook.arguments import closest
-from swiftask_jupyter.visible import visible
+from swiftask_jupyter.visible import in_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +45,7 @@ def _session(magics: SwiftaskMagics, word: str = "") -> None:
     known = client.sessions()
     if word == "list":
         for name in dict.fromkeys([*known, client.current]):
-            print(f"{'*' if name == client.current else ' '} {name}")
+            print(f"{'*' if name == client.current else ' '} {in_line(name)}")
         return
     if word == NEW:
         word = next(name for n in range(2, len(known) + 3) if (name := f"{NEW}-{n}") not in known)
@@ -55,7 +55,7 @@ def _session(magics: SwiftaskMagics, word: str = "") -> None:
         client.current = word
     held = client.session().history()
     turns = "1 turn" if len(held) == 1 else f"{len(held)} turns"
-    print(f"{client.current}: {turns}")
+    print(f"{in_line(client.current)}: {turns}")
 
 
 def history_frame(held: Iterable[Exchange]) -> pd.DataFrame:
@@ -98,7 +98,7 @@ def _run(magics: SwiftaskMagics, word: str) -> None:
         return
     print("run these again, in this order; nothing was run:")
     for each in stale:
-        print(f"  turn {each.number}  {each.agent}  {_short(each.prompt)}")
+        print(f"  turn {each.number}  {in_line(each.agent)}  {_short(each.prompt)}")
 
 
 def _undo(magics: SwiftaskMagics) -> None:
@@ -125,7 +125,9 @@ def _reset(magics: SwiftaskMagics) -> None:
 
 def _pick(magics: SwiftaskMagics, agent: str) -> None:
     chosen = magics.client.session().pick(agent)
-    print(f"turn {chosen.number} of {agent} is in the conversation: {_short(chosen.prompt)}")
+    print(
+        f"turn {chosen.number} of {in_line(agent)} is in the conversation: {_short(chosen.prompt)}"
+    )
 
 
 def _export(magics: SwiftaskMagics, file: str) -> None:
@@ -159,7 +161,7 @@ def _number(word: str) -> int:
 
 
 def _short(text: str) -> str:
-    line = " ".join(visible(text).split())
+    line = in_line(text)
     return line if len(line) <= WORDS else line[: WORDS - 1] + "…"
 
 

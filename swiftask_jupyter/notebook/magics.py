@@ -7,12 +7,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.core.magic import line_cell_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import magic_arguments
-from traitlets import Bool, Int, Unicode
 
 from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError, SwiftaskError
 from swiftask_jupyter.notebook.arguments import Line, fields, parse
+from swiftask_jupyter.notebook.choices import Choices
 from swiftask_jupyter.notebook.options import for_client, takes_options
 
 if TYPE_CHECKING:
@@ -28,28 +28,13 @@ NO_WAIT = 1e-6  # seconds: what has come is taken, what has not is not waited fo
 
 
 @magics_class
-class SwiftaskMagics(Magics):
+class SwiftaskMagics(Choices):
     """The magics of one IPython shell, and the client they share."""
-
-    agent = Unicode("", help="the agent asked when a cell names none").tag(config=True)
-    base_url = Unicode("", help="the service's address").tag(config=True)
-    connection = Unicode("", help="a connection of pyproject.toml or config.toml").tag(config=True)
-    dialect = Unicode("", help="auto, openai, native, widget, chat or agencii").tag(config=True)
-    cache = Unicode("", help="off, on (an earlier answer is shown again) or strict").tag(
-        config=True
-    )
-    history_limit = Int(0, help="the most tokens of history to send, roughly; 0 for all").tag(
-        config=True
-    )
-    nested = Bool(
-        default_value=False, help="let the kernel's own tasks go on while a cell waits"
-    ).tag(config=True)
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
         self.ipython = shell
         self.sandbox: Sandbox | None = None
-        self._client: Swiftask | None = None
 
     @property
     def client(self) -> Swiftask:

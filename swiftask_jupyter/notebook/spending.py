@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from IPython.core.error import UsageError
 
 from swiftask_jupyter.notebook.arguments import closest
+from swiftask_jupyter.visible import in_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,7 +110,7 @@ def budget(magics: SwiftaskMagics, *words: str) -> None:
     if options.words:
         _change(client.budgets, options.words, options.agent, notebook)
     for each in client.budgets.all():
-        print(_spent(client, each))
+        print(in_line(_spent(client, each)))
     if not client.budgets.all():
         print("no budget; set one: %swiftask budget 500 credits/day")
 

@@ -33,6 +33,7 @@ class Agencii(Protocol):
     takes_history = False
     owns_conversation = True
     reports_usage = False
+    credential = "agencii takes its platform's own token; of a Sandbox: box.agencii_token"
 
     def __init__(self, root: str, token: Token, route: str = ROUTES[0]) -> None:
         super().__init__(root, token)

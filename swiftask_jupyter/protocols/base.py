@@ -15,7 +15,14 @@ from typing import Any, ClassVar
 
 from swiftask_jupyter import errors
 from swiftask_jupyter.messages import Prompt
-from swiftask_jupyter.protocols.failures import LONGEST_MESSAGE, Head, failure, in_band, message_of
+from swiftask_jupyter.protocols.failures import (
+    CREDENTIAL,
+    LONGEST_MESSAGE,
+    Head,
+    failure,
+    in_band,
+    message_of,
+)
 from swiftask_jupyter.replies import Event
 from swiftask_jupyter.tokens import Token
 
@@ -110,6 +117,7 @@ class Protocol(ABC):
         owns_conversation: whether the service keeps the history, so that it can't be rewound.
         reports_usage: whether answers come with token counts.
         takes_files: whether attachments can be sent.
+        credential: what to do where the service does not take the token.
         takes_system: whether a system message can be sent.
     """
 
@@ -120,6 +128,7 @@ class Protocol(ABC):
     owns_conversation: ClassVar[bool]
     reports_usage: ClassVar[bool]
     takes_files: ClassVar[bool] = False
+    credential: ClassVar[str] = CREDENTIAL
     takes_system: ClassVar[bool] = False
 
     def __init__(self, root: str, token: Token) -> None:
@@ -144,7 +153,7 @@ class Protocol(ABC):
 
     def error(self, head: Head, body: bytes, agent: str) -> errors.ServiceError:
         """Return the error that a response of status 300 or above stands for."""
-        return failure(head, message_of(body, self.token), agent)
+        return failure(head, message_of(body, self.token), agent, self.credential)
 
     def remark(self, prompt: Prompt) -> str:  # noqa: ARG002 - most have none
         """Return what the user should know of this request's answer, or nothing."""

@@ -13,6 +13,7 @@ from swiftask_jupyter import errors
 from swiftask_jupyter.tokens import Token
 
 LONGEST_MESSAGE = 500
+CREDENTIAL = "check the token (SWIFTASK_API_KEY)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,20 @@ def _words(value: Any) -> str | None:
     return None
 
 
-def failure(head: Head, message: str, agent: str) -> errors.ServiceError:
-    """Return the error for a status and the message that came with it."""
+def failure(
+    head: Head, message: str, agent: str, credential: str = CREDENTIAL
+) -> errors.ServiceError:
+    """Return the error for a status and the message that came with it.
+
+    Args:
+        head: the response's.
+        message: what its body says.
+        agent: the slug that was asked.
+        credential: what to do where the token was not taken.
+    """
     status = head.status
     said = f"{status}: {message}" if message else f"HTTP status {status} without a word"
-    kind, advice = _kind(status, message.lower())
+    kind, advice = _kind(status, message.lower(), credential)
     if kind is errors.AgentNotFound and agent and agent not in message:
         said += f" (agent {agent!r})"
     wait = seconds_of(head.headers.get("retry-after"))
@@ -75,12 +85,12 @@ def failure(head: Head, message: str, agent: str) -> errors.ServiceError:
     return kind(said, status=status, advice=advice, retry_after=wait)
 
 
-def _kind(status: int, message: str) -> tuple[type[errors.ServiceError], str]:
+def _kind(status: int, message: str, credential: str) -> tuple[type[errors.ServiceError], str]:
     names_agent = any(word in message for word in ("slug", "model", "agent", "bot")) and any(
         word in message for word in ("exist", "found", "unknown", "invalid", "incorrect", "no such")
     )
     if status in {401, 403}:
-        return errors.Unauthorized, "check the token (SWIFTASK_API_KEY)"
+        return errors.Unauthorized, credential
     if status == 404 or (status == 400 and names_agent):
         return errors.AgentNotFound, "check the slug (the agent's settings, API) and the base URL"
     if status == 429:

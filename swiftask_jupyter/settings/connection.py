@@ -24,13 +24,18 @@ HOW_TO_NAME_ONE = "name one (%%swiftask my-agent) or set SWIFTASK_AGENT_SLUG"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a call, a client or `%config` names itself; `None` leaves it to the settings."""
+    """What a call, a client or `%config` names itself; `None` leaves it to the settings.
+
+    Attributes:
+        by: who named which of these, where it was not who named the rest.
+    """
 
     base_url: str | None = None
     token: str | None = field(default=None, repr=False)
     agent: str | None = None
     dialect: str | None = None
     connection: str | None = None
+    by: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def checked(self) -> Wanted:
         """Return this, if it can be what a caller meant.
@@ -50,7 +55,7 @@ class Wanted:
     def found(self, origin: str) -> dict[str, Found]:
         """Return what is named, as the settings of one place."""
         return {
-            key: Found(value, origin)
+            key: Found(value, self.by.get(key, origin))
             for key in ("base_url", "token", "agent", "dialect", "connection")
             if (value := getattr(self, key))
         }
