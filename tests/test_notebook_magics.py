@@ -65,12 +65,24 @@ def test_a_field_without_a_value_is_sent_as_it_is_and_named_in_the_footer(connec
     assert "no value for {{nobody}}" in capsys.readouterr().out
 
 
-def test_raw_sends_the_prompt_as_it_stands(connected):
+def test_what_looks_like_a_field_and_is_none_is_named_in_the_footer(connected, capsys):
+    connected.user_ns["t"] = "x"
+
+    connected.run_cell_magic("swiftask", "echo", "{{t.upper()}} {{t:zz}}\n")
+    connected.run_cell_magic("swiftask", "echo mirror", "{{t.upper()}}\n")
+
+    printed = capsys.readouterr().out
+    assert "{{t:zz}} can't be written (ValueError) · {{t.upper()}} is sent as written" in printed
+    assert printed.count("{{t.upper()}} is sent as written") == 3
+
+
+def test_raw_sends_the_prompt_as_it_stands(connected, capsys):
     connected.user_ns["name"] = "Ada"
 
-    answer = connected.run_cell_magic("swiftask", "echo --raw", "{{name}}\n")
+    answer = connected.run_cell_magic("swiftask", "echo --raw", "{{name}} {{name()}}\n")
 
-    assert answer.text == "{{name}}"
+    assert answer.text == "{{name}} {{name()}}"
+    assert "as written" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
