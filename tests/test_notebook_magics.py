@@ -9,6 +9,7 @@ from IPython.core.error import StdinNotImplementedError, UsageError
 
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.answers import Answer
+from swiftask_jupyter.drafts import Draft
 from swiftask_jupyter.notebook.commands import COMMANDS
 from swiftask_jupyter.notebook.identity import notebook_path
 
@@ -74,6 +75,25 @@ def test_what_looks_like_a_field_and_is_none_is_named_in_the_footer(connected, c
     printed = capsys.readouterr().out
     assert "{{t:zz}} can't be written (ValueError) · {{t.upper()}} is sent as written" in printed
     assert printed.count("{{t.upper()}} is sent as written") == 3
+
+
+def test_a_draft_goes_into_the_variable_and_nothing_is_sent(connected, box, capsys):
+    assert connected.run_cell_magic("swiftask", "echo --dry-run dr <<", "hello\n") is None
+
+    draft = connected.user_ns["dr"]
+    assert isinstance(draft, Draft)
+    assert capsys.readouterr().out == ""
+    shown = connected.run_cell_magic("swiftask", "echo --dry-run dr =<<", "hello\n")
+    assert shown is connected.user_ns["dr"]
+    assert box.requests == []
+
+
+def test_several_drafts_are_shown_one_below_the_other(connected, capsys):
+    connected.run_cell("%%swiftask echo lorem --dry-run\nhello")
+
+    said = capsys.readouterr().out
+    assert "Draft" not in said
+    assert said.index('model = "echo"') < said.index('model = "lorem"')
 
 
 def test_raw_sends_the_prompt_as_it_stands(connected, capsys):

@@ -119,8 +119,10 @@ class SwiftaskMagics(Magics):
             refuse_nesting(sys.modules.get("ipykernel"))
         session = self.client.session(options.session)
         if options.dry_run:
+            from swiftask_jupyter.notebook.drafted import drafted
+
             drafts = [session.dry_run(text, each, **asked) for each in options.agent or [None]]
-            return drafts if len(drafts) > 1 else drafts[0]
+            return drafted(drafts, parsed, self.ipython.user_ns)
         if len(options.agent) > 1:
             if options.format != "md":
                 raise UsageError(f"-f {options.format} is for one answer; name one agent")
