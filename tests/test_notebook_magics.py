@@ -96,6 +96,11 @@ def test_several_drafts_are_shown_one_below_the_other(connected, capsys):
     assert said.index('model = "echo"') < said.index('model = "lorem"')
 
 
+def test_a_schema_without_rows_is_refused(connected):
+    with pytest.raises(UsageError, match="--schema names the columns of --over"):
+        connected.run_cell_magic("swiftask", 'echo --schema "x: int"', "hello\n")
+
+
 def test_raw_sends_the_prompt_as_it_stands(connected, capsys):
     connected.user_ns["name"] = "Ada"
 

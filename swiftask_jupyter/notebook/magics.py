@@ -108,6 +108,8 @@ class SwiftaskMagics(Magics):
             from swiftask_jupyter.notebook.over import over
 
             return over(self, parsed, text)
+        if options.schema is not None:
+            raise UsageError("--schema names the columns of --over, which is not there")
         self._connected(warm=not options.dry_run)
         text, remarks = (text, ()) if options.raw else self._filled(text)
         try:
