@@ -98,8 +98,11 @@ class Memory:
         history.mark("forgotten", self.id, max([gone, *same], key=lambda each: each.at).turn)
         return history.purge([each.turn for each in [gone, *same]])
 
-    def pick(self, agent: str) -> Exchange:
-        """Put the newest answer of an agent that stands outside into the conversation.
+    def pick(self, which: str | int) -> Exchange:
+        """Put an answer that stands outside into the conversation.
+
+        Args:
+            which: the agent, for its newest such answer; or the turn's number.
 
         Raises:
             ConfigurationError: there is none.
@@ -109,12 +112,11 @@ class Memory:
         outside = [
             each
             for each in answered
-            if each.slot is None and each.agent == agent and each.turn not in taken
+            if each.slot is None and which in (each.agent, each.number) and each.turn not in taken
         ]
         if not outside:
-            raise ConfigurationError(
-                f"no answer of {agent} to pick", advice="ask several first: %%swiftask a b"
-            )
+            none = f"no answer of {which}" if isinstance(which, str) else f"no turn {which}"
+            raise ConfigurationError(f"{none} to pick", advice="ask several first: %%swiftask a b")
         [chosen] = self.ledger.history.with_texts(outside[-1:])
         slot = chosen.cell or chosen.turn
         self.ledger.history.mark("picked", self.id, chosen.turn, slot)

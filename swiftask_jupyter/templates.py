@@ -13,27 +13,46 @@ from collections.abc import Mapping
 from typing import Any
 
 FIRST_ROWS = 20
+# What a look-up raises where there is nothing; `None["key"]` and `5[0]` are a `TypeError`.
+_MISSING = (LookupError, AttributeError, TypeError)
 
 _STEP = r"""\.[A-Za-z_]\w*|\[\s*(?:-?\d+|"[^"\]\n]*"|'[^'\]\n]*')\s*\]"""
 _FIELD = re.compile(
     rf"\{{\{{\s*(?P<name>[^\W\d]\w*)(?P<path>(?:{_STEP})*)\s*(?::(?P<spec>[^{{}}\n]*))?\}}\}}"
 )
 _STEPS = re.compile(_STEP)
+# Begins as a field does, and may have been meant as one: `{{name.upper()}}`, `{{x + 1}}`.
+_LIKE_A_FIELD = re.compile(r"\{\{\s*[^\W\d][^{}\n]*\}\}")
 
 
 def fill(text: str, names: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """Return the text with its fields written out, and the fields that had no value."""
-    unknown: dict[str, None] = {}
+    """Return the text with its fields written out, and what is to be said of those that stay."""
+    missing: dict[str, None] = {}
+    broken: dict[str, str] = {}
 
     def written(field: re.Match[str]) -> str:
+        found = False
         try:
             value = _look_up(names, field["name"], field["path"])
+            found = True
             return _write(value, (field["spec"] or "").rstrip())
-        except Exception:  # noqa: BLE001 - the user's own objects may raise anything
-            unknown[field[0]] = None
-            return field[0]
+        except Exception as error:  # noqa: BLE001 - the user's own objects may raise anything
+            if isinstance(error, _MISSING) and not found:
+                missing[field[0]] = None
+            else:
+                broken[field[0]] = type(error).__name__
+        return field[0]
 
-    return _FIELD.sub(written, text), tuple(unknown)
+    filled = _FIELD.sub(written, text)
+    said = [f"no value for {', '.join(missing)}"] if missing else []
+    said += [f"{field} can't be written ({kind})" for field, kind in broken.items()]
+    return filled, tuple(said)
+
+
+def left_as_written(text: str) -> tuple[str, ...]:
+    """Return a line about each thing that looks like a field, and asks for more than a look-up."""
+    found = dict.fromkeys(match[0] for match in _LIKE_A_FIELD.finditer(text))
+    return tuple(f"{each} is sent as written" for each in found if not _FIELD.fullmatch(each))
 
 
 def _look_up(names: Mapping[str, Any], name: str, path: str) -> Any:

@@ -337,6 +337,13 @@ def test_what_will_be_done_is_said_before(client, box, capsys):
     )
 
 
+def test_what_looks_like_a_field_and_is_none_is_said_before(client, capsys):
+    client.map(pd.DataFrame({"t": ["a"]}), "{{t.upper()}} {{t}}")
+
+    said = capsys.readouterr().out.splitlines()[0]
+    assert said == "1 row, 1 to send; {{t.upper()}} is sent as written"
+
+
 def test_credits_are_foreseen_from_the_last_calls(client, capsys):
     client.map(pd.DataFrame({"n": range(3)}), "{{n}}", dialect="native", progress=False)
     spent = client.usage()["credits"].median()

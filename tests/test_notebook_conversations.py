@@ -299,3 +299,12 @@ def test_a_compared_variable_shows_itself_in_a_terminal_once_a_cell(shell, ask, 
     assert "echo:" not in capsys.readouterr().out
     shell.run_cell("cmp", store_history=True)
     assert "echo:\nhello\necho · " in capsys.readouterr().out
+
+
+def test_an_agent_compared_with_itself_is_picked_by_the_turns_number(ask, command, capsys):
+    ask("echo echo", "hello")
+
+    command("pick 1")
+
+    assert capsys.readouterr().out.endswith("turn 1 of echo is in the conversation: hello\n")
+    assert command("history")["number"].tolist() == [1]

@@ -11,6 +11,7 @@ from traitlets import TraitError
 
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.answers import Answer
+from swiftask_jupyter.drafts import Draft
 from swiftask_jupyter.notebook.commands import COMMANDS
 from swiftask_jupyter.notebook.identity import notebook_path
 
@@ -67,12 +68,48 @@ def test_a_field_without_a_value_is_sent_as_it_is_and_named_in_the_footer(connec
     assert "no value for {{nobody}}" in capsys.readouterr().out
 
 
-def test_raw_sends_the_prompt_as_it_stands(connected):
+def test_what_looks_like_a_field_and_is_none_is_named_in_the_footer(connected, capsys):
+    connected.user_ns["t"] = "x"
+
+    connected.run_cell_magic("swiftask", "echo", "{{t.upper()}} {{t:zz}}\n")
+    connected.run_cell_magic("swiftask", "echo mirror", "{{t.upper()}}\n")
+
+    printed = capsys.readouterr().out
+    assert "{{t:zz}} can't be written (ValueError) · {{t.upper()}} is sent as written" in printed
+    assert printed.count("{{t.upper()}} is sent as written") == 3
+
+
+def test_a_draft_goes_into_the_variable_and_nothing_is_sent(connected, box, capsys):
+    assert connected.run_cell_magic("swiftask", "echo --dry-run dr <<", "hello\n") is None
+
+    draft = connected.user_ns["dr"]
+    assert isinstance(draft, Draft)
+    assert capsys.readouterr().out == ""
+    shown = connected.run_cell_magic("swiftask", "echo --dry-run dr =<<", "hello\n")
+    assert shown is connected.user_ns["dr"]
+    assert box.requests == []
+
+
+def test_several_drafts_are_shown_one_below_the_other(connected, capsys):
+    connected.run_cell("%%swiftask echo lorem --dry-run\nhello")
+
+    said = capsys.readouterr().out
+    assert "Draft" not in said
+    assert said.index('model = "echo"') < said.index('model = "lorem"')
+
+
+def test_a_schema_without_rows_is_refused(connected):
+    with pytest.raises(UsageError, match="--schema names the columns of --over"):
+        connected.run_cell_magic("swiftask", 'echo --schema "x: int"', "hello\n")
+
+
+def test_raw_sends_the_prompt_as_it_stands(connected, capsys):
     connected.user_ns["name"] = "Ada"
 
-    answer = connected.run_cell_magic("swiftask", "echo --raw", "{{name}}\n")
+    answer = connected.run_cell_magic("swiftask", "echo --raw", "{{name}} {{name()}}\n")
 
-    assert answer.text == "{{name}}"
+    assert answer.text == "{{name}} {{name()}}"
+    assert "as written" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """The panel's own half: what a view asks for, and what every view is told."""
 
+import contextlib
+import gc
 import json
 import threading
 
 import pytest
 
-from swiftask_jupyter import ChatPanel, Sandbox, Swiftask
+from swiftask_jupyter import ChatPanel, Sandbox, Swiftask, errors
 from swiftask_jupyter.budget import parse
 from swiftask_jupyter.notebook.panel.twin import LONGEST, bundle
 from swiftask_jupyter.sandbox import Fault
@@ -289,6 +291,35 @@ def test_what_a_cell_takes_back_leaves_the_panel_when_the_cell_has_run(shell):
         assert front.order == []
         panel.close()
         assert panel.chat.cell_ran not in shell.events.callbacks["post_run_cell"]
+
+
+@pytest.mark.parametrize(("given", "named"), [((), "nothing"), ((5,), "int")])
+def test_what_is_no_client_is_one_clear_line_and_leaves_no_widget(given, named):
+    with pytest.raises(errors.ConfigurationError, match=f"takes a client, not {named}; ChatPanel"):
+        ChatPanel(*given)
+    gc.collect()  # a widget that can't be taken down would warn, which fails the test
+
+
+def test_a_closed_panel_says_so(shell, panel, capsys):
+    panel.close()
+    with pytest.raises(errors.ConfigurationError, match="this chat panel is closed; ChatPanel"):
+        panel.ask("hello")
+
+    shell.user_ns["panel"] = panel
+    shell.run_cell("panel")
+    assert capsys.readouterr().out.endswith(
+        "this chat panel is closed; ChatPanel(client) opens another\n"
+    )
+
+
+def test_a_panel_in_a_terminal_says_in_one_line_that_it_needs_a_notebook(client, shell, capsys):
+    with contextlib.closing(ChatPanel(client)) as panel:
+        shell.user_ns["panel"] = panel
+        shell.run_cell("panel")
+
+    said = capsys.readouterr().out
+    assert said.endswith("a chat panel needs a notebook; ask with %%swiftask\n")
+    assert said.count("\n") == 1
 
 
 def test_the_total_says_what_is_spent_of_a_budget(front, client):

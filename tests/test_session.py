@@ -442,6 +442,19 @@ def test_one_of_several_answers_is_picked_into_the_conversation(page):
         page.client.session().pick("slow")
 
 
+def test_one_of_two_answers_of_an_agent_is_picked_by_its_number(page):
+    for text in ("first", "second"):
+        page.run("c1", text, aside=True)
+
+    picked = page.client.session().pick(1)
+    page.save(["c1"])
+
+    assert picked.prompt == "first"
+    assert page.held() == ["first"]
+    with pytest.raises(errors.ConfigurationError, match="no turn 1 to pick"):
+        page.client.session().pick(1)
+
+
 # Services that keep the conversation themselves
 
 

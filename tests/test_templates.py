@@ -5,7 +5,7 @@ import types
 import pandas as pd
 import pytest
 
-from swiftask_jupyter.templates import fill
+from swiftask_jupyter.templates import fill, left_as_written
 
 NAMES = {
     "name": "Ada",
@@ -63,12 +63,48 @@ def test_what_is_no_field_stays_byte_for_byte(text):
         "{{name.__class__}}",
         "{{d['missing']}}",
         "{{user.tags[9]}}",
-        "{{name:.2f}}",
         "{{name[0].x}}",
     ],
 )
 def test_a_field_without_a_value_stays_and_is_named(field):
-    assert fill(f"a {field} b", NAMES) == (f"a {field} b", (field,))
+    assert fill(f"a {field} b", NAMES) == (f"a {field} b", (f"no value for {field}",))
+
+
+class Moody:
+    """Has an attribute that can't be had, and no text."""
+
+    @property
+    def mood(self):
+        """Fail."""
+        raise RuntimeError("never")
+
+    def __str__(self):
+        raise KeyError("no text")
+
+
+@pytest.mark.parametrize(
+    ("field", "kind"),
+    [
+        ("{{name:.2f}}", "ValueError"),
+        ("{{moody.mood}}", "RuntimeError"),
+        ("{{moody}}", "KeyError"),
+        ("{{user:>10}}", "TypeError"),
+    ],
+)
+def test_a_value_that_cant_be_written_is_not_called_missing(field, kind):
+    names = {**NAMES, "moody": Moody()}
+
+    assert fill(f"a {field}", names) == (f"a {field}", (f"{field} can't be written ({kind})",))
+
+
+@pytest.mark.parametrize("text", ["{{name.upper()}}", "{{ x+1 }}", "{{d[name]}}", "{{name!r}}"])
+def test_what_looks_like_a_field_and_asks_for_more_is_named(text):
+    assert left_as_written(f"{text} {{{{name}}}} {text}") == (f"{text} is sent as written",)
+
+
+@pytest.mark.parametrize("text", ["{{name:.2f}}", '{"a": {"b": 1}}', r"{{\\x}}"])
+def test_what_is_a_field_or_nothing_like_one_is_not_remarked_on(text):
+    assert left_as_written(text) == ()
 
 
 def test_what_is_filled_in_is_not_looked_at_again():

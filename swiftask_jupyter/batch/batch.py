@@ -22,6 +22,7 @@ from swiftask_jupyter.replies import Reply, Standing
 from swiftask_jupyter.session import Means
 from swiftask_jupyter.store.rows import EarlierRows
 from swiftask_jupyter.store.turns import Place, new_id
+from swiftask_jupyter.templates import left_as_written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +65,8 @@ class Batch:
         self._counts = self._plan.counts()
         if self._counts["refused"] == len(rows) > 0:
             raise PromptError(next(self._plan.outcomes()).error or "", advice="no row can be sent")
-        self._line = announced(len(rows), self._counts, earlier.usual_credits(prompts.agent))
+        line = announced(len(rows), self._counts, earlier.usual_credits(prompts.agent))
+        self._line = "; ".join((line, *left_as_written(template)))
 
     def run(self) -> pd.DataFrame:
         """Send what must be sent, and return the frame with its answers.

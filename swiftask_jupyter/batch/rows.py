@@ -65,9 +65,9 @@ class Rows:
         Raises:
             PromptError: the row lacks what the prompt needs.
         """
-        text, unknown = fill(self._template, _Row(self, at))
-        if unknown:
-            raise PromptError(f"no value for {', '.join(unknown)}")
+        text, wrong = fill(self._template, _Row(self, at))
+        if wrong:
+            raise PromptError("; ".join(wrong))
         return text
 
     def files(self, at: int) -> tuple[Any, ...]:

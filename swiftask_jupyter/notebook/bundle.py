@@ -55,7 +55,7 @@ def record(reply: Reply) -> dict[str, Any]:
     }
 
 
-def footer(reply: Reply, unknown: tuple[str, ...] = ()) -> str:
+def footer(reply: Reply, remarks: tuple[str, ...] = ()) -> str:
     """Return the line below an answer: agent, seconds, tokens in→out, turn.
 
     The dialect is named where it cost something: the text came all at once, or uncounted.
@@ -78,9 +78,7 @@ def footer(reply: Reply, unknown: tuple[str, ...] = ()) -> str:
     parts.append(f"turn {reply.number}")
     if reply.attempts > 1:
         parts.append(f"{reply.attempts} tries")
-    parts += reply.remarks
-    if unknown:
-        parts.append("no value for " + ", ".join(unknown))
+    parts += [*reply.remarks, *remarks]
     return in_line(" · ".join(parts))
 
 

@@ -104,7 +104,9 @@ def _chat(magics: SwiftaskMagics, agent: str = "") -> None:
     from swiftask_jupyter.errors import ConfigurationError
 
     if not hasattr(magics.ipython, "kernel"):
-        raise ConfigurationError("a chat panel needs a notebook", advice="ask with %%swiftask")
+        from swiftask_jupyter.notebook.panel.opening import INSTEAD, NO_NOTEBOOK
+
+        raise ConfigurationError(NO_NOTEBOOK, advice=INSTEAD)
     from swiftask_jupyter.notebook.panel.panel import ChatPanel
 
     display(ChatPanel(magics.client, agent or None))

@@ -39,8 +39,8 @@ _COLUMN = (
 class Comparison(Sequence[Answer]):
     """The answers of several agents, in the order in which they were named.
 
-    `comparison["agent"]` is one of them, `frame()` is all of them; `%swiftask pick AGENT` puts
-    one into the conversation.
+    `comparison["agent"]` is one of them, `frame()` is all of them; `%swiftask pick AGENT`, or
+    `pick N` with a turn's number, puts one into the conversation.
     """
 
     def __init__(self, answers: Sequence[Answer]) -> None:

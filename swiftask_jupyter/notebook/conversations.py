@@ -30,6 +30,7 @@ HELP = """\
 %swiftask purge N          erase the texts of turn N from the ledger
 %swiftask reset            begin the conversation anew; the ledger keeps it
 %swiftask pick AGENT       put AGENT's answer, one of several compared, into the conversation
+%swiftask pick N           the same with the answer that is turn N
 %swiftask export FILE      write the conversation to FILE.md or FILE.json
 %swiftask import FILE      add the turns of such a file
 %swiftask cache [on|off|strict|clear|stats]  show earlier answers to the same question again
@@ -123,11 +124,10 @@ def _reset(magics: SwiftaskMagics) -> None:
     print(f"the conversation begins anew; {count} turns stay in the ledger alone")
 
 
-def _pick(magics: SwiftaskMagics, agent: str) -> None:
-    chosen = magics.client.session().pick(agent)
-    print(
-        f"turn {chosen.number} of {in_line(agent)} is in the conversation: {_short(chosen.prompt)}"
-    )
+def _pick(magics: SwiftaskMagics, which: str) -> None:
+    chosen = magics.client.session().pick(int(which) if which.isdecimal() else which)
+    agent, prompt = in_line(chosen.agent), _short(chosen.prompt)
+    print(f"turn {chosen.number} of {agent} is in the conversation: {prompt}")
 
 
 def _export(magics: SwiftaskMagics, file: str) -> None:

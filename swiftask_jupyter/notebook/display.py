@@ -40,7 +40,7 @@ class Display(Protocol):
 
 
 def display_for(
-    shell: InteractiveShell, reply: Reply, *, shown: bool, unknown: tuple[str, ...] = ()
+    shell: InteractiveShell, reply: Reply, *, shown: bool, remarks: tuple[str, ...] = ()
 ) -> Display:
     """Return the display for this kind of front end.
 
@@ -48,13 +48,13 @@ def display_for(
         shell: the IPython shell; one with a kernel has front ends that draw HTML.
         reply: the answer as it grows.
         shown: whether its text is shown, or its footer only.
-        unknown: fields of the prompt that had no value; the footer names them.
+        remarks: what the footer says of fields of the prompt that stay as they are.
     """
     if shown:
         reply.shown_in = shell.execution_count
     if hasattr(shell, "kernel"):
-        return CellDisplay(shell.display_pub.publish, reply, shown=shown, unknown=unknown)
-    return TerminalDisplay(reply, shown=shown, unknown=unknown)
+        return CellDisplay(shell.display_pub.publish, reply, shown=shown, remarks=remarks)
+    return TerminalDisplay(reply, shown=shown, remarks=remarks)
 
 
 class Budget:
@@ -87,7 +87,7 @@ class CellDisplay:
         reply: Reply,
         *,
         shown: bool,
-        unknown: tuple[str, ...] = (),
+        remarks: tuple[str, ...] = (),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         from swiftask_jupyter.notebook.forms import growing
@@ -95,7 +95,7 @@ class CellDisplay:
         self._publish = publish
         self._reply = reply
         self._shown = shown
-        self._unknown = unknown
+        self._remarks = remarks
         self._clock = clock
         self._document = growing(reply.form)
         self._cleaner = Cleaner()
@@ -205,7 +205,7 @@ class CellDisplay:
         reply = self._reply
         if not reply.number:
             return  # it never left: the error that follows says all
-        line = footer_bundle(footer(reply, self._unknown))
+        line = footer_bundle(footer(reply, self._remarks))
         from swiftask_jupyter.notebook import extras, forms
 
         text = reply.text if self._shown else ""

@@ -93,12 +93,10 @@ class SwiftaskMagics(Choices):
             from swiftask_jupyter.notebook.over import over
 
             return over(self, parsed, text)
+        if options.schema is not None:
+            raise UsageError("--schema names the columns of --over, which is not there")
         self._connected(warm=not options.dry_run)
-        unknown: tuple[str, ...] = ()
-        if not options.raw:
-            from swiftask_jupyter.templates import fill
-
-            text, unknown = fill(text, self.ipython.user_ns)
+        text, remarks = (text, ()) if options.raw else self._filled(text)
         try:
             asked = self._asked(options)
         except PromptError as error:
@@ -108,18 +106,29 @@ class SwiftaskMagics(Choices):
             refuse_nesting(sys.modules.get("ipykernel"))
         session = self.client.session(options.session)
         if options.dry_run:
+            from swiftask_jupyter.notebook.drafted import drafted
+
             drafts = [session.dry_run(text, each, **asked) for each in options.agent or [None]]
-            return drafts if len(drafts) > 1 else drafts[0]
+            return drafted(drafts, parsed, self.ipython.user_ns)
         if len(options.agent) > 1:
             if options.format != "md":
                 raise UsageError(f"-f {options.format} is for one answer; name one agent")
             from swiftask_jupyter.notebook.compare import compare
 
             streams = [session.stream(text, each, aside=True, **asked) for each in options.agent]
+            for each in streams:
+                each.reply.remarks += remarks
             return compare(self.ipython, streams, parsed)
         stream = session.stream(text, next(iter(options.agent), None), **asked)
         stream.reply.form = options.format
-        return self._watch(stream, parsed, unknown)
+        return self._watch(stream, parsed, remarks)
+
+    def _filled(self, text: str) -> tuple[str, tuple[str, ...]]:
+        """Return the prompt with its fields filled in, and what the footer is to say of them."""
+        from swiftask_jupyter.templates import fill, left_as_written
+
+        filled, remarks = fill(text, self.ipython.user_ns)
+        return filled, remarks + left_as_written(text)
 
     def _asked(self, options: Any) -> dict[str, Any]:
         """Return what the options say of the question, by the names that Python gives them."""
@@ -140,12 +149,12 @@ class SwiftaskMagics(Choices):
             "replay": options.replay,
         }
 
-    def _watch(self, stream: Stream, line: Line, unknown: tuple[str, ...]) -> Answer | None:
+    def _watch(self, stream: Stream, line: Line, remarks: tuple[str, ...]) -> Answer | None:
         from swiftask_jupyter.loops import keep_turning
         from swiftask_jupyter.notebook.display import TICK, display_for
         from swiftask_jupyter.notebook.interrupts import holding_interrupts
 
-        display = display_for(self.ipython, stream.reply, shown=line.shown, unknown=unknown)
+        display = display_for(self.ipython, stream.reply, shown=line.shown, remarks=remarks)
         watch, failed = stream.batches(NO_WAIT if self.nested else TICK), None
         with holding_interrupts(watch.wake) as held:
             try:

@@ -14,10 +14,10 @@ from swiftask_jupyter.visible import Cleaner, visible
 class TerminalDisplay:
     """Shows a reply in a terminal: text as it comes, with control characters made visible."""
 
-    def __init__(self, reply: Reply, *, shown: bool, unknown: tuple[str, ...] = ()) -> None:
+    def __init__(self, reply: Reply, *, shown: bool, remarks: tuple[str, ...] = ()) -> None:
         self._reply = reply
         self._shown = shown
-        self._unknown = unknown
+        self._remarks = remarks
         self._cleaner = Cleaner()
         self._written = False
         self._doing = ""
@@ -47,7 +47,7 @@ class TerminalDisplay:
         beside = as_text(rows(self._reply)) if self._shown else ""
         if self._shown and (self._written or rest or beside):
             sys.stdout.write(rest + beside + "\n")
-        print(footer(self._reply, self._unknown))
+        print(footer(self._reply, self._remarks))
 
     def _whole(self) -> str:
         from swiftask_jupyter.notebook.forms import final

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from anywidget import AnyWidget
 
 from swiftask_jupyter import transcripts
-from swiftask_jupyter.errors import SwiftaskError
+from swiftask_jupyter.errors import ConfigurationError, SwiftaskError
+from swiftask_jupyter.notebook.panel import opening
 from swiftask_jupyter.notebook.panel.channel import Channel
 from swiftask_jupyter.notebook.panel.chat import Chat, listens
 from swiftask_jupyter.notebook.panel.shown import Shown
@@ -53,23 +54,27 @@ class ChatPanel(AnyWidget):
         enter_sends: whether Enter sends and Shift+Enter breaks the line; else Ctrl+Enter sends.
         transcript: whether a readable copy stands beside the panel, which is saved with the
             notebook; the panel itself is not.
+
+    Raises:
+        ConfigurationError: that is no client.
     """
 
     _esm = _source("tree.js", "exchange.js", "panel.js")
     _css = _source("panel.css")
     _displayed: ClassVar[list[ChatPanel]] = []
+    _closed = False
 
     def __init__(
         self,
-        client: Swiftask,
+        client: Swiftask | None = None,
         agent: str | None = None,
         *,
         session: str | None = None,
         enter_sends: bool = True,
         transcript: bool = True,
     ) -> None:
+        self.client = client = opening.expect_client(client)
         super().__init__()
-        self.client = client
         self.agent = agent
         self._enter_sends = enter_sends
         self._agents: list[dict[str, str]] = []
@@ -89,6 +94,8 @@ class ChatPanel(AnyWidget):
         Raises:
             Refused: nothing was sent, and the message says why.
         """
+        if self._closed:
+            raise ConfigurationError(opening.CLOSED, advice=opening.AGAIN)
         shown = self.chat.ask(text, agent or self.agent, files)
         self._tell_state()
         return shown
@@ -121,27 +128,23 @@ class ChatPanel(AnyWidget):
         """Stop what runs, and take the panel away."""
         if self in self._displayed:
             self._displayed.remove(self)
-        self.chat.close()
+        self._closed = True
+        if hasattr(self, "chat"):  # what was refused never had one
+            self.chat.close()
         super().close()
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
+        if why := opening.obstacle(closed=self._closed):
+            display({"text/plain": why}, raw=True)
+            return
         bundle = self._repr_mimebundle_()
         if bundle is not None:
             display(bundle[0], metadata=bundle[1], raw=True)
         if self._twin is not None:
             self._twin.show(self.chat.shown)
-        self._take_the_place()
-
-    def _take_the_place(self) -> None:
-        """Close the panels that an earlier run of this cell has shown: nobody sees them."""
-        self._cell, self._run = self.client.means.where()
-        for old in tuple(self._displayed):
-            if old is not self and old._cell == self._cell and old._run != self._run:  # noqa: SLF001 - ours
-                old.close()
-        if self._cell is not None and self not in self._displayed:
-            self._displayed.append(self)
+        opening.take_the_place(self, self._displayed)
 
     def _heard(self, _: object, call: _Call, buffers: list[Any]) -> None:
         """Do what a view asks for, and answer it."""
