@@ -71,6 +71,7 @@ def test_a_cancelled_task_closes_its_stream(client, box):
     asyncio.run(cancelled())
 
     assert box.wait_for(lambda: box.requests[-1].disconnected)
+    client.close()  # waits until what was cancelled is written down
     assert list(client.usage()["status"]) == ["interrupted"]
 
 

@@ -10,7 +10,10 @@ from .jupyter import App, Notebook
 
 pytestmark = pytest.mark.browser
 
-LOAD = "%load_ext swiftask_jupyter"
+# One clock is the file's and the kernel's here, so that a cell may leave as soon as it has run.
+LOAD = """%load_ext swiftask_jupyter
+import swiftask_jupyter.conversation
+swiftask_jupyter.conversation.SKEW = 0.0"""
 TRIES = 50
 WRITE = """([index, source]) => {
   window.jupyterapp.shell.currentWidget.content.widgets[index].model.sharedModel.setSource(source);
@@ -32,7 +35,7 @@ CURSOR = """([index, line]) => {
 @pytest.fixture
 def page(notebook: Notebook, box: Sandbox, monkeypatch: pytest.MonkeyPatch):
     """A notebook whose cells ask; `page.run(1)` runs one and returns what was sent."""
-    monkeypatch.setattr(conversation, "SKEW", 0.0)  # here one clock is the file's and ours
+    monkeypatch.setattr(conversation, "SKEW", 0.0)
     env = {
         "SWIFTASK_BASE_URL": box.url, "SWIFTASK_API_KEY": box.token,
         "SWIFTASK_STORE": os.environ["SWIFTASK_STORE"],
