@@ -21,11 +21,17 @@ demo: $(VENV)/.demo ## a model on this machine, an answer, then JupyterLab (DEMO
 	  exec $(PY) -m jupyterlab "$$@"; \
 	}
 
+# Both halves mostly wait, so they run at once; what the browser's had to say comes at the end.
 test: $(VENV)/.test ## every test but the long ones, in a real browser too
 	$(PY) tests/browser/find_chromium.py
 	$(PY) tests/postgres.py
 	@$(VENV)/bin/swiftask-jupyter model || echo "the tests of the real model will be skipped"
-	$(PY) -m pytest -m "not soak"
+	@mkdir -p .pytest_cache; \
+	$(PY) -m pytest -m "browser and not soak" >.pytest_cache/browser.txt 2>&1 & \
+	$(PY) -m pytest -m "not browser and not soak"; others=$$?; \
+	echo "In the browser, at the same time:"; \
+	wait $$!; browser=$$?; cat .pytest_cache/browser.txt; \
+	[ $$others = 0 ] && [ $$browser = 0 ]
 
 check: $(VENV)/.test ## lint, format, types
 	$(PY) -m ruff check

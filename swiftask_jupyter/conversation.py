@@ -227,8 +227,10 @@ def _ordered(
     for slot in sorted(standing.keys() - set(cells), key=lambda slot: first[slot]):
         if document is not None and slot != running and _left(standing[slot], document):
             continue
-        earlier = [n for n, other in enumerate(order) if first[other] < first[slot]]
-        order.insert(earlier[-1] + 1 if earlier else 0, slot)
+        place = len(order)  # from the end: most often it is the newest of all
+        while place and first[order[place - 1]] >= first[slot]:
+            place -= 1
+        order.insert(place, slot)
     return order
 
 
