@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.replies import Reply, Status, Usage
+from swiftask_jupyter.values import Struct
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Answer:
+class Answer(Struct, frozen=True, eq=False):
     """A finished answer.
 
     Attributes:

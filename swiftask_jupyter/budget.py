@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from dataclasses import dataclass
 
 from swiftask_jupyter.errors import BudgetSpent, ConfigurationError
+from swiftask_jupyter.values import Struct
 
 HOUR = 3_600
 # A day is the last 24 hours, whatever the clock says: no midnight lets everything start at once.
@@ -24,8 +24,7 @@ _GRAMMAR = (
 EXAMPLES = "write 500 credits/day, 20 calls/hour or 100k tokens/session"
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(Struct, frozen=True):
     """So much of a unit in a period, for an agent, a notebook, or all.
 
     Attributes:
@@ -52,8 +51,7 @@ class Budget:
         return words
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(Struct, frozen=True):
     """What was spent of a budget.
 
     Attributes:

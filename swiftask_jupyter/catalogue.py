@@ -7,7 +7,6 @@ there may still be asked.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -15,13 +14,13 @@ import msgspec
 from swiftask_jupyter.errors import SwiftaskError
 from swiftask_jupyter.protocols import Request
 from swiftask_jupyter.transport import Transport
+from swiftask_jupyter.values import Struct
 
 # A prompt waits no longer than this to learn what kind of agent it asks.
 PATIENCE = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class Agent:
+class Agent(Struct, frozen=True):
     """An agent of the catalogue.
 
     Attributes:

@@ -14,16 +14,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from swiftask_jupyter.replies import Usage
+from swiftask_jupyter.values import Struct, field, replace
 
 SKEW = 2.0  # seconds by which a file's clock may be ahead of ours
 
 
-@dataclass(slots=True)
-class Exchange:
+class Exchange(Struct):
     """A question that was answered; made anew at each look into the ledger.
 
     Attributes:
@@ -77,8 +76,7 @@ class Exchange:
         return "\n".join(url for url in urls if isinstance(url, str))
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """What was done to a turn or to a session, later.
 
     Attributes:
@@ -94,8 +92,7 @@ class Mark:
     value: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """A saved notebook: the ids of its cells, in order, and when it was saved."""
 
     cells: tuple[str, ...]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from swiftask_jupyter.client import Swiftask
@@ -13,13 +12,13 @@ from swiftask_jupyter.errors import ConfigurationError, SwiftaskError
 from swiftask_jupyter.replies import Delta, Event
 from swiftask_jupyter.settings import Connection
 from swiftask_jupyter.settings.connection import is_loopback, shown
+from swiftask_jupyter.values import Struct
 from swiftask_jupyter.visible import in_line
 
 QUESTION = "Count from 1 to 30 in words, one a line."
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing looked at.
 
     Attributes:

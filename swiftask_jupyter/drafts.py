@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from swiftask_jupyter.errors import PromptError, SwiftaskError
 from swiftask_jupyter.messages import Attachment, Message, Prompt
 from swiftask_jupyter.protocols import Head, Protocol, Request
 from swiftask_jupyter.tokens import MASK, Token
+from swiftask_jupyter.values import Struct, replace
 from swiftask_jupyter.visible import visible
 
 SHOWN = 2000  # characters of a message that are printed; `messages` holds all of them
@@ -24,8 +24,7 @@ _SECRET_QUERY = re.compile(r"(?<=clientToken=)[^&]*")
 _SAID_ELSEWHERE = frozenset(("messages", "messageHistory", "input", "message", "files"))
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """What an earlier call of the same agent cost, as the service reported it."""
 
     input_tokens: int | None
@@ -35,8 +34,7 @@ class Call:
     seconds: float | None
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Draft:
+class Draft(Struct, frozen=True):
     """A request as it would be sent; `print` shows it.
 
     Attributes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from swiftask_jupyter import ipynb
@@ -14,6 +13,7 @@ from swiftask_jupyter.errors import ConfigurationError, StoreUnreachable
 from swiftask_jupyter.lineage import Lineage
 from swiftask_jupyter.store import Ledger
 from swiftask_jupyter.store.turns import Place, new_id, said
+from swiftask_jupyter.values import replace
 
 
 class Memory:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from swiftask_jupyter.values import Discreet, Struct, field
 
 # What our own ids of a conversation begin with, beside those that a service gives.
 ALIAS = "swiftask-jupyter-"
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """One thing said in a conversation.
 
     Attributes:
@@ -24,8 +24,7 @@ class Message:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(Discreet, frozen=True):
     """A file that goes with a prompt: its content, or the URL where it lies.
 
     Attributes:
@@ -36,10 +35,12 @@ class Attachment:
         url: where it lies, or None for content.
     """
 
+    unshown = frozenset(("content",))
+
     name: str
     type: str
     size: int
-    content: bytes | None = field(default=None, repr=False)
+    content: bytes | None = None
     url: str | None = None
 
     def __post_init__(self) -> None:
@@ -54,8 +55,7 @@ class Attachment:
         ).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(Struct, frozen=True):
     """All that goes into one request, whatever the dialect.
 
     Attributes:

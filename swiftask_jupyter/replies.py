@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from swiftask_jupyter.values import Struct, field
 
 # Some image agents leave `files` empty and put the picture into the text.
 _PICTURE = r"!\[([^\]\n]*)\]\((https?://[^\s)]+)\)"
@@ -20,15 +21,13 @@ Source = Literal["api", "stream", "none"]
 Status = Literal["running", "ok", "error", "interrupted", "lost", "refused"]
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(Struct, frozen=True):
     """A piece of the answer's text."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """What an answer cost, as the service reported it; `None` is "not reported", never 0.
 
     Attributes:
@@ -49,22 +48,19 @@ class Usage:
     source: Source = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(Struct, frozen=True):
     """The service said why the answer ends: `stop`, `length`, …"""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(Struct, frozen=True):
     """The service named the conversation that this answer belongs to."""
 
     identity: int | str
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(Struct, frozen=True):
     """Fields of the answer that no other event carries (ids, model, metadata)."""
 
     fields: dict[str, Any]
@@ -73,8 +69,7 @@ class Raw:
 Event = Delta | Usage | Finish | Conversation | Raw
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """Where a turn stands in its conversation.
 
     Attributes:
@@ -94,8 +89,7 @@ class Standing:
     after: str | None = None
 
 
-@dataclass(slots=True)
-class Reply:
+class Reply(Struct):
     """An answer as it grows: the sum of its events.
 
     Attributes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.answers import Answer, answer
@@ -21,6 +20,7 @@ from swiftask_jupyter.streams import Stream
 from swiftask_jupyter.tokens import Token
 from swiftask_jupyter.transport import Transport
 from swiftask_jupyter.turn import Context, Turn
+from swiftask_jupyter.values import Struct, replace
 
 if TYPE_CHECKING:
     from swiftask_jupyter.drafts import Draft
@@ -29,8 +29,7 @@ CACHES = ("off", "on", "strict")
 BYTES_PER_TOKEN = 4  # roughly, in English; more tokens in other scripts
 
 
-@dataclass(slots=True)
-class Means:
+class Means(Struct):
     """What the sessions of one client share.
 
     Attributes:

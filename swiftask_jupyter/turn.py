@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
 
 from swiftask_jupyter.conversation import Exchange, continued, stale_after
 from swiftask_jupyter.errors import (
@@ -29,12 +28,12 @@ from swiftask_jupyter.routes import Route
 from swiftask_jupyter.store import Ledger
 from swiftask_jupyter.store.turns import Place, new_id, said
 from swiftask_jupyter.transport import Transport
+from swiftask_jupyter.values import Struct, replace
 
 NOTHING_SPENT = Usage(input_tokens=0, output_tokens=0, total_tokens=0, credits=0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """What a turn knows of the conversation that it is part of.
 
     Attributes:

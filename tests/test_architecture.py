@@ -9,7 +9,7 @@ import swiftask_jupyter
 
 ROOT = Path(swiftask_jupyter.__file__).parent
 FLOORS = [
-    {"tokens", "visible"},
+    {"tokens", "visible", "values"},
     {"errors", "messages", "replies"},
     {"extracts"},
     {"settings", "templates", "attachments", "protocols", "retry", "jobs", "answers", "budget"},
@@ -38,7 +38,7 @@ HOMES = {
     "pandas": {"usage", "batch", "service", "client", "notebook", "extracts", "answers"},
     "tqdm": {"batch"},
     "distributed": {"batch"},
-    "msgspec": {"protocols", "catalogue", "ipynb"},
+    "msgspec": {"values", "protocols", "catalogue", "ipynb"},
     "dotenv": {"settings"},
     "numpy": {"batch", "usage"},
     "pyarrow": {"usage", "store"},

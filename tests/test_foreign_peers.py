@@ -337,7 +337,7 @@ def test_its_unstreamed_answer_is_read_too(smol):
 
 def unstreamed(client, text):
     """Ask without streaming, by the package's own request, decoder and transport."""
-    from dataclasses import replace
+    from swiftask_jupyter.values import replace
 
     from swiftask_jupyter.messages import Prompt
     from swiftask_jupyter.protocols.openai import OpenAI

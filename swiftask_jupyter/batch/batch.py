@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from swiftask_jupyter.batch.dispatch import Dispatch, Office
@@ -23,6 +22,7 @@ from swiftask_jupyter.session import Means
 from swiftask_jupyter.store.rows import EarlierRows
 from swiftask_jupyter.store.turns import Place, new_id
 from swiftask_jupyter.templates import left_as_written
+from swiftask_jupyter.values import replace
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,6 @@ import heapq
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
-from dataclasses import dataclass
 
 from swiftask_jupyter.batch.plan import Question
 from swiftask_jupyter.batch.sending import Broken, Sending, is_hopeless
@@ -22,14 +21,14 @@ from swiftask_jupyter.replies import Reply, Standing
 from swiftask_jupyter.retry import patience
 from swiftask_jupyter.store.turns import Place, Row, Turns
 from swiftask_jupyter.transport import Transport
+from swiftask_jupyter.values import Struct
 
 # Between two transactions, so many times what one takes, in seconds at most.
 PATIENT, LONGEST_GAP = 3.0, 0.05
 SLOW_DOWN = frozenset((429, 503))
 
 
-@dataclass(frozen=True, slots=True)
-class Office:
+class Office(Struct, frozen=True):
     """What the prompts of a batch share.
 
     Attributes:

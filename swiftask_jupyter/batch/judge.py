@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from swiftask_jupyter.batch.outcomes import Outcome, outcome_of
 from swiftask_jupyter.batch.reading import Mismatch
 from swiftask_jupyter.batch.schemas import Schema
 from swiftask_jupyter.messages import Prompt
 from swiftask_jupyter.replies import Reply
+from swiftask_jupyter.values import replace
 
 
 class Judge:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.batch.schemas import Schema
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.replies import Reply
+from swiftask_jupyter.values import Struct, replace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +26,7 @@ DTYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What became of a prompt.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from swiftask_jupyter.batch.judge import Judge
 from swiftask_jupyter.batch.outcomes import NOT_SENT, Outcome
@@ -13,13 +12,13 @@ from swiftask_jupyter.messages import Prompt
 from swiftask_jupyter.replies import Reply
 from swiftask_jupyter.routes import Route
 from swiftask_jupyter.store.rows import EarlierRows
+from swiftask_jupyter.values import Struct
 
 CHUNK = 400
 RETRY = (None, "errors", "all")
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """A prompt to send.
 
     Attributes:

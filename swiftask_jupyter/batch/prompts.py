@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from swiftask_jupyter.batch.rows import Rows
@@ -11,6 +10,7 @@ from swiftask_jupyter.batch.schemas import Schema
 from swiftask_jupyter.messages import Prompt
 from swiftask_jupyter.routes import Route
 from swiftask_jupyter.session import check
+from swiftask_jupyter.values import replace
 
 Prepare = Callable[..., tuple[Prompt, Route]]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from swiftask_jupyter.batch.reading import (
@@ -22,12 +21,12 @@ from swiftask_jupyter.batch.reading import (
     find_object,
 )
 from swiftask_jupyter.errors import ConfigurationError
+from swiftask_jupyter.values import Struct, replace
 
 HOW = 'write schema="label: str, score: float"'
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """A type of values.
 
     Attributes:

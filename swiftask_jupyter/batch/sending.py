@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import aclosing
-from dataclasses import replace
 
 from swiftask_jupyter.batch.plan import Question
 from swiftask_jupyter.errors import (
@@ -20,6 +19,7 @@ from swiftask_jupyter.protocols import Protocol
 from swiftask_jupyter.replies import Delta, Event, Reply, Standing
 from swiftask_jupyter.store.turns import Place, new_id
 from swiftask_jupyter.transport import Transport
+from swiftask_jupyter.values import replace
 
 # What fails one row like this fails them all.
 HOPELESS = (Refused, AgentNotFound)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from typing import Any
 
 from swiftask_jupyter.batch.plan import RETRY
 from swiftask_jupyter.errors import ConfigurationError
+from swiftask_jupyter.values import Struct, field
 
 # Near enough to one of ours that it is hardly a field of the request.
 ALIKE = 0.8
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(Struct, frozen=True):
     """What a caller of `map` may set.
 
     Attributes:
@@ -67,7 +66,7 @@ class Wishes:
         Raises:
             ConfigurationError: a value makes no sense, or a name is all but one of ours.
         """
-        ours = {each.name for each in fields(cls)} - {"agent", "options"}
+        ours = {*cls.__struct_fields__} - {"agent", "options"}
         options = {name: value for name, value in given.items() if name not in ours}
         for name in options:
             if near := difflib.get_close_matches(name, ours, n=1, cutoff=ALIKE):

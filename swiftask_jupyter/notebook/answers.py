@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swiftask_jupyter.answers import Answer
-
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+
+    from swiftask_jupyter.answers import Answer
+
+# By name: loading the extension need not load what an answer is.
+ANSWER = "swiftask_jupyter.answers", "Answer"
 
 
 def register(shell: InteractiveShell) -> None:
     """Teach the shell to show answers."""
     if shell.display_formatter is not None:
         formatter = shell.display_formatter.ipython_display_formatter
-        formatter.for_type(Answer, lambda answer: _show(shell, answer))
+        formatter.for_type_by_name(*ANSWER, lambda answer: _show(shell, answer))
 
 
 def unregister(shell: InteractiveShell) -> None:
     """Undo `register`."""
     if shell.display_formatter is not None:
-        shell.display_formatter.ipython_display_formatter.pop(Answer, None)
+        shell.display_formatter.ipython_display_formatter.pop(".".join(ANSWER), None)
 
 
 def _show(shell: InteractiveShell, answer: Answer) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics
@@ -53,5 +52,7 @@ class Choices(Magics):
 
             self._client.wanted = Wanted()
         else:
+            from swiftask_jupyter.values import replace
+
             forgotten: dict[str, Any] = {change["name"]: None}
             self._client.wanted = replace(self._client.wanted, **forgotten)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from IPython.core.error import StdinNotImplementedError, UsageError
 
 from swiftask_jupyter.notebook import conversations, spending
 from swiftask_jupyter.notebook.arguments import closest, words
+from swiftask_jupyter.values import replace
 from swiftask_jupyter.visible import in_line
 
 if TYPE_CHECKING:

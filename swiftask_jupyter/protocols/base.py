@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from swiftask_jupyter import errors
@@ -25,20 +24,22 @@ from swiftask_jupyter.protocols.failures import (
 )
 from swiftask_jupyter.replies import Event
 from swiftask_jupyter.tokens import Token
+from swiftask_jupyter.values import Discreet
 
 # Fields of a request that only the native dialect takes.
 ONLY_NATIVE = frozenset(("files", "documentAnalysisMode", "extraConfig"))
 LONGEST_BODY = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Discreet, frozen=True):
     """One HTTP request. Its headers or its URL hold the token, so they are not shown."""
 
+    unshown = frozenset(("url", "headers", "content"))
+
     method: str
-    url: str = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
-    content: bytes = field(default=b"", repr=False)
+    url: str
+    headers: Mapping[str, str]
+    content: bytes = b""
     label: str = ""
 
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from swiftask_jupyter import errors
 from swiftask_jupyter.tokens import Token
+from swiftask_jupyter.values import Struct
 
 LONGEST_MESSAGE = 500
 CREDENTIAL = "check the token (SWIFTASK_API_KEY)"
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """The head of a response: header names in lower case."""
 
     status: int

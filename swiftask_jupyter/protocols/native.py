@@ -10,7 +10,6 @@ not documented is not sent.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -23,6 +22,7 @@ from swiftask_jupyter.protocols.counts import counted
 from swiftask_jupyter.protocols.failures import Head
 from swiftask_jupyter.replies import Conversation, Delta, Event, Raw, Usage
 from swiftask_jupyter.tokens import Token
+from swiftask_jupyter.values import replace
 
 
 class Native(Protocol):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.settings.sources import Found, Sources
 from swiftask_jupyter.tokens import Token
+from swiftask_jupyter.values import Discreet, Struct, field
 
 # The documented addresses: one for the OpenAI-compatible service, one for all else.
 OPENAI_ROOT = "https://api.swiftask.fr"
@@ -22,20 +22,21 @@ HOW_TO_GET_IN = "try without one: %swiftask sandbox; or set SWIFTASK_API_KEY, or
 HOW_TO_NAME_ONE = "name one (%%swiftask my-agent) or set SWIFTASK_AGENT_SLUG"
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Discreet, frozen=True):
     """What a call, a client or `%config` names itself; `None` leaves it to the settings.
 
     Attributes:
         by: who named which of these, where it was not who named the rest.
     """
 
+    unshown = frozenset(("token",))
+
     base_url: str | None = None
-    token: str | None = field(default=None, repr=False)
+    token: str | None = None
     agent: str | None = None
     dialect: str | None = None
     connection: str | None = None
-    by: Mapping[str, str] = field(default_factory=dict, compare=False)
+    by: Mapping[str, str] = field(default_factory=dict)
 
     def checked(self) -> Wanted:
         """Return this, if it can be what a caller meant.
@@ -61,8 +62,7 @@ class Wanted:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(Struct, frozen=True):
     """A service, a token for it, and the agent asked when none is named.
 
     Attributes:
@@ -81,7 +81,7 @@ class Connection:
     agent: str | None = None
     dialect: str = AUTO
     name: str | None = None
-    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
+    origins: Mapping[str, str] = field(default_factory=dict)
     tokenless: str = ""
 
     @property

@@ -8,11 +8,11 @@ user's token there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from swiftask_jupyter.errors import ConfigurationError
+from swiftask_jupyter.values import Discreet
 
 # What each setting is called in the environment and in a `.env`.
 NAMES = {
@@ -26,8 +26,7 @@ NAMES = {
 KEYS = frozenset(("agent", "base_url", "dialect", "token_env", "connection", "connections"))
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Discreet, frozen=True):
     """A setting's value and where it stands.
 
     Attributes:
@@ -35,16 +34,19 @@ class Found:
         file: the file of the project it stands in, which may be somebody else's; else empty.
     """
 
-    value: str = field(repr=False)
+    unshown = frozenset(("value",))
+
+    value: str
     origin: str
     file: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Discreet, frozen=True):
     """The settings of one TOML file."""
 
-    values: Mapping[str, Any] = field(repr=False)
+    unshown = frozenset(("values",))
+
+    values: Mapping[str, Any]
     origin: str
     file: str
 

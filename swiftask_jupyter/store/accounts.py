@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from swiftask_jupyter.store.database import Database
 from swiftask_jupyter.store.owner import alive
 from swiftask_jupyter.store.turns import storable
+from swiftask_jupyter.values import Struct
 
 CHUNK = 2_000  # rows; larger ones outgrow the processor's cache and take longer
 _FAILED = "('error', 'refused')"
@@ -30,8 +30,7 @@ _AVERAGED = ("seconds", "first_token_seconds")
 MEASURES = (*_COUNTED, *_SUMMED, *_AVERAGED)
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """Which turns are wanted; what is `None` does not matter.
 
     Attributes:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from swiftask_jupyter.values import Struct
 
 # In a frame, a moment is a datetime64[us, UTC], a category a category, a text a string, a whole
 # number an Int64, a real one a Float64 and a flag a boolean. All but `at` may be missing.
 Kind = Literal["moment", "category", "text", "whole", "real", "flag"]
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """One column.
 
     Attributes:

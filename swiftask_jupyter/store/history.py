@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from swiftask_jupyter.conversation import Exchange, Mark
@@ -13,6 +12,7 @@ from swiftask_jupyter.errors import StoreUnreachable
 from swiftask_jupyter.replies import Usage
 from swiftask_jupyter.store.database import Database
 from swiftask_jupyter.store.turns import new_id, storable
+from swiftask_jupyter.values import Struct
 
 # As many as any SQLite takes in one statement.
 AT_ONCE = 900
@@ -32,16 +32,14 @@ _REPLAYABLE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """A session and, for one that was taken over, the moment up to which it counts."""
 
     session: str
     until: float
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
+class Replay(Struct, frozen=True):
     """An earlier answer to the same question."""
 
     turn: str

@@ -9,16 +9,15 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from swiftask_jupyter.store.database import Database
 from swiftask_jupyter.store.history import Line
 from swiftask_jupyter.store.turns import storable
+from swiftask_jupyter.values import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """A session as it was last placed."""
 
     session: str

@@ -7,18 +7,17 @@ import json
 import secrets
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from swiftask_jupyter.replies import Reply
 from swiftask_jupyter.store.database import Database
 from swiftask_jupyter.store.owner import me
+from swiftask_jupyter.values import Struct
 
 LONGEST_RAW = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a turn stands: its notebook (`None` outside of one) and its session there."""
 
     notebook: str | None

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from swiftask_jupyter.attachments import MAX_BYTES
 from swiftask_jupyter.errors import PromptError
+from swiftask_jupyter.values import Struct, field
 from swiftask_jupyter.visible import visible
 
 LARGEST = MAX_BYTES
@@ -21,8 +21,7 @@ LONGEST_NAME = 200
 File = tuple[str, bytes]
 
 
-@dataclass(slots=True)
-class _Upload:
+class _Upload(Struct):
     name: str
     size: int
     content: bytearray = field(default_factory=bytearray)
