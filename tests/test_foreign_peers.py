@@ -337,12 +337,11 @@ def test_its_unstreamed_answer_is_read_too(smol):
 
 def unstreamed(client, text):
     """Ask without streaming, by the package's own request, decoder and transport."""
-    from swiftask_jupyter.values import replace
-
     from swiftask_jupyter.messages import Prompt
     from swiftask_jupyter.protocols.openai import OpenAI
     from swiftask_jupyter.replies import Reply
     from swiftask_jupyter.transport import Transport
+    from swiftask_jupyter.values import replace
 
     connection = client.connection()
     protocol = OpenAI(connection.root("/v1"), connection.token)
