@@ -39,8 +39,10 @@ def test_a_networks_file_system_is_known_by_its_mount(mounts, monkeypatch):
 
 
 def test_a_local_ledger_writes_ahead(tmp_path):
-    with Database(tmp_path / "turns.db").write():
+    database = Database(tmp_path / "turns.db")
+    with database.write():
         pass
+    database.close()
 
     assert mode(tmp_path / "turns.db") == "wal"
 

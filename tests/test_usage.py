@@ -294,9 +294,9 @@ def test_a_large_ledger_read_through_arrow_spoils_no_lock_of_this_process(ledger
 
 
 def test_the_client_reads_its_own_notebooks_usage(box):
-    with Swiftask(base_url=box.url, token=box.token, agent="echo", notebook="/mine.ipynb") as mine:
+    to = {"base_url": box.url, "token": box.token, "agent": "echo"}
+    with Swiftask(**to, notebook="/mine.ipynb") as mine, Swiftask(**to) as client:
         mine.ask("hello")
-    with Swiftask(base_url=box.url, token=box.token, agent="echo") as client:
         client.ask("hello")
 
         assert len(client.usage()) == len(client.usage(notebook="all")) == 2

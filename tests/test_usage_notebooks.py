@@ -74,7 +74,8 @@ def test_the_frame_is_the_live_one_for_every_dialect_and_every_end(box, tmp_path
     ):
         next(iter(left_early))
     streams.append(left_early)
-    live = client.usage()
+    with client:
+        live = client.usage()
     replies = [stream.reply for stream in streams]
     path = save(tmp_path / "all.ipynb", *map(record, replies))
 

@@ -138,9 +138,13 @@ class Database:
         if self._writer is None:
             _make_private(self.path)
             writer = _connect(self.path)
-            choose_journal(writer, self.path)
-            writer.execute("PRAGMA secure_delete = ON")  # what is purged is not left in free pages
-            _migrate(writer, self._migrations)
+            try:
+                choose_journal(writer, self.path)
+                writer.execute("PRAGMA secure_delete = ON")  # what is purged stays in no free page
+                _migrate(writer, self._migrations)
+            except BaseException:
+                writer.close()
+                raise
             self._writer, self._file = writer, _identity(self.path)
         return self._writer
 
