@@ -7,6 +7,7 @@ there may still be asked.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from swiftask_jupyter.values import Struct
 
 # A prompt waits no longer than this to learn what kind of agent it asks.
 PATIENCE = 3.0
+PAUSE = 60.0  # seconds before a list that could not be had is asked for again
 
 
 class Agent(Struct, frozen=True):
@@ -40,6 +42,7 @@ class Catalogue:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._tasks: dict[str, asyncio.Task[tuple[Agent, ...]]] = {}
+        self._missed: dict[str, float] = {}
 
     async def agents(self, root: str) -> tuple[Agent, ...]:
         """Return the agents of the service whose public routes begin there; cached.
@@ -60,11 +63,18 @@ class Catalogue:
         return task.result()
 
     async def chats(self, root: str, slug: str) -> bool | None:
-        """Tell whether the agent is a chat agent; `None` where that can't be learnt soon."""
+        """Tell whether the agent is a chat agent; `None` where that can't be learnt soon.
+
+        A list that could not be had is not asked for again before each prompt.
+        """
+        now = time.monotonic()
+        if now < self._missed.get(root, now):
+            return None
         try:
             async with asyncio.timeout(PATIENCE):
                 agents = await self.agents(root)
         except (TimeoutError, SwiftaskError):
+            self._missed[root] = now + PAUSE
             return None
         return next((agent.chat for agent in agents if agent.slug == slug), None)
 

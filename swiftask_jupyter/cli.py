@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _demo()
     except KeyboardInterrupt:
         return 130
-    except SwiftaskError as error:
+    except (SwiftaskError, ModuleNotFoundError) as error:  # an extra that is not installed says so
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
 
@@ -56,7 +56,7 @@ def _sandbox(port: int, *, model: bool) -> int:
 
     try:
         serve_forever(port=port, model=model, on_ready=ready)
-    except (ModelUnavailable, ModuleNotFoundError, OSError) as error:
+    except (ModelUnavailable, OSError) as error:
         print(getattr(error, "strerror", None) or error, file=sys.stderr)
         return 1
     return 0

@@ -36,7 +36,8 @@ class Swiftask(Service):
         token: an API key or an agent's client token. Default: `SWIFTASK_API_KEY`, else what
             `%swiftask login` kept.
         agent: the slug asked when none is named. Default: `SWIFTASK_AGENT_SLUG`.
-        dialect: `openai`, `native` or `auto`, which chooses. Default: `SWIFTASK_DIALECT`, else
+        dialect: `openai`, `native`, `widget`, `chat`, `agencii`, or `auto`, which chooses
+            between the first two. Default: `SWIFTASK_DIALECT`, else
             `auto`.
         connection: the name of a connection in `pyproject.toml` or the user's `config.toml`.
         store: the ledger's file, or `postgresql://…`. Default: `SWIFTASK_STORE`, else a file in
@@ -66,7 +67,7 @@ class Swiftask(Service):
         self.store = self._ledger.database.path or str(self._ledger.database)
         self.means = Means(
             self._ledger, self._transport, self._thread, self._prepared, self._masked,
-            cache=os.environ.get("SWIFTASK_CACHE", "off"),
+            cache=os.environ.get("SWIFTASK_CACHE") or "off",
         )  # fmt: skip
         self.notebook = notebook
         self.current = session or ("main" if notebook else f"python-{secrets.token_hex(4)}")

@@ -143,8 +143,12 @@ class _Auto(_Known):
 
     def instead(self, failed: Protocol, error: ServiceError) -> Protocol | None:
         if isinstance(failed, OpenAI) and error.status == 401:
+            try:
+                native = self._native()
+            except PromptError:
+                return None  # it holds what native can't take: the refusal is the reason
             self._refused = True
-            return _speak(PROTOCOLS[NATIVE], self._connection)
+            return native
         return super().instead(failed, error)
 
     def works(self, protocol: Protocol) -> None:

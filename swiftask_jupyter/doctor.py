@@ -11,7 +11,8 @@ from swiftask_jupyter.client import Swiftask
 from swiftask_jupyter.errors import ConfigurationError, SwiftaskError
 from swiftask_jupyter.replies import Delta, Event
 from swiftask_jupyter.settings import Connection
-from swiftask_jupyter.settings.connection import is_loopback, shown
+from swiftask_jupyter.settings.addresses import is_loopback
+from swiftask_jupyter.settings.connection import shown
 from swiftask_jupyter.values import Struct
 from swiftask_jupyter.visible import in_line
 
@@ -71,7 +72,11 @@ def proxy_for(url: str) -> str:
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     if not proxy:
         return "none"
-    named = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    try:
+        named = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+        named.port  # noqa: B018 - reading it is what fails
+    except ValueError:
+        return "set to what is no address; see HTTPS_PROXY, HTTP_PROXY and ALL_PROXY"
     return f"{named.hostname}:{named.port}" if named.port else str(named.hostname)
 
 
@@ -100,7 +105,7 @@ def _answer(client: Swiftask) -> Iterator[Finding]:
     """Ask once, and see how the answer comes."""
     arrivals: list[float] = []
     try:
-        stream = client.stream(QUESTION)  # a ledger that can't be used says so here
+        stream = client.stream(QUESTION, cache="off")  # a ledger that can't be used says so here
         arrivals.extend(time.perf_counter() for events in stream.batches() if _has_text(events))
     except SwiftaskError as error:
         yield Finding(well=False, about="answer", says=str(error))

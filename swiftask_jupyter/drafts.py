@@ -85,7 +85,8 @@ def draft(protocol: Protocol, prompt: Prompt, note: str, calls: Iterable[Call]) 
     except (TypeError, ValueError) as wrong:
         raise PromptError(f"the request can't be written ({wrong})") from None
     token = protocol.token
-    messages = (*prompt.history, Message("user", prompt.text))
+    earlier = prompt.history if protocol.takes_history else ()
+    messages = (*earlier, Message("user", prepared.text))
     return Draft(
         dialect=protocol.name,
         method=request.method,

@@ -27,9 +27,8 @@ Run All stops) without a page of our frames.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self
-
-from swiftask_jupyter.tokens import Token
 
 
 class _OneLine:
@@ -59,9 +58,9 @@ class SwiftaskError(_OneLine, Exception):
         # Its arguments are put together anew in `__init__`, and some kinds need more of them.
         return _remade, (type(self), self.args, self.__dict__)
 
-    def masked(self, token: Token) -> Self:
-        """Return this error without the token, which a service may have repeated."""
-        self.args = tuple(token.mask(str(each)) for each in self.args)
+    def masked(self, mask: Callable[[str], str]) -> Self:
+        """Return this error without any token: a service, or the user, may have repeated one."""
+        self.args = tuple(mask(str(each)) for each in self.args)
         return self
 
 

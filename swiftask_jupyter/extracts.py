@@ -32,7 +32,7 @@ class Code(NamedTuple):
 
 def blocks(text: str) -> Iterator[Code]:
     """Yield the fenced blocks; one that is not closed goes on to the end."""
-    lines = iter(text.splitlines())
+    lines = iter(_lines(text))
     for line in lines:
         if not (opening := _FENCE.match(line)):
             continue
@@ -82,7 +82,10 @@ def frame_of(text: str) -> pd.DataFrame:
 
     for block in blocks(text):
         if block.language in _SEPARATED:
-            return pd.read_csv(StringIO(block.text), sep=_SEPARATED[block.language])
+            try:
+                return pd.read_csv(StringIO(block.text), sep=_SEPARATED[block.language])
+            except ValueError as error:  # pandas' own are values' errors
+                raise AnswerError(f"the answer's {block.language} is no table ({error})") from None
     try:
         value = json_of(text)
     except AnswerError:
@@ -111,6 +114,11 @@ def _frame_of_json(value: Any) -> pd.DataFrame:
         raise AnswerError(f"the answer's JSON is no table ({error})") from None
 
 
+def _lines(text: str) -> list[str]:
+    """Split at ends of lines alone: JSON and code may hold what else Python would split at."""
+    return re.split(r"\r\n|\n|\r", text)
+
+
 def _loads(text: str) -> Any:
     return json.loads(text, parse_constant=_refuse)
 
@@ -121,7 +129,7 @@ def _refuse(constant: str) -> NoReturn:
 
 def _pipe_table(text: str) -> list[list[str]]:
     """Return the rows of the first Markdown table, its head first; short rows are filled up."""
-    lines = text.splitlines()
+    lines = _lines(text)
     for number in range(len(lines) - 1):
         head, rule = lines[number], lines[number + 1]
         if "|" not in head or "|" not in rule or not _RULE.fullmatch(rule):

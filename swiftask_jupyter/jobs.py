@@ -9,6 +9,8 @@ from contextlib import aclosing, suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
+from swiftask_jupyter.errors import ConnectionFailed
+
 T = TypeVar("T")
 
 # Python delivers Ctrl-C between bytecodes; a wait without a limit is deaf on some systems.
@@ -39,6 +41,7 @@ class Job(Generic[T]):
         self._task: asyncio.Task[T] | None = None
         self._result: T | None = None
         self._error: BaseException | None = None
+        self._given_up = False
         self._running = allocate_lock()
         self._running.acquire()
 
@@ -75,6 +78,7 @@ class Job(Generic[T]):
 
     def cancel(self) -> None:
         """Ask the coroutine to stop; `wait` tells when it has. May be called again."""
+        self._given_up = True
 
         def stop() -> None:
             if self._task is not None:
@@ -99,7 +103,13 @@ class Job(Generic[T]):
             self.wait(CLOSING)
 
     def result(self) -> T:
-        """Return what the coroutine returned, or raise what it raised."""
+        """Return what the coroutine returned, or raise what it raised.
+
+        Raises:
+            ConnectionFailed: the client was closed while it ran.
+        """
+        if isinstance(self._error, asyncio.CancelledError) and not self._given_up:
+            raise ConnectionFailed("the client was closed before the answer's end", sent=True)
         if self._error is not None:
             raise self._error
         return self._result  # type: ignore[return-value]  # it is T once over without an error

@@ -12,6 +12,15 @@ from swiftask_jupyter.messages import Attachment, Message, Prompt
 RESERVED = frozenset(("model", "messages", "input", "message", "apiIntegrationId"))
 
 
+# What `ask` takes itself; a field that is spelt almost so is a slip, and might be billed.
+OURS = (
+    "agent", "cache", "connection", "dialect", "files", "fresh", "history", "last", "replay",
+    "stream", "system", "timeout",
+)  # fmt: skip
+ALIKE = 0.8
+MISTAKEN = {"dry_run": "write swiftask.dry_run(…), or --dry-run in a cell"}
+
+
 def compose(
     agent: str,
     text: str,
@@ -41,6 +50,13 @@ def compose(
         raise ConfigurationError(
             f"{min(taken)} is not yours to set", advice="it is asked for by an argument of its own"
         )
+    if mistaken := next((name for name in fields if name in MISTAKEN), None):
+        raise ConfigurationError(f"{mistaken} is no field", advice=MISTAKEN[mistaken])
+    for name in fields:
+        import difflib
+
+        if near := difflib.get_close_matches(name, OURS, n=1, cutoff=ALIKE):
+            raise ConfigurationError(f"no option {name}", advice=f"did you mean {near[0]}?")
     for name, said in {"the prompt": text, "system": system or ""}.items():
         if not isinstance(said, str):
             raise PromptError(f"{name} must be text, not {type(said).__name__}")

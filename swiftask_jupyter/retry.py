@@ -65,5 +65,12 @@ def patience(
     return chance(0, _ceiling(tries)) if asked is None else asked
 
 
+def untaken(error: SwiftaskError) -> bool:
+    """Tell whether the service can't have taken the question into its conversation."""
+    if isinstance(error, ConnectionFailed):
+        return not error.sent
+    return isinstance(error, ServiceError) and 400 <= (error.status or 0) < 500
+
+
 def _ceiling(tries: int) -> float:
     return min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** (tries - 1))

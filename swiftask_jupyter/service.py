@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.catalogue import Agent, Catalogue
@@ -40,6 +41,7 @@ class Service:
         self.configured = Wanted()
         self.sources = Sources(os.environ)
         self._logins = Logins()
+        self._tokens: set[Token] = set()  # all that were ever in use, to be masked
         self._transport = Transport()
         self._dialects = Dialects(Catalogue(self._transport))
         self._thread = IOThread(self._transport.aclose)
@@ -67,7 +69,9 @@ class Service:
             "Swiftask(…)": self.wanted,
             "%config SwiftaskMagics": self.configured,
         }
-        return resolve(self.sources, layers, self._logins.token)
+        found = resolve(self.sources, layers, self._logins.token)
+        self._tokens.add(found.token)
+        return found
 
     def _prepared(
         self,
@@ -90,8 +94,11 @@ class Service:
         return prompt, self._dialects.route(target, prompt)
 
     def _masked(self, text: str) -> str:
-        for token in (self.wanted.token, os.environ.get("SWIFTASK_API_KEY")):
-            text = Token(token or "").mask(text)
+        named = (self.wanted.token, os.environ.get("SWIFTASK_API_KEY"))
+        with suppress(ConfigurationError):
+            self.connection()  # its token may be one that no prompt has used yet
+        for token in (*tuple(self._tokens), *(Token(each or "") for each in named)):
+            text = token.mask(text)
         return text
 
     @property
@@ -155,4 +162,4 @@ class Service:
         Raises:
             ConfigurationError: it is no token.
         """
-        return self._logins.keep(self.connection().host, token)
+        return self._logins.keep(self.connection().service, token)

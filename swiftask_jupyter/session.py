@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.answers import Answer, answer
+from swiftask_jupyter.context import Context
 from swiftask_jupyter.conversation import Exchange, around, digest
 from swiftask_jupyter.errors import ConfigurationError, PromptError, Refused, StoreUnreachable
 from swiftask_jupyter.loops import IOThread
@@ -19,7 +20,7 @@ from swiftask_jupyter.store.turns import new_id
 from swiftask_jupyter.streams import Stream
 from swiftask_jupyter.tokens import Token
 from swiftask_jupyter.transport import Transport
-from swiftask_jupyter.turn import Context, Turn
+from swiftask_jupyter.turn import Turn
 from swiftask_jupyter.values import Struct, replace
 
 if TYPE_CHECKING:
@@ -188,11 +189,13 @@ class Session(Memory):
         )
 
     def refuse(self, error: Refused, *, agent: str, text: str) -> None:
-        """Record a prompt that was not sent, without any token in it."""
-        agent, text = (each if isinstance(each, str) else "" for each in (agent, text))
+        """Record a prompt that was not sent, without any token in it or in the error."""
+        mask = self._means.mask
+        agent, text = (mask(each) if isinstance(each, str) else "" for each in (agent, text))
+        error.masked(mask)
         reply = Reply(agent, turn=new_id(), at=time.time(), status="refused", session=self.id)
         reply.error = str(error)
-        self.ledger.turns.refuse(reply, self.place, self._means.mask(text))
+        self.ledger.turns.refuse(reply, self.place, text)
 
 
 def _known(cache: str) -> str:

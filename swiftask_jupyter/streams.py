@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Self
 
 from swiftask_jupyter.answers import Answer, answer
+from swiftask_jupyter.errors import SwiftaskError
 from swiftask_jupyter.jobs import Watch
 from swiftask_jupyter.loops import IOThread
 from swiftask_jupyter.replies import Event
@@ -26,6 +27,7 @@ class Stream:
         self._turn = turn
         self._thread = thread
         self._watch: Watch[list[Event]] | None = None
+        self._failed: SwiftaskError | None = None
 
     def batches(self, tick: float | None = None) -> Watch[list[Event]]:
         """Return what each network read brings; `None` comes whenever nothing did for a tick."""
@@ -37,14 +39,19 @@ class Stream:
         try:
             for events in self.batches():
                 yield from events or ()
+        except SwiftaskError as error:
+            self._failed = error
+            raise
         finally:
             self.close()
 
     @property
     def answer(self) -> Answer:
         """The finished answer; waits for what is still to come, and raises what went wrong."""
-        for _ in self.batches():
+        for _ in self:
             pass
+        if self._failed is not None:
+            raise self._failed
         return answer(self.reply)
 
     @property

@@ -11,53 +11,28 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
-from swiftask_jupyter.conversation import Exchange, continued, stale_after
+from swiftask_jupyter.context import Context
+from swiftask_jupyter.conversation import continued
 from swiftask_jupyter.errors import (
     AgentNotFound,
     ConnectionFailed,
     Refused,
     ServiceError,
+    StoreError,
     SwiftaskError,
 )
 from swiftask_jupyter.messages import ALIAS, Prompt
 from swiftask_jupyter.prompts import forked, retold
 from swiftask_jupyter.protocols import Protocol
 from swiftask_jupyter.replies import Delta, Event, Finish, Raw, Reply, Standing, Usage
-from swiftask_jupyter.retry import pause
+from swiftask_jupyter.retry import pause, untaken
 from swiftask_jupyter.routes import Route
 from swiftask_jupyter.store import Ledger
 from swiftask_jupyter.store.turns import Place, new_id, said
 from swiftask_jupyter.transport import Transport
-from swiftask_jupyter.values import Struct, replace
+from swiftask_jupyter.values import replace
 
 NOTHING_SPENT = Usage(input_tokens=0, output_tokens=0, total_tokens=0, credits=0.0)
-
-
-class Context(Struct, frozen=True):
-    """What a turn knows of the conversation that it is part of.
-
-    Attributes:
-        earlier: what stands before it.
-        later: what stands after it.
-        sent: all that was ever sent in the session.
-        left_out: how many of the earlier turns are not sent along.
-        cache: `off`, `on` (an earlier answer to the same question is shown again) or `strict`
-            (nothing else is).
-        replay: whether a service that lost the thread is told the conversation so far.
-        fresh: whether the turn is sent as if nothing stood before it.
-        highest: the highest number of a turn in the session.
-        remarks: what the user should know of it.
-    """
-
-    earlier: Sequence[Exchange] = ()
-    later: Sequence[Exchange] = ()
-    sent: Sequence[Exchange] = ()
-    left_out: int = 0
-    cache: str = "off"
-    replay: bool = False
-    fresh: bool = False
-    highest: int = 0
-    remarks: tuple[str, ...] = ()
 
 
 class Turn:
@@ -118,38 +93,35 @@ class Turn:
             raise
         except SwiftaskError as error:
             reply.status = "refused" if isinstance(error, Refused) else "error"
-            reply.error = str(error.masked(self._route.token))
+            reply.error = str(error.masked(self._route.token.mask))
             raise
         except BaseException as error:
             reply.status, reply.error = "error", type(error).__name__
             raise
         else:
             reply.status = "ok"
-            self._compare()
+            reply.remarks += self._context.compared(said(self.prompt.text, reply.text))
         finally:
             reply.seconds = time.perf_counter() - start
-            self._ledger.turns.complete(reply, self.prompt.text)
-            self._announce()
+            self._complete()
 
     def likely(self) -> tuple[Protocol, Prompt, str]:
         """Return how and what would be sent, and what is not known of it; nothing is."""
         protocol, unknown = self._route.likely()
         return protocol, self._addressed(protocol), unknown
 
+    def _complete(self) -> None:
+        """Write how it ended; an answer, or an error, is not lost for want of that."""
+        try:
+            self._ledger.turns.complete(self.reply, self.prompt.text)
+        except StoreError as error:
+            self.reply.remarks.append(f"its end is not in the ledger: {error}")
+        finally:
+            self._announce()
+
     def _announce(self) -> None:
         for watcher in tuple(self._watchers):
             watcher(self)
-
-    def _compare(self) -> None:
-        """Remark on what stands below and was asked after something else than this."""
-        later = [each for each in self._context.later if each.after is not None]
-        if not later:
-            return
-        filled = replace(later[0], said=said(self.prompt.text, self.reply.text))
-        count = len(stale_after(self._context.earlier, filled, self._context.later))
-        if count:
-            answers = "answer predates" if count == 1 else "answers predate"
-            self.reply.remarks.append(f"{count} later {answers} this")
 
     async def _answer(self) -> AsyncGenerator[list[Event], None]:
         self.reply.remarks += (*self._ledger.database.remarks(), *self._context.remarks)
@@ -196,6 +168,8 @@ class Turn:
             except (ServiceError, ConnectionFailed) as error:
                 if began:
                     raise
+                if untaken(error):
+                    self.reply.conversation = None  # it was not said there
                 other = await self._other(protocol, error)
                 if other is None:
                     raise
@@ -217,6 +191,7 @@ class Turn:
             return None
         self._tell(f"asking again in {wait:.0f} s: {error}")
         await asyncio.sleep(wait)
+        self._tell("")
         return failed
 
     def _addressed(self, protocol: Protocol) -> Prompt:

@@ -8,17 +8,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
-from swiftask_jupyter.errors import StreamError
+from swiftask_jupyter.errors import ConfigurationError, ServiceError, StreamError
 from swiftask_jupyter.loops import IOThread
 from swiftask_jupyter.protocols import Request
-from swiftask_jupyter.protocols.failures import failure, message_of
+from swiftask_jupyter.protocols.failures import message_of
 from swiftask_jupyter.protocols.widget import NEGATIVE, POSITIVE, Widget
 from swiftask_jupyter.settings import Connection
-from swiftask_jupyter.settings.connection import base_root
 from swiftask_jupyter.transport import Transport
 
 LONGEST_FILE = 200 * 1024 * 1024
+EXPIRED = "such an address may expire; ask for the file again"
 
 
 class WidgetRoutes:
@@ -81,8 +82,10 @@ async def download(transport: Transport, url: str) -> bytes:
         ConfigurationError: it is no http(s) address.
         ServiceError: it can't be had.
     """
-    base_root(url.partition("?")[0].partition("#")[0])
+    if urlsplit(url).scheme not in {"http", "https"}:
+        raise ConfigurationError("only an http(s) address can be downloaded")
     head, body = await transport.fetch(Request("GET", url, {}), limit=LONGEST_FILE)
     if head.status >= 300:
-        raise failure(head, message_of(body), "")
+        said = message_of(body) or "without a word"
+        raise ServiceError(f"{head.status}: {said}", status=head.status, advice=EXPIRED)
     return body

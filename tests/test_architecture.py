@@ -14,7 +14,7 @@ FLOORS = [
     {"extracts"},
     {"settings", "templates", "attachments", "protocols", "retry", "jobs", "answers", "budget"},
     {"conversation", "drafts"},
-    {"transport", "loops", "store", "routes", "prompts", "ipynb", "transcripts"},
+    {"transport", "loops", "store", "routes", "prompts", "context", "ipynb", "transcripts"},
     {"lineage", "turn"},
     {"memory", "streams"},
     {"session", "catalogue"},

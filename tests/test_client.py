@@ -1,6 +1,8 @@
 """`Swiftask` from Python: one client, many ways to ask, one ledger."""
 
 import asyncio
+import threading
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -264,3 +266,69 @@ def test_an_argument_of_another_kind_is_refused_in_one_line(client, box, options
 def test_a_client_shows_its_host_and_agent_and_no_token(client, box):
     assert repr(client) == "<Swiftask 127.0.0.1, agent: echo>"
     assert box.token not in repr(client)
+
+
+def test_a_token_is_kept_out_of_the_ledger_by_its_refusal_wherever_it_came_from(
+    box, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text(f"SWIFTASK_BASE_URL={box.url}\nSWIFTASK_API_KEY={box.token}")
+    with Swiftask(store=tmp_path / "turns.db") as client:
+        for asked in (
+            lambda: client.ask(f"my key is {box.token}", "echo"),
+            lambda: client.ask("hello", box.token, temperature=object()),
+            lambda: client.ask("hello", "echo", files=[f"{box.token}.txt"]),
+        ):
+            with pytest.raises(errors.SwiftaskError) as caught:
+                asked()
+            assert box.token not in str(caught.value)
+        assert len(client.usage()) == 3
+
+    for file in tmp_path.glob("turns.db*"):
+        assert box.token.encode() not in file.read_bytes()
+
+
+def test_what_went_wrong_is_raised_again_by_the_answer(client, box):
+    box.fail(Fault(cut_after=1))
+    stream = client.stream("hello world")
+
+    with pytest.raises(errors.StreamError):
+        list(stream)
+    with pytest.raises(errors.StreamError):
+        _ = stream.answer
+
+
+def test_closing_the_client_ends_a_watch_in_another_thread_with_one_line(box):
+    client = Swiftask(base_url=box.url, token=box.token, agent="slow", dialect="openai")
+    begun, ended = threading.Event(), []
+
+    def watch():
+        try:
+            for _ in client.stream("hello"):
+                begun.set()
+        except BaseException as error:  # noqa: BLE001 - whatever it is
+            ended.append(error)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    begun.wait(30)
+    client.close()
+    thread.join(30)
+
+    assert [type(error) for error in ended] == [errors.ConnectionFailed]
+
+
+def test_an_answer_outlives_a_ledger_that_can_not_take_its_end(client, monkeypatch):
+    def full(*_):
+        raise errors.StoreError("the disk is full")
+
+    told = []
+    talk = client.session()
+    talk.watchers.append(lambda turn: told.append(turn.reply.status))
+    monkeypatch.setattr(client.means.ledger.turns, "complete", full)
+
+    answer = talk.ask("hello")
+
+    assert answer.text == "hello"
+    assert told == ["running", "ok"]
+    assert "not in the ledger: the disk is full" in answer.reply.remarks[-1]

@@ -13,7 +13,8 @@ from swiftask_jupyter.protocols.native import Native
 from swiftask_jupyter.protocols.widget import Widget
 from swiftask_jupyter.sandbox import Agent, Fault, File
 from swiftask_jupyter.sandbox.faults import SHAPES
-from swiftask_jupyter.settings.connection import Connection, base_root
+from swiftask_jupyter.settings.addresses import base_root
+from swiftask_jupyter.settings.connection import Connection
 from swiftask_jupyter.tokens import Token
 
 PICTURE = "https://static.swiftask.ai/cat.png"

@@ -141,3 +141,52 @@ def test_credits_are_kept_as_they_came(auto):
 
     assert answer.usage.credits > 0
     assert list(auto.usage()["credits"]) == [answer.usage.credits]
+
+
+def test_a_list_that_can_not_be_had_is_not_asked_for_before_each_prompt(auto, box):
+    box.fail(Fault(status=404), path="/public/bots", times=None)
+
+    for text in ("one", "two", "three"):
+        assert auto.ask(text, "echo").text == text
+
+    assert [seen.path for seen in box.requests].count("/public/bots") == 1
+
+
+def test_what_native_can_not_take_leaves_the_refusal_as_the_reason(box):
+    with Swiftask(base_url=box.url, token=box.client_token("echo")) as client:
+        for _ in range(2):
+            with pytest.raises(errors.Unauthorized):
+                client.ask("one", "echo", stateless=True)
+
+    assert asked(box) == ["/v1/chat/completions"] * 2
+
+
+def test_the_widget_takes_no_system_message(box):
+    to = {"base_url": box.url, "token": box.client_token("echo"), "dialect": "widget"}
+    with (
+        Swiftask(**to) as client,
+        pytest.raises(errors.PromptError, match="takes no system message"),
+    ):
+        client.ask("one", "echo", system="Be terse.")
+    assert asked(box) == []
+
+
+def test_a_refusal_is_not_part_of_the_services_conversation(box):
+    with Swiftask(base_url=box.url, token=box.token, dialect="chat", agent="echo") as client:
+        talk = client.session()
+        first = talk.ask("one")
+        box.fail(Fault(status=429, headers={"Retry-After": "60"}))
+        with pytest.raises(errors.RateLimited):
+            talk.ask("two")
+        third = talk.ask("three")
+
+    assert third.reply.conversation == first.reply.conversation
+
+
+def test_a_draft_lists_only_what_is_sent(box):
+    with Swiftask(base_url=box.url, token=box.token, dialect="chat", agent="echo") as client:
+        talk = client.session()
+        talk.ask("one")
+        draft = talk.dry_run("two")
+
+    assert [(each.role, each.text) for each in draft.messages] == [("user", "two")]

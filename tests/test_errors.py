@@ -82,3 +82,14 @@ def test_a_rate_limit_says_how_long_to_wait():
     error = failure(Head(429, {"retry-after": "7"}), "slow down", "a")
 
     assert "try again in 7 s" in str(error)
+
+
+def test_an_agent_is_named_by_a_word_of_its_own():
+    both = failure(Head(400, {}), '"files" and "input": both are invalid', "echo")
+    agent = failure(Head(400, {}), "no such agent", "echo")
+    other = failure(Head(404, {}), "no such conversation", "")
+
+    assert [type(each) for each in (both, agent, other)] == [
+        errors.BadRequest, errors.AgentNotFound, errors.BadRequest,
+    ]  # fmt: skip
+    assert "slug" not in str(other)

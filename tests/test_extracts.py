@@ -105,3 +105,14 @@ def test_an_answer_gives_what_it_holds(box):
 def test_an_empty_answer_holds_nothing():
     with pytest.raises(errors.AnswerError):
         answer(Reply("echo")).json()
+
+
+@pytest.mark.parametrize("table", ["a,b\n1,2\n1,2,3\n", ""])
+def test_a_table_that_is_none_is_one_line(table):
+    with pytest.raises(errors.AnswerError, match="csv is no table"):
+        frame_of(f"```csv\n{table}```")
+
+
+def test_lines_end_at_ends_of_lines_alone():
+    assert json_of('```json\r\n{"a": "x\u2028y"}\r\n```') == {"a": "x\u2028y"}
+    assert code_of("```python\nx = '\x0c\u2029'\n```").text == "x = '\x0c\u2029'\n"

@@ -12,6 +12,7 @@ from traitlets import TraitError
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.answers import Answer
 from swiftask_jupyter.drafts import Draft
+from swiftask_jupyter.notebook.arguments import words
 from swiftask_jupyter.notebook.commands import COMMANDS
 from swiftask_jupyter.notebook.identity import notebook_path
 
@@ -349,6 +350,62 @@ def test_doctor_says_what_is_well_and_that_it_streams(connected, monkeypatch, ca
     printed = capsys.readouterr().out
     assert "FAIL" not in printed
     assert "ok   streaming   first text after" in printed
+
+
+def test_doctor_asks_anew_where_answers_are_kept(connected, monkeypatch, capsys):
+    monkeypatch.setenv("SWIFTASK_AGENT_SLUG", "lorem")
+    monkeypatch.setenv("SWIFTASK_CACHE", "on")
+
+    for _ in range(2):
+        connected.run_line_magic("swiftask", "doctor")
+
+        assert "ok   streaming   first text after" in capsys.readouterr().out
+
+
+def test_doctor_is_not_stopped_by_a_proxy_that_is_none(connected, monkeypatch, capsys):
+    monkeypatch.setenv("SWIFTASK_BASE_URL", "http://service.invalid")
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:port")
+
+    connected.run_line_magic("swiftask", "doctor")
+
+    assert "proxy       set to what is no address" in capsys.readouterr().out
+
+
+def test_a_quote_within_quotes_is_written_with_a_backslash():
+    assert words(r'ask "a \"b\"" c') == ["ask", 'a "b"', "c"]
+    assert words(r"""x='a "b"' ''""") == ['x=a "b"', ""]
+    assert words(r'C:\new\dir "C:\my dir\" --last 2') == [
+        "C:\\new\\dir", "C:\\my dir\\", "--last", "2",
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="no closing quotation"):
+        words('ask "hello')
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("echo ans << more", "stands at the end of the line"),
+        ('echo -o metadata={"a":1}', "in single quotes"),
+        ("echo -o dry_run=true", "--dry-run"),
+        ("echo -o tiemout=1", "did you mean timeout"),
+    ],
+)
+def test_a_slip_on_the_line_is_told_and_sends_nothing(connected, box, line, says):
+    with pytest.raises((UsageError, errors.Refused), match=says):
+        connected.run_cell_magic("swiftask", line, "hello\n")
+    assert [seen for seen in box.requests if seen.method == "POST"] == []
+
+
+def test_who_writes_one_percent_sign_is_told_of_two(connected):
+    with pytest.raises(UsageError, match=r"%%swiftask echo"):
+        connected.run_line_magic("swiftask", "echo hello")
+
+
+def test_help_is_given_wherever_it_is_asked_for(connected, box, capsys):
+    connected.run_line_magic("swiftask", "ask --help")
+
+    assert "%swiftask doctor" in capsys.readouterr().out
+    assert box.requests == []
 
 
 UNUSABLE = {  # and why

@@ -6,6 +6,7 @@ import pytest
 
 from swiftask_jupyter import errors
 from swiftask_jupyter.messages import Message, Prompt
+from swiftask_jupyter.protocols.counts import counted
 from swiftask_jupyter.protocols.failures import Head
 from swiftask_jupyter.protocols.native import Native
 from swiftask_jupyter.replies import Reply
@@ -148,3 +149,9 @@ def test_a_session_id_of_the_wrong_type_is_sent_as_the_other_once(protocol, said
 def test_another_refusal_has_no_second_try(protocol):
     assert protocol.alternative(errors.BadRequest('"x" is not allowed', status=400)) is None
     assert protocol.alternative(errors.ServiceUnavailable("session number", status=500)) is None
+
+
+def test_a_total_that_is_no_sum_is_kept_under_its_own_name():
+    usage = counted(10, 20, 7744, source="api", answered=True)
+
+    assert (usage.total_tokens, usage.reported_total) == (30, 7744)

@@ -11,6 +11,7 @@ from swiftask_jupyter.errors import (
     TimedOut,
     Unauthorized,
 )
+from swiftask_jupyter.protocols.failures import seconds_of
 from swiftask_jupyter.retry import patience
 
 
@@ -36,3 +37,8 @@ def most(_least, most):
 )
 def test_a_row_waits_as_long_as_it_is_asked_to_and_gives_up_after_its_tries(error, waits):
     assert [patience(error, tries, 4, most) for tries in range(1, len(waits) + 1)] == waits
+
+
+@pytest.mark.parametrize("said", ["1e999", "nan", "inf", "soon"])
+def test_a_wait_without_end_is_not_believed(said):
+    assert seconds_of(said) is None

@@ -7,7 +7,7 @@ import pytest
 from swiftask_jupyter import Swiftask
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.settings import Sources, Wanted, resolve
-from swiftask_jupyter.settings.connection import base_root
+from swiftask_jupyter.settings.addresses import base_root
 
 
 def connection(environ, directory=Path("/nowhere"), **wanted):
@@ -318,3 +318,42 @@ def test_a_kept_login_is_asked_for_by_its_host_and_last(project):
 
     assert (alone.token.reveal(), given.token.reveal()) == ("kept", "given")
     assert asked == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("url", ["http://graphql.swiftask.ai", "https://graphql.swiftask.ai:8443"])
+def test_a_project_can_not_have_the_token_travel_another_way(project, url):
+    (project / ".env").write_text(f"SWIFTASK_BASE_URL={url}")
+
+    with pytest.raises(ConfigurationError, match="names the host"):
+        connection({"SWIFTASK_API_KEY": "t0ken"}, project)
+
+
+def test_the_environments_agent_is_asked_over_a_connection_that_names_none(project):
+    (project / "pyproject.toml").write_text(
+        '[tool.swiftask.connections.team]\nbase_url = "http://127.0.0.1:9"\n'
+        'token_env = "SWIFTASK_TEAM"'
+    )
+    environ = {"SWIFTASK_AGENT_SLUG": "mine", "SWIFTASK_TEAM": "t0ken"}
+
+    assert connection(environ, project, connection="team").agent == "mine"
+    assert connection(environ | {"SWIFTASK_CONNECTION": "team"}, project).agent == "mine"
+
+
+def test_a_file_may_begin_with_an_editors_mark(project):
+    (project / "pyproject.toml").write_text('[tool.swiftask]\nagent = "mine"', "utf-8-sig")
+
+    assert connection({}, project).agent == "mine"
+
+
+def test_a_login_is_kept_for_the_way_the_service_is_reached():
+    kept = {"graphql.swiftask.ai": "t0ken"}
+    asked = []
+
+    def known(service):
+        asked.append(service)
+        return kept.get(service)
+
+    for url in ("https://graphql.swiftask.ai", "http://graphql.swiftask.ai"):
+        resolve(Sources({}, Path("/nowhere")), {"the call": Wanted(url)}, known)
+
+    assert asked == ["graphql.swiftask.ai", "http://graphql.swiftask.ai"]

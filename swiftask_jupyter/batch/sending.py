@@ -98,7 +98,7 @@ class Sending:
         reply = self.reply
         reply.status, reply.seconds = status, self._seconds()  # type: ignore[assignment]  # one of them
         if isinstance(error, SwiftaskError):
-            reply.error = str(error.masked(self.question.route.token))
+            reply.error = str(error.masked(self.question.route.token.mask))
         elif error is not None:
             reply.error = type(error).__name__
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Iterable
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +17,12 @@ if TYPE_CHECKING:
 
 # `<<` counts only as the last token of the magic line: a prompt may hold any number of them.
 _TARGET = re.compile(r"(?:^|\s)(?P<name>\S+?)\s*(?P<shown>=?)<<\s*$")
+
+# A quote that no other follows closes, though a backslash stands before it: `"C:\my dir\"`.
+_ESCAPED = r'\\"(?=[^"]*")'
+_INSIDE = rf'(?>{_ESCAPED}|[^"])*'
+_QUOTED = re.compile(rf""""({_INSIDE})"|'([^']*)'""")
+_WORD = re.compile(rf"""(?>[^\s"']|"{_INSIDE}"|'[^']*')+""")
 
 
 class Line(NamedTuple):
@@ -49,8 +54,10 @@ def parse(magic: Callable[..., Any], line: str) -> Line:
     elif line.rstrip().endswith("<<"):
         raise UsageError("'<<' needs a variable's name before it: answer <<")
     parser: Any = magic.parser  # type: ignore[attr-defined]  # put there by @magic_arguments
+    if {"<<", "=<<"} & {*(said := words(line))}:
+        raise UsageError("'NAME <<' stands at the end of the line")
     try:
-        return Line(parser.parse_args(words(line)), target, shown)
+        return Line(parser.parse_args(said), target, shown)
     except UsageError as error:
         raise UsageError(_explained(str(error), parser)) from None
 
@@ -58,15 +65,18 @@ def parse(magic: Callable[..., Any], line: str) -> Line:
 def words(line: str) -> list[str]:
     """Split a line as a shell does, but for backslashes, which stand in Windows' paths.
 
+    Within double quotes, one before a quote means that the quote does not close.
+
     Raises:
         UsageError: a quote is not closed.
     """
-    lexer = shlex.shlex(line, posix=True)
-    lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", ""
-    try:
-        return list(lexer)
-    except ValueError as error:
-        raise UsageError(f"the line can't be read: {str(error).lower()}") from None
+    if _WORD.sub("", line).strip():
+        raise UsageError("the line can't be read: no closing quotation")
+    return [_QUOTED.sub(_unquoted, word) for word in _WORD.findall(line)]
+
+
+def _unquoted(found: re.Match[str]) -> str:
+    return found[2] if found[1] is None else found[1].replace('\\"', '"')
 
 
 def fields(options: Iterable[str]) -> dict[str, Any]:
@@ -83,6 +93,10 @@ def fields(options: Iterable[str]) -> dict[str, Any]:
         try:
             found[key] = json.loads(value)
         except ValueError:
+            if value[:1] in {"{", "["}:  # the line's own quotes are not part of what they hold
+                raise PromptError(
+                    f"-o {key}={value} is no JSON", advice=f"put it in single quotes: -o '{key}=…'"
+                ) from None
             found[key] = value
     return found
 

@@ -67,6 +67,8 @@ def footer(reply: Reply, remarks: tuple[str, ...] = ()) -> str:
         parts.append("empty, or a failure in disguise")
     elif reply.finish_reason == "length":
         parts.append("cut at its length limit")
+    elif reply.finish_reason not in {None, "stop"}:
+        parts.append(f"ended by {in_line(reply.finish_reason or '')}")
     if not reply.streams:
         parts.append(f"{reply.dialect} does not stream")
     if reply.cached:

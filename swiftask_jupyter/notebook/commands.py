@@ -77,8 +77,10 @@ def run(magics: SwiftaskMagics, line: str) -> object:
     word, _, rest = line.strip().partition(" ")
     word = "help" if word in HELP_WORDS else word
     if word not in COMMANDS:
-        raise UsageError(f"no command {word}{closest(word, COMMANDS)}")
+        raise UsageError(f"no command {word}{closest(word, COMMANDS)}; to ask: %%swiftask {word}")
     arguments = words(rest)
+    if {*HELP_WORDS} & {*arguments}:
+        word, arguments = "help", []
     command, least, most = COMMANDS[word]
     if not least <= len(arguments) <= most:
         takes = "nothing" if not most else f"{least} to {most} words" if most > least else least
@@ -173,6 +175,9 @@ def _login(magics: SwiftaskMagics) -> None:
         raise UsageError("no token was typed; nothing is changed")
     kept = magics.client.login(token)
     print(f"kept for {host}, {'in the keyring' if kept else 'until this kernel ends'}")
+    origin = magics.client.connection().origins.get("token", "")
+    if origin != "login":  # what is said more closely counts, and may be an old one
+        print(f"but {origin} counts before it: unset that to use what you typed")
 
 
 def _typed(prompt: str) -> str:

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError
 from IPython.core.magic import line_cell_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import magic_arguments
 
-from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError, SwiftaskError
-from swiftask_jupyter.notebook.arguments import Line, fields, parse
+from swiftask_jupyter.errors import Interrupted
 from swiftask_jupyter.notebook.choices import Choices
-from swiftask_jupyter.notebook.options import for_client, takes_options
+from swiftask_jupyter.notebook.interrupts import holding_interrupts, undisturbed
+from swiftask_jupyter.notebook.options import takes_options
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from swiftask_jupyter.answers import Answer
     from swiftask_jupyter.client import Swiftask
     from swiftask_jupyter.sandbox import Sandbox
     from swiftask_jupyter.settings import Wanted
-    from swiftask_jupyter.streams import Stream
-
-NO_WAIT = 1e-6  # seconds: what has come is taken, what has not is not waited for
 
 
 @magics_class
@@ -39,25 +33,29 @@ class SwiftaskMagics(Choices):
     @property
     def client(self) -> Swiftask:
         """The client of this shell, made on first use; `%config` is read each time."""
-        return self._connected()
+        return self.connected()
 
-    def _connected(self, *, warm: bool = True) -> Swiftask:
+    def connected(self, *, warm: bool = True) -> Swiftask:
         """Return the client; a new one gets ready for the first prompt, if one is to come."""
         from swiftask_jupyter.settings import Wanted
 
         wanted = Wanted(self.base_url, None, self.agent, self.dialect, self.connection)
         if self._client is None:
-            from swiftask_jupyter.client import Swiftask
-            from swiftask_jupyter.notebook.identity import notebook_path, running_cell
-
-            names = self.ipython.user_ns
-            self._client = Swiftask(notebook=notebook_path(os.environ, names))
-            self._client.means.where = lambda: running_cell(self.ipython)
+            with undisturbed():
+                self._client = self._new_client()
             self._configure(self._client, wanted)
             if warm:
                 self._client.warm()
         self._configure(self._client, wanted)
         return self._client
+
+    def _new_client(self) -> Swiftask:
+        from swiftask_jupyter.client import Swiftask
+        from swiftask_jupyter.notebook.identity import notebook_path, running_cell
+
+        client = Swiftask(notebook=notebook_path(os.environ, self.ipython.user_ns))
+        client.means.where = lambda: running_cell(self.ipython)
+        return client
 
     def _configure(self, client: Swiftask, wanted: Wanted) -> None:
         client.configured = wanted
@@ -83,99 +81,13 @@ class SwiftaskMagics(Choices):
 
     def ask(self, line: str, text: str) -> object:
         """Ask what a cell holds; `line` is what stands behind the magic's name."""
-        try:
-            parsed = parse(self.swiftask, line)
-        except UsageError as error:
-            self.client.refuse(PromptError(str(error)), agent=None, text=text)
-            raise
-        options = parsed.options
-        if options.over is not None:
-            from swiftask_jupyter.notebook.over import over
+        with holding_interrupts() as held:
+            from swiftask_jupyter.notebook.asking import ready
 
-            return over(self, parsed, text)
-        if options.schema is not None:
-            raise UsageError("--schema names the columns of --over, which is not there")
-        self._connected(warm=not options.dry_run)
-        text, remarks = (text, ()) if options.raw else self._filled(text)
-        try:
-            asked = self._asked(options)
-        except PromptError as error:
-            self.client.refuse(error, agent=next(iter(options.agent), None), text=text)
-            raise
-        if self.nested:
-            refuse_nesting(sys.modules.get("ipykernel"))
-        session = self.client.session(options.session)
-        if options.dry_run:
-            from swiftask_jupyter.notebook.drafted import drafted
-
-            drafts = [session.dry_run(text, each, **asked) for each in options.agent or [None]]
-            return drafted(drafts, parsed, self.ipython.user_ns)
-        if len(options.agent) > 1:
-            if options.format != "md":
-                raise UsageError(f"-f {options.format} is for one answer; name one agent")
-            from swiftask_jupyter.notebook.compare import compare
-
-            streams = [session.stream(text, each, aside=True, **asked) for each in options.agent]
-            for each in streams:
-                each.reply.remarks += remarks
-            return compare(self.ipython, streams, parsed)
-        stream = session.stream(text, next(iter(options.agent), None), **asked)
-        stream.reply.form = options.format
-        return self._watch(stream, parsed, remarks)
-
-    def _filled(self, text: str) -> tuple[str, tuple[str, ...]]:
-        """Return the prompt with its fields filled in, and what the footer is to say of them."""
-        from swiftask_jupyter.templates import fill, left_as_written
-
-        filled, remarks = fill(text, self.ipython.user_ns)
-        return filled, remarks + left_as_written(text)
-
-    def _asked(self, options: Any) -> dict[str, Any]:
-        """Return what the options say of the question, by the names that Python gives them."""
-        files: tuple[object, ...] = ()
-        if options.attach:
-            from swiftask_jupyter.attachments import gather
-
-            files = gather(options.attach, self.ipython.user_ns)
-        return {
-            **fields(options.option),
-            **for_client(options),
-            "surface": "cell",
-            "files": files,
-            "history": not options.no_history,
-            "fresh": options.fresh,
-            "last": options.last,
-            "cache": "on" if options.cache and self.client.means.cache == "off" else None,
-            "replay": options.replay,
-        }
-
-    def _watch(self, stream: Stream, line: Line, remarks: tuple[str, ...]) -> Answer | None:
-        from swiftask_jupyter.loops import keep_turning
-        from swiftask_jupyter.notebook.display import TICK, display_for
-        from swiftask_jupyter.notebook.interrupts import holding_interrupts
-
-        display = display_for(self.ipython, stream.reply, shown=line.shown, remarks=remarks)
-        watch, failed = stream.batches(NO_WAIT if self.nested else TICK), None
-        with holding_interrupts(watch.wake) as held:
-            try:
-                for events in keep_turning(watch) if self.nested else watch:
-                    if held:
-                        break
-                    display.show(events or ())
-            except SwiftaskError as error:
-                failed = error
-            stream.close()
-            display.finish()
-            answer = stream.kept
-            if line.target is not None and (answer.text or answer.status == "ok"):
-                self.ipython.user_ns[line.target] = answer
+            act = ready(self, line, text)
         if held:
-            raise Interrupted(f"stopped; {len(answer)} characters were kept")
-        if failed is not None:
-            raise failed
-        if answer.reply.form == "json":
-            answer.json()  # raises what the cell should fail with
-        return answer if line.target is None else None
+            raise Interrupted("stopped; nothing was sent")
+        return act()
 
     def close(self) -> None:
         """Close the client and the sandbox."""
@@ -183,24 +95,6 @@ class SwiftaskMagics(Choices):
             self._client.close()
         if self.sandbox is not None:
             self.sandbox.stop()
-
-
-def refuse_nesting(ipykernel: Any) -> None:
-    """Refuse nested waiting where it is known to break.
-
-    Raises:
-        ConfigurationError: this is such a place.
-    """
-    version = getattr(ipykernel, "version_info", (0,))
-    reason = ""
-    if sys.version_info >= (3, 14):
-        reason = "nest_asyncio does not work on Python 3.14"
-    elif tuple(version[:2]) >= (7, 1):
-        reason = "with ipykernel 7.1 and newer, nested waiting drops the queued cells of Run All"
-    if reason:
-        from swiftask_jupyter.loops import NOT_NESTED
-
-        raise ConfigurationError(reason, advice=NOT_NESTED)
 
 
 def load(shell: InteractiveShell) -> None:

@@ -31,7 +31,7 @@ def counted(  # noqa: D417 - the rest are as in Usage
     return Usage(
         input_tokens=sent,
         output_tokens=made,
-        total_tokens=(total or (sent or 0) + (made or 0)) if known else None,
+        total_tokens=(sent or 0) + (made or 0) if known else None,
         reported_total=total,
         credits=spent,
         source=source if (sent, made, total, spent) != (None,) * 4 else "none",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -13,6 +15,7 @@ from swiftask_jupyter.tokens import Token
 from swiftask_jupyter.values import Struct
 
 LONGEST_MESSAGE = 500
+_AGENT = re.compile(r"\b(slug|model|agent|bot)s?\b")
 CREDENTIAL = "check the token (SWIFTASK_API_KEY)"
 
 
@@ -70,13 +73,15 @@ def failure(
     Args:
         head: the response's.
         message: what its body says.
-        agent: the slug that was asked.
+        agent: the slug that was asked; empty where none was.
         credential: what to do where the token was not taken.
     """
     status = head.status
     said = f"{status}: {message}" if message else f"HTTP status {status} without a word"
     kind, advice = _kind(status, message.lower(), credential)
-    if kind is errors.AgentNotFound and agent and agent not in message:
+    if kind is errors.AgentNotFound and not agent:
+        kind, advice = errors.BadRequest, ""  # something else was asked for
+    if kind is errors.AgentNotFound and agent not in message:
         said += f" (agent {agent!r})"
     wait = seconds_of(head.headers.get("retry-after"))
     if kind is errors.RateLimited and wait is not None:
@@ -85,7 +90,7 @@ def failure(
 
 
 def _kind(status: int, message: str, credential: str) -> tuple[type[errors.ServiceError], str]:
-    names_agent = any(word in message for word in ("slug", "model", "agent", "bot")) and any(
+    names_agent = _AGENT.search(message) and any(
         word in message for word in ("exist", "found", "unknown", "invalid", "incorrect", "no such")
     )
     if status in {401, 403}:
@@ -106,7 +111,7 @@ def seconds_of(retry_after: str | None, now: datetime | None = None) -> float | 
     said = (retry_after or "").strip()
     try:
         if said[:1].isdigit():
-            return float(said)
+            return seconds if math.isfinite(seconds := float(said)) else None
         then = parsedate_to_datetime(said)
     except (ValueError, OverflowError):
         return None

@@ -28,6 +28,7 @@ class Widget(Native):
     takes_history = False
     owns_conversation = True
     takes_files = False
+    takes_system = False
     credential = "the widget takes an agent's client token; of a Sandbox: box.client_token(slug)"
 
     def request(self, prompt: Prompt) -> Request:

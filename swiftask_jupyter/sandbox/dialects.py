@@ -12,7 +12,7 @@ from .room import Room
 DIALECTS = ("openai", "catalogue", "native", "widget", "chat", "agencii", "storage", "control")
 """A new dialect is a new file and its name in this line."""
 
-LARGEST_BODY = 32 * 1024 * 1024
+LARGEST_BODY = 128 * 1024 * 1024  # an upload may have 100 MB
 
 
 def server_for(room: Room) -> HTTPServer:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from swiftask_jupyter.errors import ConfigurationError
+from swiftask_jupyter.settings.addresses import base_root, is_loopback, service_of
 from swiftask_jupyter.settings.sources import Found, Sources
 from swiftask_jupyter.tokens import Token
 from swiftask_jupyter.values import Discreet, Struct, field
@@ -90,6 +90,11 @@ class Connection(Struct, frozen=True):
         return urlsplit(self.base_url or SWIFTASK_ROOT).hostname or ""
 
     @property
+    def service(self) -> str:
+        """What a login is kept for."""
+        return service_of(self.base_url or SWIFTASK_ROOT)
+
+    @property
     def realm(self) -> str:
         """The host, whose agents are its own; this machine is one, whatever the port."""
         return "loopback" if is_loopback(self.host) else self.host
@@ -123,11 +128,10 @@ def resolve(
     base = found.get("base_url")
     root = base_root(base.value) if base else None
     token = found.get("token")
-    host = urlsplit(root or SWIFTASK_ROOT).hostname or ""
-    if token is None and (kept := known_token(host)):
+    if token is None and (kept := known_token(service_of(root or SWIFTASK_ROOT))):
         token = found["token"] = Found(kept, "login")
     elif token is not None and base is not None:
-        _bind(base, token, host)
+        _bind(base, token, root or SWIFTASK_ROOT)
     return Connection(
         base_url=root,
         token=sendable(token.value if token else ""),
@@ -151,62 +155,34 @@ def _layers(
     for n, layer in enumerate(named):
         if "connection" in layer:
             name = layer["connection"]
-            farther = [each for each in named[n + 1 :] if "base_url" not in each]
-            agents = [{"agent": each["agent"]} for each in farther if "agent" in each]
-            return name, [*named[: n + 1], sources.connection(name.value), *agents]
+            farther = [*named[n + 1 :], *sources.layers()]
+            return name, [*named[: n + 1], sources.connection(name.value), *_agents(farther)]
         if "base_url" in layer:
             return None, [*named, *sources.layers()]
     layers = [*named, *sources.layers()]
     if (found := _first(layers, "connection")) is not None:
-        layers = [*named, sources.connection(found.value)]
+        layers = [*named, sources.connection(found.value), *_agents(sources.layers())]
     return found, layers
+
+
+def _agents(layers: Iterable[dict[str, Found]]) -> list[dict[str, Found]]:
+    return [{"agent": each["agent"]} for each in layers
+            if "agent" in each and "base_url" not in each]  # fmt: skip
 
 
 def _first(layers: list[dict[str, Found]], key: str) -> Found | None:
     return next((layer[key] for layer in layers if key in layer), None)
 
 
-def _bind(base: Found, token: Found, host: str) -> None:
-    """Refuse to send a token from elsewhere to a host that only a project's file names."""
+def _bind(base: Found, token: Found, root: str) -> None:
+    """Refuse to send a token from elsewhere to a service that only a project's file names."""
+    host = service_of(root)  # no name of a host where the token would travel in the open
     if not base.file or base.file == token.file or host in DOCUMENTED or is_loopback(host):
         return
     raise ConfigurationError(
         f"{base.origin} names the host {host}, and the token comes from {token.origin}",
         advice="if it may go there, set SWIFTASK_BASE_URL in the environment yourself",
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def base_root(url: str) -> str:
-    """Return the root that a user's base URL means.
-
-    A path that ends in `/api` or `/v1`, as the documents print it, is understood.
-
-    Raises:
-        ConfigurationError: it is not an http or https address.
-    """
-    url = url.strip().rstrip("/")
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or parts.username or parts.password or any(mark in url for mark in "?#"):
-        raise ConfigurationError(
-            "the base URL is not a plain http(s) address",
-            advice="write it like https://graphql.swiftask.ai",
-        )
-    for suffix in ("/v1/chat/completions", "/v1/api", "/api", "/v1"):
-        if parts.path.endswith(suffix):
-            return url.removesuffix(suffix).rstrip("/")
-    return url
 
 
 def sendable(token: str) -> Token:

@@ -1,6 +1,6 @@
 """Tokens kept by `login`: in the system's keyring where there is one, else in memory.
 
-A token is kept for one host, and asked for by that host's name only.
+A token is kept for one service, as `service_of` names it, and asked for by that name only.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ class Logins:
     def __init__(self) -> None:
         self._typed: dict[str, str] = {}
 
-    def keep(self, host: str, token: str) -> bool:
-        """Keep a token for a host; return whether a keyring took it.
+    def keep(self, service: str, token: str) -> bool:
+        """Keep a token for a service; return whether a keyring took it.
 
         Raises:
             ConfigurationError: it is no token.
         """
         secret = sendable(token).reveal()
-        self._typed[host] = secret
+        self._typed[service] = secret
         keyring = _keyring()
         if keyring is None:
             return False
         try:
-            keyring.set_password(SERVICE, host, secret)
+            keyring.set_password(SERVICE, service, secret)
         except keyring.errors.KeyringError:
             return False
         return True
 
-    def token(self, host: str) -> str | None:
-        """Return the token kept for a host."""
-        if host not in self._typed and (keyring := _keyring()) is not None:
+    def token(self, service: str) -> str | None:
+        """Return the token kept for a service."""
+        if service not in self._typed and (keyring := _keyring()) is not None:
             try:
-                self._typed[host] = keyring.get_password(SERVICE, host) or ""
+                self._typed[service] = keyring.get_password(SERVICE, service) or ""
             except keyring.errors.KeyringError:
-                self._typed[host] = ""
-        return self._typed.get(host) or None
+                self._typed[service] = ""
+        return self._typed.get(service) or None
 
 
 def _keyring() -> Any:

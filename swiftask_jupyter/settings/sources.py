@@ -189,7 +189,7 @@ def _dotenv(path: Path) -> dict[str, str]:
 def _toml(path: Path) -> dict[str, Any]:
     import tomllib
 
-    return tomllib.loads(path.read_text("utf-8"))
+    return tomllib.loads(path.read_text("utf-8-sig"))  # some editors begin with a mark
 
 
 def _checked(values: Any, origin: str, file: str) -> Table:

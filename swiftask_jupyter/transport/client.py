@@ -23,7 +23,7 @@ from swiftask_jupyter.errors import (
 from swiftask_jupyter.messages import Prompt
 from swiftask_jupyter.protocols import Head, Protocol, Request
 from swiftask_jupyter.replies import Event
-from swiftask_jupyter.settings.connection import is_loopback
+from swiftask_jupyter.settings.addresses import is_loopback
 from swiftask_jupyter.transport.foreign import (
     READ_SECONDS,
     Progress,
