@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 
 import pytest
@@ -642,3 +643,39 @@ def test_config_lists_what_stands_beside_the_connection(connected, capsys):
     assert found["history_limit"] == "900  (%config SwiftaskMagics)"
     assert found["nested"] == "off  (default)"
     assert found["store"].endswith("turns.db  (SWIFTASK_STORE in the environment)")
+
+
+STRIKE = """
+import importlib.abc, signal, sys
+from IPython.core.interactiveshell import InteractiveShell
+
+class Strike(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            sys.meta_path.remove(self)
+            signal.raise_signal(signal.SIGINT)
+
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "swiftask_jupyter")
+sys.meta_path.insert(0, Strike())
+first, second = (shell.run_cell("%%swiftask echo ans <<\\nhello") for _ in range(2))
+print(repr(first.error_in_exec), second.success, shell.user_ns["ans"])
+shell.extension_manager.unload_extension("swiftask_jupyter")
+"""
+
+
+@pytest.mark.parametrize("module", ["asking", "identity", "display"])
+def test_a_strike_in_the_middle_of_an_import_tears_nothing(box, module):
+    """A module that was struck stays locked, and the I/O thread waits for it for ever."""
+    environ = {"SWIFTASK_BASE_URL": box.url, "SWIFTASK_API_KEY": box.token}
+    done = subprocess.run(
+        [sys.executable, "-c", STRIKE, f"swiftask_jupyter.notebook.{module}"],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert "Interrupted('stopped; nothing was sent') True hello" in done.stdout, done.stderr
+    assert len([seen for seen in box.requests if seen.method == "POST"]) == 1
