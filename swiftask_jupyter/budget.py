@@ -101,7 +101,8 @@ def judge(budget: Budget, spent: Spent) -> str:
     if used >= budget.amount:
         flying = ""
         if spent.expected and spent.amount < budget.amount:
-            flying = f" and {spent.flying} calls in flight may take {shown(spent.expected)} more"
+            calls = "call" if spent.flying == 1 else "calls"
+            flying = f" and {spent.flying} {calls} in flight may take {shown(spent.expected)} more"
         raise BudgetSpent(
             f"the budget of {budget} is spent: {shown(spent.amount)}{flying}; nothing was sent",
             advice=f"%swiftask budget raise {_more(budget, used)}",

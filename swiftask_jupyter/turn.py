@@ -125,8 +125,9 @@ class Turn:
 
     async def _answer(self) -> AsyncGenerator[list[Event], None]:
         self.reply.remarks += (*self._ledger.database.remarks(), *self._context.remarks)
-        if self._context.left_out:
-            self.reply.remarks.append(f"{self._context.left_out} earlier turns not sent")
+        if left_out := self._context.left_out:
+            turns = "turn" if left_out == 1 else "turns"
+            self.reply.remarks.append(f"{left_out} earlier {turns} not sent")
         if self._context.cache != "off":
             if replayed := self._replayed():
                 yield replayed
