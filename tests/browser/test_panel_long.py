@@ -26,6 +26,14 @@ print("moved", n > 1000)"""
 MANY = """session = client.session()
 for n in range(500):
     session.ask(f"question {n}", "echo", fresh=True)"""
+LONG = """import time
+block = "## {0}\\n\\nsome *words*\\n\\n```python\\nn = {0}\\n```\\n\\n| a |\\n|---|\\n| {0} |"
+blocks = [block.format(n) for n in range(70)]
+items = [f"- item {n}\\n  - in it" for n in range(300)]
+rows = ["| a | b |", "|---|---|", *(f"| {n} | `b` |" for n in range(300))]
+panel.ask("\\n\\n".join([*blocks, "\\n".join(items), "\\n".join(rows), "the end"]), "echo")
+while panel.chat.asked:
+    time.sleep(.01)"""
 TEXT = "() => [...document.querySelectorAll('.st-body')].map((each) => each.textContent)"
 
 
@@ -167,6 +175,25 @@ def test_five_hundred_messages_come_in_pages_and_stay_in_order(
     expect(panel.exchanges).to_have_count(100)
     said = notebook.page.evaluate(TEXT)
     assert said[::2] == [f"question {n}" for n in range(401, 501)]
+
+
+def test_a_long_answer_is_the_same_however_it_came(notebook: Notebook, env: dict[str, str]):
+    """Drawn in steps while it grew, or at once in a view that came later."""
+    notebook.open("grown.ipynb", [PANEL, LONG, "panel"], env=env)
+    first = shown(notebook)
+    notebook.run_cell(1)
+    notebook.wait_idle()
+    expect(first.ended()).to_contain_text("the end")
+    notebook.run_cell(2)
+    second = Panel(notebook.page, 1)
+    expect(second.ended()).to_contain_text("the end")
+
+    assert first.html() == second.html()
+    expect(first.answers.locator("pre .st-n")).to_have_count(70)
+    expect(first.answers.locator("tbody tr")).to_have_count(370)
+    expect(first.answers.locator("li")).to_have_count(600)
+    at_the_end = "(log) => log.scrollHeight - log.scrollTop - log.clientHeight < 2"
+    assert first.log.evaluate(at_the_end)
 
 
 def test_who_scrolled_up_stays_there_while_an_answer_streams(

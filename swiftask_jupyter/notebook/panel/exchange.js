@@ -12,7 +12,8 @@ class Exchange {
   show(told) {
     this.told = this.element.told = told;
     this.name = make("bdi", {}, told.agent);
-    this.body = fill(make("div", { class: "st-body" }), told.tree, this.view);
+    const body = Object.assign(make("div", { class: "st-body" }), { inParts: true });
+    this.body = fill(body, told.tree, this.view);
     this.foot = make("div", { class: "st-foot" });
     const who = make("div", { class: "st-who" }, this.name);
     const answer = { class: "st-said st-agent", "aria-label": `Answer of ${told.agent}` };

@@ -1,11 +1,12 @@
 // The panel itself: what Python says is drawn, what the user does is told to Python.
-// `tree.js` and `exchange.js` come before this file, in one module.
+// `tree.js`, `exchange.js` and `pace.js` come before this file, in one module.
 
 class View {
   constructor(model, root) {
     const id = [...crypto.getRandomValues(new Uint32Array(2))].join("-");
     Object.assign(this, { model, root, id, calls: 0, rev: -1, asked: 0, now: { busy: false } });
     Object.assign(this, { exchanges: new Map(), waiting: new Map(), files: new Map() });
+    this.pace = new Pace(this);
     this.inJupyter = document.querySelector(".jp-NotebookPanel") !== null; // there are cells
     this.listen = (_, [packed]) => this.hear(JSON.parse(new TextDecoder().decode(packed)));
     this.greet = () => this.hello();
@@ -18,6 +19,7 @@ class View {
   close() {
     this.model.off("msg:custom", this.listen);
     this.model.off("comm_live_update", this.greet);
+    this.pace.clear();
     for (const { timer } of this.waiting.values()) clearTimeout(timer);
   }
 
@@ -69,11 +71,12 @@ class View {
       if (Date.now() - this.asked > 1000) this.hello(); // a message was lost on the way
     } else if (message.rev === this.rev + 1) {
       this.rev = message.rev;
-      this.follow(() => this[message.kind](message));
+      this.pace.add(message);
     }
   }
 
   restore({ rev, state, exchanges, earlier }) {
+    this.pace.clear();
     this.follow(() => {
       Object.assign(this, { rev, asked: 0, frozen: null });
       this.exchanges.clear();
@@ -104,12 +107,12 @@ class View {
     this.hello(); // the order has changed
   }
 
-  patch({ key, changes, end }) {
+  * patch({ key, changes, end }) {
     const exchange = this.exchanges.get(key);
     if (!exchange) return; // earlier than what is shown here
     if (this.frozen === key && end) this.hello(); // what came after the stop
     if (this.frozen === key) return;
-    for (const each of changes) change(exchange.body, each, this);
+    for (const each of changes) yield* change(exchange.body, each, this);
     if (!end) return;
     exchange.end(end);
     if (end.status === "running") return;
@@ -195,6 +198,7 @@ class View {
     if (this.text.value === text) this.text.value = "";
     files.forEach(({ id }) => this.drop(id));
     this.edit(null);
+    this.pace.all();
     this.toBottom();
   }
 
@@ -263,8 +267,10 @@ class View {
   }
 
   async earlier() {
-    const { key } = this.log.querySelector(".st-exchange").told, height = this.log.scrollHeight;
+    const { key } = this.log.querySelector(".st-exchange").told;
     const { exchanges = [], earlier = true } = await this.call({ kind: "earlier", key });
+    this.pace.all();
+    const height = this.log.scrollHeight;
     exchanges.forEach((exchange, i) => this.exchange({ exchange, after: exchanges[i - 1]?.key }));
     this.more.hidden = !earlier;
     this.log.scrollTop += this.log.scrollHeight - height;
