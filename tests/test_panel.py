@@ -54,6 +54,13 @@ def front(panel):
     return front
 
 
+def test_a_client_opens_a_panel_of_its_own(client):
+    with contextlib.closing(client.chat("echo", transcript=False)) as panel:
+        assert isinstance(panel, ChatPanel)
+        assert panel.client is client
+        assert panel.agent == "echo"
+
+
 def test_a_question_is_answered_in_place_and_counted(front):
     assert "error" not in front.ask("hello *you*")
 

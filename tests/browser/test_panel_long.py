@@ -10,7 +10,7 @@ from swiftask_jupyter import Sandbox, Swiftask
 
 from .hostility import shut_in
 from .jupyter import Notebook
-from .panels import CHAT, LOAD, WAIT, Panel, environment, fetch_axe, violations
+from .panels import CHAT, LOAD, WAIT, Panel, violations
 from .test_panel import BUSY, DROP, PANEL, shown
 
 pytestmark = [pytest.mark.browser, pytest.mark.soak]
@@ -35,21 +35,6 @@ panel.ask("\\n\\n".join([*blocks, "\\n".join(items), "\\n".join(rows), "the end"
 while panel.chat.asked:
     time.sleep(.01)"""
 TEXT = "() => [...document.querySelectorAll('.st-body')].map((each) => each.textContent)"
-
-
-@pytest.fixture
-def env(box: Sandbox) -> dict[str, str]:
-    """A kernel that asks the sandbox."""
-    return environment(box)
-
-
-@pytest.fixture(scope="session")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The source of axe."""
-    source, why_not = fetch_axe(tmp_path_factory.mktemp("axe"))
-    if not source:
-        pytest.skip(why_not)
-    return source
 
 
 def test_in_notebook_7(notebook: Notebook, env: dict[str, str], axe: str):
