@@ -61,6 +61,32 @@ def test_in_notebook_7(notebook: Notebook, env: dict[str, str], axe: str):
     assert notebook.page_errors == []
 
 
+def test_code_is_inserted_only_into_the_cell_made_for_it(notebook: Notebook, env: dict[str, str]):
+    """In a notebook that is not trusted JupyterLab asks; whoever says no goes on in other cells."""
+    notebook.open("untrusted.ipynb", [PANEL, "mine = 1"], env=env)
+    panel, page = shown(notebook), notebook.page
+    panel.choose("echo")
+    panel.ask("```python\n1 + 1\n```")
+    panel.ended()
+    panel.button("Insert as a cell below").click()
+    page.locator(".jp-Dialog").get_by_role("button", name="Cancel").click()
+
+    page.locator(".jp-Notebook .jp-Cell").nth(1).locator(".cm-content").click()
+    page.wait_for_timeout(500)  # in which the text would have come
+
+    expect(page.locator(".jp-Notebook .jp-Cell")).to_have_count(2)
+    cells = page.locator(".jp-Notebook .jp-Cell .cm-content")
+    expect(cells.nth(1)).to_have_text("mine = 1")
+
+    panel.button("Insert as a cell below").click()
+    page.locator(".jp-Dialog").get_by_role("button", name="Run Once").click()
+    page.locator(".jp-Dialog", has_text="replace-selection").get_by_role(
+        "button", name="Run Once"
+    ).click()
+    expect(cells.filter(has_text="1 + 1")).to_have_count(1)
+    expect(cells.filter(has_text="mine")).to_have_text("mine = 1")
+
+
 def test_in_voila(notebook: Notebook, env: dict[str, str], axe: str):
     """A page without cells: the panel answers there, copies code, and offers no cell to insert."""
     spec = {"name": notebook.server.kernel(env), "display_name": "Python 3"}

@@ -11,6 +11,8 @@ class View {
     this.listen = (_, [packed]) => this.hear(JSON.parse(new TextDecoder().decode(packed)));
     this.greet = () => this.hello();
     this.draw();
+    this.sizes = new ResizeObserver(() => this.jump.hidden && this.toBottom()); // such as files below it
+    this.sizes.observe(this.log);
     model.on("msg:custom", this.listen);
     model.on("comm_live_update", this.greet); // the kernel was restarted, or is back
     this.greet();
@@ -20,6 +22,7 @@ class View {
     this.model.off("msg:custom", this.listen);
     this.model.off("comm_live_update", this.greet);
     this.pace.clear();
+    this.sizes.disconnect();
     for (const { timer } of this.waiting.values()) clearTimeout(timer);
   }
 
@@ -124,7 +127,9 @@ class View {
     this.now = state;
     this.root.setAttribute("aria-label", `Chat: ${state.session}`);
     this.text.placeholder = state.agent ? `Ask ${state.agent}` : "Ask";
-    this.empty.textContent = state.agent ? "Nothing has been said yet." : "Name an agent above, and ask.";
+    this.empty.replaceChildren(state.agent ? "Nothing has been said yet." : "Name an agent above, and ask.",
+      make("span", { class: "st-hint" }, `${state.enter ? "Enter sends, Shift+Enter breaks the line" : "Ctrl+Enter sends"}. Files`
+        + " can be dropped here; what cells ask stands here too."));
     this.empty.hidden = this.exchanges.size > 0;
     if (document.activeElement !== this.agent && !this.choosing) this.agent.value = state.agent;
     const option = (value, label) => make("option", { value }, label);
@@ -244,10 +249,12 @@ class View {
 
   // In a notebook that is not trusted JupyterLab asks first, and the user may say no.
   insertCell(text, tries = 400) {
-    const active = () => document.querySelector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-mod-active");
-    const before = active();
+    const active = () => document.querySelector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell.jp-mod-active");
+    const before = new Set(document.querySelectorAll(".jp-Cell")), turn = this.inserting = {};
     const fill = () => {
-      if (active() === before) return (tries -= 1) && setTimeout(fill, 50);
+      if (this.inserting !== turn) return null; // another is inserted by now
+      const cell = active(), made = cell && !before.has(cell) && !cell.querySelector(".cm-content")?.innerText.trim();
+      if (!made) return (tries -= 1) && setTimeout(fill, 50); // never into a cell of the user's
       return this.command("notebook:replace-selection", { text: text.replace(/\n$/, "") });
     };
     this.command("notebook:insert-cell-below", {});
