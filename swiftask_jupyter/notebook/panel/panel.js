@@ -218,6 +218,8 @@ class View {
     if (exchange || this.edited) this.text.value = exchange?.told.prompt ?? this.text.value;
     this.edited = exchange;
     this.editing.hidden = !exchange;
+    const also = exchange?.told.files.length ? ", with its files " : " ";
+    this.editing.firstChild.data = `Asking an earlier message again${also}`;
     this.fit();
     if (exchange) this.text.focus();
   }
