@@ -361,7 +361,7 @@ class Bench:
     def _add(self, name: str, rate: int, taken: dict[str, list[Figures]]) -> None:
         for kind, runs in taken.items():
             self.rows.append([f"{name}, {kind}", *figures(runs, burst=not rate)])
-            print("  ".join(self.rows[-1]), flush=True)
+            print("  ".join(self.rows[-1]), file=sys.stderr, flush=True)  # it takes a while
 
 
 def in_the_browser(rounds: int, mixed: str, others: dict[str, str]) -> None:

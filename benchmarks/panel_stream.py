@@ -8,7 +8,7 @@ Then what the browser has of it: JupyterLab in headless Chromium, in a burst, at
 tokens/s. Bytes are those of its WebSockets, CPU is the page's main thread's in ms per KB, "tasks"
 are its tasks of more than 50 ms; medians of five runs, all kinds in turn (a peer that takes minutes
 runs once). In a burst the CPU of the kernel is counted too, over the same panel idle. Panel is
-served by itself, and it is left out where it is not installed. About 25 minutes.
+served by itself, and it is left out where it is not installed. It all takes some 25 minutes.
 
 Targets: bytes per byte at most 10 at 200 tokens/s and 1.7 in a burst; kernel CPU at most 3 ms per
 KB in a burst; at most 3 tasks of over 50 ms in 200 KB.

@@ -2,7 +2,7 @@
 // two steps of something large the browser may draw, and the user may type.
 
 const TASK = 16; // ms that drawing may take at once, the browser's layout included
-const OWN = 4; // ms of it at most for our own work
+const OWN = 3; // ms of it at most for our own work
 const REST = 12; // ms before the next, in which messages add up
 
 class Pace {
