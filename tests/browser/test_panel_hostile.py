@@ -51,6 +51,7 @@ for name in json.loads(pathlib.Path("names").read_text()):
         while panel.chat.asked:
             time.sleep(.01)"""
 PER_ROUND = 50
+CLICK = "(number) => document.querySelectorAll('.st-body a')[number]?.click()"
 # Nothing of an answer leaves its place: neither its boxes nor its letters.
 ESCAPED = """() => [...document.querySelectorAll('.st-exchange *')].filter((each) =>
   !['static', 'relative'].includes(getComputedStyle(each).position)
@@ -70,8 +71,8 @@ def follow_links(guard: Guard) -> None:
     """Click each link and each element of each answer."""
     shut_in(guard.notebook)
     guard.page.context.on("page", guard._close)
-    for link in guard.page.locator(".st-body a").element_handles()[:15]:
-        link.evaluate("(link) => link.click()")
+    for number in range(15):  # by number: a view may be drawn anew meanwhile
+        guard.page.evaluate(CLICK, number)
     everything = guard.page.locator(".st-body :not(a, .st-code-bar, .st-code-bar *)")
     everything.evaluate_all("(all) => all.forEach((each) => each.click?.())")
 
