@@ -23,6 +23,7 @@ from swiftask_jupyter.streams import Stream
 if TYPE_CHECKING:
     import pandas as pd
 
+    import swiftask_jupyter
     from swiftask_jupyter.drafts import Draft
 
 
@@ -176,6 +177,12 @@ class Swiftask(Service):
         wishes = Wishes.of(agent, options)
         batch = await asyncio.to_thread(Batch, self.means, self.notebook, frame, text, wishes)
         return await batch.run_async()
+
+    def chat(self, agent: str | None = None, **options: Any) -> swiftask_jupyter.ChatPanel:
+        """Return a chat panel, which a notebook shows; the options are those of `ChatPanel`."""
+        import swiftask_jupyter
+
+        return swiftask_jupyter.ChatPanel(self, agent, **options)
 
     def usage(
         self, by: str | Sequence[str] = (), *, notebook: str | None = None, **wanted: Any

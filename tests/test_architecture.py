@@ -48,6 +48,8 @@ HOMES = {
     "tornado": {"sandbox"},
     "xllamacpp": {"sandbox"},
 }
+# The door (the package's own names) stands above all rooms. These may ask it for these names.
+DOOR = {"client": {"ChatPanel"}}
 # Named for a type alone, which costs nothing and ties nothing.
 FILES = sorted(ROOT.rglob("*.py"))
 
@@ -84,6 +86,23 @@ def test_a_module_imports_only_from_floors_below(path):
             assert own in {"notebook", "cli", ""}
         else:
             assert floor(rest[0]) < floor(own), f"{own} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_room_asks_the_door_for_nothing_but_what_is_listed(path):
+    tree = ast.parse(path.read_text())
+    asked = {
+        node.attr for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        and node.value.id == ROOT.name
+    }  # fmt: skip
+    under_another_name = [
+        alias.asname for node in ast.walk(tree) if isinstance(node, ast.Import)
+        for alias in node.names if alias.name == ROOT.name and alias.asname
+    ]  # fmt: skip
+
+    assert asked <= DOOR.get(room(path), set())
+    assert not under_another_name
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

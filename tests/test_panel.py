@@ -54,6 +54,13 @@ def front(panel):
     return front
 
 
+def test_a_client_opens_a_panel_of_its_own(client):
+    with contextlib.closing(client.chat("echo", transcript=False)) as panel:
+        assert isinstance(panel, ChatPanel)
+        assert panel.client is client
+        assert panel.agent == "echo"
+
+
 def test_a_question_is_answered_in_place_and_counted(front):
     assert "error" not in front.ask("hello *you*")
 
@@ -234,6 +241,28 @@ def test_files_come_in_chunks_and_go_with_the_question(front, client, box):
     assert said["files"] == ["a\u27e6U+202E\u27e7 b.txt"]
     put = next(seen for seen in box.requests if seen.method == "PUT")
     assert put.body == b"abcde"
+
+
+def test_files_stay_with_their_question_asked_again_edited_or_come_back_to(front, client, box):
+    client.wanted = type(client.wanted)(box.url, box.token, "echo", "native")
+    front.say("upload", [b"abc"], file="f1", name="a.txt", size=3, at=0)
+    front.ask("look", files=["f1"])
+    [said] = front.settled()
+    main = front.state["session"]
+    front.say("session", name=None)
+    front.say("session", name=main)
+    [said] = front.settled()
+    assert said["files"] == ["a.txt"]
+
+    front.say("retry", key=said["key"])
+    [said] = front.settled()
+    front.say("upload", [b"de"], file="f2", name="b.txt", size=2, at=0)
+    front.ask("look again", key=said["key"], files=["f2"])
+
+    [said] = front.settled()
+    assert (said["prompt"], said["files"]) == ("look again", ["a.txt", "b.txt"])
+    put = [seen.body for seen in box.requests if seen.method == "PUT"]
+    assert sorted(put) == [b"abc", b"abc", b"abc", b"de"]
 
 
 @pytest.mark.parametrize(

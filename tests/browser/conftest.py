@@ -7,8 +7,11 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
+from swiftask_jupyter import Sandbox
+
 from .find_chromium import find_chromium
 from .jupyter import JupyterServer, Notebook
+from .panels import environment, fetch_axe
 
 NO_CHROMIUM = "no Chromium that starts; set CHROMIUM, or run `make test`, which installs one"
 FLAGS = (  # what Chromium needs as root and in a container, and to keep quiet
@@ -46,6 +49,21 @@ def notebook(browser: Browser, jupyter: JupyterServer) -> Iterator[Notebook]:
     """A page of its own, on which this test opens its notebook."""
     with closing(Notebook(browser, jupyter)) as page:
         yield page
+
+
+@pytest.fixture
+def env(box: Sandbox) -> dict[str, str]:
+    """A kernel that asks the sandbox, and writes to this test's ledger."""
+    return environment(box)
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The source of axe; session-wide, so that npm sees the user's proxies."""
+    source, why_not = fetch_axe(tmp_path_factory.mktemp("axe"))
+    if not source:
+        pytest.skip(why_not)
+    return source
 
 
 @pytest.hookimpl(trylast=True)

@@ -37,7 +37,7 @@ class Panel:
 
     def ready(self) -> "Panel":
         """Wait until the kernel has been heard of."""
-        expect(self.root.locator(".st-empty")).to_have_text(
+        expect(self.root.locator(".st-empty")).to_contain_text(
             "Nothing has been said yet.", timeout=WAIT
         )
         return self

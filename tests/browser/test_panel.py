@@ -8,7 +8,7 @@ from swiftask_jupyter import Sandbox
 from swiftask_jupyter.notebook.bundle import TURN
 
 from .jupyter import Notebook
-from .panels import CHAT, LOAD, WAIT, Panel, environment, fetch_axe, violations
+from .panels import CHAT, LOAD, WAIT, Panel, violations
 
 pytestmark = pytest.mark.browser
 
@@ -40,21 +40,6 @@ DROP = """([names, size]) => {
   const options = { dataTransfer: carried, bubbles: true, cancelable: true };
   document.querySelector('.swiftask-panel').dispatchEvent(new DragEvent('drop', options));
 }"""
-
-
-@pytest.fixture
-def env(box: Sandbox) -> dict[str, str]:
-    """A kernel that asks the sandbox."""
-    return environment(box)
-
-
-@pytest.fixture(scope="session")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The source of axe; session-wide, so that npm sees the user's proxies."""
-    source, why_not = fetch_axe(tmp_path_factory.mktemp("axe"))
-    if not source:
-        pytest.skip(why_not)
-    return source
 
 
 def shown(notebook: Notebook, cell: int = 0) -> Panel:

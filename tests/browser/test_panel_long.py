@@ -10,7 +10,7 @@ from swiftask_jupyter import Sandbox, Swiftask
 
 from .hostility import shut_in
 from .jupyter import Notebook
-from .panels import CHAT, LOAD, WAIT, Panel, environment, fetch_axe, violations
+from .panels import CHAT, LOAD, WAIT, Panel, violations
 from .test_panel import BUSY, DROP, PANEL, shown
 
 pytestmark = [pytest.mark.browser, pytest.mark.soak]
@@ -26,22 +26,15 @@ print("moved", n > 1000)"""
 MANY = """session = client.session()
 for n in range(500):
     session.ask(f"question {n}", "echo", fresh=True)"""
+LONG = """import time
+block = "## {0}\\n\\nsome *words*\\n\\n```python\\nn = {0}\\n```\\n\\n| a |\\n|---|\\n| {0} |"
+blocks = [block.format(n) for n in range(70)]
+items = [f"- item {n}\\n  - in it" for n in range(300)]
+rows = ["| a | b |", "|---|---|", *(f"| {n} | `b` |" for n in range(300))]
+panel.ask("\\n\\n".join([*blocks, "\\n".join(items), "\\n".join(rows), "the end"]), "echo")
+while panel.chat.asked:
+    time.sleep(.01)"""
 TEXT = "() => [...document.querySelectorAll('.st-body')].map((each) => each.textContent)"
-
-
-@pytest.fixture
-def env(box: Sandbox) -> dict[str, str]:
-    """A kernel that asks the sandbox."""
-    return environment(box)
-
-
-@pytest.fixture(scope="session")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The source of axe."""
-    source, why_not = fetch_axe(tmp_path_factory.mktemp("axe"))
-    if not source:
-        pytest.skip(why_not)
-    return source
 
 
 def test_in_notebook_7(notebook: Notebook, env: dict[str, str], axe: str):
@@ -66,6 +59,32 @@ def test_in_notebook_7(notebook: Notebook, env: dict[str, str], axe: str):
     expect(inserted).to_have_text("1 + 1")
     assert violations(notebook.page, axe) == []
     assert notebook.page_errors == []
+
+
+def test_code_is_inserted_only_into_the_cell_made_for_it(notebook: Notebook, env: dict[str, str]):
+    """In a notebook that is not trusted JupyterLab asks; whoever says no goes on in other cells."""
+    notebook.open("untrusted.ipynb", [PANEL, "mine = 1"], env=env)
+    panel, page = shown(notebook), notebook.page
+    panel.choose("echo")
+    panel.ask("```python\n1 + 1\n```")
+    panel.ended()
+    panel.button("Insert as a cell below").click()
+    page.locator(".jp-Dialog").get_by_role("button", name="Cancel").click()
+
+    page.locator(".jp-Notebook .jp-Cell").nth(1).locator(".cm-content").click()
+    page.wait_for_timeout(500)  # in which the text would have come
+
+    expect(page.locator(".jp-Notebook .jp-Cell")).to_have_count(2)
+    cells = page.locator(".jp-Notebook .jp-Cell .cm-content")
+    expect(cells.nth(1)).to_have_text("mine = 1")
+
+    panel.button("Insert as a cell below").click()
+    page.locator(".jp-Dialog").get_by_role("button", name="Run Once").click()
+    page.locator(".jp-Dialog", has_text="replace-selection").get_by_role(
+        "button", name="Run Once"
+    ).click()
+    expect(cells.filter(has_text="1 + 1")).to_have_count(1)
+    expect(cells.filter(has_text="mine")).to_have_text("mine = 1")
 
 
 def test_in_voila(notebook: Notebook, env: dict[str, str], axe: str):
@@ -167,6 +186,25 @@ def test_five_hundred_messages_come_in_pages_and_stay_in_order(
     expect(panel.exchanges).to_have_count(100)
     said = notebook.page.evaluate(TEXT)
     assert said[::2] == [f"question {n}" for n in range(401, 501)]
+
+
+def test_a_long_answer_is_the_same_however_it_came(notebook: Notebook, env: dict[str, str]):
+    """Drawn in steps while it grew, or at once in a view that came later."""
+    notebook.open("grown.ipynb", [PANEL, LONG, "panel"], env=env)
+    first = shown(notebook)
+    notebook.run_cell(1)
+    notebook.wait_idle()
+    expect(first.ended()).to_contain_text("the end")
+    notebook.run_cell(2)
+    second = Panel(notebook.page, 1)
+    expect(second.ended()).to_contain_text("the end")
+
+    assert first.html() == second.html()
+    expect(first.answers.locator("pre .st-n")).to_have_count(70)
+    expect(first.answers.locator("tbody tr")).to_have_count(370)
+    expect(first.answers.locator("li")).to_have_count(600)
+    at_the_end = "(log) => log.scrollHeight - log.scrollTop - log.clientHeight < 2"
+    assert first.log.evaluate(at_the_end)
 
 
 def test_who_scrolled_up_stays_there_while_an_answer_streams(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from swiftask_jupyter.turn import Turn
 
 LIKED = "liked"
+Files = dict[str, tuple[Any, ...]]
 
 
 class Chat:
@@ -30,6 +31,7 @@ class Chat:
         name: the conversation; `None` for the one that cells go on with.
         channel: tells the views.
         ended: called after each turn.
+        files: what went along with earlier turns, as long as this kernel has it.
 
     Attributes:
         shown: what is there, in order.
@@ -38,10 +40,16 @@ class Chat:
     """
 
     def __init__(
-        self, client: Swiftask, name: str | None, channel: Channel, ended: Callable[[], None]
+        self,
+        client: Swiftask,
+        name: str | None,
+        channel: Channel,
+        ended: Callable[[], None],
+        files: Files | None = None,
     ) -> None:
         self.session = client.session(name)
         self.shown: list[Shown] = []
+        self.files: Files = {} if files is None else files
         self.context = contextvars.copy_context()
         self._client = client
         self._channel = channel
@@ -62,7 +70,7 @@ class Chat:
     def ask(
         self, text: str, agent: str | None, files: Iterable[Any] = (), instead: str | None = None
     ) -> Shown:
-        """Ask, at the end or in the place of an earlier question.
+        """Ask, at the end or in the place of an earlier question, whose files go along again.
 
         Raises:
             Refused: nothing was sent.
@@ -72,13 +80,16 @@ class Chat:
                 raise PromptError("an answer is still coming", advice="stop it, or wait for it")
             self._asking = True
         try:
-            slot = self.find(instead).reply.standing.slot if instead else None
+            before = self.find(instead) if instead else None
+            slot = before.reply.standing.slot if before else None
             options: dict[str, Any] = {"slot": slot} if slot else {}
-            attached = tuple(files)
+            attached = (*(before.attached if before else ()), *files)
             stream = self.session.stream(
                 text, agent or None, surface="panel", files=attached, **options
             )
             shown = Shown(text, stream.reply, attached)
+            if attached:
+                self.files[stream.reply.turn] = attached
             following = Following(shown, self._channel, stream, self._over)
             self._following[shown.key] = following
             self._put(shown)
@@ -94,9 +105,7 @@ class Chat:
             Refused: nothing was sent.
         """
         shown = self.find(key)
-        if shown.files and not shown.attached:
-            raise PromptError("its files are gone with the kernel", advice="attach them again")
-        return self.ask(shown.prompt, shown.reply.agent, shown.attached, key)
+        return self.ask(shown.prompt, shown.reply.agent, instead=key)
 
     def rate(self, key: str, *, liked: bool | None, comment: str = "") -> Shown:
         """Keep what the user thinks of an answer, and tell the service where it takes that.
@@ -128,7 +137,7 @@ class Chat:
         """Take over what the conversation holds now; cells may have changed it."""
         held, liked = self.session.history(), self._liked()
         with self._channel.lock:
-            merged = _merged(self.shown, held)
+            merged = _merged(self.shown, held, self.files)
             for shown in merged:
                 shown.liked = liked.get(shown.reply.turn, shown.liked)
             moved = [each.key for each in merged] != [each.key for each in self.shown]
@@ -215,14 +224,14 @@ def listens() -> bool:
     return bool(getattr(kernel, "_supports_kernel_subshells", False))
 
 
-def _merged(shown: list[Shown], held: list[Exchange]) -> list[Shown]:
+def _merged(shown: list[Shown], held: list[Exchange], files: Files) -> list[Shown]:
     """Return what the conversation holds, and beside it what failed or is still coming.
 
     What the history doesn't hold stays behind what stood before it.
     """
     known = {each.reply.turn: each for each in shown}
     slots = {each.slot: each for each in held}
-    merged = [known.get(each.turn) or Shown.before(each) for each in held]
+    merged = [known.get(each.turn) or Shown.before(each, files.get(each.turn, ())) for each in held]
     for n, each in enumerate(shown):
         if each in merged or each.reply.status == "ok":
             continue

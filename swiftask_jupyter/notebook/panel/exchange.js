@@ -12,7 +12,8 @@ class Exchange {
   show(told) {
     this.told = this.element.told = told;
     this.name = make("bdi", {}, told.agent);
-    this.body = fill(make("div", { class: "st-body" }), told.tree, this.view);
+    const body = Object.assign(make("div", { class: "st-body" }), { inParts: true });
+    this.body = fill(body, told.tree, this.view);
     this.foot = make("div", { class: "st-foot" });
     const who = make("div", { class: "st-who" }, this.name);
     const answer = { class: "st-said st-agent", "aria-label": `Answer of ${told.agent}` };
@@ -23,11 +24,12 @@ class Exchange {
 
   question({ prompt, cell, files }) {
     const { view } = this, copy = button("copy", "Copy message", () => view.copy(copy, prompt));
-    const who = make("div", { class: "st-who" }, make("span", {}, "You"));
-    if (cell) who.append(make("span", { class: "st-tag" }, "cell"));
+    const edit = cell ? null : button("edit", "Edit and ask again", () => view.edit(this));
+    const who = make("div", { class: "st-who" }, make("span", {}, "You"),
+      cell ? make("span", { class: "st-tag" }, "cell") : null,
+      make("div", { class: "st-actions" }, copy, edit));
     const list = make("ul", { class: "st-files", "aria-label": "Files" });
     list.append(...files.map((file) => make("li", {}, make("bdi", {}, file))));
-    const edit = cell ? null : button("edit", "Edit and ask again", () => view.edit(this));
     const said = make("div", { class: "st-body st-prompt", dir: "auto" }, prompt.slice(0, LONG));
     const rest = make("button", { type: "button", class: "st-text", onclick: () => {
       said.textContent = prompt;
@@ -35,7 +37,7 @@ class Exchange {
     } }, `Show all ${prompt.length} characters`);
     return make("article", { class: "st-said st-user", "aria-label": cell ? "Your cell" : "You" },
       who, said, prompt.length > LONG ? rest : null,
-      files.length ? list : null, make("div", { class: "st-actions" }, copy, edit));
+      files.length ? list : null);
   }
 
   end(told) {
@@ -47,9 +49,10 @@ class Exchange {
     const retry = make("button", { type: "button", class: "st-text", onclick: () => this.again() }, "Retry");
     const line = make("div", { class: "st-error" }, make("span", {}, error ?? ""), retry);
     const more = stale ? " · an earlier message has changed since" : "";
-    this.foot.replaceChildren(...(error ? [line] : []), ...(running
-      ? [make("span", { class: "st-waiting" }, doing || "…")]
-      : [this.actions(), make("span", { class: "st-note" }, note + more)]));
+    const actions = error && !this.body.firstChild ? null : this.actions(); // there is no answer
+    const ended = make("div", {}, actions, make("span", { class: "st-note" }, note + more));
+    this.foot.replaceChildren(...(error ? [line] : []),
+      running ? make("span", { class: "st-waiting" }, doing || "…") : ended);
   }
 
   actions() {
@@ -75,14 +78,14 @@ class Exchange {
     this.foot.querySelector("form")?.remove();
     const field = make("input", { type: "text", "aria-label": "Your comment", maxlength: 2000 });
     const form = make("form", { class: "st-form" }, field,
-      make("button", { type: "submit", class: "st-text" }, "Send"),
+      make("button", { type: "submit", class: "st-text" }, "Comment"),
       button("close", "No comment", () => form.remove()));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.rate({ comment: field.value });
       form.remove();
     });
-    this.foot.append(form);
+    this.view.follow(() => this.foot.append(form));
     field.focus();
   }
 }

@@ -1,15 +1,18 @@
 // The panel itself: what Python says is drawn, what the user does is told to Python.
-// `tree.js` and `exchange.js` come before this file, in one module.
+// `tree.js`, `exchange.js` and `pace.js` come before this file, in one module.
 
 class View {
   constructor(model, root) {
     const id = [...crypto.getRandomValues(new Uint32Array(2))].join("-");
     Object.assign(this, { model, root, id, calls: 0, rev: -1, asked: 0, now: { busy: false } });
     Object.assign(this, { exchanges: new Map(), waiting: new Map(), files: new Map() });
+    this.pace = new Pace(this);
     this.inJupyter = document.querySelector(".jp-NotebookPanel") !== null; // there are cells
     this.listen = (_, [packed]) => this.hear(JSON.parse(new TextDecoder().decode(packed)));
     this.greet = () => this.hello();
     this.draw();
+    this.sizes = new ResizeObserver(() => this.jump.hidden && this.toBottom()); // such as files below it
+    this.sizes.observe(this.log);
     model.on("msg:custom", this.listen);
     model.on("comm_live_update", this.greet); // the kernel was restarted, or is back
     this.greet();
@@ -18,6 +21,8 @@ class View {
   close() {
     this.model.off("msg:custom", this.listen);
     this.model.off("comm_live_update", this.greet);
+    this.pace.clear();
+    this.sizes.disconnect();
     for (const { timer } of this.waiting.values()) clearTimeout(timer);
   }
 
@@ -69,11 +74,12 @@ class View {
       if (Date.now() - this.asked > 1000) this.hello(); // a message was lost on the way
     } else if (message.rev === this.rev + 1) {
       this.rev = message.rev;
-      this.follow(() => this[message.kind](message));
+      this.pace.add(message);
     }
   }
 
   restore({ rev, state, exchanges, earlier }) {
+    this.pace.clear();
     this.follow(() => {
       Object.assign(this, { rev, asked: 0, frozen: null });
       this.exchanges.clear();
@@ -104,12 +110,12 @@ class View {
     this.hello(); // the order has changed
   }
 
-  patch({ key, changes, end }) {
+  * patch({ key, changes, end }) {
     const exchange = this.exchanges.get(key);
     if (!exchange) return; // earlier than what is shown here
     if (this.frozen === key && end) this.hello(); // what came after the stop
     if (this.frozen === key) return;
-    for (const each of changes) change(exchange.body, each, this);
+    for (const each of changes) yield* change(exchange.body, each, this);
     if (!end) return;
     exchange.end(end);
     if (end.status === "running") return;
@@ -121,7 +127,9 @@ class View {
     this.now = state;
     this.root.setAttribute("aria-label", `Chat: ${state.session}`);
     this.text.placeholder = state.agent ? `Ask ${state.agent}` : "Ask";
-    this.empty.textContent = state.agent ? "Nothing has been said yet." : "Name an agent above, and ask.";
+    this.empty.replaceChildren(state.agent ? "Nothing has been said yet." : "Name an agent above, and ask.",
+      make("span", { class: "st-hint" }, `${state.enter ? "Enter sends, Shift+Enter breaks the line" : "Ctrl+Enter sends"}. Files`
+        + " can be dropped here; what cells ask stands here too."));
     this.empty.hidden = this.exchanges.size > 0;
     if (document.activeElement !== this.agent && !this.choosing) this.agent.value = state.agent;
     const option = (value, label) => make("option", { value }, label);
@@ -195,6 +203,7 @@ class View {
     if (this.text.value === text) this.text.value = "";
     files.forEach(({ id }) => this.drop(id));
     this.edit(null);
+    this.pace.all();
     this.toBottom();
   }
 
@@ -209,6 +218,8 @@ class View {
     if (exchange || this.edited) this.text.value = exchange?.told.prompt ?? this.text.value;
     this.edited = exchange;
     this.editing.hidden = !exchange;
+    const also = exchange?.told.files.length ? ", with its files " : " ";
+    this.editing.firstChild.data = `Asking an earlier message again${also}`;
     this.fit();
     if (exchange) this.text.focus();
   }
@@ -240,10 +251,12 @@ class View {
 
   // In a notebook that is not trusted JupyterLab asks first, and the user may say no.
   insertCell(text, tries = 400) {
-    const active = () => document.querySelector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-mod-active");
-    const before = active();
+    const active = () => document.querySelector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell.jp-mod-active");
+    const before = new Set(document.querySelectorAll(".jp-Cell")), turn = this.inserting = {};
     const fill = () => {
-      if (active() === before) return (tries -= 1) && setTimeout(fill, 50);
+      if (this.inserting !== turn) return null; // another is inserted by now
+      const cell = active(), made = cell && !before.has(cell) && !cell.querySelector(".cm-content")?.innerText.trim();
+      if (!made) return (tries -= 1) && setTimeout(fill, 50); // never into a cell of the user's
       return this.command("notebook:replace-selection", { text: text.replace(/\n$/, "") });
     };
     this.command("notebook:insert-cell-below", {});
@@ -263,8 +276,10 @@ class View {
   }
 
   async earlier() {
-    const { key } = this.log.querySelector(".st-exchange").told, height = this.log.scrollHeight;
+    const { key } = this.log.querySelector(".st-exchange").told;
     const { exchanges = [], earlier = true } = await this.call({ kind: "earlier", key });
+    this.pace.all();
+    const height = this.log.scrollHeight;
     exchanges.forEach((exchange, i) => this.exchange({ exchange, after: exchanges[i - 1]?.key }));
     this.more.hidden = !earlier;
     this.log.scrollTop += this.log.scrollHeight - height;

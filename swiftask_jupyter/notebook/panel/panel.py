@@ -59,7 +59,7 @@ class ChatPanel(AnyWidget):
         ConfigurationError: that is no client.
     """
 
-    _esm = _source("tree.js", "exchange.js", "panel.js")
+    _esm = _source("tree.js", "exchange.js", "pace.js", "panel.js")
     _css = _source("panel.css")
     _displayed: ClassVar[list[ChatPanel]] = []
     _closed = False
@@ -120,7 +120,7 @@ class ChatPanel(AnyWidget):
             session = next(
                 name for n in range(2, len(names) + 3) if (name := f"chat-{n}") not in names
             )
-        self.chat = Chat(self.client, session, self._channel, self._ended)
+        self.chat = Chat(self.client, session, self._channel, self._ended, old.files)
         old.close()
         self._channel.tell("stale")
 

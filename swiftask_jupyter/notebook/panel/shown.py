@@ -38,7 +38,7 @@ class Shown:
         self._read = True  # whether the growth has the whole of a finished answer
 
     @classmethod
-    def before(cls, exchange: Exchange) -> Shown:
+    def before(cls, exchange: Exchange, attached: Iterable[Any] = ()) -> Shown:
         """Return an exchange of the conversation's history; it is read when it is first shown."""
         reply = Reply(
             exchange.agent, turn=exchange.turn, number=exchange.number, dialect=exchange.dialect,
@@ -46,7 +46,7 @@ class Shown:
             standing=Standing(exchange.slot, exchange.cell, exchange.run, exchange.surface),
         )  # fmt: skip
         reply.apply([Delta(exchange.answer), Raw(exchange.raw)])
-        shown = cls(exchange.prompt, reply)
+        shown = cls(exchange.prompt, reply, attached)
         shown.stale, shown._read = exchange.stale, False
         return shown
 

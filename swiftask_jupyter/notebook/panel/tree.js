@@ -13,6 +13,8 @@ const MATH_ATTRIBUTES = words("display displaystyle mathvariant stretchy fence f
   + " width columnalign");
 const WITH_DIRECTION = words("p h1 h2 h3 h4 h5 h6 li th td");
 const KINDS = words("k s c n f b");
+const LONG_ONES = words("ul ol table tbody blockquote"); // made child by child
+const PART = 32; // blocks of an answer that the browser lays out, or leaves out, together
 const PATIENCE = 5000; // ms without a word from the kernel
 const MOST = 50; // exchanges kept while the newest is in sight
 const CHUNK = 512 * 1024;
@@ -90,12 +92,31 @@ function linkTo(element, href) {
 
 function fill(element, nodes, view) {
   element.kids ??= [];
-  for (const node of nodes) {
-    const kid = build(node, view);
-    element.kids.push(kid);
-    element.append(kid.outer ?? kid);
-  }
+  for (const node of nodes) put(element, build(node, view));
   return element;
+}
+
+// The blocks of an answer stand in parts, so that one more costs the browser no more in a long one.
+function put(element, kid) {
+  if (element.inParts && element.kids.length % PART === 0) element.append(make("div", { class: "st-part" }));
+  (element.inParts ? element.lastChild : element).append(kid.outer ?? kid);
+  element.kids.push(kid);
+}
+
+function take(kid) {
+  const node = kid.outer ?? kid, part = node.parentNode;
+  node.remove();
+  if (part?.className === "st-part" && !part.firstChild) part.remove();
+}
+
+// Does the same as `fill`, in steps: between two of them the page may draw.
+function* grow(element, nodes, view) {
+  for (const node of nodes) {
+    const first = node[1]?.constructor === Object ? 2 : 1, long = LONG_ONES.has(node[0]);
+    put(element, build(long ? node.slice(0, first) : node, view));
+    if (long) yield* grow(element.kids.at(-1), node.slice(first), view);
+    yield;
+  }
 }
 
 function codeBlock(pre, view) {
@@ -119,15 +140,15 @@ function colour(code, runs) {
   code.replaceChildren(...pieces, text.slice(at));
 }
 
-function change(root, [kind, path, ...rest], view) {
+function* change(root, [kind, path, ...rest], view) {
   const parent = path.slice(0, -1).reduce((element, i) => element.kids[i], root);
   const last = path.at(-1), node = path.length ? parent.kids[last] : root;
   if (kind === "+") node.appendData(rest[0]);
   else if (kind === "~") {
     node.deleteData(node.length - rest[0], rest[0]);
     node.appendData(rest[1]);
-  } else if (kind === "i") fill(node, rest[0], view);
-  else if (kind === "d") for (const kid of node.kids.splice(rest[0])) (kid.outer ?? kid).remove();
+  } else if (kind === "i") yield* grow(node, rest[0], view);
+  else if (kind === "d") node.kids.splice(rest[0]).forEach(take);
   else if (kind === "r") {
     parent.kids[last] = build(rest[0], view);
     (node.outer ?? node).replaceWith(parent.kids[last].outer ?? parent.kids[last]);
