@@ -138,6 +138,30 @@ def test_a_server_that_stops_and_starts_in_a_run_of_200_calls_has_200_rows(box, 
     assert (frame["status"] == "ok").all()
 
 
+def cut(server):
+    """Cut every connection of ours, as a restart, a network's timeout or a sleeping laptop does."""
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE application_name = 'swiftask-jupyter'"
+        )
+
+
+def test_a_session_begun_as_the_server_goes_away_has_a_name_of_its_own(server, tmp_path):
+    ledger = Ledger(opened(server.database(), {"SWIFTASK_OUTBOX": str(tmp_path)}))
+    ledger.sessions.begin(None, "before")
+    server.stop()
+    try:
+        begun = [ledger.sessions.begin(None, name) for name in ("one", "other")]
+    finally:
+        server.start()
+
+    assert [each.rpartition("-")[0] for each in begun] == ["one", "other"]
+    ledger.history.mark("x", None)  # brings along what waited
+    assert [ledger.sessions.find(None, name) for name in ("one", "other")] == begun
+    ledger.close()
+
+
 def test_what_a_database_can_not_hold_is_shown_and_not_lost(box, server):
     with asking(box, server.database()) as client:
         client.ask("a\x00b \ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"))

@@ -107,7 +107,7 @@ def _newest(table: Any, notebook: str | None, name: str) -> str | None:
         " notebook IS NULL AND ? IS NULL) ORDER BY at DESC LIMIT 1",
         (storable(name), storable(notebook), storable(notebook)),
     ).fetchone()
-    return str(row[0]) if row else None
+    return str(row[0]) if row and row[0] is not None else None  # the server may be away
 
 
 def _place(rows: Any, session: str, notebook: str | None, name: str, parent: str | None) -> None:
