@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from swiftask_jupyter import Swiftask, errors
+from swiftask_jupyter.budget import parse
 from swiftask_jupyter.store import Ledger
 from swiftask_jupyter.store.opening import opened
 from swiftask_jupyter.store.postgres import masked
@@ -141,10 +142,52 @@ def test_a_server_that_stops_and_starts_in_a_run_of_200_calls_has_200_rows(box, 
 def cut(server):
     """Cut every connection of ours, as a restart, a network's timeout or a sleeping laptop does."""
     with psycopg.connect(server.url(), autocommit=True) as connection:
-        connection.execute(
+        cut = connection.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE application_name = 'swiftask-jupyter'"
-        )
+        ).fetchall()
+    assert cut
+    assert all(ended for (ended,) in cut)
+
+
+def test_connections_that_were_cut_while_idle_cost_no_history_and_no_number(box, server, tmp_path):
+    with asking(box, server.database(), notebook="/n.ipynb") as client:
+        client.budgets.set(parse("3 calls/day"))
+        session = client.session()
+        answers = []
+        for text in ("one", "two", "three"):
+            answers.append(session.ask(text))
+            cut(server)
+
+        assert [each.reply.number for each in answers] == [1, 2, 3]
+        remarks = " ".join(each for answer in answers for each in answer.reply.remarks)
+        assert "without history" not in remarks
+        assert "not checked" not in remarks
+        assert [each["content"] for each in box.requests[-1].json["messages"]] == [
+            "one", "one", "two", "two", "three",
+        ]  # fmt: skip
+        with pytest.raises(errors.BudgetSpent):
+            session.ask("four")
+        cut(server)
+        assert client.session("other").id.startswith("other-")
+        assert list((tmp_path / "out").glob("*.db")) == []  # nothing had to wait
+
+
+def test_what_waits_is_delivered_over_a_connection_that_takes_the_place_of_a_cut_one(
+    server, tmp_path
+):
+    ledger = Ledger(opened(server.database(), {"SWIFTASK_OUTBOX": str(tmp_path)}))
+    ledger.sessions.begin(None, "before")
+    waits = "INSERT INTO marks (mark, at, kind) VALUES (?, 1.0, 'waits')"
+    ledger.database._outbox.add([(waits, ["m"])])
+    cut(server)
+
+    ledger.history.mark("y", None)
+
+    with ledger.database.read() as table:
+        rows = table.execute("SELECT kind FROM marks ORDER BY kind").fetchall()
+    assert rows == [("waits",), ("y",)]
+    ledger.close()
 
 
 def test_a_session_begun_as_the_server_goes_away_has_a_name_of_its_own(server, tmp_path):

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.errors import ConfigurationError, StoreError, StoreUnreachable
-from swiftask_jupyter.store.migrations import MIGRATIONS, POSTGRES
 from swiftask_jupyter.store.outbox import Outbox
+from swiftask_jupyter.store.schema import bring_up_to_date
 from swiftask_jupyter.store.statements import Recorder, translated
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Postgres:
             StoreError: the ledger can't be written.
         """
         with self._errors(), self._lock:
-            recorder = Recorder(self._connected_writer())
+            recorder = Recorder(self._connected_writer(), another=self._another_writer)
             try:
                 recorder.begin(f"SELECT pg_advisory_xact_lock({LOCK})")
                 yield recorder
@@ -85,15 +85,15 @@ class Postgres:
         with self._errors():
             with self._lock:
                 connection = self._idle.pop() if self._idle else None
-            if connection is None or connection.closed:
-                connection = self._connect()
+            recorder = Recorder(connection or self._connect(), reading=True, another=self._connect)
             try:
-                yield Recorder(connection, reading=True)
+                yield recorder
             except BaseException:
-                connection.close()
+                recorder.close()
                 raise
+            assert recorder.connection is not None
             with self._lock:
-                self._idle.append(connection)
+                self._idle.append(recorder.connection)
 
     def chunks(
         self, statement: str, parameters: Sequence[Any], size: int
@@ -147,14 +147,19 @@ class Postgres:
 
     def _connected_writer(self) -> psycopg.Connection | None:
         """Return the connection that writes, after what waits is delivered; `None` if none is."""
-        if self._writer is not None and self._writer.closed:
-            self._writer = None
-        try:
-            if self._writer is None:
-                self._writer = self._connect()
-            self._outbox.deliver(self._writer, f"SELECT pg_advisory_xact_lock({LOCK})")
-        except StoreUnreachable:
-            self._lose_writer()
+        for _ in range(2):  # the first may have been cut while it lay idle
+            try:
+                if self._writer is None or self._writer.closed:
+                    self._writer = self._connect()
+                self._outbox.deliver(self._writer, f"SELECT pg_advisory_xact_lock({LOCK})")
+            except StoreUnreachable:
+                self._lose_writer()
+            else:
+                return self._writer
+        return None
+
+    def _another_writer(self) -> psycopg.Connection:
+        self._writer = self._connect()
         return self._writer
 
     def _lose_writer(self) -> None:
@@ -186,7 +191,7 @@ class Postgres:
             self._away = f"{self} can't be reached ({self._told(error)})"
             raise StoreUnreachable(self._away, advice="turns wait on this machine") from None
         if not self._migrated:
-            _migrate(connection)
+            bring_up_to_date(connection, LOCK)
             self._migrated = True
         return connection
 
@@ -228,16 +233,3 @@ def _psycopg() -> Any:
             advice="pip install 'swiftask-jupyter[postgres]'",
         ) from None
     return psycopg
-
-
-def _migrate(connection: psycopg.Connection) -> None:
-    """Bring the tables up to date; one process at a time."""
-    with connection.transaction():
-        connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})".encode())
-        connection.execute("CREATE TABLE IF NOT EXISTS swiftask_schema (version BIGINT NOT NULL)")
-        row = connection.execute("SELECT coalesce(max(version), 0) FROM swiftask_schema").fetchone()
-        version = int(row[0]) if row else 0
-        for number, statements in enumerate(MIGRATIONS[version:], version + 1):
-            for statement in (*statements, *POSTGRES.get(number, ())):
-                connection.execute(translated(statement)[0].encode())
-            connection.execute("INSERT INTO swiftask_schema VALUES (%s)", (number,))

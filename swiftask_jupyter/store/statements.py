@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
+
+from swiftask_jupyter.errors import StoreUnreachable
 
 if TYPE_CHECKING:
     import psycopg
@@ -65,14 +67,30 @@ class Recorder:
     Once the server is away, statements are only noted. All of ours can be repeated: rows have ids,
     and a turn that has ended is not changed again.
 
+    A connection that lay idle may have been cut meanwhile, which only its next use tells: then the
+    first statement runs on another one.
+
+    Args:
+        connection: to the server; `None` while it is away.
+        reading: whether nothing is written, and a lost connection is an error.
+        another: opens another connection, where this one was used before.
+
     Attributes:
+        connection: the one in use now.
         written: the statements that write, with their parameters.
     """
 
-    def __init__(self, connection: psycopg.Connection | None, *, reading: bool = False) -> None:
+    def __init__(
+        self,
+        connection: psycopg.Connection | None,
+        *,
+        reading: bool = False,
+        another: Callable[[], psycopg.Connection] | None = None,
+    ) -> None:
+        self.connection = connection
         self.written: list[tuple[str, list[Any]]] = []
-        self._connection = connection
         self._reading = reading
+        self._another = another
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Rows:
         """Run a statement, and note it if it writes."""
@@ -80,21 +98,31 @@ class Recorder:
             return self._run(statement, parameters)
         if not statement.startswith("SELECT"):
             self.written.append((statement, list(parameters)))
-        if self._connection is None:
+        if self.connection is None:
             return Nothing()
         import psycopg
 
         try:
             return self._run(statement, parameters)
-        except psycopg.OperationalError:
-            self._connection.close()
-            self._connection = None
+        except (psycopg.OperationalError, StoreUnreachable):
+            self.connection.close()
+            self.connection = None
             return Nothing()
 
     def _run(self, statement: str, parameters: Sequence[Any]) -> Rows:
-        assert self._connection is not None
+        import psycopg
+
+        assert self.connection is not None
         text, values = translated(statement, parameters)
-        return self._connection.execute(text.encode(), values)
+        another, self._another = self._another, None
+        try:
+            return self.connection.execute(text.encode(), values)
+        except psycopg.OperationalError:
+            if another is None:
+                raise
+            self.connection.close()
+            self.connection = another()
+            return self.connection.execute(text.encode(), values)
 
     def begin(self, lock: str) -> None:
         """Begin a transaction, and wait for the turn to write."""
@@ -106,8 +134,13 @@ class Recorder:
         """End the transaction; tell whether the server has it for certain."""
         self.execute("COMMIT")
         self.written.pop()
-        return self._connection is not None
+        return self.connection is not None
 
     def roll_back(self) -> None:
         """Take the transaction back."""
         self.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self.connection is not None:
+            self.connection.close()
