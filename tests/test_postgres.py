@@ -139,6 +139,30 @@ def test_a_server_that_stops_and_starts_in_a_run_of_200_calls_has_200_rows(box, 
     assert (frame["status"] == "ok").all()
 
 
+def test_a_role_that_may_create_nothing_uses_the_tables_that_there_are(box, server):
+    url = server.database()
+    schema = url.rpartition("%3D")[2]
+    with asking(box, url) as ada:
+        ada.ask("from ada")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS carol")
+        connection.execute("CREATE ROLE carol LOGIN")
+        for grant in (
+            f"USAGE ON SCHEMA {schema}",
+            f"SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA {schema}",
+        ):
+            connection.execute(f"GRANT {grant} TO carol")
+    try:
+        with asking(box, url.replace("ada@", "carol@"), notebook="/n.ipynb") as carol:
+            carol.session().ask("from carol")
+            assert carol.session().purge(1) == 1
+            assert carol.usage()["user"].tolist() == ["ada", "carol"]
+    finally:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("DROP OWNED BY carol")
+            connection.execute("DROP ROLE carol")
+
+
 def cut(server):
     """Cut every connection of ours, as a restart, a network's timeout or a sleeping laptop does."""
     with psycopg.connect(server.url(), autocommit=True) as connection:
