@@ -53,11 +53,16 @@ def test_a_conversation_goes_on_in_another_process_and_the_frame_is_as_in_a_file
     assert frame["user"].tolist() == ["ada", "ada"]
 
 
-def test_users_share_the_ledger_and_not_their_conversations(box, server):
-    url = server.database()
+def add_bob(url):
+    """Make a second user of the server."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DROP ROLE IF EXISTS bob")
         connection.execute("CREATE ROLE bob LOGIN SUPERUSER")
+
+
+def test_users_share_the_ledger_and_not_their_conversations(box, server):
+    url = server.database()
+    add_bob(url)
     with asking(box, url, notebook="/home/jovyan/Untitled.ipynb") as ada:
         ada.session().ask("between us")
     with asking(box, url.replace("ada@", "bob@"), notebook="/home/jovyan/Untitled.ipynb") as bob:
@@ -137,6 +142,41 @@ def test_a_server_that_stops_and_starts_in_a_run_of_200_calls_has_200_rows(box, 
     assert len(answers) == 200
     assert sorted(frame["turn"]) == sorted(each.turn for each in [*answers, last])
     assert (frame["status"] == "ok").all()
+
+
+def test_a_user_neither_erases_nor_is_shown_what_another_asked(box, server):
+    url = server.database()
+    add_bob(url)
+    with asking(box, url) as ada, asking(box, url.replace("ada@", "bob@")) as bob:
+        ada.session().ask("the same question", cache="on")
+        asked = len(box.requests)
+        first, again = (
+            bob.session().ask("the same question", cache="on", fresh=True) for _ in range(2)
+        )
+
+        assert not first.reply.cached
+        assert again.reply.cached
+        assert len(box.requests) == asked + 1
+        assert bob.session().ledger.history.replays() == (1, 1)
+        [ada_s] = ada.session().history()
+        assert bob.session().purge(1) == 2
+        bob.session().ledger.history.purge([ada_s.turn])  # not even by name
+        assert ada.session().history() == [ada_s]
+        assert [each.answer for each in bob.session().history()] == [""]
+        assert bob.session().ledger.history.replays() == (0, 1)
+
+
+def test_a_batch_goes_on_from_the_users_own_answers_alone(box, server):
+    url = server.database()
+    add_bob(url)
+    rows = pd.DataFrame({"text": ["one", "two"]})
+    asked = []
+    for name in ("ada", "bob", "ada", "bob"):
+        with asking(box, url.replace("ada@", f"{name}@")) as client:
+            client.map(rows, "{{text}}", confirm=False)
+        asked.append(len(box.requests))
+
+    assert asked[0] < asked[1] == asked[2] == asked[3]
 
 
 def test_a_role_that_may_create_nothing_uses_the_tables_that_there_are(box, server):

@@ -25,10 +25,12 @@ class Database:
     Attributes:
         path: where it lies.
         shared: whether several users write to it.
+        mine: a condition of the table of turns: the turn is of the user who reads.
         day: an expression for the UTC day of a turn, in days since the epoch.
     """
 
     shared = False
+    mine = "1 = 1"
     day = "CAST(at / 86400 AS INTEGER)"
 
     def __init__(self, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:

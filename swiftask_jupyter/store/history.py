@@ -120,13 +120,14 @@ class History:
             )
 
     def replay(self, key: str) -> Replay | None:
-        """Return the newest answer to a request with this digest, if it may be shown again."""
+        """Return the user's newest answer to a request with this digest, if it may be shown."""
         try:
             with self._database.read() as table:
                 row = table.execute(
                     f"SELECT turns.turn, answer, finish_reason, raw FROM turns"  # noqa: S608 - our own words
                     f" JOIN texts ON texts.turn = turns.turn WHERE key = ? AND {_REPLAYABLE}"
-                    " AND said IS NOT NULL ORDER BY turns.at DESC, turns.turn DESC LIMIT 1",
+                    f" AND said IS NOT NULL AND {self._database.mine}"
+                    " ORDER BY turns.at DESC, turns.turn DESC LIMIT 1",
                     (key,),
                 ).fetchone()
         except StoreUnreachable:
@@ -136,34 +137,42 @@ class History:
         return Replay(row[0], row[1], row[2], _read(row[3]))
 
     def replays(self) -> tuple[int, int]:
-        """Return how many answers may be shown again, and how many have been."""
+        """Return how many of the user's answers may be shown again, and how many have been."""
         with self._database.read() as table:
             return tuple(
                 table.execute(
                     f"SELECT count(DISTINCT CASE WHEN {_REPLAYABLE} THEN key END),"  # noqa: S608 - our own words
                     " count(CASE WHEN cached = 1 THEN 1 END) FROM turns"
+                    f" WHERE {self._database.mine}"
                 ).fetchone()
             )
 
     def purge(self, turns: Sequence[str]) -> int:
-        """Erase the texts of turns, and of those that repeat them; return how many they were."""
+        """Erase the texts of turns, and of those that repeat them; return how many they were.
+
+        Where several users share the ledger, another's turns are left alone.
+        """
+        mine = self._database.mine
         with self._database.write() as rows:
             every = set(turns)
             for turn in turns:
-                every |= {
-                    row[0]
-                    for row in rows.execute(
-                        "SELECT turn FROM turns WHERE key = (SELECT key FROM turns WHERE turn = ?)",
-                        (turn,),
-                    )
-                }
-            for turn in sorted(every):
-                rows.execute(
-                    "UPDATE texts SET prompt = NULL, answer = NULL, error = NULL, raw = NULL"
-                    " WHERE turn = ?",
+                found = rows.execute(
+                    "SELECT turn FROM turns WHERE key = (SELECT key FROM turns WHERE turn = ?)"  # noqa: S608 - our own words
+                    f" AND {mine}",
                     (turn,),
                 )
-                rows.execute("UPDATE turns SET key = NULL, said = NULL WHERE turn = ?", (turn,))
+                every |= {row[0] for row in found}
+            for turn in sorted(every):
+                rows.execute(
+                    "UPDATE texts SET prompt = NULL, answer = NULL, error = NULL, raw = NULL"  # noqa: S608 - as above
+                    " WHERE turn = ? AND EXISTS (SELECT 1 FROM turns"
+                    f" WHERE turns.turn = texts.turn AND {mine})",
+                    (turn,),
+                )
+                rows.execute(
+                    f"UPDATE turns SET key = NULL, said = NULL WHERE turn = ? AND {mine}",  # noqa: S608 - as above
+                    (turn,),
+                )
         self._database.forget_log()
         return len(every)
 

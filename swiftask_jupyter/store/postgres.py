@@ -40,6 +40,7 @@ class Postgres:
 
     path = None
     shared = True
+    mine = 'turns."user" = current_user'
     day = "CAST(floor(at / 86400) AS BIGINT)"
 
     def __init__(self, url: str, outbox: Path) -> None:

@@ -23,6 +23,8 @@ class EarlierRows:
     def known(self, keys: Sequence[str]) -> dict[str, Reply]:
         """Return how requests with these digests ended: the newest answer, else the newest error.
 
+        Where several users share the ledger, only their own count.
+
         Raises:
             StoreError: the ledger can't be read.
         """
@@ -36,6 +38,7 @@ class EarlierRows:
                     " input_tokens, output_tokens, total_tokens, reported_total, credits,"
                     " usage_source FROM turns JOIN texts ON texts.turn = turns.turn"
                     f" WHERE key IN ({marks}) AND surface = 'batch' AND status IN ('ok', 'error')"
+                    f" AND {self._database.mine}"
                     " ORDER BY at, turns.turn",
                     some,
                 )
