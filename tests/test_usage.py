@@ -12,6 +12,7 @@ from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.replies import Delta, Reply, Standing, Usage
 from swiftask_jupyter.sandbox import Fault
 from swiftask_jupyter.store import arrow
+from swiftask_jupyter.store.accounts import Selection
 from swiftask_jupyter.store.columns import COLUMNS
 from swiftask_jupyter.store.turns import Place, new_id
 from swiftask_jupyter.usage import arrow as usage_arrow
@@ -73,6 +74,13 @@ def test_what_was_not_reported_is_missing_and_what_was_is_exact(ledger):
     assert pd.isna(second["input_tokens"])
     assert second["usage_source"] == "none"
     assert pd.isna(second["key"])
+
+
+def test_whether_there_are_so_many_rows_is_told_on_every_database(ledger):
+    for _ in range(2):
+        add(ledger)
+
+    assert [ledger.accounts.has(count, Selection()) for count in (1, 2, 3)] == [True, True, False]
 
 
 def test_texts_come_on_request_only(ledger):

@@ -107,9 +107,9 @@ class Accounts:
             StoreError: the ledger can't be read.
         """
         where, parameters = wanted.where()
-        some = f"SELECT 1 FROM turns WHERE {where} LIMIT ?"  # noqa: S608 - our own conditions
+        inner = f"SELECT 1 FROM turns WHERE {where} LIMIT ?"  # noqa: S608 - our own conditions
         with self._database.read() as table:
-            found = table.execute(f"SELECT count(*) FROM ({some}) AS some", (*parameters, count))  # noqa: S608 - as above
+            found = table.execute(f"SELECT count(*) FROM ({inner}) AS found", (*parameters, count))  # noqa: S608 - as above
             return bool(found.fetchone()[0] == count)
 
     def sums(self, by: Sequence[str], wanted: Selection) -> list[tuple[Any, ...]]:
