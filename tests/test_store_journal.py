@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from swiftask_jupyter import Swiftask
+from swiftask_jupyter.errors import StoreError
 from swiftask_jupyter.store import Database, journal
 
 
@@ -59,6 +60,49 @@ def test_on_a_networks_disk_the_ledger_works_without_and_warns_once(box, mounts)
     assert mode(path) == "delete"
 
 
+def mark(database, value="x"):
+    with database.write() as rows:
+        rows.execute(
+            "INSERT INTO marks (mark, at, kind, value) VALUES (hex(randomblob(8)), 1, 'x', ?)",
+            (value,),
+        )
+
+
+@pytest.mark.filterwarnings("ignore::swiftask_jupyter.store.journal.LedgerWarning")
+def test_a_reader_that_holds_up_a_commit_costs_that_one_write_alone(mounts, monkeypatch):
+    monkeypatch.setattr("swiftask_jupyter.store.database.BUSY_SECONDS", 0.0)
+    database = Database(mounts / "turns.db")
+    mark(database)
+    reader = sqlite3.connect(mounts / "turns.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM marks").fetchall()
+    with pytest.raises(StoreError, match="database is locked"):
+        mark(database)
+    reader.close()
+
+    mark(database)
+
+    with database.read() as table:
+        assert table.execute("SELECT count(*) FROM marks").fetchone() == (2,)
+    database.close()
+
+
+def test_a_full_disk_is_called_one_and_costs_that_one_write_alone(tmp_path):
+    database = Database(tmp_path / "turns.db")
+    mark(database)
+    writer = database._writer
+    (pages,) = writer.execute("PRAGMA page_count").fetchone()
+    writer.execute(f"PRAGMA max_page_count = {pages}")
+
+    with pytest.raises(StoreError, match="database or disk is full"):
+        mark(database, "x" * 100_000)
+    mark(database)
+
+    with database.read() as table:
+        assert table.execute("SELECT count(*) FROM marks").fetchone() == (2,)
+    database.close()
+
+
 @pytest.mark.filterwarnings("ignore::swiftask_jupyter.store.journal.LedgerWarning")
 def test_where_sqlite_itself_has_no_log_threads_still_lose_nothing(monkeypatch, tmp_path):
     """SQLite's own file system without shared memory stands in for such a disk."""
@@ -74,10 +118,7 @@ def test_where_sqlite_itself_has_no_log_threads_still_lose_nothing(monkeypatch, 
 
     def write(database):
         for _ in range(10):
-            with database.write() as rows:
-                rows.execute(
-                    "INSERT INTO marks (mark, at, kind) VALUES (hex(randomblob(8)), 1, 'x')"
-                )
+            mark(database)
 
     threads = [threading.Thread(target=write, args=(database,)) for database in databases]
     for thread in threads:

@@ -50,15 +50,8 @@ class Database:
         Raises:
             StoreError: the ledger can't be opened or written.
         """
-        with self._lock, self._errors():
-            writer = self._open_writer()
-            writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield writer
-            except BaseException:
-                writer.execute("ROLLBACK")
-                raise
-            writer.execute("COMMIT")
+        with self._lock, self._errors(), _transaction(writer := self._open_writer()):
+            yield writer
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -188,19 +181,31 @@ def _connect(path: Path) -> sqlite3.Connection:
     )
 
 
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write all or nothing.
+
+    A COMMIT that fails, because a reader holds the file, leaves the transaction open; a full disk
+    has ended it already.
+    """
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
 def _migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]]) -> None:
     def version() -> int:
         return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
     if version() >= len(migrations):
         return
-    connection.execute("BEGIN IMMEDIATE")  # another process may be migrating: then wait for it
-    try:
+    with _transaction(connection):  # another process may be migrating: then wait for it
         for statements in migrations[version() :]:
             for statement in statements:
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {max(version(), len(migrations))}")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
