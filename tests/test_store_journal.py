@@ -1,7 +1,9 @@
 """A ledger on a disk that has no write-ahead log works all the same, and says so."""
 
+import os
 import sqlite3
 import threading
+from pathlib import PureWindowsPath
 
 import pytest
 
@@ -37,6 +39,42 @@ def test_a_networks_file_system_is_known_by_its_mount(mounts, monkeypatch):
     assert journal.network(mounts.parent / "turns.db") is None
     monkeypatch.setattr(journal, "MOUNTS", mounts / "none")
     assert journal.network(mounts / "ada" / "turns.db") is None
+
+
+def test_a_networks_disk_behind_a_symlink_is_one(mounts):
+    home = mounts.parent / "home"
+    mounts.mkdir()
+    home.symlink_to(mounts)
+
+    assert journal.network(home / "turns.db") == "nfs4"
+
+
+def test_a_mount_of_any_name_is_known(monkeypatch, tmp_path):
+    name = tmp_path / "a\ttab, a\nline, a \\ and \x85 and \udcff"
+    shown = str(name)
+    for each in "\\\t\n ":
+        shown = shown.replace(each, f"\\{ord(each):03o}")
+    (tmp_path / "mounts").write_bytes(
+        os.fsencode(f"/dev/sda / ext4 rw 0 0\nx {shown} cifs rw 0 0\n")
+    )
+    monkeypatch.setattr(journal, "MOUNTS", tmp_path / "mounts")
+
+    assert journal.network(name / "turns.db") == "cifs"
+    assert journal.network(tmp_path / "turns.db") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "share"),
+    [
+        (r"\\server\homes\ada\turns.db", r"\\server\homes"),
+        (r"\\?\UNC\server\homes\turns.db", r"\\server\homes"),
+        (r"\\?\C:\Users\ada\turns.db", None),
+        (r"\\.\C:\turns.db", None),
+        (r"C:\Users\ada\turns.db", None),
+    ],
+)
+def test_a_path_of_windows_network_is_one(path, share):
+    assert journal.unc(PureWindowsPath(path)) == share
 
 
 def test_a_local_ledger_writes_ahead(tmp_path):

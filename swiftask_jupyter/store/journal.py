@@ -7,8 +7,10 @@ rollback journal is slower, and a reader may hold up a writer for a moment.
 
 from __future__ import annotations
 
+import os
+import re
 import warnings
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ NETWORKS = frozenset((
     "9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "glusterfs", "gpfs",
     "lustre", "nfs", "nfs4", "smb3", "smbfs",
 ))  # fmt: skip
+_ESCAPED = re.compile(r"\\([0-7]{3})")  # a space, tab, line's end or backslash, as in proc(5)
 
 
 class LedgerWarning(UserWarning):
@@ -50,14 +53,26 @@ def choose_journal(connection: sqlite3.Connection, path: Path) -> None:
 
 def network(path: Path) -> str | None:
     """Return the name of the network's file system that holds the path; `None` for a local one."""
+    path = path.resolve()  # a home is often a symlink into one
+    if share := unc(path):
+        return share
     try:
-        lines = MOUNTS.read_text(errors="replace").splitlines()
+        lines = os.fsdecode(MOUNTS.read_bytes()).split("\n")
     except OSError:
         return None  # systems that have no such file
     found = (Path("/"), "")
     for line in lines:
-        _, place, system, *_ = line.split(" ")
-        mount = Path(place.replace("\\040", " "))
+        _, place, system, *_ = (*line.split(" "), "", "", "")
+        mount = Path(_ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), place))
         if path.is_relative_to(mount) and len(mount.parts) >= len(found[0].parts):
             found = mount, system
     return found[1] if found[1] in NETWORKS else None
+
+
+def unc(path: PurePath) -> str | None:
+    r"""Return the share of a path of Windows' network, `\\server\share`; `None` for any other path.
+
+    A drive's letter that stands for a share is resolved to it by then.
+    """
+    drive = path.drive.replace("\\\\?\\UNC\\", "\\\\")
+    return drive if drive.startswith("\\\\") and drive[2:3] not in ("?", ".") else None
