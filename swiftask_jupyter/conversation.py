@@ -221,11 +221,12 @@ def _ordered(
 ) -> list[str]:
     cells = document.cells if document is not None else ()
     order = [cell for cell in cells if cell in standing]
-    for slot in sorted(standing.keys() - set(cells), key=lambda slot: first[slot]):
+    filled = {slot: (first[slot], held[0].turn) for slot, held in standing.items()}
+    for slot in sorted(standing.keys() - set(cells), key=filled.__getitem__):
         if document is not None and slot != running and _left(standing[slot], document):
             continue
         place = len(order)  # from the end: most often it is the newest of all
-        while place and first[order[place - 1]] >= first[slot]:
+        while place and filled[order[place - 1]] >= filled[slot]:
             place -= 1
         order.insert(place, slot)
     return order

@@ -152,9 +152,10 @@ class Memory:
         found = transcripts.read(Path(path).expanduser())
         _, sent, _ = self._read()
         highest = max((each.number for each in sent), default=0)
+        start = time.time()  # a coarse clock would tell one moment for all
         taken_in = [
             replace(each, turn=identity, slot=identity, run=identity, number=highest + n,
-                    at=time.time(), said=said(each.prompt, each.answer))
+                    at=start + n * 1e-6, said=said(each.prompt, each.answer))
             for n, each in enumerate(found, 1)
             if (identity := new_id())
         ]  # fmt: skip

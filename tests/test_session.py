@@ -2,10 +2,12 @@
 
 import json
 import socket
+import time
 
 import pytest
 
 from swiftask_jupyter import Swiftask, errors
+from swiftask_jupyter.conversation import Exchange, fold
 from swiftask_jupyter.sandbox import Fault
 
 from .pages import Page
@@ -396,6 +398,30 @@ def test_what_is_exported_is_imported(page, tmp_path, suffix):
     page.run("c9", "more", session="second")
     assert page.sent() == [*texts[:3], "more"]
     assert len(page.client.usage()) == 4  # what is imported is no call
+
+
+def test_an_import_keeps_its_order_where_the_clock_is_coarse(page, tmp_path, monkeypatch):
+    texts = [f"text {number}" for number in range(8)]
+    for number, text in enumerate(texts):
+        page.run(f"c{number}", text)
+    file = page.client.session().export(tmp_path / "talk.json")
+
+    now = time.time()
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time", lambda: now)
+        page.client.session("second").read(file)
+
+    assert page.held("second") == texts
+
+
+def test_turns_of_one_moment_come_in_the_order_of_their_ids():
+    turns = [
+        Exchange(f"t{n}", 1.0, n, slot=f"slot {n}", cell=None, run=None, surface="python",
+                 agent="echo", dialect="openai")
+        for n in range(8)
+    ]  # fmt: skip
+
+    assert [each.number for each in fold(turns, [], None)] == list(range(8))
 
 
 def test_a_changed_or_foreign_file_is_not_imported(page, tmp_path):
