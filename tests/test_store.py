@@ -1,5 +1,6 @@
 """The ledger on disk: begun, completed once, and nothing lost."""
 
+import ctypes
 import os
 import sqlite3
 import stat
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -187,6 +189,38 @@ def test_this_process_is_alive_and_one_that_ended_is_not():
     assert alive(me())
     assert not alive(f"{host}:{ended.pid}:0")
     assert alive("another-host:1:0")
+
+
+def test_on_windows_a_process_is_alive_until_it_has_ended(monkeypatch):
+    """No other system has these calls: what they say of five processes is made up."""
+    ended = {11: 259, 12: 0, 13: 1}  # with what; 259 is not yet
+    errors = {14: 5, 15: 87}  # access denied; there is none
+    asked, closed = [], []
+
+    def open_process(rights, inherit, pid):
+        assert (rights, inherit) == (0x1000, 0)
+        asked.append(pid)
+        return pid if pid in ended else None
+
+    def exit_code(handle, code):
+        code._obj.value = ended[handle.value]
+        return 1
+
+    kernel = SimpleNamespace(
+        OpenProcess=open_process,
+        GetExitCodeProcess=exit_code,
+        CloseHandle=lambda handle: closed.append(handle.value),
+    )
+    host = me().split(":")[0]
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr("swiftask_jupyter.store.owner._start", lambda _: "")
+    monkeypatch.setattr(ctypes, "WinDLL", lambda *_, **__: kernel, raising=False)
+    monkeypatch.setattr(ctypes, "get_last_error", lambda: errors[asked[-1]], raising=False)
+
+    there = [alive(f"{host}:{pid}:") for pid in (11, 12, 13, 14, 15)]
+
+    assert there == [True, False, False, True, False]
+    assert closed == [11, 12, 13]
 
 
 def test_a_ledger_of_the_first_version_keeps_every_row(tmp_path):

@@ -11,6 +11,10 @@ import platform
 import sys
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+# Of Windows' processes.
+_MAY_QUERY, _ACCESS_DENIED, _STILL_ACTIVE = 0x1000, 5, 259
 
 
 def me() -> str:
@@ -46,7 +50,7 @@ def _start(pid: int) -> str:
 
 def _exists(pid: int) -> bool:
     if sys.platform == "win32":  # there, signal 0 would end the process
-        return pid == os.getpid()
+        return _exists_on_windows(pid)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -54,3 +58,19 @@ def _exists(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _exists_on_windows(pid: int) -> bool:
+    """Ask Windows; whom it refuses to tell about is there."""
+    import ctypes
+
+    windows: Any = ctypes  # which has these names there alone
+    kernel = windows.WinDLL("kernel32", use_last_error=True)
+    kernel.OpenProcess.restype = ctypes.c_void_p
+    process = ctypes.c_void_p(kernel.OpenProcess(_MAY_QUERY, 0, pid))
+    if not process:
+        return bool(windows.get_last_error() == _ACCESS_DENIED)
+    code = ctypes.c_ulong()
+    told = kernel.GetExitCodeProcess(process, ctypes.byref(code))
+    kernel.CloseHandle(process)
+    return not told or code.value == _STILL_ACTIVE
