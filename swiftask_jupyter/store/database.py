@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 BUSY_SECONDS = 30.0
+AT_ONCE = 900  # parameters: as many as any SQLite takes in one statement
 
 
 class Database:

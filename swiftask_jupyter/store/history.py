@@ -10,12 +10,9 @@ from typing import Any
 from swiftask_jupyter.conversation import Exchange, Mark
 from swiftask_jupyter.errors import StoreUnreachable
 from swiftask_jupyter.replies import Usage
-from swiftask_jupyter.store.database import Database
+from swiftask_jupyter.store.database import AT_ONCE, Database
 from swiftask_jupyter.store.turns import new_id, storable
 from swiftask_jupyter.values import Struct
-
-# As many as any SQLite takes in one statement.
-AT_ONCE = 900
 
 _COLUMNS = (
     "turn, at, number, slot, cell, run, surface, agent, dialect, conversation, after, said,"

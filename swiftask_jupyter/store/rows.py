@@ -7,10 +7,8 @@ from statistics import median
 from typing import Any
 
 from swiftask_jupyter.replies import Delta, Reply, Usage
-from swiftask_jupyter.store.database import Database
+from swiftask_jupyter.store.database import AT_ONCE, Database
 
-# As many as any SQLite takes in one statement.
-AT_ONCE = 900
 RECENT = 50
 
 

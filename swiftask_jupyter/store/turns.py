@@ -87,10 +87,6 @@ class Turns:
                 )
             )
 
-    def close(self) -> None:
-        """Close the file."""
-        self._database.close()
-
 
 def _insert(rows: Any, reply: Reply, place: Place, prompt: str) -> None:
     standing = reply.standing
