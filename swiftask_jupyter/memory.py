@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Sequence
@@ -139,7 +140,7 @@ class Memory:
         """
         from swiftask_jupyter import transcripts
 
-        return transcripts.write(Path(path).expanduser(), self.history())
+        return transcripts.write(_file(path), self.history())
 
     def read(self, path: str | Path) -> int:
         """Add the turns of an exported file at the end; return how many there are.
@@ -149,7 +150,7 @@ class Memory:
         """
         from swiftask_jupyter import transcripts
 
-        found = transcripts.read(Path(path).expanduser())
+        found = transcripts.read(_file(path))
         _, sent, _ = self._read()
         highest = max((each.number for each in sent), default=0)
         start = time.time()  # a coarse clock would tell one moment for all
@@ -166,3 +167,7 @@ class Memory:
         ledger = self.ledger
         lines = ledger.sessions.lines(self.id)
         return *ledger.history.turns(lines), ledger.history.marks(lines)
+
+
+def _file(path: str | Path) -> Path:
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - unlike Path's, it leaves ~nobody alone

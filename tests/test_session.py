@@ -435,6 +435,10 @@ def test_a_changed_or_foreign_file_is_not_imported(page, tmp_path):
             page.client.session().read(path)
     with pytest.raises(errors.ConfigurationError, match="can't be read"):
         page.client.session().read(tmp_path / "none.md")
+    with pytest.raises(errors.ConfigurationError, match="can't be read"):
+        page.client.session().read("~nobody-here/talk.md")
+    with pytest.raises(errors.ConfigurationError, match="can't be written"):
+        page.client.session().export("~nobody-here/talk.md")
     with pytest.raises(errors.ConfigurationError, match=r"no \.md or \.json"):
         page.client.session().export(tmp_path / "talk.txt")
 

@@ -289,6 +289,8 @@ def test_a_server_is_one_however_its_scheme_is_spelled(named, tmp_path):
     assert "s3cret" not in shown
 
 
-@pytest.mark.parametrize("named", ["run=3/turns.db", "a b/me@home.db", "C:/turns.db", "turns.db"])
+@pytest.mark.parametrize(
+    "named", ["run=3/turns.db", "a b/me@home.db", "C:/turns.db", "turns.db", "~nobody-here/x.db"]
+)
 def test_a_path_of_any_look_is_a_path(named):
     assert opened(named, {}).path == Path(named).absolute()

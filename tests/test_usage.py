@@ -228,11 +228,16 @@ def test_a_frame_is_exported_and_read_again(ledger, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "line"),
-    [("usage.xlsx", "names no format; end it in"), ("no/folder.csv", "can't be written")],
+    [
+        ("usage.xlsx", "names no format; end it in"),
+        ("no/folder.csv", "can't be written"),
+        ("~nobody-here/usage.csv", "can't be written"),
+    ],
 )
-def test_an_export_that_can_not_be_is_one_clear_line(ledger, tmp_path, name, line):
+def test_an_export_that_can_not_be_is_one_clear_line(ledger, tmp_path, monkeypatch, name, line):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(errors.ConfigurationError, match=line):
-        usage(ledger.accounts).swiftask.export(tmp_path / name)
+        usage(ledger.accounts).swiftask.export(name)
 
 
 def test_columns_say_what_they_are_in_which_unit_and_on_whose_word(ledger):

@@ -31,7 +31,7 @@ def opened(named: str | Path | None, environ: os._Environ[str] | dict[str, str])
     """
     named = named or environ.get("SWIFTASK_STORE") or _folder() / "turns.db"
     if (url := _server(str(named).strip())) is None:
-        return Database(Path(named).expanduser())
+        return Database(Path(os.path.expanduser(named)))  # noqa: PTH111 - unlike Path's, it leaves ~nobody alone
     from swiftask_jupyter.store.postgres import Postgres
 
     place = hashlib.sha256(url.encode()).hexdigest()[:16]
