@@ -6,6 +6,8 @@ no notebook is read as none.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,25 +29,12 @@ class _Cells(msgspec.Struct):
     cells: list[_Cell] = []
 
 
-class _Output(msgspec.Struct):
-    data: dict[str, msgspec.Raw] = {}
-
-
-class _Full(msgspec.Struct):
-    id: str = ""
-    outputs: list[_Output] = []
-
-
-class _Recorded(msgspec.Struct):
-    cells: list[_Full] = []
-
-
 def document(path: str | Path) -> Document | None:
     """Return the ids of a saved notebook's cells; `None` if it can't be read."""
     try:
         saved = Path(path).stat().st_mtime
-        found = msgspec.json.decode(_content(path), type=_Cells)
-    except (OSError, ValueError, RecursionError):
+        found = _decoded(path, _Cells)
+    except (OSError, ValueError):
         return None
     return Document(tuple(cell.id for cell in found.cells if cell.id), saved)
 
@@ -79,34 +68,57 @@ class Watched:
         return self._document
 
 
-def records(path: str | Path) -> list[dict[str, Any]]:
-    """Return the turns that the outputs of a saved notebook record, as they stand there.
+def records(path: str | Path) -> list[Any]:
+    """Return what the outputs of a saved notebook record of turns, as it stands there.
+
+    An output holds several where a cell asked several agents. What is of no notebook's shape is
+    passed over.
 
     Raises:
         OSError: the file can't be read.
-        ValueError: it is no notebook.
+        ValueError: it is no notebook; the text says why.
     """
+    content = _decoded(path, Any)
+    cells = content.get("cells") if isinstance(content, dict) else None
+    if not isinstance(cells, list):
+        raise ValueError("it is no notebook")  # noqa: TRY004 - the file is wrong, no argument
     found = []
-    for cell in msgspec.json.decode(_content(path), type=_Recorded).cells:
-        for output in cell.outputs:
-            if TURN in output.data:
-                value = msgspec.json.decode(output.data[TURN])
-                found += value if isinstance(value, list) else [value]
-    return [each for each in found if isinstance(each, dict)]
+    for bundle in _bundles(cells):
+        value = bundle.get(TURN, [])
+        found += value if isinstance(value, list) else [value]
+    return found
 
 
 def sessions(path: str | Path) -> list[str]:
     """Return the sessions that the outputs name, the most often named first."""
     try:
-        named = [each.get("session") for each in records(path)]
-    except (OSError, ValueError, RecursionError):
+        named = [each.get("session") for each in records(path) if isinstance(each, dict)]
+    except (OSError, ValueError):
         return []
     counted = [each for each in named if isinstance(each, str) and each]
     return sorted(set(counted), key=counted.count, reverse=True)
 
 
-def _content(path: str | Path) -> bytes:
+def _bundles(cells: list[Any]) -> Iterator[dict[str, Any]]:
+    for cell in cells:
+        outputs = cell.get("outputs") if isinstance(cell, dict) else None
+        for output in outputs if isinstance(outputs, list) else ():
+            bundle = output.get("data") if isinstance(output, dict) else None
+            if isinstance(bundle, dict):
+                yield bundle
+
+
+def _decoded(path: str | Path, kind: Any) -> Any:
+    """Return what the file holds, as it is of this kind."""
     file = Path(path)
     if file.stat().st_size > LARGEST:
-        raise ValueError("too large to be a notebook")
-    return file.read_bytes()
+        raise ValueError(f"it is larger than {LARGEST // 1024**2} MB")
+    content = file.read_bytes()
+    try:
+        return msgspec.json.decode(content, type=kind)  # several times as fast as json's
+    except (ValueError, RecursionError):
+        pass
+    try:  # NaN and half a character are no JSON, but Python and editors write them
+        return msgspec.convert(json.loads(content), kind)
+    except (ValueError, RecursionError):
+        raise ValueError("it is not JSON") from None

@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from swiftask_jupyter import Swiftask, errors
-from swiftask_jupyter.ipynb import TURN
+from swiftask_jupyter.ipynb import TURN, document
 from swiftask_jupyter.notebook.bundle import record
 from swiftask_jupyter.sandbox import Fault
 from swiftask_jupyter.usage import NotebookWarning, usage_from_notebooks
@@ -231,6 +231,23 @@ def test_cells_and_outputs_of_any_shape_are_passed_over(tmp_path):
     assert len(usage_from_notebooks(path)) == 1
 
 
+def test_a_file_that_python_or_an_editor_wrote_with_more_than_json_is_read(tmp_path):
+    """A plot's NaN, half a character, and a number beyond all numbers."""
+    odd = {"text/plain": "\ud83d", "application/json": [math.nan, "huge"], TURN: GOOD}
+    cells = [{"id": "c1", "outputs": [{"data": odd}]}]
+    path = tmp_path / "a.ipynb"
+    path.write_text(json.dumps({"cells": cells}).replace('"huge"', "1e999"))
+
+    assert len(usage_from_notebooks(path)) == 1
+    assert document(path).cells == ("c1",)
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_found_by_it(tmp_path):
+    path = save(tmp_path / "r[1].ipynb", GOOD)
+
+    assert usage_from_notebooks(path)["notebook"].tolist() == [str(path)]
+
+
 def test_two_files_that_tell_a_turn_differently_are_one_row_and_a_warning(tmp_path):
     save(tmp_path / "a.ipynb", GOOD)
     save(tmp_path / "b.ipynb", {**GOOD, "agent": "forged"})
@@ -253,7 +270,7 @@ def test_no_control_character_of_a_file_reaches_the_frame_or_a_terminal(tmp_path
 
 def test_a_file_that_can_not_be_opened_is_one_warning(tmp_path, monkeypatch):
     path = save(tmp_path / "a.ipynb", GOOD)
-    monkeypatch.setattr("swiftask_jupyter.usage.notebooks.LARGEST", 10)
+    monkeypatch.setattr("swiftask_jupyter.ipynb.LARGEST", 10)
 
     with pytest.warns(NotebookWarning, match="larger than"):
         assert usage_from_notebooks(path).empty

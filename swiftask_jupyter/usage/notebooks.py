@@ -6,13 +6,14 @@ true is left out with one warning, so that a forged or broken file costs only it
 
 from __future__ import annotations
 
-import json
+import os
 import warnings
 from collections.abc import Iterator
 from glob import has_magic, iglob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from swiftask_jupyter import ipynb
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.store.columns import COLUMNS
 from swiftask_jupyter.usage.frames import build, in_order
@@ -21,8 +22,6 @@ from swiftask_jupyter.usage.records import Unusable, row
 if TYPE_CHECKING:
     import pandas as pd
 
-RECORD = "application/vnd.swiftask.turn+json"
-LARGEST = 256 * 1024 * 1024  # bytes of one notebook
 NAMES = tuple(column.name for column in COLUMNS)
 
 
@@ -67,6 +66,8 @@ def read(pattern: str | Path) -> tuple[pd.DataFrame, list[str]]:
 
 def _files(pattern: str) -> list[Path]:
     """Return the files that fit; where the pattern leaves the kind of file open, notebooks."""
+    if os.path.isfile(pattern):  # noqa: PTH113 - Path's is an error for what can be no name
+        return [Path(pattern).absolute()]  # a name may hold brackets
     paths = {Path(name).absolute() for name in iglob(pattern, recursive=True)}  # noqa: PTH207 - the pattern may be absolute
     if has_magic(pattern) and Path(pattern).suffix in ("", ".*"):
         paths = {path for path in paths if path.suffix == ".ipynb"}
@@ -86,9 +87,10 @@ def _told(values: tuple[Any, ...]) -> tuple[Any, ...]:
 def _rows(path: Path, notes: list[str]) -> Iterator[tuple[Any, ...]]:
     """Yield what the file's usable records say, and note once what is wrong with the rest."""
     try:
-        records = list(_records(path))
-    except Unusable as error:
-        notes.append(_note(path, f"it can't be read: {error}"))
+        records = ipynb.records(path)
+    except (OSError, ValueError) as error:
+        why = (error.strerror or "no access") if isinstance(error, OSError) else error
+        notes.append(_note(path, f"it can't be read: {why}"))
         return
     reasons = []
     for record in records:
@@ -99,36 +101,6 @@ def _rows(path: Path, notes: list[str]) -> Iterator[tuple[Any, ...]]:
     if reasons:
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
         notes.append(_note(path, f"a turn's record is left out: {reasons[0]}{more}"))
-
-
-def _records(path: Path) -> Iterator[Any]:
-    """Yield each record; one output holds several where a cell asked several agents."""
-    for output in _outputs(_content(path)):
-        bundle = output.get("data") if isinstance(output, dict) else None
-        if isinstance(bundle, dict) and RECORD in bundle:
-            value = bundle[RECORD]
-            yield from value if isinstance(value, list) else [value]
-
-
-def _outputs(content: Any) -> Iterator[Any]:
-    cells = content.get("cells") if isinstance(content, dict) else None
-    if not isinstance(cells, list):
-        raise Unusable("it is no notebook")
-    for cell in cells:
-        outputs = cell.get("outputs") if isinstance(cell, dict) else None
-        if isinstance(outputs, list):
-            yield from outputs
-
-
-def _content(path: Path) -> Any:
-    try:
-        if path.stat().st_size > LARGEST:
-            raise Unusable(f"it is larger than {LARGEST // 1024**2} MB")
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise Unusable(error.strerror or "no access") from None
-    except (ValueError, RecursionError):
-        raise Unusable("it is not JSON") from None
 
 
 def _note(path: Path, what: str) -> str:
