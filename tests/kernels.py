@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from queue import Empty
 
 from jupyter_client.manager import KernelManager
+from traitlets.config import Config
+
+# A kernel's ports are chosen before it binds them, and another process may be quicker.
+NO_PORTS = Config(KernelManager={"transport": "ipc"})
 
 
 @dataclass
@@ -30,7 +34,7 @@ class Kernel:
     """`with Kernel(env) as kernel: kernel.run("1 + 1")`."""
 
     def __init__(self, environment, python=sys.executable):
-        self.manager = KernelManager()
+        self.manager = KernelManager(config=NO_PORTS)
         self.manager.kernel_spec.argv[0] = str(python)
         self.cells: dict[str, Ran] = {}
         self.environment = {**os.environ, **environment}

@@ -23,7 +23,11 @@ Theme = Literal["light", "dark"]
 WAIT = 60.0  # seconds after which what has not happened does not happen
 TICK, TRIES = 0.1, 1200  # a server may take longer: the first one on a machine compiles it all
 NOT_INHERITED = ("JUPYTER", "JPY_", "IPYTHON", "XDG_", "SWIFTASK_")
-COMMAND = ("-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1")
+COMMAND = (
+    "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
+    # A kernel's ports are chosen before it binds them, and another process may be quicker.
+    "--KernelManager.transport=ipc",
+)  # fmt: skip
 # With it the page's scripts reach the application, as `window.jupyterapp`.
 CONFIG = {app: {"expose_app_in_browser": True} for app in ("LabApp", "JupyterNotebookApp")}
 
