@@ -1,0 +1,248 @@
+"""HTTP/1.1 as bytes: a request written, a response read however it is cut. No I/O.
+
+Strict where a lenient reader would take another's bytes for an answer (lengths, chunks, what
+comes after the end), lenient where no harm can come of it (bare ends of line, folded headers).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import quote
+
+from swiftask_jupyter.protocols import Head, Request
+from swiftask_jupyter.transport.addresses import Address
+
+LONGEST_HEAD = 100 * 1024
+LONGEST_SIZE_LINE = 4 * 1024
+MOST_INTERIM = 16  # responses such as 100 and 103 before the one that counts
+AGENT = "swiftask-jupyter"
+
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+_STATUS = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: .*)?")
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
+_UNSENDABLE = re.compile(r"[\0\r\n]")
+_TARGET = "/?:@!$&'()*+,;=%-._~[]|"  # what may stand in a path and its query as it is
+
+
+class Malformed(Exception):
+    """What came is no HTTP/1.1 response, or not all of one."""
+
+
+def written(request: Request, address: Address) -> bytes:
+    """Return the bytes of a request.
+
+    Raises:
+        ValueError: a header can't be sent as it is.
+    """
+    content = request.content
+    fields = {
+        "Host": address.shown,
+        "User-Agent": AGENT,
+        "Accept": "*/*",
+        # Text that comes piece by piece gains nothing; a list of agents, fetched whole, does.
+        "Accept-Encoding": "gzip" if request.method == "GET" else "identity",
+        **request.headers,
+    }
+    if content or request.method != "GET":
+        fields["Content-Length"] = str(len(content))
+    lines = [f"{request.method} {quote(address.target, safe=_TARGET)} HTTP/1.1"]
+    for name, value in fields.items():
+        if _UNSENDABLE.search(value) or not _NAME.fullmatch(name):
+            raise ValueError(f"the header {name[:40]!r} can't be sent")
+        lines.append(f"{name}: {value}")
+    return "\r\n".join((*lines, "\r\n")).encode("latin-1") + content
+
+
+class Reader:
+    """Reads one response.
+
+    Attributes:
+        head: its status and headers, once they have come.
+        over: whether all of it has come.
+        lasting: whether the connection may carry another; true only when this one is over.
+    """
+
+    __slots__ = ("_follows", "_held", "_interim", "_left", "_step", "_trailing", "head", "over")
+
+    def __init__(self) -> None:
+        self.head: Head | None = None
+        self.over = False
+        self._follows = False
+        self._held = b""
+        self._interim = 0
+        self._left = 0  # bytes of the body, or of the chunk
+        self._trailing = 0
+        self._step: Callable[[Reader, bytes, list[bytes]], bytes] = Reader._read_head
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the connection may carry another response."""
+        return self.over and self._follows
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the part of the body that these bytes complete.
+
+        Raises:
+            Malformed: they are no part of a response.
+        """
+        if self._held:
+            data, self._held = self._held + data, b""
+        pieces: list[bytes] = []
+        while data:
+            if self.over:
+                self._follows = False  # more than was asked for: whose it is, nobody knows
+                break
+            data = self._step(self, data, pieces)
+        return b"".join(pieces)
+
+    def finish(self) -> None:
+        """Take the end of the connection.
+
+        Raises:
+            Malformed: the response had not ended.
+        """
+        if self._step is Reader._read_to_the_end:
+            self.over = True
+        if self.over:
+            return
+        if self.head is None:
+            raise Malformed("it hung up without an answer")
+        raise Malformed("it hung up before the answer's end")
+
+    # Each step takes bytes, adds to the body what is its, and returns the rest; what it can't
+    # read before more has come, it holds.
+
+    def _read_head(self, data: bytes, _: list[bytes]) -> bytes:
+        end = _BLANK_LINE.search(data)
+        if (end.start() if end else len(data)) > LONGEST_HEAD:
+            raise Malformed(f"a head of over {LONGEST_HEAD >> 10} KB")
+        if end is None:
+            if data[:7] != b"HTTP/1."[: len(data)]:
+                raise Malformed("what came is not HTTP/1.1")
+            self._held = data
+            return b""
+        version, head = _head_of(data[: end.start()])
+        if head.status >= 200:
+            self.head = head
+            self._frame(version, head)
+        elif head.status == 101:
+            raise Malformed("it changed the protocol, unasked")
+        elif (interim := self._interim + 1) > MOST_INTERIM:
+            raise Malformed("it announces answers without end")
+        else:
+            self._interim = interim
+        return data[end.end() :]
+
+    def _frame(self, version: str, head: Head) -> None:
+        """Find out where the body ends, and whether the connection lasts longer."""
+        named = {word.strip().lower() for word in head.headers.get("connection", "").split(",")}
+        self._follows = "close" not in named and (version == "1" or "keep-alive" in named)
+        coding = head.headers.get("transfer-encoding")
+        length = head.headers.get("content-length")
+        if head.status in {204, 304}:
+            self.over = True
+        elif coding is not None:
+            if coding.lower() != "chunked":
+                raise Malformed("its transfer coding is not known here")
+            # With both, someone on the way may have gone by the length.
+            self._follows = self._follows and length is None
+            self._step = Reader._read_size
+        elif length is not None:
+            self._left = _length_of(length)
+            self.over = self._left == 0
+            self._step = Reader._read_sized
+        else:
+            self._follows = False
+            self._step = Reader._read_to_the_end
+
+    def _read_sized(self, data: bytes, pieces: list[bytes]) -> bytes:
+        rest = self._take(data, pieces)
+        self.over = self._left == 0
+        return rest
+
+    def _read_to_the_end(self, data: bytes, pieces: list[bytes]) -> bytes:
+        pieces.append(data)
+        return b""
+
+    def _read_size(self, data: bytes, _: list[bytes]) -> bytes:
+        line, rest = self._line(data, LONGEST_SIZE_LINE)
+        if line is None:
+            return b""
+        size = line.partition(b";")[0].rstrip(b" \t")
+        if not _SIZE.fullmatch(size):
+            raise Malformed("a chunk's size is none")
+        self._left = int(size, 16)
+        self._step = Reader._read_chunk if self._left else Reader._read_trailer
+        return rest
+
+    def _read_chunk(self, data: bytes, pieces: list[bytes]) -> bytes:
+        rest = self._take(data, pieces)
+        if not self._left:
+            self._step = Reader._read_end_of_chunk
+        return rest
+
+    def _read_end_of_chunk(self, data: bytes, _: list[bytes]) -> bytes:
+        if data[:2] != b"\r\n"[: len(data)]:
+            raise Malformed("a chunk is longer than its size")
+        if len(data) < 2:
+            self._held = data
+            return b""
+        self._step = Reader._read_size
+        return data[2:]
+
+    def _read_trailer(self, data: bytes, _: list[bytes]) -> bytes:
+        line, rest = self._line(data, LONGEST_HEAD - self._trailing)
+        if line is None:
+            return b""
+        self._trailing += len(line)
+        self.over = not line
+        return rest
+
+    def _take(self, data: bytes, pieces: list[bytes]) -> bytes:
+        """Take as many bytes as are left of the body or the chunk."""
+        piece, rest = data[: self._left], data[self._left :]
+        self._left -= len(piece)
+        pieces.append(piece)
+        return rest
+
+    def _line(self, data: bytes, most: int) -> tuple[bytes | None, bytes]:
+        """Return a line and what follows it; hold the beginning of one."""
+        line, end, rest = data.partition(b"\r\n")
+        if len(line) > most:
+            raise Malformed("a line between chunks is too long")
+        if not end:
+            self._held = data
+            return None, b""
+        return line, rest
+
+
+def _head_of(block: bytes) -> tuple[str, Head]:
+    """Return the minor version and the head that the lines make."""
+    first, *lines = block.decode("latin-1").split("\n")
+    status = _STATUS.fullmatch(first.removesuffix("\r"))
+    if status is None:
+        raise Malformed("its first line is no status")
+    headers: dict[str, str] = {}
+    name = ""
+    for line in lines:
+        line = line.removesuffix("\r")  # noqa: PLW2901 - the same line, without its end
+        if line[:1] in {" ", "\t"} and name:
+            headers[name] += " " + line.strip(" \t")  # folded, as was once allowed
+            continue
+        name, colon, value = line.partition(":")
+        if not colon or not _NAME.fullmatch(name) or _UNSENDABLE.search(value):
+            raise Malformed("a line of its head is no header")
+        name, value = name.lower(), value.strip(" \t")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return status[1], Head(int(status[2]), headers)
+
+
+def _length_of(said: str) -> int:
+    """Return the one length that is said, once or several times."""
+    lengths = {each.strip() for each in said.split(",")}
+    length = lengths.pop()
+    if lengths or not (length.isascii() and length.isdigit() and len(length) < 16):
+        raise Malformed("its length is none")
+    return int(length)
