@@ -100,14 +100,14 @@ class Transport:
             protocol: the dialect, address and token.
             prompt: what is asked; its files are sent first, where the dialect sends files.
             note: told what is being done meanwhile, in words for the user.
-            gate: asked when the question is about to leave, and told of its answer's head.
+            gate: asked whenever a request is about to leave, and told of its response's head.
 
         Raises:
             ConnectionFailed: no answer came.
             ServiceError: the service answered with an error.
             StreamError: the answer broke off or made no sense.
         """
-        prompt = await self._prepared(protocol, prompt, note)
+        prompt = await self._prepared(protocol, prompt, note, gate)
         try:
             request = protocol.request(prompt)
         except (TypeError, ValueError) as wrong:  # an option that is no JSON, half a character
@@ -135,7 +135,7 @@ class Transport:
             raise error
 
     async def _prepared(
-        self, protocol: Protocol, prompt: Prompt, note: Callable[[str], None]
+        self, protocol: Protocol, prompt: Prompt, note: Callable[[str], None], gate: Gate
     ) -> Prompt:
         """Carry the requests that must come before the question: uploads."""
         steps = protocol.prepare(prompt)
@@ -143,7 +143,7 @@ class Transport:
         try:
             while True:
                 request = steps.send(answer)  # type: ignore[arg-type]  # None begins
-                answer = await self.fetch(request, note)
+                answer = await self.fetch(request, note, gate=gate)
         except StopIteration as done:
             prepared: Prompt = done.value
             return prepared
@@ -162,6 +162,7 @@ class Transport:
         request: Request,
         note: Callable[[str], None] = _no_note,
         limit: int = LONGEST_FETCH,
+        gate: Gate = OPEN,
     ) -> tuple[Head, bytes]:
         """Return the whole of a short answer, whatever its status.
 
@@ -169,7 +170,7 @@ class Transport:
             ConnectionFailed: no answer came.
             StreamError: it is longer than the limit, in bytes.
         """
-        async with self._exchange(request, None, OPEN, note) as response:
+        async with self._exchange(request, None, gate, note) as response:
             body = await _start_of(response, limit + 1)
         if len(body) > limit:
             raise StreamError(f"what came is over {limit >> 20} MB")
