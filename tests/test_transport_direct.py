@@ -163,6 +163,31 @@ def test_what_comes_unasked_is_no_answer_to_the_next_question():
     assert service.accepted == 2
 
 
+def test_a_connection_with_an_answer_nobody_read_is_not_used_again():
+    """The service was told to wait on it, so no other answer would ever come."""
+    whole = sized(b"x" * (3 * MOST_UNREAD))
+    with Service(always(whole)) as service:
+
+        async def fetch():
+            async with transport() as made:
+                for _ in range(3):
+                    with pytest.raises(errors.StreamError, match="over 0 MB"):
+                        await made.fetch(Request("GET", service.url, {}), limit=10)
+
+        asyncio.run(fetch())
+    assert service.accepted == 3
+
+
+def test_a_request_that_cannot_be_written_is_the_prompts_fault():
+    with (
+        Service(always(ANSWER)) as service,
+        Swiftask(base_url=service.url, token="s3cr3t", agent="a", dialect="chat") as client,
+        pytest.raises(errors.PromptError, match="can't be written"),
+    ):
+        client.ask("hello", user_identifier="me\r\nX-Other: you")
+    assert service.asked == []
+
+
 def test_a_new_loop_opens_connections_of_its_own():
     made = Transport()
     with Service(always(sized(b"yes"))) as service:

@@ -92,12 +92,13 @@ class Connection(asyncio.Protocol):
     def ended(self) -> bool:
         """End the exchange; tell whether the connection may carry another."""
         reader, self._reader, self._gate = self._reader, None, OPEN
+        unread = bool(self._unread)  # then it may have been told to wait
         self._unread.clear()
         self._size = 0
         if self._timer is not None:
             self._timer.cancel()
         self._moved = self._loop.time()
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or self._transport.is_closing() or unread:
             return False
         if reader is None:
             return True

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from swiftask_jupyter.errors import PromptError
 from swiftask_jupyter.protocols import Request
 from swiftask_jupyter.transport.addresses import Address
 from swiftask_jupyter.transport.connection import Connection
@@ -46,7 +47,7 @@ class Direct:
         try:
             data = written(request, address)
         except ValueError as error:
-            raise out_of_reach(address.shown, words_of(error), sent=False) from None
+            raise PromptError(f"the request can't be written ({error})") from None
         connection = self._kept(address) or await self._opened(address, patience)
         try:
             connection.ask(data, patience, gate)
