@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import gc
 import gzip
 import socket
 import struct
 import subprocess
 import sys
 import threading
+import warnings
 import zlib
 
 import pytest
@@ -18,7 +20,7 @@ from swiftask_jupyter.protocols import Request
 from swiftask_jupyter.protocols.openai import OpenAI
 from swiftask_jupyter.replies import Reply
 from swiftask_jupyter.tokens import Token
-from swiftask_jupyter.transport import Transport
+from swiftask_jupyter.transport import Transport, sockets
 from swiftask_jupyter.transport.connection import MOST_UNREAD, Connection
 from swiftask_jupyter.transport.gates import OPEN, Gate
 
@@ -81,6 +83,12 @@ def asked(url, patience=None):
             return await ask(made, url, patience)
 
     return asyncio.run(carry())
+
+
+@pytest.fixture
+def trusted(monkeypatch):
+    """The system trusts the authority of the tests."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(AUTHORITY))
 
 
 # What is kept.
@@ -201,6 +209,63 @@ def test_a_new_loop_opens_connections_of_its_own():
         assert [asyncio.run(fetch()), asyncio.run(fetch())] == [b"yes", b"yes"]
 
 
+# Where it leads.
+
+
+def leading_to(monkeypatch, *addresses):
+    found = [
+        (socket.AF_INET6 if ":" in each else socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, 0))
+        for each in addresses
+    ]
+
+    def getaddrinfo(_host, port, *_, **__):
+        return [(*each[:4], (each[4][0], port)) for each in found]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+def test_an_address_that_leads_nowhere_does_not_keep_the_next_from_being_tried(monkeypatch):
+    left, real = [], sockets._connect
+
+    async def connect(place):
+        if ":" not in place[1][0]:
+            return await real(place)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.append(place)
+
+    monkeypatch.setattr(sockets, "_connect", connect)
+    leading_to(monkeypatch, "2001:db8::1", "2001:db8::2", HERE)
+    with Service(always(ANSWER)) as service:
+        reply, _ = asked(service.url.replace(HERE, "service.example"))
+
+    assert reply.text == "half"
+    assert [place[1][0] for place in left] == ["2001:db8::1"]  # families take turns
+
+
+def test_a_host_none_of_whose_addresses_takes_it_was_sent_nothing(monkeypatch):
+    leading_to(monkeypatch, HERE, HERE)
+    with Service(always(ANSWER)) as service:
+        url = service.url
+    _, error = asked(url.replace(HERE, "service.example"))
+
+    assert type(error) is errors.ConnectionFailed
+    assert "cannot reach service.example:" in str(error)
+    assert error.sent is False
+
+
+def test_a_host_that_nobody_knows_was_sent_nothing(monkeypatch):
+    def unknown(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    _, error = asked("http://service.example")
+
+    assert "Name or service not known" in str(error)
+    assert error.sent is False
+
+
 # What is cut.
 
 
@@ -316,6 +381,31 @@ def test_whoever_leaves_closes_the_connection(before):
                 assert await asyncio.to_thread(gone.wait, 20)  # while the transport lives on
 
         asyncio.run(leave())
+
+
+@pytest.mark.parametrize("host", [HERE, "localhost"])
+@pytest.mark.parametrize("secure", [False, True])
+def test_whoever_leaves_at_any_moment_leaves_nothing_open(trusted, host, secure):
+    with Service(always(ANSWER), secure=secure) as service:
+        url = service.url.replace(HERE, host)
+
+        async def leave():
+            async with transport() as made:
+                for passes in range(60):
+                    task = asyncio.create_task(ask(made, url))
+                    for _ in range(passes):
+                        await asyncio.sleep(0)
+                    task.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await task
+                assert (await ask(made, url))[0].text == "half"
+
+        gc.collect()  # what others left behind is theirs
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            asyncio.run(leave())
+            gc.collect()
+    assert [str(each.message) for each in warned] == []
 
 
 class Clock(asyncio.SelectorEventLoop):
@@ -487,12 +577,6 @@ def test_a_gate_is_asked_before_a_byte_leaves_and_told_of_the_head():
 
 
 # TLS.
-
-
-@pytest.fixture
-def trusted(monkeypatch):
-    """The system trusts the authority of the tests."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(AUTHORITY))
 
 
 def test_a_private_authority_is_trusted_and_the_connection_kept(trusted):

@@ -158,6 +158,16 @@ def test_what_comes_after_the_end_belongs_to_nobody():
     assert (body, reader.over, reader.lasting) == (b"hello", True, False)
 
 
+def test_many_small_chunks_in_one_read_are_not_copied_once_each():
+    """Else so many would take minutes, and the test its time limit."""
+    reader = Reader()
+    reader.feed(CHUNKED)
+
+    assert reader.feed(b"1\r\nx\r\n" * 300_000) == b"x" * 300_000
+    reader.feed(b"0\r\n\r\n")
+    assert reader.lasting
+
+
 def test_headers_are_known_in_lower_case_joined_and_unfolded():
     reader, _ = read(
         OK + b"X-One: a\r\nx-one:\tb \r\nX-Two: first\r\n  and second\r\n"

@@ -21,9 +21,9 @@ from swiftask_jupyter.transport.failures import (
 from swiftask_jupyter.transport.gates import Gate
 from swiftask_jupyter.transport.http1 import written
 from swiftask_jupyter.transport.responses import Response, unpacked
+from swiftask_jupyter.transport.sockets import connected
 
 KEPT = 64  # open connections that wait for the next request
-SECOND_ADDRESS = 0.25  # seconds until a host's next address is tried beside the first
 
 _Place = tuple[bool, str, int]
 
@@ -74,22 +74,18 @@ class Direct:
             connection.close()
 
     async def _opened(self, address: Address, patience: float) -> Connection:
-        loop = asyncio.get_running_loop()
         given: dict[str, Any] = {}
         if address.secure:
             given = {"ssl": self._tls(), "server_hostname": address.host}
-        if isinstance(loop, asyncio.BaseEventLoop):  # other loops do it their own way
-            given["happy_eyeballs_delay"] = SECOND_ADDRESS
         try:
             async with asyncio.timeout(min(patience, CONNECT_SECONDS)):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(address.shown), address.host, address.port, **given
+                opened = await connected(address.host, address.port)
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: Connection(address.shown), sock=opened, **given
                 )
         except TimeoutError:
             raise not_accepted(address.shown, patience) from None
-        # TLS's errors are an `OSError`, a name's are a `ValueError`, and where no address is
-        # worth a try asyncio looks for the first of no errors.
-        except (OSError, ValueError, LookupError) as error:
+        except (OSError, UnicodeError) as error:  # TLS's errors are among the first
             raise out_of_reach(address.shown, words_of(error), sent=False) from None
         return connection
 

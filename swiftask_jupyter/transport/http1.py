@@ -74,7 +74,7 @@ class Reader:
         self._interim = 0
         self._left = 0  # bytes of the body, or of the chunk
         self._trailing = 0
-        self._step: Callable[[Reader, bytes, list[bytes]], bytes] = Reader._read_head
+        self._step: Callable[[Reader, bytes, int, list[bytes]], int] = Reader._read_head
 
     @property
     def lasting(self) -> bool:
@@ -90,11 +90,15 @@ class Reader:
         if self._held:
             data, self._held = self._held + data, b""
         pieces: list[bytes] = []
-        while data:
+        at = 0
+        while at < len(data):
             if self.over:
                 self._follows = False  # more than was asked for: whose it is, nobody knows
                 break
-            data = self._step(self, data, pieces)
+            before, at = at, self._step(self, data, at, pieces)
+            if at == before:
+                self._held = data[at:]
+                break
         return b"".join(pieces)
 
     def finish(self) -> None:
@@ -111,19 +115,18 @@ class Reader:
             raise Malformed("it hung up without an answer")
         raise Malformed("it hung up before the answer's end")
 
-    # Each step takes bytes, adds to the body what is its, and returns the rest; what it can't
-    # read before more has come, it holds.
+    # Each step reads from a place on, adds to the body what is its, and returns the place behind
+    # that: the same one where it can't read on before more has come.
 
-    def _read_head(self, data: bytes, _: list[bytes]) -> bytes:
-        end = _BLANK_LINE.search(data)
-        if (end.start() if end else len(data)) > LONGEST_HEAD:
+    def _read_head(self, data: bytes, at: int, _: list[bytes]) -> int:
+        end = _BLANK_LINE.search(data, at)
+        if (end.start() if end else len(data)) - at > LONGEST_HEAD:
             raise Malformed(f"a head of over {LONGEST_HEAD >> 10} KB")
         if end is None:
-            if data[:7] != b"HTTP/1."[: len(data)]:
+            if data[at : at + 7] != b"HTTP/1."[: len(data) - at]:
                 raise Malformed("what came is not HTTP/1.1")
-            self._held = data
-            return b""
-        version, head = _head_of(data[: end.start()])
+            return at
+        version, head = _head_of(data[at : end.start()])
         if head.status >= 200:
             self.head = head
             self._frame(version, head)
@@ -133,7 +136,7 @@ class Reader:
             raise Malformed("it announces answers without end")
         else:
             self._interim = interim
-        return data[end.end() :]
+        return end.end()
 
     def _frame(self, version: str, head: Head) -> None:
         """Find out where the body ends, and whether the connection lasts longer."""
@@ -157,65 +160,63 @@ class Reader:
             self._follows = False
             self._step = Reader._read_to_the_end
 
-    def _read_sized(self, data: bytes, pieces: list[bytes]) -> bytes:
-        rest = self._take(data, pieces)
+    def _read_sized(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+        end = self._take(data, at, pieces)
         self.over = self._left == 0
-        return rest
+        return end
 
-    def _read_to_the_end(self, data: bytes, pieces: list[bytes]) -> bytes:
-        pieces.append(data)
-        return b""
+    def _read_to_the_end(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+        pieces.append(data[at:])
+        return len(data)
 
-    def _read_size(self, data: bytes, _: list[bytes]) -> bytes:
-        line, rest = self._line(data, LONGEST_SIZE_LINE)
-        if line is None:
-            return b""
-        size = line.partition(b";")[0].rstrip(b" \t")
+    def _read_size(self, data: bytes, at: int, _: list[bytes]) -> int:
+        end = _end_of_line(data, at, LONGEST_SIZE_LINE)
+        if end < 0:
+            return at
+        size = data[at:end].partition(b";")[0].rstrip(b" \t")
         if not _SIZE.fullmatch(size):
             raise Malformed("a chunk's size is none")
         self._left = int(size, 16)
         self._step = Reader._read_chunk if self._left else Reader._read_trailer
-        return rest
+        return end + 2
 
-    def _read_chunk(self, data: bytes, pieces: list[bytes]) -> bytes:
-        rest = self._take(data, pieces)
+    def _read_chunk(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+        end = self._take(data, at, pieces)
         if not self._left:
             self._step = Reader._read_end_of_chunk
-        return rest
+        return end
 
-    def _read_end_of_chunk(self, data: bytes, _: list[bytes]) -> bytes:
-        if data[:2] != b"\r\n"[: len(data)]:
+    def _read_end_of_chunk(self, data: bytes, at: int, _: list[bytes]) -> int:
+        end = data[at : at + 2]
+        if end != b"\r\n"[: len(end)]:
             raise Malformed("a chunk is longer than its size")
-        if len(data) < 2:
-            self._held = data
-            return b""
+        if len(end) < 2:
+            return at
         self._step = Reader._read_size
-        return data[2:]
+        return at + 2
 
-    def _read_trailer(self, data: bytes, _: list[bytes]) -> bytes:
-        line, rest = self._line(data, LONGEST_HEAD - self._trailing)
-        if line is None:
-            return b""
-        self._trailing += len(line)
-        self.over = not line
-        return rest
+    def _read_trailer(self, data: bytes, at: int, _: list[bytes]) -> int:
+        end = _end_of_line(data, at, LONGEST_HEAD - self._trailing)
+        if end < 0:
+            return at
+        self._trailing += end - at
+        self.over = end == at
+        return end + 2
 
-    def _take(self, data: bytes, pieces: list[bytes]) -> bytes:
+    def _take(self, data: bytes, at: int, pieces: list[bytes]) -> int:
         """Take as many bytes as are left of the body or the chunk."""
-        piece, rest = data[: self._left], data[self._left :]
+        piece = data[at : at + self._left]
         self._left -= len(piece)
         pieces.append(piece)
-        return rest
+        return at + len(piece)
 
-    def _line(self, data: bytes, most: int) -> tuple[bytes | None, bytes]:
-        """Return a line and what follows it; hold the beginning of one."""
-        line, end, rest = data.partition(b"\r\n")
-        if len(line) > most:
-            raise Malformed("a line between chunks is too long")
-        if not end:
-            self._held = data
-            return None, b""
-        return line, rest
+
+def _end_of_line(data: bytes, at: int, most: int) -> int:
+    """Return where a line ends, below 0 where its end has not come."""
+    end = data.find(b"\r\n", at, at + most + 2)
+    if end < 0 and len(data) - at > most + 1:
+        raise Malformed("a line between chunks is too long")
+    return end
 
 
 def _head_of(block: bytes) -> tuple[str, Head]:
