@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from swiftask_jupyter.protocols import Head
 from swiftask_jupyter.transport.failures import cut_short
+from swiftask_jupyter.values import Struct
 
 More = Callable[[], Awaitable[bytes]]
 
@@ -15,8 +15,7 @@ GZIP = frozenset(("gzip", "x-gzip"))
 AT_ONCE = 1024 * 1024  # bytes; what is packed may hold a thousand times its size
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """A response whose body is still to come.
 
     Attributes:
