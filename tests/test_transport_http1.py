@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from swiftask_jupyter.protocols import Request
 from swiftask_jupyter.transport.addresses import address_of
-from swiftask_jupyter.transport.http1 import LONGEST_HEAD, MOST_INTERIM, Malformed, Reader, written
+from swiftask_jupyter.transport.heads import Malformed
+from swiftask_jupyter.transport.http1 import LONGEST_HEAD, MOST_INTERIM, Reader, written
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -52,6 +53,7 @@ NONSENSE = {
     "an older one": b"HTTP/0.9 200 OK\r\n\r\n",
     "no status": b"HTTP/1.1 two OK\r\n\r\n",
     "a status of two digits": b"HTTP/1.1 20 OK\r\n\r\n",
+    "a status of two digits and no reason": b"HTTP/1.1 20\r\n\r\n",
     "a status of four": b"HTTP/1.1 2000 OK\r\n\r\n",
     "a status of none": b"HTTP/1.1 099 OK\r\n\r\n",
     "another protocol from here on": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",

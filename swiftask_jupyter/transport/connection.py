@@ -10,7 +10,8 @@ from swiftask_jupyter.errors import SwiftaskError
 from swiftask_jupyter.protocols import Head
 from swiftask_jupyter.transport.failures import cut_short, out_of_reach, silent, words_of
 from swiftask_jupyter.transport.gates import OPEN, Gate
-from swiftask_jupyter.transport.http1 import Malformed, Reader
+from swiftask_jupyter.transport.heads import Malformed
+from swiftask_jupyter.transport.http1 import Reader
 
 MOST_UNREAD = 1024 * 1024  # bytes; then the service waits for whoever reads
 IDLE_SECONDS = 5.0  # many services hang up on who is silent for longer

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from swiftask_jupyter.protocols import Head, Request
 from swiftask_jupyter.transport.addresses import Address
+from swiftask_jupyter.transport.heads import Malformed, head_of, is_header, length_of
 
 LONGEST_HEAD = 100 * 1024
 LONGEST_SIZE_LINE = 4 * 1024
@@ -19,15 +20,8 @@ MOST_INTERIM = 16  # responses such as 100 and 103 before the one that counts
 AGENT = "swiftask-jupyter"
 
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
-_STATUS = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: .*)?")
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
-_UNSENDABLE = re.compile(r"[\0\r\n]")
+_HEX = b"0123456789ABCDEFabcdef"  # a size that is nothing but these has nothing left without them
 _TARGET = "/?:@!$&'()*+,;=%-._~[]|"  # what may stand in a path and its query as it is
-
-
-class Malformed(Exception):
-    """What came is no HTTP/1.1 response, or not all of one."""
 
 
 def written(request: Request, address: Address) -> bytes:
@@ -49,7 +43,7 @@ def written(request: Request, address: Address) -> bytes:
         fields["Content-Length"] = str(len(content))
     lines = [f"{request.method} {quote(address.target, safe=_TARGET)} HTTP/1.1"]
     for name, value in fields.items():
-        if _UNSENDABLE.search(value) or not _NAME.fullmatch(name):
+        if not is_header(name, value):
             raise ValueError(f"the header {name[:40]!r} can't be sent")
         lines.append(f"{name}: {value}")
     return "\r\n".join((*lines, "\r\n")).encode("latin-1") + content
@@ -126,7 +120,7 @@ class Reader:
             if data[at : at + 7] != b"HTTP/1."[: len(data) - at]:
                 raise Malformed("what came is not HTTP/1.1")
             return at
-        version, head = _head_of(data[at : end.start()])
+        version, head = head_of(data[at : end.start()])
         if head.status >= 200:
             self.head = head
             self._frame(version, head)
@@ -153,7 +147,7 @@ class Reader:
             self._follows = self._follows and length is None
             self._step = Reader._read_size
         elif length is not None:
-            self._left = _length_of(length)
+            self._left = length_of(length)
             self.over = self._left == 0
             self._step = Reader._read_sized
         else:
@@ -174,7 +168,7 @@ class Reader:
         if end < 0:
             return at
         size = data[at:end].partition(b";")[0].rstrip(b" \t")
-        if not _SIZE.fullmatch(size):
+        if not 0 < len(size) < 16 or size.strip(_HEX):
             raise Malformed("a chunk's size is none")
         self._left = int(size, 16)
         self._step = Reader._read_chunk if self._left else Reader._read_trailer
@@ -217,33 +211,3 @@ def _end_of_line(data: bytes, at: int, most: int) -> int:
     if end < 0 and len(data) - at > most + 1:
         raise Malformed("a line between chunks is too long")
     return end
-
-
-def _head_of(block: bytes) -> tuple[str, Head]:
-    """Return the minor version and the head that the lines make."""
-    first, *lines = block.decode("latin-1").split("\n")
-    status = _STATUS.fullmatch(first.removesuffix("\r"))
-    if status is None:
-        raise Malformed("its first line is no status")
-    headers: dict[str, str] = {}
-    name = ""
-    for line in lines:
-        line = line.removesuffix("\r")  # noqa: PLW2901 - the same line, without its end
-        if line[:1] in {" ", "\t"} and name:
-            headers[name] += " " + line.strip(" \t")  # folded, as was once allowed
-            continue
-        name, colon, value = line.partition(":")
-        if not colon or not _NAME.fullmatch(name) or _UNSENDABLE.search(value):
-            raise Malformed("a line of its head is no header")
-        name, value = name.lower(), value.strip(" \t")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return status[1], Head(int(status[2]), headers)
-
-
-def _length_of(said: str) -> int:
-    """Return the one length that is said, once or several times."""
-    lengths = {each.strip() for each in said.split(",")}
-    length = lengths.pop()
-    if lengths or not (length.isascii() and length.isdigit() and len(length) < 16):
-        raise Malformed("its length is none")
-    return int(length)
