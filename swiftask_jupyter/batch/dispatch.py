@@ -215,12 +215,18 @@ class Dispatch:
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # for what is called when a task is done
-        for *_, sending in self._waiting:
-            sending.end("interrupted")
-            self._ended.append(sending)
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0)  # for what is called when a task is done
+        finally:
+            self._write_off()  # even where the loop ends before they do
+
+    def _write_off(self) -> None:
+        stopped = [*self._tasks.values(), *(sending for *_, sending in self._waiting)]
         self._waiting.clear()
+        for sending in stopped:
+            sending.end("interrupted")
+        self._ended += stopped
         if self._ended:
             self._office.turns.group((), self._rows(self._ended))
             self._settle([each for each in self._ended if each.reply.status != "interrupted"])
