@@ -622,8 +622,9 @@ def test_a_proxy_that_is_not_there_says_what_to_check(box, monkeypatch, at_once)
     assert caught.value.sent is False
 
 
-def test_a_proxy_whose_url_is_none_is_a_setting_to_correct(box, monkeypatch):
-    monkeypatch.setenv("HTTP_PROXY", "gopher://127.0.0.1:1")
+@pytest.mark.parametrize("named", ["gopher://127.0.0.1:1", "http://proxy:port"])
+def test_a_proxy_whose_url_is_none_is_a_setting_to_correct(box, monkeypatch, named):
+    monkeypatch.setenv("HTTP_PROXY", named)
 
     with (
         asks("http://service.example", box.token) as client,

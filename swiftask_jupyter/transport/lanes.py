@@ -99,9 +99,11 @@ class Lanes:
         lanes = self._lanes.setdefault(kind, [])
         quietest = min(lanes, key=lambda lane: lane.busy, default=None)
         if quietest is None or (quietest.busy and len(lanes) < MOST):
+            no_address = import_httpx().InvalidURL
             try:
                 quietest = _Lane(self._client(secure=kind[0], direct=kind[1]))
-            except (ImportError, ValueError, OSError) as wrong:  # a proxy's URL, a certificate file
+            # A proxy's URL, what it would need, a certificate file.
+            except (no_address, ImportError, ValueError, OSError) as wrong:
                 raise ConfigurationError(
                     f"the HTTP client can't be made ({wrong})",
                     advice="check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE",
