@@ -1,10 +1,15 @@
 """What the tests of batches share: the ledger's rows with their prompts, and a service at fault."""
 
 import asyncio
+import json
 import sqlite3
+import threading
+import time
 from collections import Counter
 
 from swiftask_jupyter.sandbox import Fault
+from swiftask_jupyter.transport import Gate
+from swiftask_jupyter.transport.connection import Connection
 
 
 class Stalling:
@@ -63,12 +68,101 @@ def asked(box):
     return sum(seen.method == "POST" for seen in box.requests)
 
 
-def asked_during_waits(box, seconds=1.0):
-    """For each time that the service said to wait, how often it was asked meanwhile.
+class Traffic:
+    """What the batches of this process send and hear, noted where the bytes are.
 
-    What was under way could not know: so many are to be expected, and no more.
+    All of it happens on one thread, so its order is the order in which it happened; and the
+    sandbox's clock is the same as ours.
+
+    Attributes:
+        sent: each request that left: its prompt, and when.
+        told: each answer that asks to wait: its prompt, when it was read, and until when.
+        heard: how many answers have begun.
     """
-    refused = [seen.ended for seen in box.requests if seen.status == 429]
-    return [
-        sum(ended < seen.arrived < ended + seconds for seen in box.requests) for ended in refused
-    ]
+
+    def __init__(self, monkeypatch):
+        self.sent, self.told, self.heard = [], [], 0
+        self._changed = threading.Condition()
+        real = Connection.ask
+
+        def ask(connection, data, patience, gate):
+            return real(connection, data, patience, _Noting(self, gate, _prompt_in(data)))
+
+        monkeypatch.setattr(Connection, "ask", ask)
+
+    def noted(self):
+        """Wake whoever waits for something to be noted."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait_for(self, predicate):
+        """Wait until it holds."""
+        with self._changed:
+            return self._changed.wait_for(predicate, 60)
+
+    def sent_while_told_to_wait(self):
+        """What left after an answer that asks to wait was read, and before that wait was over."""
+        return [
+            (prompt, at - read)
+            for prompt, at in self.sent
+            for _, read, until in self.told
+            if read <= at < until
+        ]
+
+    def seen_while_told_to_wait(self, box):
+        """What the sandbox saw while it said to wait, but for what was on its way by then.
+
+        A prompt is sent again only when it has been answered: its requests arrive in order.
+        """
+        assert box.wait_for(lambda: box.open_streams == 0)
+        sent, told = _by_prompt(self.sent), _by_prompt(self.told)
+        posts = [seen for seen in box.requests if seen.method == "POST"]
+        left = {id(seen): next(sent[_prompt_of(seen)])[1] for seen in posts}
+        waits = []
+        for seen in posts:
+            if seen.status in {429, 503}:
+                _, read, until = next(told[_prompt_of(seen)])
+                waits.append((seen.ended, read, until))
+        return [
+            seen
+            for seen in posts
+            for ended, read, until in waits
+            if ended < seen.arrived < until and left[id(seen)] >= read
+        ]
+
+
+class _Noting(Gate):
+    """Lets through, and notes."""
+
+    def __init__(self, traffic, gate, prompt):
+        self._traffic, self._gate, self._prompt = traffic, gate, prompt
+
+    def leaving(self):
+        self._gate.leaving()
+        self._traffic.sent.append((self._prompt, time.monotonic()))
+
+    def heard(self, head):
+        read, traffic = time.monotonic(), self._traffic
+        self._gate.heard(head)
+        if head.status in {429, 503}:
+            until = read + float(head.headers["retry-after"])
+            traffic.told.append((self._prompt, read, until))
+        traffic.heard += 1
+        traffic.noted()
+
+
+def _by_prompt(noted):
+    found = {}
+    for each in noted:
+        found.setdefault(each[0], []).append(each)
+    return {prompt: iter(each) for prompt, each in found.items()}
+
+
+def _prompt_in(data):
+    body = data.partition(b"\r\n\r\n")[2]
+    asked = json.loads(body) if body.startswith(b"{") else {}
+    return asked["messages"][-1]["content"] if "messages" in asked else asked.get("input")
+
+
+def _prompt_of(seen):
+    return seen.json["messages"][-1]["content"]

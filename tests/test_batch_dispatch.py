@@ -5,7 +5,8 @@ import pytest
 
 from swiftask_jupyter import Sandbox, Swiftask, errors
 from swiftask_jupyter.batch import Batch, Wishes
-from swiftask_jupyter.batch.dispatch import Dispatch, Office
+from swiftask_jupyter.batch.dispatch import Dispatch
+from swiftask_jupyter.batch.office import Office
 from swiftask_jupyter.batch.plan import Question
 from swiftask_jupyter.batch.window import Window
 from swiftask_jupyter.budget import parse

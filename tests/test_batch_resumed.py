@@ -13,8 +13,8 @@ from swiftask_jupyter import Sandbox, Swiftask, errors
 
 from .batches import (
     Stalling,
+    Traffic,
     answered_twice,
-    asked_during_waits,
     misbehave,
     prompts_of,
     written,
@@ -98,7 +98,8 @@ def test_an_interrupt_ends_it_keeps_what_is_done_and_says_so(client, box, capsys
     assert shown.out == "20 rows, 20 to send\nstopped; 0 of 20 rows are kept\n"
 
 
-def test_a_service_at_fault_is_asked_politely_until_every_row_is_answered(client, box):
+def test_a_service_at_fault_is_asked_politely_until_every_row_is_answered(client, box, monkeypatch):
+    traffic = Traffic(monkeypatch)
     misbehave(box, slow=0.2)
     frame = pd.DataFrame({"n": range(60)})
 
@@ -108,9 +109,9 @@ def test_a_service_at_fault_is_asked_politely_until_every_row_is_answered(client
 
     assert list(out["answer"]) == [f"row {n}" for n in range(60)]
     assert answered_twice(client.store) == []
-    during = asked_during_waits(box)
-    assert during
-    assert max(during) <= 2 * CONCURRENCY
+    assert traffic.told
+    assert traffic.sent_while_told_to_wait() == []
+    assert traffic.seen_while_told_to_wait(box) == []
 
 
 STOPPED = """

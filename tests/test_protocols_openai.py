@@ -112,6 +112,16 @@ def test_a_cut_stream_is_an_error_and_keeps_its_text(protocol):
     assert reply.text == "half an ans"
 
 
+def test_half_a_character_alone_in_a_piece_is_no_piece_of_text(protocol):
+    def escaped(text):
+        return b'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n' % text
+
+    decoder = protocol.decoder(STREAM)
+
+    assert list(decoder.feed(escaped(rb"\ud83d"))) == []
+    assert [event.text for event in decoder.feed(escaped(rb"\ude00"))] == ["😀"]
+
+
 def test_what_came_before_garbage_is_kept(protocol):
     decoder, reply = protocol.decoder(STREAM), Reply("a")
 

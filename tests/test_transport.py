@@ -23,10 +23,12 @@ from swiftask_jupyter.replies import Reply
 from swiftask_jupyter.sandbox import Fault
 from swiftask_jupyter.tokens import Token
 from swiftask_jupyter.transport import Transport
+from swiftask_jupyter.transport.addresses import address_of
+from swiftask_jupyter.transport.lanes import Lanes
 
 TOKEN = "s3cr3t-t0ken"
-PROTOCOL = OpenAI("http://127.0.0.1:9/v1", Token(TOKEN))
-NATIVE = Native("http://127.0.0.1:9/api", Token(TOKEN))
+PROTOCOL = OpenAI("http://service.example:9/v1", Token(TOKEN))
+NATIVE = Native("http://service.example:9/api", Token(TOKEN))
 FIRST = b'data: {"choices":[{"delta":{"content":"half"}}]}\n\n'
 
 
@@ -88,6 +90,7 @@ class Broken(httpx.AsyncByteStream):
 @pytest.fixture
 def inject(monkeypatch):
     """Put a function in the place of the network, below httpx's client."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # so that httpx carries it
     seen = []
 
     def injected(answer):
@@ -99,7 +102,7 @@ def inject(monkeypatch):
             return given
 
         client = httpx.AsyncClient(transport=httpx.MockTransport(handle), trust_env=False)
-        monkeypatch.setattr(Transport, "_client", lambda *_, **__: client)
+        monkeypatch.setattr(Lanes, "_client", lambda *_, **__: client)
         return seen
 
     return injected
@@ -140,7 +143,7 @@ def test_every_error_of_httpx_before_an_answer_becomes_one_of_ours(inject, kind)
     _, error = carried()
 
     assert isinstance(error, errors.ConnectionFailed)
-    assert "127.0.0.1:9" in str(error)
+    assert "service.example:9" in str(error)
     assert TOKEN not in str(error)
     assert error.__cause__ is None
     assert error.__suppress_context__
@@ -216,7 +219,7 @@ def injected_client(inject, at_once):
     def make(answer):
         seen = inject(answer)
         return seen, Swiftask(
-            base_url="http://127.0.0.1:9", token=TOKEN, agent="a", dialect="openai"
+            base_url="http://service.example:9", token=TOKEN, agent="a", dialect="openai"
         )
 
     return make
@@ -576,10 +579,12 @@ def test_every_name_of_loopback_is_asked_directly(monkeypatch, host):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
 
     async def chosen():
-        transport = Transport()
+        transport, address = Transport(), address_of(f"http://{host}:1/")
         try:
-            client = transport._lane(f"http://{host}:1/").client
-            return client._transport_for_url(httpx.URL(f"http://{host}:1/")) is client._transport
+            straight = transport._goes_straight(address)
+            client = transport._lanes.lane(address).client  # which carries large bodies
+            proxied = client._transport_for_url(httpx.URL(f"http://{host}:1/"))
+            return straight and proxied is client._transport
         finally:
             await transport.aclose()
 
@@ -617,8 +622,9 @@ def test_a_proxy_that_is_not_there_says_what_to_check(box, monkeypatch, at_once)
     assert caught.value.sent is False
 
 
-def test_a_proxy_whose_url_is_none_is_a_setting_to_correct(box, monkeypatch):
-    monkeypatch.setenv("HTTP_PROXY", "gopher://127.0.0.1:1")
+@pytest.mark.parametrize("named", ["gopher://127.0.0.1:1", "http://proxy:port"])
+def test_a_proxy_whose_url_is_none_is_a_setting_to_correct(box, monkeypatch, named):
+    monkeypatch.setenv("HTTP_PROXY", named)
 
     with (
         asks("http://service.example", box.token) as client,

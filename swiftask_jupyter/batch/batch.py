@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from swiftask_jupyter.batch.dispatch import Dispatch, Office
+from swiftask_jupyter.batch.dispatch import Dispatch
 from swiftask_jupyter.batch.judge import Judge
+from swiftask_jupyter.batch.office import Office
 from swiftask_jupyter.batch.outcomes import check_columns, with_answers
 from swiftask_jupyter.batch.plan import Plan, Question
 from swiftask_jupyter.batch.progress import Bar, announced, tell

@@ -11,46 +11,18 @@ import asyncio
 import heapq
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 
+from swiftask_jupyter.batch.gate import SLOW_DOWN, NotNow, RowGate
+from swiftask_jupyter.batch.office import Office
 from swiftask_jupyter.batch.plan import Question
 from swiftask_jupyter.batch.sending import Broken, Sending, is_hopeless
-from swiftask_jupyter.batch.window import Window
 from swiftask_jupyter.errors import Refused, ServiceError, SwiftaskError
-from swiftask_jupyter.replies import Reply, Standing
 from swiftask_jupyter.retry import patience
-from swiftask_jupyter.store.turns import Place, Row, Turns
-from swiftask_jupyter.transport import Transport
-from swiftask_jupyter.values import Struct
+from swiftask_jupyter.store.turns import Row
 
 # Between two transactions, so many times what one takes, in seconds at most.
 PATIENT, LONGEST_GAP = 3.0, 0.05
-SLOW_DOWN = frozenset((429, 503))
-
-
-class Office(Struct, frozen=True):
-    """What the prompts of a batch share.
-
-    Attributes:
-        transport: the network.
-        turns: the ledger.
-        place: the notebook, and the batch's own session.
-        standing: the cell that asks.
-        window: how many may be under way.
-        tries: how often each is sent at most.
-        settle: takes an ended reply; gives what must be asked because of it, if anything.
-        budget: asked about each turn when it stands in the ledger and is about to be sent;
-            what it raises (`Refused`) ends the batch. `None` where no budget holds.
-    """
-
-    transport: Transport
-    turns: Turns
-    place: Place
-    standing: Standing
-    window: Window
-    tries: int
-    settle: Callable[[Question, Reply], Question | None]
-    budget: Callable[[Reply, Place], object] | None = None
 
 
 class Dispatch:
@@ -81,9 +53,9 @@ class Dispatch:
                 self._changed.clear()
                 leaving = self._due()
                 ended, self._ended = self._ended, []
-                self._write([each for each in leaving if not each.reply.attempts], ended)
+                self._write([each for each in leaving if not each.begun], ended)
                 for sending in leaving:
-                    if self._allowed(sending):
+                    if sending.begun or self._allowed(sending):
                         self._start(sending)
                 if ended:
                     yield self._settle(ended)
@@ -137,9 +109,9 @@ class Dispatch:
         return sending
 
     def _allowed(self, sending: Sending) -> bool:
-        """Tell whether a turn may be sent; one that would pass the budget ends the batch."""
+        """Tell whether a new turn may be sent; one that would pass the budget ends the batch."""
         office = self._office
-        if office.budget is None or sending.reply.attempts:
+        if office.budget is None:
             return True
         try:
             office.budget(sending.reply, office.place)
@@ -151,6 +123,7 @@ class Dispatch:
         return True
 
     def _start(self, sending: Sending) -> None:
+        sending.begun = True
         self._office.window.leave()
         task = asyncio.get_running_loop().create_task(self._send(sending))
         self._tasks[task] = sending
@@ -169,17 +142,21 @@ class Dispatch:
         self._changed.set()
 
     async def _send(self, sending: Sending) -> None:
-        left = time.monotonic()
+        window = self._office.window
+        gate = RowGate(window)
+        await asyncio.sleep(0)  # what came while rows were written may ask to wait: it goes first
         try:
-            await sending.send(self._office.transport)
+            await sending.send(self._office.transport, gate)
+        except NotNow:
+            self._put_off(sending, window.closed_until)
         except Broken as broken:
             sending.end("error", broken.__cause__)
         except SwiftaskError as error:
-            self._failed(sending, error, left)
+            self._failed(sending, error, gate.left_at)
         else:
             sending.end("ok")
             self._answers += 1
-            self._office.window.answered()
+            window.answered()
 
     def _failed(self, sending: Sending, error: SwiftaskError, left: float) -> None:
         now, window = time.monotonic(), self._office.window
@@ -187,12 +164,15 @@ class Dispatch:
             window.refused(left, now, error.retry_after)
         wait = patience(error, sending.reply.attempts, self._office.tries)
         if wait is not None and self._stop is None:
-            heapq.heappush(self._waiting, (now + wait, id(sending), sending))
+            self._put_off(sending, now + wait)
         elif is_hopeless(error, sending, self._answers):
             sending.end_hopeless(error)
             self._stop = self._stop or error
         else:
             sending.end("error", error)
+
+    def _put_off(self, sending: Sending, until: float) -> None:
+        heapq.heappush(self._waiting, (until, id(sending), sending))
 
     def _settle(self, ended: list[Sending]) -> list[int]:
         settled = []
@@ -235,12 +215,18 @@ class Dispatch:
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # for what is called when a task is done
-        for *_, sending in self._waiting:
-            sending.end("interrupted")
-            self._ended.append(sending)
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0)  # for what is called when a task is done
+        finally:
+            self._write_off()  # even where the loop ends before they do
+
+    def _write_off(self) -> None:
+        stopped = [*self._tasks.values(), *(sending for *_, sending in self._waiting)]
         self._waiting.clear()
+        for sending in stopped:
+            sending.end("interrupted")
+        self._ended += stopped
         if self._ended:
             self._office.turns.group((), self._rows(self._ended))
             self._settle([each for each in self._ended if each.reply.status != "interrupted"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import aclosing
 
+from swiftask_jupyter.batch.gate import NotNow
 from swiftask_jupyter.batch.plan import Question
 from swiftask_jupyter.errors import (
     AgentNotFound,
@@ -18,7 +19,7 @@ from swiftask_jupyter.messages import ALIAS
 from swiftask_jupyter.protocols import Protocol
 from swiftask_jupyter.replies import Delta, Event, Reply, Standing
 from swiftask_jupyter.store.turns import Place, new_id
-from swiftask_jupyter.transport import Transport
+from swiftask_jupyter.transport import Gate, Transport
 from swiftask_jupyter.values import replace
 
 # What fails one row like this fails them all.
@@ -35,6 +36,7 @@ class Sending:
     Attributes:
         question: what is asked.
         reply: what comes back, over all tries.
+        begun: whether it was let go once; then its turn stands in the ledger.
         answers: how many rows had been answered when this one was first sent.
         fatal: the error that would fail every other row too.
     """
@@ -45,14 +47,16 @@ class Sending:
             question.prompt.agent, turn=new_id(), number=number, session=place.session,
             at=time.time(), standing=standing,
         )  # fmt: skip
+        self.begun = False
         self.answers = 0
         self.fatal: SwiftaskError | None = None
         self._start = time.perf_counter()
 
-    async def send(self, transport: Transport) -> None:
+    async def send(self, transport: Transport, gate: Gate) -> None:
         """Send it once, by whatever dialect takes it.
 
         Raises:
+            NotNow: the gate was closed; it was not sent.
             Broken: the answer began, and broke off.
             SwiftaskError: nothing of an answer came.
         """
@@ -60,7 +64,7 @@ class Sending:
         protocol = await route.protocol()
         while True:
             try:
-                await self._try(transport, protocol)
+                await self._try(transport, gate, protocol)
             except ServiceError as error:
                 if (other := route.instead(protocol, error)) is not None:
                     protocol = other
@@ -74,7 +78,7 @@ class Sending:
                 route.works(protocol)
                 return
 
-    async def _try(self, transport: Transport, protocol: Protocol) -> None:
+    async def _try(self, transport: Transport, gate: Gate, protocol: Protocol) -> None:
         reply, prompt = self.reply, self.question.prompt
         reply.dialect, reply.streams = protocol.name, protocol.streams
         reply.digest = prompt.digest(protocol.name, self.question.route.realm)
@@ -82,12 +86,15 @@ class Sending:
         alone = replace(prompt, alias=ALIAS + new_id())
         began = False
         try:
-            async with aclosing(transport.stream(protocol, alone)) as answer:
+            async with aclosing(transport.stream(protocol, alone, gate=gate)) as answer:
                 async for events in answer:
                     began = True
                     if reply.first_token_seconds is None and _any_text(events):
                         reply.first_token_seconds = self._seconds()
                     reply.apply(events)
+        except NotNow:
+            reply.attempts -= 1
+            raise
         except SwiftaskError as error:
             if began:
                 raise Broken from error

@@ -58,4 +58,8 @@ class Window:
             self.size = max(1.0, self.size / 2)
             self._cut_at = now
         if retry_after is not None:
-            self.closed_until = max(self.closed_until, now + retry_after)
+            self.close_for(retry_after, now)
+
+    def close_for(self, seconds: float, now: float) -> None:
+        """Let none leave for so long."""
+        self.closed_until = max(self.closed_until, now + seconds)

@@ -121,9 +121,8 @@ class StreamDecoder(Decoder):
                 choice = chunk.choices[0]
                 if choice.delta is not None and (text := choice.delta.content):
                     self._answered = True
-                    if halves.expected:
-                        text = halves.join(text)
-                    yield Delta(text)
+                    if not halves.expected or (text := halves.join(text)):
+                        yield Delta(text)
                 if choice.finish_reason is not None:
                     self._finished = True
                     yield Finish(choice.finish_reason)

@@ -1,21 +1,18 @@
-"""The only code that opens a socket: `httpx.AsyncClient`s, used on the I/O thread alone.
+"""The only code that opens a socket, on the I/O thread alone.
 
-A client belongs to the loop it was first used on, so it is made anew after a fork or `close`.
+What goes straight to a service is an exchange of our own, at a fraction of a general client's
+cost; what does not goes through httpx, which is loaded then.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from itertools import chain
-from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, urlsplit
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 
 from swiftask_jupyter.errors import (
     ConfigurationError,
-    ConnectionFailed,
     PromptError,
     StreamError,
     SwiftaskError,
@@ -24,98 +21,78 @@ from swiftask_jupyter.messages import Prompt
 from swiftask_jupyter.protocols import Head, Protocol, Request
 from swiftask_jupyter.replies import Event
 from swiftask_jupyter.settings.addresses import is_loopback
-from swiftask_jupyter.transport.foreign import (
-    READ_SECONDS,
-    Progress,
-    foreign_errors,
-    import_httpx,
-    time_limits,
-)
-from swiftask_jupyter.transport.pieces import LARGE, in_pieces
-
-if TYPE_CHECKING:
-    import httpx
+from swiftask_jupyter.transport.addresses import Address, address_of
+from swiftask_jupyter.transport.direct import Direct
+from swiftask_jupyter.transport.failures import READ_SECONDS
+from swiftask_jupyter.transport.gates import OPEN, Gate
+from swiftask_jupyter.transport.lanes import Lanes
+from swiftask_jupyter.transport.pieces import LARGE
+from swiftask_jupyter.transport.proxies import may_be_proxied
+from swiftask_jupyter.transport.responses import Response
 
 LONGEST_ANSWER = 64 * 1024 * 1024
 LONGEST_ERROR = 64 * 1024
 LONGEST_FETCH = 8 * 1024 * 1024
-LANES = 32
-KEPT = 8  # connections that a lane keeps open
 
 
-class _Lane:
-    """A client of its own, and how many requests it carries."""
-
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self.client = client
-        self.busy = 0
-
-    def __enter__(self) -> httpx.AsyncClient:
-        self.busy += 1
-        return self.client
-
-    def __exit__(self, *_: object) -> None:
-        self.busy -= 1
+def _no_note(_: str) -> None:
+    """Tell nobody."""
 
 
 class Transport:
     """Carries requests; knows nothing of dialects but what `Protocol` says.
 
-    httpx looks through all of a client's connections at each request: a thousand at once cost a
-    thousand times a thousand. So each request under way has a client to itself, up to a few
-    dozen; beyond that, the least busy is taken.
+    What it opens belongs to the loop it was opened on, so it is opened anew after a fork or
+    `aclose`.
     """
 
     def __init__(self) -> None:
-        self._lanes: dict[tuple[bool, bool], list[_Lane]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tls: ssl.SSLContext | None = None
+        self._context: ssl.SSLContext | None = None
+        self._proxied = False
+        self._direct = Direct(self._tls)
+        self._lanes = Lanes(self._tls)
 
     async def warm(self, url: str) -> None:
-        """Import httpx and build the client for such an address, ahead of the first request."""
-        self._lane(url)
+        """Make what a request to such an address needs, ahead of the first."""
+        address = address_of(url)
+        if not self._goes_straight(address):
+            self._lanes.lane(address)
+        elif address.secure:
+            self._tls()
 
-    def _lane(self, url: str) -> _Lane:
+    def _goes_straight(self, address: Address) -> bool:
+        """Tell whether an exchange of our own will do."""
         if self._loop is not (loop := asyncio.get_running_loop()):
             # What was opened on another loop can't be used here, nor closed.
-            self._loop, self._lanes = loop, {}
-        parts = _parts(url)
+            self._loop, self._proxied = loop, may_be_proxied()
+            self._direct, self._lanes = Direct(self._tls), Lanes(self._tls)
         # Loopback is never asked through a proxy.
-        kind = parts.scheme != "http", is_loopback(parts.hostname or "")
-        lanes = self._lanes.setdefault(kind, [])
-        quietest = min(lanes, key=lambda lane: lane.busy, default=None)
-        if quietest is None or (quietest.busy and len(lanes) < LANES):
+        return address.plain and (not self._proxied or is_loopback(address.host))
+
+    def _tls(self) -> ssl.SSLContext:
+        """Return the context that trusts the system's certificates.
+
+        Raises:
+            ConfigurationError: it can't be made.
+        """
+        if self._context is None:
             try:
-                quietest = _Lane(self._client(secure=kind[0], direct=kind[1]))
-            except (ImportError, ValueError, OSError) as wrong:  # a proxy's URL, a certificate file
+                self._context = ssl.create_default_context()
+            except OSError as wrong:
                 raise ConfigurationError(
-                    f"the HTTP client can't be made ({wrong})",
-                    advice="check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE",
+                    f"the system's certificates can't be read ({wrong})",
+                    advice="check SSL_CERT_FILE and SSL_CERT_DIR",
                 ) from None
-            lanes.append(quietest)
-        return quietest
-
-    def _client(self, *, secure: bool, direct: bool) -> httpx.AsyncClient:
-        from http.cookiejar import CookieJar, DefaultCookiePolicy
-
-        library = import_httpx()
-        if secure and self._tls is None:
-            self._tls = ssl.create_default_context()  # the system's certificates
-        client: httpx.AsyncClient = library.AsyncClient(
-            # For plain http an empty context, which trusts nobody and costs nothing to make.
-            verify=self._tls if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            timeout=time_limits(READ_SECONDS),
-            limits=library.Limits(max_connections=None, max_keepalive_connections=KEPT),
-            follow_redirects=False,  # a token does not travel to another address
-            trust_env=not direct,
-            # A cookie would tie one token's questions to another's.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            headers={"User-Agent": "swiftask-jupyter"},
-        )
-        return client
+            self._context.set_alpn_protocols(["http/1.1"])
+        return self._context
 
     async def stream(
-        self, protocol: Protocol, prompt: Prompt, note: Callable[[str], None] = lambda _: None
+        self,
+        protocol: Protocol,
+        prompt: Prompt,
+        note: Callable[[str], None] = _no_note,
+        gate: Gate = OPEN,
     ) -> AsyncGenerator[list[Event], None]:
         """Yield the events of the answer, one list for each network read.
 
@@ -123,26 +100,26 @@ class Transport:
             protocol: the dialect, address and token.
             prompt: what is asked; its files are sent first, where the dialect sends files.
             note: told what is being done meanwhile, in words for the user.
+            gate: asked whenever a request is about to leave, and told of its response's head.
 
         Raises:
             ConnectionFailed: no answer came.
             ServiceError: the service answered with an error.
             StreamError: the answer broke off or made no sense.
         """
-        prompt = await self._prepared(protocol, prompt, note)
+        prompt = await self._prepared(protocol, prompt, note, gate)
         try:
             request = protocol.request(prompt)
         except (TypeError, ValueError) as wrong:  # an option that is no JSON, half a character
             raise PromptError(f"the request can't be written ({wrong})") from None
-        async with self._response(request, patience=prompt.timeout) as (response, progress):
-            head = Head(response.status_code, response.headers)
+        async with self._exchange(request, prompt.timeout, gate, note) as response:
+            head = response.head
             if head.status >= 300:
                 body = await _start_of(response, LONGEST_ERROR)
                 raise protocol.error(head, body, prompt.agent)
-            progress.began = True
             decoder = protocol.decoder(head)
             size = 0
-            async for data in response.aiter_bytes():
+            while data := await response.more():
                 size += len(data)
                 if size > LONGEST_ANSWER:
                     raise StreamError(f"the answer passed {LONGEST_ANSWER >> 20} MB")
@@ -158,7 +135,7 @@ class Transport:
             raise error
 
     async def _prepared(
-        self, protocol: Protocol, prompt: Prompt, note: Callable[[str], None]
+        self, protocol: Protocol, prompt: Prompt, note: Callable[[str], None], gate: Gate
     ) -> Prompt:
         """Carry the requests that must come before the question: uploads."""
         steps = protocol.prepare(prompt)
@@ -166,38 +143,26 @@ class Transport:
         try:
             while True:
                 request = steps.send(answer)  # type: ignore[arg-type]  # None begins
-                answer = await self.fetch(request, note)
+                answer = await self.fetch(request, note, gate=gate)
         except StopIteration as done:
             prepared: Prompt = done.value
             return prepared
 
-    @asynccontextmanager
-    async def _response(
-        self,
-        request: Request,
-        note: Callable[[str], None] = lambda _: None,
-        patience: float | None = None,
-    ) -> AsyncIterator[tuple[httpx.Response, Progress]]:
-        content = request.content
-        body = content if len(content) < LARGE else in_pieces(request, note)
-        headers = {**request.headers, "Content-Length": str(len(content))} if content else None
-        lane = self._lane(request.url)
-        patience = patience or READ_SECONDS
-        with foreign_errors(_parts(request.url).netloc, patience) as progress, lane as client:
-            async with client.stream(
-                request.method,
-                request.url,
-                headers=headers or request.headers,
-                content=body,
-                timeout=time_limits(patience),
-            ) as response:
-                yield response, progress
+    def _exchange(
+        self, request: Request, patience: float | None, gate: Gate, note: Callable[[str], None]
+    ) -> AbstractAsyncContextManager[Response]:
+        """Carry a request by whichever way leads there."""
+        address, patience = address_of(request.url), patience or READ_SECONDS
+        if self._goes_straight(address) and len(request.content) < LARGE:
+            return self._direct.exchange(request, address, patience, gate)
+        return self._lanes.exchange(request, address, patience, gate, note)
 
     async def fetch(
         self,
         request: Request,
-        note: Callable[[str], None] = lambda _: None,
+        note: Callable[[str], None] = _no_note,
         limit: int = LONGEST_FETCH,
+        gate: Gate = OPEN,
     ) -> tuple[Head, bytes]:
         """Return the whole of a short answer, whatever its status.
 
@@ -205,28 +170,18 @@ class Transport:
             ConnectionFailed: no answer came.
             StreamError: it is longer than the limit, in bytes.
         """
-        async with self._response(request, note) as (response, _):
-            head = Head(response.status_code, response.headers)
+        async with self._exchange(request, None, gate, note) as response:
             body = await _start_of(response, limit + 1)
         if len(body) > limit:
             raise StreamError(f"what came is over {limit >> 20} MB")
-        return head, body
+        return response.head, body
 
     async def aclose(self) -> None:
         """Close every connection."""
-        lanes, self._lanes = self._lanes, {}
         if self._loop is asyncio.get_running_loop():
-            for lane in chain(*lanes.values()):
-                await lane.client.aclose()
-
-
-def _parts(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # looks whether it is one
-    except ValueError as error:  # some addresses come from a service
-        raise ConnectionFailed(f"{url[:80]!r} is no address ({error})", sent=False) from None
-    return parts
+            await self._direct.aclose()
+            await self._lanes.aclose()
+        self._loop = None
 
 
 def _read(events: Iterator[Event]) -> tuple[list[Event], SwiftaskError | None]:
@@ -239,10 +194,8 @@ def _read(events: Iterator[Event]) -> tuple[list[Event], SwiftaskError | None]:
     return seen, None
 
 
-async def _start_of(response: httpx.Response, limit: int) -> bytes:
+async def _start_of(response: Response, limit: int) -> bytes:
     body = bytearray()
-    async for data in response.aiter_bytes():
+    while len(body) <= limit and (data := await response.more()):
         body += data
-        if len(body) > limit:
-            break
     return bytes(body[:limit])

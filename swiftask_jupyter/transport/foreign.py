@@ -8,10 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from swiftask_jupyter.errors import ConnectionFailed, StreamError, SwiftaskError, TimedOut
+from swiftask_jupyter.errors import SwiftaskError
+from swiftask_jupyter.transport.failures import (
+    CONNECT_SECONDS,
+    READ_SECONDS,
+    cut_short,
+    not_accepted,
+    out_of_reach,
+    silent,
+    words_of,
+)
 
-CONNECT_SECONDS = 10.0
-READ_SECONDS = 120.0
 _IMPORTING = threading.Lock()
 
 
@@ -78,30 +85,10 @@ def _ours(error: Exception, host: str, patience: float, *, began: bool) -> Swift
         httpx.InvalidURL,
         UnicodeError,
     )
-    said = _reason(error)
     if isinstance(error, httpx.ConnectTimeout):
-        return ConnectionFailed(
-            f"{host} did not accept a connection within {min(patience, CONNECT_SECONDS):g} s",
-            advice="check SWIFTASK_BASE_URL, the network and the proxy",
-            sent=False,
-        )
+        return not_accepted(host, patience)
     if isinstance(error, httpx.TimeoutException):
-        return TimedOut(
-            f"{host} was silent for {patience:g} s",
-            advice="the agent may still be working; --timeout allows it more",
-        )
+        return silent(host, patience)
     if began and isinstance(error, httpx.TransportError):
-        return StreamError(
-            f"the answer was cut short ({said})", advice="what came is kept; run the cell again"
-        )
-    return ConnectionFailed(
-        f"cannot reach {host} ({said})",
-        advice="check SWIFTASK_BASE_URL, the network and the proxy",
-        sent=not isinstance(error, before_sending),
-    )
-
-
-def _reason(error: BaseException) -> str:
-    """Return the words of an error, or its kind where it has none."""
-    words: Any = str(error).strip()
-    return words or type(error).__name__
+        return cut_short(words_of(error))
+    return out_of_reach(host, words_of(error), sent=not isinstance(error, before_sending))

@@ -1,0 +1,24 @@
+"""Whether a proxy may stand in between."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def may_be_proxied() -> bool:
+    """Tell whether the environment, or the system, names any proxy.
+
+    For which hosts it counts is httpx's to read, exceptions included: here a wrong yes costs a
+    little time, and nothing else.
+    """
+    if any(
+        value and name.lower().endswith("_proxy") and name.lower() != "no_proxy"
+        for name, value in os.environ.items()
+    ):
+        return True
+    if sys.platform in {"darwin", "win32"}:  # which have settings of their own
+        from urllib.request import getproxies
+
+        return bool(getproxies())
+    return False
