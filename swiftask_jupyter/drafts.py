@@ -12,14 +12,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from swiftask_jupyter.errors import PromptError, SwiftaskError
-from swiftask_jupyter.messages import Attachment, Message, Prompt
+from swiftask_jupyter.messages import BYTES_PER_TOKEN, Attachment, Message, Prompt
 from swiftask_jupyter.protocols import Head, Protocol, Request
 from swiftask_jupyter.tokens import MASK, Token
 from swiftask_jupyter.values import Struct, replace
 from swiftask_jupyter.visible import visible
 
 SHOWN = 2000  # characters of a message that are printed; `messages` holds all of them
-BYTES_PER_TOKEN = 4  # of UTF-8; a rule of thumb that holds within a half for most languages
 _SECRET_QUERY = re.compile(r"(?<=clientToken=)[^&]*")
 _SAID_ELSEWHERE = frozenset(("messages", "messageHistory", "input", "message", "files"))
 

@@ -10,6 +10,7 @@ from swiftask_jupyter.values import Discreet, Struct, field
 
 # What our own ids of a conversation begin with, beside those that a service gives.
 ALIAS = "swiftask-jupyter-"
+BYTES_PER_TOKEN = 4  # of UTF-8; a rule of thumb that holds within a half for most languages
 
 
 class Message(Struct, frozen=True):

@@ -12,7 +12,7 @@ from swiftask_jupyter.conversation import Exchange, around, digest
 from swiftask_jupyter.errors import ConfigurationError, PromptError, Refused, StoreUnreachable
 from swiftask_jupyter.loops import IOThread
 from swiftask_jupyter.memory import Memory
-from swiftask_jupyter.messages import Message, Prompt
+from swiftask_jupyter.messages import BYTES_PER_TOKEN, Message, Prompt
 from swiftask_jupyter.replies import Event, Reply, Standing
 from swiftask_jupyter.routes import Route
 from swiftask_jupyter.store import Ledger
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from swiftask_jupyter.drafts import Draft
 
 CACHES = ("off", "on", "strict")
-BYTES_PER_TOKEN = 4  # roughly, in English; more tokens in other scripts
 
 
 class Means(Struct):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -118,7 +119,8 @@ def budget(magics: SwiftaskMagics, *words: str) -> None:
 def _notebook(client: Swiftask, named: str | None, *, known: bool) -> str | None:
     """Return the path that `--notebook` names; a budget that there is may outlive its file."""
     if named != ".":
-        path = Path(named).expanduser().absolute() if named else None
+        # Unlike Path's, this `expanduser` leaves ~nobody alone.
+        path = Path(os.path.expanduser(named)).absolute() if named else None  # noqa: PTH111
         if path and not known and not path.is_file() and str(path) != client.notebook:
             raise UsageError(f"there is no notebook {path}")
         return str(path) if path else None
