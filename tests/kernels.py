@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty
 
 from jupyter_client.manager import KernelManager
-from traitlets.config import Config
-
-# A kernel's ports are chosen before it binds them, and another process may be quicker.
-NO_PORTS = Config(KernelManager={"transport": "ipc"})
 
 
 @dataclass
@@ -34,7 +32,9 @@ class Kernel:
     """`with Kernel(env) as kernel: kernel.run("1 + 1")`."""
 
     def __init__(self, environment, python=sys.executable):
-        self.manager = KernelManager(config=NO_PORTS)
+        # A kernel's ports are chosen before it binds them, and another process may be quicker.
+        sockets = f"{tempfile.gettempdir()}/kernel-{secrets.token_hex(4)}"
+        self.manager = KernelManager(transport="ipc", ip=sockets)
         self.manager.kernel_spec.argv[0] = str(python)
         self.cells: dict[str, Ran] = {}
         self.environment = {**os.environ, **environment}

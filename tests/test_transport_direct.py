@@ -480,9 +480,9 @@ def test_a_reader_that_is_slow_makes_the_service_wait():
                 lambda: Watched("here"), "127.0.0.1", service.port
             )
             connection.ask(b"GET / HTTP/1.1\r\n\r\n", 20, OPEN)
+            while connection._transport.is_reading():  # nobody takes anything
+                await asyncio.sleep(0.001)
             while size < whole:
-                for _ in range(10):
-                    await asyncio.sleep(0)
                 size += len(await connection.more())
             connection.close()
             return size
