@@ -458,7 +458,7 @@ def test_a_connection_that_was_idle_for_long_is_not_trusted():
 
 
 def test_a_reader_that_is_slow_makes_the_service_wait():
-    whole, most = 30 * 1024 * 1024, []
+    whole, most, full = 30 * 1024 * 1024, [], asyncio.Event()
     piece = chunk(b"x" * 100_000)
 
     def serve(service, connection):
@@ -471,6 +471,8 @@ def test_a_reader_that_is_slow_makes_the_service_wait():
         def data_received(self, data):
             super().data_received(data)
             most.append(self._size)
+            if not self._transport.is_reading():
+                full.set()
 
     with Service(serve) as service:
 
@@ -480,8 +482,7 @@ def test_a_reader_that_is_slow_makes_the_service_wait():
                 lambda: Watched("here"), "127.0.0.1", service.port
             )
             connection.ask(b"GET / HTTP/1.1\r\n\r\n", 20, OPEN)
-            while connection._transport.is_reading():  # nobody takes anything
-                await asyncio.sleep(0.001)
+            await full.wait()
             while size < whole:
                 size += len(await connection.more())
             connection.close()

@@ -98,10 +98,10 @@ class JupyterServer:
         folder = self._made("settings/@jupyterlab/apputils-extension")
         (folder / f"{plugin}.jupyterlab-settings").write_text(json.dumps(values))
 
-    def kernel(self, env: Mapping[str, str]) -> str:
+    def kernel(self, env: Mapping[str, str], python: str = sys.executable) -> str:
         """Name a kernel that starts with `env` in its environment."""
         name = f"python3-{secrets.token_hex(4)}"
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         spec = {"argv": argv, "display_name": "Python 3", "language": "python", "env": dict(env)}
         (self._made(f"data/kernels/{name}") / "kernel.json").write_text(json.dumps(spec))
         return name
@@ -158,11 +158,12 @@ class Notebook:
         app: App = "lab",
         theme: Theme = "light",
         env: Mapping[str, str] | None = None,
+        python: str = sys.executable,
     ) -> None:
         """Open a notebook of `cells` (a str is code), or, without, the file as it lies on disk."""
         self.path = self.folder / name
         if cells is not None:
-            spec = {"name": self.server.kernel(env or {}), "display_name": "Python 3"}
+            spec = {"name": self.server.kernel(env or {}, python), "display_name": "Python 3"}
             nodes = [v4.new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells]
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write(v4.new_notebook(cells=nodes, metadata={"kernelspec": spec}), self.path)

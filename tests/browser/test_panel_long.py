@@ -1,5 +1,6 @@
 """Long stories of the chat panel: other front ends, floods, large files, long conversations."""
 
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -15,6 +16,7 @@ from .test_panel import BUSY, DROP, PANEL, shown
 
 pytestmark = [pytest.mark.browser, pytest.mark.soak]
 
+OLDER = Path(__file__).parents[2] / ".venv" / "ipykernel6" / "bin" / "python"
 FLOOD = """import ipywidgets, threading
 bar = ipywidgets.IntProgress(max=10**6)
 display(bar)
@@ -59,6 +61,24 @@ def test_in_notebook_7(notebook: Notebook, env: dict[str, str], axe: str):
     expect(inserted).to_have_text("1 + 1")
     assert violations(notebook.page, axe) == []
     assert notebook.page_errors == []
+
+
+@pytest.mark.skipif(not OLDER.exists(), reason="`make soak` makes an older kernel's environment")
+def test_a_kernel_without_subshells_is_said_to_be_busy(notebook: Notebook, env: dict[str, str]):
+    """It hears the panel when its cell has ended; until then the button says so."""
+    notebook.open("older.ipynb", [f"{CHAT} slow", BUSY], env=env, python=str(OLDER))
+    panel = shown(notebook)
+    panel.ask("go")
+    expect(panel.answers).to_contain_text("word2 ")
+    notebook.run_cell(1)
+
+    panel.button("Stop").click()
+
+    expect(panel.button("Stopping: kernel busy")).to_be_visible()
+    (notebook.folder / "go").touch()
+    notebook.wait_idle()
+    panel.ended()
+    expect(panel.notes).to_contain_text("interrupted")
 
 
 def test_code_is_inserted_only_into_the_cell_made_for_it(notebook: Notebook, env: dict[str, str]):
