@@ -75,10 +75,12 @@ def test_a_kernel_without_subshells_is_said_to_be_busy(notebook: Notebook, env: 
     panel.button("Stop").click()
 
     expect(panel.button("Stopping: kernel busy")).to_be_visible()
+    expect(panel.banner).to_contain_text("kernel busy")
     (notebook.folder / "go").touch()
     notebook.wait_idle()
     panel.ended()
     expect(panel.notes).to_contain_text("interrupted")
+    expect(panel.banner).to_be_hidden()
 
 
 def test_code_is_inserted_only_into_the_cell_made_for_it(notebook: Notebook, env: dict[str, str]):

@@ -209,7 +209,10 @@ class View {
 
   stop() {
     this.label(this.now.listens ? "Stopping" : "Stopping: kernel busy");
-    if (!this.now.listens) this.frozen = this.now.busy;
+    if (!this.now.listens) {
+      this.frozen = this.now.busy;
+      this.warn("Stopping: kernel busy. It hears this when its cell has ended.", true);
+    }
     this.announce("stopping");
     this.call({ kind: "stop" });
   }
