@@ -56,7 +56,8 @@ def bundle(shown: Sequence[Shown]) -> dict[str, Any]:
         fitting += 1
     newest = shown[len(shown) - fitting :]
     left_out = len(shown) - len(newest)
-    title = f"Transcript of the chat · {len(shown)} turns"
+    turns = "turn" if len(shown) == 1 else "turns"
+    title = f"Transcript of the chat · {len(shown)} {turns}"
     if left_out:
         title += f" · the first {left_out} are not shown here: export has them"
     body = "\n".join(map(_as_html, newest))
