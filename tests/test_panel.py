@@ -9,6 +9,7 @@ import pytest
 
 from swiftask_jupyter import ChatPanel, Sandbox, Swiftask, errors
 from swiftask_jupyter.budget import parse
+from swiftask_jupyter.notebook.markdown import reader
 from swiftask_jupyter.notebook.panel.twin import LONGEST, bundle
 from swiftask_jupyter.sandbox import Fault
 
@@ -59,6 +60,12 @@ def test_a_client_opens_a_panel_of_its_own(client):
         assert isinstance(panel, ChatPanel)
         assert panel.client is client
         assert panel.agent == "echo"
+
+
+def test_while_the_user_types_what_reads_an_answer_is_made_ready(panel):
+    reader._reader.cache_clear()
+    Front(panel).say("hello")
+    assert reader._reader.cache_info().currsize
 
 
 def test_a_question_is_answered_in_place_and_counted(front):

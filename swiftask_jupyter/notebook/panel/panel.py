@@ -20,6 +20,7 @@ from swiftask_jupyter.errors import ConfigurationError, SwiftaskError
 from swiftask_jupyter.notebook.panel import opening
 from swiftask_jupyter.notebook.panel.channel import Channel
 from swiftask_jupyter.notebook.panel.chat import Chat, listens
+from swiftask_jupyter.notebook.panel.patches import prepare
 from swiftask_jupyter.notebook.panel.shown import Shown
 from swiftask_jupyter.notebook.panel.totals import total
 from swiftask_jupyter.notebook.panel.twin import Twin
@@ -152,7 +153,7 @@ class ChatPanel(AnyWidget):
         calls: dict[str, Callable[[_Call], _Call | None]] = {
             "hello": self._hello,
             "ask": self._ask,
-            "retry": lambda call: self._begun(self.chat.again(call["key"])),
+            "retry": lambda call: self._tell_state(self.chat.again(call["key"])),
             "stop": lambda _: self.stop(),
             "rate": self._rate,
             "source": lambda call: {"text": self.chat.find(call["key"]).reply.text},
@@ -177,14 +178,12 @@ class ChatPanel(AnyWidget):
         self.chat.refresh()
         with self._channel.lock:
             self._channel.answer(call, "snapshot", state=self._state(), **self._page(None))
+        prepare()  # while the user types
 
     def _ask(self, call: _Call) -> None:
         agent = call["agent"] or self.agent
         files = self._uploads.give(call["files"])
-        self._begun(self.chat.ask(call["text"], agent, files, call["key"]))
-
-    def _begun(self, _: Shown) -> None:
-        self._tell_state()
+        self._tell_state(self.chat.ask(call["text"], agent, files, call["key"]))
 
     def _rate(self, call: _Call) -> None:
         liked, comment = call["liked"], str(call.get("comment", ""))
@@ -226,7 +225,7 @@ class ChatPanel(AnyWidget):
         if self._twin is not None:
             self._twin.update(self.chat.shown)
 
-    def _tell_state(self) -> None:
+    def _tell_state(self, _: Shown | None = None) -> None:
         with self._channel.lock:
             self._channel.tell("state", state=self._state())
 
