@@ -139,6 +139,16 @@ def test_only_the_owner_reads_the_ledger(turns, tmp_path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path.name
 
 
+def test_a_ledger_nobody_has_any_more_closes_its_file(tmp_path):
+    database = Database(tmp_path / "ledger.db")
+    with database.read() as reader, database.write() as writer:
+        pass
+    del database
+    for connection in (reader, writer):
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("SELECT 1")
+
+
 def test_a_path_that_can_not_be_used_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("x")
 

@@ -36,13 +36,13 @@ class Database:
 
     def __init__(self, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
         self._migrations = migrations
-        self.path = path.absolute()  # it stays where it is when the kernel changes its folder
         self._guard = threading.RLock()
         self._writer: sqlite3.Connection | None = None
         self._idle: list[sqlite3.Connection] = []
         self._pid = os.getpid()
         self._file: tuple[int, int] | None = None
         self._untold: list[str] = []
+        self.path = path.absolute()  # it stays where it is when the kernel changes its folder
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -107,6 +107,9 @@ class Database:
         """Close the file; the next use opens it again."""
         with self._lock:
             self._close()
+
+    def __del__(self) -> None:
+        self._close()  # few who ask from Python close their client
 
     def _close(self) -> None:
         for connection in (*self._idle, self._writer):
