@@ -139,6 +139,21 @@ def test_without_cell_ids_each_turn_is_added_at_the_end(page):
     assert page.sent() == ["one", "two", "one"]
 
 
+def test_a_notebook_saved_without_cell_ids_takes_nothing_out_and_orders_nothing(page):
+    """Of a file older than nbformat 4.5 the front end makes ids up, and does not save them."""
+    page.run("c2", "one")
+    page.run("c1", "two")
+    page.save([None, None])
+    page.run("c3", "three")
+    assert page.sent() == ["one", "two", "three"]
+
+    page.restart()
+    page.run("c4", "four")
+
+    assert page.sent() == ["one", "two", "three", "four"]
+    assert page.stale() == []
+
+
 def test_the_saved_notebook_gives_the_order(page):
     page.run("c1", "one")
     page.run("c2", "two")
