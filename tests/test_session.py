@@ -8,7 +8,9 @@ import pytest
 
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.conversation import Exchange, fold
+from swiftask_jupyter.replies import Delta, Raw, Reply
 from swiftask_jupyter.sandbox import Fault
+from swiftask_jupyter.store.turns import Place, new_id
 
 from .pages import Page
 
@@ -466,6 +468,17 @@ def test_an_answer_of_files_is_told_by_where_they_lie(page, box):
     assert [each["content"] for each in history] == ["a cat", answer.files[0]["url"]]
 
 
+@pytest.mark.parametrize("suffix", [".md", ".json"])
+def test_an_answer_of_files_is_exported_as_where_they_lie(page, box, tmp_path, suffix):
+    answer = page.run("c1", "a cat", "image", dialect="native")
+    file = page.client.session().export(tmp_path / f"talk{suffix}")
+    page.client.session("second").read(file)
+    page.run("c2", "another", session="second")
+
+    history = box.requests[-1].json["messages"]
+    assert history[1]["content"] == answer.files[0]["url"]
+
+
 # Several agents
 
 
@@ -641,6 +654,37 @@ def test_failed_empty_and_suspect_answers_are_not_replayed(page, box):
 
     assert not page.run("c1", "one").reply.cached
     assert len(posts(box)) == 4
+
+
+def test_an_answer_of_files_alone_is_replayed(page, box):
+    page.client.means.cache = "on"
+    first = page.run("c1", "a cat", "image", dialect="native")
+    again = page.run("c1", "a cat", "image", dialect="native")
+
+    assert len(posts(box)) == 1
+    assert again.reply.cached
+    assert (again.text, again.files) == (first.text, first.files)
+
+
+def test_an_empty_answer_hides_no_earlier_one_and_is_counted_for_none(ledger):
+    def answered(key, text, **raw):
+        reply = Reply("echo", turn=new_id(), session="main", dialect="native", at=time.time())
+        ledger.turns.begin(reply, Place(None, "main"), "hello")
+        reply.apply([Delta(text), Raw(raw)])
+        reply.status, reply.digest = "ok", key
+        ledger.turns.complete(reply, "hello")
+
+    answered("a", "good")
+    answered("a", 'good \n\' "quoted"')
+    answered("a", "\"' \n")
+    answered("a", "")
+    answered("b", "", files=[], note='"files": [{"url": "x"}]')
+    answered("c", "", files=[{"url": "https://x/1.png"}])
+
+    assert ledger.history.replay("a").text == 'good \n\' "quoted"'
+    assert ledger.history.replay("b") is None
+    assert ledger.history.replay("c").raw == {"files": [{"url": "https://x/1.png"}]}
+    assert ledger.history.replays() == (2, 0)
 
 
 def test_clearing_the_cache_shows_no_earlier_answer_again(page):
