@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from swiftask_jupyter import ipynb
@@ -15,6 +15,8 @@ from swiftask_jupyter.lineage import Lineage
 from swiftask_jupyter.store import Ledger
 from swiftask_jupyter.store.turns import Place, new_id, said
 from swiftask_jupyter.values import replace
+
+TICK = 1e-6  # seconds between two things that come one after the other
 
 
 class Memory:
@@ -81,7 +83,8 @@ class Memory:
     def reset(self) -> int:
         """Let the conversation begin anew; return how many turns it held. The ledger keeps them."""
         count = len(self.history())
-        self.ledger.history.mark("reset", self.id)
+        _, sent, marks = self._read()
+        self.ledger.history.mark("reset", self.id, earliest=moment_after(sent, marks))
         return count
 
     def purge(self, number: int) -> int:
@@ -108,7 +111,7 @@ class Memory:
         Raises:
             ConfigurationError: there is none.
         """
-        answered, _, marks = self._read()
+        answered, sent, marks = self._read()
         taken = {mark.turn for mark in marks if mark.kind == "picked"}
         outside = [
             each
@@ -120,7 +123,8 @@ class Memory:
             raise ConfigurationError(f"{none} to pick", advice="ask several first: %%swiftask a b")
         [chosen] = self.ledger.history.with_texts(outside[-1:])
         slot = chosen.cell or chosen.turn
-        self.ledger.history.mark("picked", self.id, chosen.turn, slot)
+        earliest = moment_after(sent, marks)
+        self.ledger.history.mark("picked", self.id, chosen.turn, slot, earliest=earliest)
         return chosen
 
     @staticmethod
@@ -151,12 +155,14 @@ class Memory:
         from swiftask_jupyter import transcripts
 
         found = transcripts.read(_file(path))
-        _, sent, _ = self._read()
+        _, sent, marks = self._read()
         highest = max((each.number for each in sent), default=0)
-        start = time.time()  # a coarse clock would tell one moment for all
+        start = max(
+            time.time(), moment_after(sent, marks)
+        )  # a coarse clock would tell one moment for all
         taken_in = [
             replace(each, turn=identity, slot=identity, run=identity, number=highest + n,
-                    at=start + n * 1e-6, said=said(each.prompt, each.answer))
+                    at=start + n * TICK, said=said(each.prompt, each.answer))
             for n, each in enumerate(found, 1)
             if (identity := new_id())
         ]  # fmt: skip
@@ -167,6 +173,12 @@ class Memory:
         ledger = self.ledger
         lines = ledger.sessions.lines(self.id)
         return *ledger.history.turns(lines), ledger.history.marks(lines)
+
+
+def moment_after(exchanges: Iterable[Exchange], marks: Iterable[Mark]) -> float:
+    """Return the moment after all that was said and done; a clock may have been set back since."""
+    moments = *(each.at for each in exchanges), *(each.at for each in marks)
+    return max(moments, default=0.0) + TICK
 
 
 def _file(path: str | Path) -> Path:

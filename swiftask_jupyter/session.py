@@ -11,7 +11,7 @@ from swiftask_jupyter.context import Context
 from swiftask_jupyter.conversation import Exchange, around, digest
 from swiftask_jupyter.errors import ConfigurationError, PromptError, Refused, StoreUnreachable
 from swiftask_jupyter.loops import IOThread
-from swiftask_jupyter.memory import Memory
+from swiftask_jupyter.memory import Memory, moment_after
 from swiftask_jupyter.messages import BYTES_PER_TOKEN, Message, Prompt
 from swiftask_jupyter.replies import Event, Reply, Standing
 from swiftask_jupyter.routes import Route
@@ -163,13 +163,16 @@ class Session(Memory):
     def _context(self, context: Context, standing: Standing, identity: str) -> Context:
         """Add what stands around a turn that is about to fill its slot."""
         answered, sent, marks = self._read()
+        earliest = moment_after(sent, marks)
         coming = Exchange(
-            identity, time.time(), 0, standing.slot, standing.cell, standing.run,
+            identity, max(time.time(), earliest), 0, standing.slot, standing.cell, standing.run,
             standing.surface, "", "",
         )  # fmt: skip
         earlier, later = around(coming, answered, marks, self._document.now())
         highest = max((each.number for each in sent), default=0)
-        return replace(context, earlier=earlier, later=later, sent=sent, highest=highest)
+        return replace(
+            context, earlier=earlier, later=later, sent=sent, earliest=earliest, highest=highest
+        )
 
     def _with_history(
         self, prompt: Prompt, context: Context, last: int | None

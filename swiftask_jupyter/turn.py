@@ -77,7 +77,7 @@ class Turn:
         when this ends: by the answer's end, an error, or because nobody watches any more.
         """
         reply = self.reply
-        reply.at = time.time()
+        reply.at = max(time.time(), self._context.earliest)
         self._ledger.turns.begin(reply, self._place, self.prompt.text, self._context.highest)
         self._announce()
         start = time.perf_counter()

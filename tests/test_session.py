@@ -310,6 +310,26 @@ def test_forgetting_one_of_a_cells_two_turns_leaves_the_other(page):
     assert page.held() == ["a"]
 
 
+def test_a_clock_that_is_set_back_turns_no_order_round(page, monkeypatch, tmp_path):
+    page.run("c1", "one")
+    page.run("c2", "two")
+    file = page.client.session().export(tmp_path / "talk.json")
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 60)
+
+    page.run("c1", "ONE")
+    page.run("c3", "three")
+    assert page.sent() == ["ONE", "two", "three"]
+    page.run("c2", "TWO", aside=True)
+    page.client.session().pick("echo")
+    assert page.held() == ["ONE", "TWO", "three"]
+    page.client.session().reset()
+    assert page.held() == []
+    page.client.session().read(file)
+    page.run("c4", "four")
+    assert page.sent() == ["one", "two", "four"]
+
+
 def test_reset_begins_anew_and_the_ledger_keeps_all(page):
     page.run("c1", "one")
     assert page.client.session().reset() == 1

@@ -108,15 +108,24 @@ class History:
         return sorted(marks, key=lambda mark: mark.at)
 
     def mark(
-        self, kind: str, session: str | None, turn: str | None = None, value: str | None = None
+        self,
+        kind: str,
+        session: str | None,
+        turn: str | None = None,
+        value: str | None = None,
+        *,
+        earliest: float = 0.0,
     ) -> None:
-        """Note that something was done to a turn, or to a session."""
+        """Note that something was done to a turn, or to a session; not before `earliest`."""
         with self._database.write() as rows:
             rows.execute(
                 "INSERT INTO marks (mark, at, kind, session, turn, value)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
-                (new_id(), time.time(), kind, session, turn, value),
-            )
+                (
+                    new_id(), max(time.time(), earliest), kind, storable(session), turn,
+                    storable(value),
+                ),
+            )  # fmt: skip
 
     def replay(self, key: str) -> Replay | None:
         """Return the user's newest answer to a request with this digest, if it may be shown."""
