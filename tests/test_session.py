@@ -592,6 +592,20 @@ def test_the_first_cell_again_is_a_new_conversation_without_a_word(chat):
     assert again.reply.remarks == first.reply.remarks
 
 
+def test_a_copy_leaves_the_services_conversation_to_the_original(chat, box, tmp_path):
+    chat.run("c1", "one")
+    chat.save(["c1", "c2", "c3"], sessions=[chat.client.session().id])
+    (tmp_path / "copy.ipynb").write_bytes(chat.path.read_bytes())
+    copy = Page(box, tmp_path / "copy.ipynb", agent="mirror", dialect="chat")
+
+    answer = copy.run("c2", "copied two")
+    assert known(answer) == ["copied two"]
+    assert answer.reply.remarks[0] == "another chat conversation, which knows none before"
+    assert known(copy.run("c3", "copied three")) == ["copied two", "copied three"]
+    assert known(chat.run("c2", "two")) == ["one", "two"]
+    copy.close()
+
+
 def test_an_interrupted_turn_is_not_gone_on_from(chat, box):
     first = chat.run("c1", "one")
     box.fail(Fault(cut_after=1))

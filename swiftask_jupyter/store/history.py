@@ -56,7 +56,8 @@ class History:
     def turns(self, lines: Sequence[Line]) -> tuple[list[Exchange], list[Exchange]]:
         """Return the answered turns of a session, and all that were sent; oldest first.
 
-        Texts are left out; `with_texts` brings them.
+        Texts are left out; `with_texts` brings them. The service's conversations of a session that
+        was taken over are left to it: it may still go on there.
         """
         answered, sent = [], []
         with self._database.read() as table:
@@ -67,6 +68,8 @@ class History:
                     (line.session, line.until),
                 ):
                     exchange = _exchange(row)
+                    if line is not lines[0]:
+                        exchange.conversation = None
                     sent.append(exchange)
                     if row[-1] == "ok":
                         answered.append(exchange)
