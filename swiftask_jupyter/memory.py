@@ -90,7 +90,8 @@ class Memory:
     def purge(self, number: int) -> int:
         """Erase the texts of a turn, of its slot's others and of its repetitions from the ledger.
 
-        Returns how many turns that were. A notebook's file and a service keep what they have.
+        Returns how many turns that were. A notebook's file and a service keep what they have, and
+        the ledger's log does while another reads it: then `ledger.database.remarks` says so.
 
         Raises:
             ConfigurationError: the session has no such turn.
