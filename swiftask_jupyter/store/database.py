@@ -57,7 +57,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """Read a consistent state without holding up writers.
+        """Read, each statement by itself, without holding up writers.
 
         Raises:
             StoreError: the ledger can't be opened or read.
@@ -150,7 +150,7 @@ class Database:
             _make_private(self.path)
             writer = _connect(self.path)
             try:
-                choose_journal(writer, self.path)
+                choose_journal(writer, self.path, BUSY_SECONDS)
                 writer.execute("PRAGMA secure_delete = ON")  # what is purged stays in no free page
                 _migrate(writer, self._migrations)
             except BaseException:
@@ -166,9 +166,11 @@ class Database:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
+            advice = "set SWIFTASK_STORE to a file that can be written"
+            if "locked" in str(error):
+                advice = "another program holds it; try again when it is done"
             raise StoreError(
-                f"the ledger {self.path} cannot be used ({error})",
-                advice="set SWIFTASK_STORE to a file that can be written",
+                f"the ledger {self.path} cannot be used ({error})", advice=advice
             ) from None
 
 
