@@ -148,7 +148,9 @@ class Session(Memory):
                     whole = self._context(context, standing, identity)
                     prompt, context = self._with_history(prompt, whole, last)
                 except StoreUnreachable as error:
-                    context = replace(context, remarks=(f"sent without history: {error}",))
+                    # Which conversation it is of could not be looked up, and is not later.
+                    apart = ", and stays out of the conversation" if self._id is None else ""
+                    context = replace(context, remarks=(f"sent without history{apart}: {error}",))
                 standing = replace(standing, after=None if fresh else digest(context.earlier))
             if aside:
                 standing, context = replace(standing, slot=None), replace(context, later=())
