@@ -34,6 +34,7 @@ class Memory:
         self.notebook = notebook
         self._document = ipynb.Watched(notebook)
         self._id: str | None = None
+        self._least: int | None = None
         self._apart = f"{name}-apart-{secrets.token_hex(4)}"  # while the ledger is away
 
     @property
@@ -169,6 +170,17 @@ class Memory:
         ]  # fmt: skip
         self.ledger.history.take_in(self.id, self.notebook, taken_in)
         return len(taken_in)
+
+    def _taken_over(self) -> int:
+        """Return the highest number of the turns that were taken over from another session."""
+        if self._least is None:
+            try:
+                lines = self.ledger.sessions.lines(self.id)[1:]
+                _, sent = self.ledger.history.turns(lines)
+            except StoreUnreachable:
+                return 0
+            self._least = max((each.number for each in sent), default=0)
+        return self._least
 
     def _read(self) -> tuple[list[Exchange], list[Exchange], list[Mark]]:
         ledger = self.ledger

@@ -78,7 +78,11 @@ class Turn:
         """
         reply = self.reply
         reply.at = max(time.time(), self._context.earliest)
-        self._ledger.turns.begin(reply, self._place, self.prompt.text, self._context.highest)
+        try:
+            self._ledger.turns.begin(reply, self._place, self.prompt.text, self._context.highest)
+        except StoreError as error:
+            reply.status, reply.error = "error", str(error)
+            raise
         self._announce()
         start = time.perf_counter()
         try:
@@ -175,7 +179,7 @@ class Turn:
                 if other is None:
                     raise
                 protocol = other
-        if protocol.owns_conversation and self.reply.conversation is None:
+        if protocol.takes_alias and self.reply.conversation is None:
             self.reply.conversation = prompt.alias
         self._route.works(protocol)
 

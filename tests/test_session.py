@@ -362,6 +362,40 @@ def test_numbers_in_the_footer_name_turns_for_good(page):
     assert [each.number for each in page.client.session().history()] == [3, 2, 4]
 
 
+def test_numbers_of_a_copy_go_on_from_what_it_was_copied_with(page, box, tmp_path):
+    page.run("c1", "one")
+    page.save(["c1"], sessions=[page.client.session().id])
+    (tmp_path / "copy.ipynb").write_bytes(page.path.read_bytes())
+    copy = Page(box, tmp_path / "copy.ipynb")
+
+    numbers = [copy.run("c2", "two", history=False).reply.number, copy.run("c3", "3").reply.number]
+
+    assert numbers == [2, 3]
+    copy.close()
+
+
+def test_a_ledger_that_can_not_be_used_hides_nothing_and_ends_the_turn(box, tmp_path):
+    ledger = tmp_path / "other.db"
+    ledger.write_text("my notes " * 1000)
+    with (
+        Swiftask(base_url=box.url, agent="echo", store=ledger) as client,
+        pytest.raises(errors.ConfigurationError, match="no token"),
+    ):
+        client.ask("hello")
+    ledger.unlink()
+    with Swiftask(base_url=box.url, token=box.token, agent="echo", store=ledger) as client:
+        stream = client.stream("hello")
+        client.means.ledger.close()
+        ledger.write_text("my notes " * 1000)
+
+        with pytest.raises(errors.StoreError, match="not a database"):
+            stream.answer  # noqa: B018 - reading it is what asks
+
+    assert stream.reply.status == "error"
+    assert "not a database" in stream.reply.error
+    assert box.requests == []
+
+
 def test_a_renamed_notebook_finds_its_conversation(page, tmp_path):
     page.run("c1", "one")
     page.save(["c1", "c2", "c3"], sessions=[page.client.session().id])
@@ -616,6 +650,16 @@ def test_an_interrupted_turn_is_not_gone_on_from(chat, box):
 
     assert third.reply.conversation != first.reply.conversation
     assert known(third) == ["three"]
+
+
+def test_a_service_that_names_no_conversation_is_told_no_name_of_ours(chat, box):
+    box.fail(Fault(body='{"data": {"response": "hello", "metadata": {}}, "error": null}'))
+    chat.run("c1", "one")
+
+    answer = chat.run("c2", "two")
+
+    assert "conversationId" not in posts(box)[-1].json
+    assert answer.reply.remarks[0] == "another chat conversation, which knows none before"
 
 
 def test_a_text_only_integration_goes_on_by_our_alias_over_a_restart(box, tmp_path):
