@@ -13,7 +13,6 @@ HOUR = 3_600
 # A day is the last 24 hours, whatever the clock says: no midnight lets everything start at once.
 PERIODS = {"hour": HOUR, "day": 24 * HOUR, "week": 7 * 24 * HOUR, "month": 30 * 24 * HOUR}
 SESSION = "session"
-UNITS = ("credits", "calls", "tokens")
 NEAR = 0.8  # from here on, footers warn
 _TIMES = {"": 1, "k": 1_000, "m": 1_000_000}
 _GRAMMAR = (

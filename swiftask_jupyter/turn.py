@@ -77,8 +77,12 @@ class Turn:
         when this ends: by the answer's end, an error, or because nobody watches any more.
         """
         reply = self.reply
-        reply.at = time.time()
-        self._ledger.turns.begin(reply, self._place, self.prompt.text, self._context.highest)
+        reply.at = max(time.time(), self._context.earliest)
+        try:
+            self._ledger.turns.begin(reply, self._place, self.prompt.text, self._context.highest)
+        except StoreError as error:
+            reply.status, reply.error = "error", str(error)
+            raise
         self._announce()
         start = time.perf_counter()
         try:
@@ -175,7 +179,7 @@ class Turn:
                 if other is None:
                     raise
                 protocol = other
-        if protocol.owns_conversation and self.reply.conversation is None:
+        if protocol.takes_alias and self.reply.conversation is None:
             self.reply.conversation = prompt.alias
         self._route.works(protocol)
 

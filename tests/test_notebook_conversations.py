@@ -1,6 +1,7 @@
 """The conversation in a shell and in a kernel: options, commands, several agents at once."""
 
 import re
+import sqlite3
 
 import nbformat
 import pytest
@@ -136,6 +137,28 @@ def test_commands_take_turns_out_and_say_which(ask, command, capsys):
         command("forget x")
     with pytest.raises(UsageError, match="only `run stale`"):
         command("run all")
+
+
+def test_a_purge_says_so_while_another_reader_keeps_what_it_erased(
+    ask, command, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("swiftask_jupyter.store.database.READERS_SECONDS", 0.0)
+    ask("echo", "correct horse")
+    reader = sqlite3.connect(tmp_path / "turns.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM turns").fetchone()
+
+    command("purge 1")
+
+    def kept():
+        return [file.name for file in tmp_path.glob("*") if b"correct horse" in file.read_bytes()]
+
+    assert kept() == ["turns.db-wal"]
+    assert "gone from turns.db-wal when all who have the ledger open" in capsys.readouterr().out
+    reader.close()
+    command("purge 1")
+    assert kept() == []
+    assert "turns.db-wal" not in capsys.readouterr().out
 
 
 def test_conversations_are_named_listed_and_begun(ask, command, capsys):

@@ -113,10 +113,13 @@ def _forget(magics: SwiftaskMagics, number: str) -> None:
 
 
 def _purge(magics: SwiftaskMagics, number: str) -> None:
-    count = magics.client.session().purge(_number(number))
+    session = magics.client.session()
+    count = session.purge(_number(number))
     texts = "the texts of 1 turn are" if count == 1 else f"the texts of {count} turns are"
     print(f"{texts} erased from the ledger; clear the cell and save to erase them from the")
     print("notebook, and what was sent stays with the service and in copies of the ledger")
+    for remark in session.ledger.database.remarks():
+        print(remark)
 
 
 def _reset(magics: SwiftaskMagics) -> None:

@@ -32,6 +32,7 @@ class Agencii(Protocol):
     streams = False
     takes_history = False
     owns_conversation = True
+    takes_alias = True
     reports_usage = False
     credential = "agencii takes its platform's own token; of a Sandbox: box.agencii_token"
 

@@ -116,6 +116,7 @@ class Protocol(ABC):
         streams: whether text arrives while it is made.
         takes_history: whether earlier messages are sent with each request.
         owns_conversation: whether the service keeps the history, so that it can't be rewound.
+        takes_alias: whether a request names a new conversation by a name of ours.
         reports_usage: whether answers come with token counts.
         takes_files: whether attachments can be sent.
         credential: what to do where the service does not take the token.
@@ -127,6 +128,7 @@ class Protocol(ABC):
     streams: ClassVar[bool]
     takes_history: ClassVar[bool]
     owns_conversation: ClassVar[bool]
+    takes_alias: ClassVar[bool] = False
     reports_usage: ClassVar[bool]
     takes_files: ClassVar[bool] = False
     credential: ClassVar[str] = CREDENTIAL

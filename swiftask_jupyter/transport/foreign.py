@@ -11,7 +11,6 @@ from typing import Any
 from swiftask_jupyter.errors import SwiftaskError
 from swiftask_jupyter.transport.failures import (
     CONNECT_SECONDS,
-    READ_SECONDS,
     cut_short,
     not_accepted,
     out_of_reach,
@@ -57,7 +56,7 @@ class Progress:
 
 
 @contextmanager
-def foreign_errors(host: str, patience: float = READ_SECONDS) -> Iterator[Progress]:
+def foreign_errors(host: str, patience: float) -> Iterator[Progress]:
     """Turn httpx's errors into ours, at the one place where they can arise."""
     import httpx
 

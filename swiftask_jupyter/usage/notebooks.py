@@ -55,7 +55,7 @@ def read(pattern: str | Path) -> tuple[pd.DataFrame, list[str]]:
     """
     found: dict[str, tuple[Any, ...]] = {}
     notes: list[str] = []
-    for path in _files(str(pattern)):
+    for path in _files(os.path.expanduser(pattern)):  # noqa: PTH111 - unlike Path's, it leaves ~nobody alone
         for values in _rows(path, notes):
             known = found.setdefault(values[0], values)
             if _told(known) != _told(values):

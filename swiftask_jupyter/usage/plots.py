@@ -92,7 +92,7 @@ def _step(frame: pd.DataFrame) -> str:
     if frame.empty:
         return "1h"
     hours = (frame["at"].max() - frame["at"].min()).total_seconds() / 3_600
-    steps = {1 / 30: "1min", 1: "1min", 8: "10min", 60: "1h", 24 * 60: "1D"}
+    steps = {1: "1min", 8: "10min", 60: "1h", 24 * 60: "1D"}
     return next((step for most, step in steps.items() if hours <= most), "7D")
 
 
