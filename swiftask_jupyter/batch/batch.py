@@ -17,7 +17,7 @@ from swiftask_jupyter.batch.rows import Rows
 from swiftask_jupyter.batch.schemas import schema_of
 from swiftask_jupyter.batch.window import Window
 from swiftask_jupyter.batch.wishes import Wishes
-from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError
+from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError, Refused
 from swiftask_jupyter.replies import Reply, Standing
 from swiftask_jupyter.session import Means
 from swiftask_jupyter.store.rows import EarlierRows
@@ -55,7 +55,9 @@ class Batch:
         self._schema = None if wishes.schema is None else schema_of(wishes.schema)
         rows = Rows(frame, template, files=wishes.files, names=wishes.names)
         check_columns(frame, self._schema, wishes.prefix)
-        prompts = Prompts(rows, self._schema, means.prepare, wishes.agent, dict(wishes.options))
+        strict = (wishes.cache or means.cache) == "strict"
+        options = {**wishes.options, "needs_token": not strict}
+        prompts = Prompts(rows, self._schema, means.prepare, wishes.agent, options)
         earlier = EarlierRows(means.ledger.database)
         self._judge = Judge(self._schema)
         self._plan = Plan(prompts, len(rows), earlier, self._judge, wishes.retry)
@@ -66,6 +68,11 @@ class Batch:
         self._counts = self._plan.counts()
         if self._counts["refused"] == len(rows) > 0:
             raise PromptError(next(self._plan.outcomes()).error or "", advice="no row can be sent")
+        if strict and (missing := self._counts["sent"] + self._counts["equal"]):
+            raise Refused(
+                f"{missing:,} of {len(rows):,} rows would be sent, and strict asks nobody",
+                advice='send them once with cache="on"',
+            )
         line = announced(len(rows), self._counts, earlier.usual_credits(prompts.agent))
         self._line = "; ".join((line, *left_as_written(template)))
 
