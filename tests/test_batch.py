@@ -317,6 +317,17 @@ def test_files_of_a_column_go_along(client, box, tmp_path):
     assert sum(seen.path.startswith("/api/ai") for seen in box.requests[count:]) == 1
 
 
+def test_a_row_that_was_answered_by_a_file_alone_is_known_again(client, box):
+    frame = pd.DataFrame({"text": ["a cat"]})
+
+    first = client.map(frame, "{{text}}", agent="image", dialect="native")
+    second = client.map(frame, "{{text}}", agent="image", dialect="native")
+
+    assert (first["status"].iloc[0], first["answer"].isna().iloc[0]) == ("ok", True)
+    assert second.equals(first)
+    assert sum(seen.path.startswith("/api/ai") for seen in box.requests) == 1
+
+
 def test_a_running_loop_can_map(client, frame):
     out = asyncio.run(client.map_async(frame, "say {{text}}"))
 
