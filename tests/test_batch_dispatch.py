@@ -11,6 +11,7 @@ from swiftask_jupyter.batch.plan import Question
 from swiftask_jupyter.batch.window import Window
 from swiftask_jupyter.budget import parse
 from swiftask_jupyter.replies import Standing
+from swiftask_jupyter.sandbox import Fault
 from swiftask_jupyter.store.turns import Place
 
 from .batches import prompts_of, written
@@ -58,6 +59,50 @@ def test_a_budget_is_kept_to_the_call_and_what_is_under_way_ends(client, box, ca
     client.budgets.increase(parse("20 calls/hour"))
     assert list(client.map(frame, "row {{n}}")["status"]) == ["ok"] * 9
     assert len(prompts_of(box)) == 9
+
+
+def test_an_answer_is_not_lost_because_the_ledger_could_not_be_written_once(
+    client, box, monkeypatch
+):
+    frame, failed = pd.DataFrame({"n": range(9)}), []
+    turns = client.means.ledger.turns
+    real = turns.group
+
+    def group(begun, ended):
+        if ended and not failed:
+            failed.extend(ended)
+            raise errors.StoreError("the disk is full")
+        real(begun, ended)
+
+    monkeypatch.setattr(turns, "group", group)
+
+    with pytest.raises(errors.StoreError, match="the disk is full"):
+        client.map(frame, "row {{n}}", concurrency=1)
+
+    assert [status for _, status in written(client.store)] == ["ok"]
+    assert list(client.map(frame, "row {{n}}")["status"]) == ["ok"] * 9
+    assert len(prompts_of(box)) == 9
+
+
+def test_what_waited_to_be_sent_again_is_written_off_where_the_ledger_fails(
+    client, box, monkeypatch
+):
+    turns = client.means.ledger.turns
+    real, calls = turns.group, []
+
+    def group(begun, ended):
+        calls.append(None)
+        if len(calls) == 2:
+            raise errors.StoreError("the disk is full")
+        real(begun, ended)
+
+    monkeypatch.setattr(turns, "group", group)
+    box.fail(Fault(status=429, headers={"Retry-After": "0"}))
+
+    with pytest.raises(errors.StoreError):
+        client.map(pd.DataFrame({"n": range(2)}), "row {{n}}", concurrency=2)
+
+    assert "running" not in {status for _, status in written(client.store)}
 
 
 def test_a_row_stands_in_the_ledger_before_it_is_asked(tmp_path):

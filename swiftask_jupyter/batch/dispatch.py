@@ -51,11 +51,15 @@ class Dispatch:
         try:
             while True:
                 self._changed.clear()
-                leaving = self._due()
-                ended, self._ended = self._ended, []
-                self._write([each for each in leaving if not each.begun], ended)
+                leaving, ended = self._due(), self._ended
+                new = [each for each in leaving if not each.begun]
                 for sending in leaving:
-                    if sending.begun or self._allowed(sending):
+                    if sending.begun:
+                        self._start(sending)
+                self._write(new, ended)
+                self._ended = []  # only now: what can't be written is tried once more at the end
+                for sending in new:
+                    if self._allowed(sending):
                         self._start(sending)
                 if ended:
                     yield self._settle(ended)
