@@ -105,6 +105,21 @@ def test_what_waited_to_be_sent_again_is_written_off_where_the_ledger_fails(
     assert "running" not in {status for _, status in written(client.store)}
 
 
+def test_a_row_that_would_be_sent_again_when_the_batch_ends_is_left_to_the_next_run(client, box):
+    frame = pd.DataFrame({"n": range(3)})
+    client.budgets.set(parse("2 calls/hour"))
+    box.fail(Fault(status=429, delay=0.5, headers={"Retry-After": "0"}))
+
+    with pytest.raises(errors.BudgetSpent):
+        client.map(frame, "row {{n}}", concurrency=3)
+
+    assert sorted(status for _, status in written(client.store)) == [
+        "interrupted", "ok", "refused",
+    ]  # fmt: skip
+    client.budgets.increase(parse("20 calls/hour"))
+    assert list(client.map(frame, "row {{n}}")["status"]) == ["ok"] * 3
+
+
 def test_a_row_stands_in_the_ledger_before_it_is_asked(tmp_path):
     store, standing = tmp_path / "turns.db", []
 

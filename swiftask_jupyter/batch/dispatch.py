@@ -167,7 +167,7 @@ class Dispatch:
         if isinstance(error, ServiceError) and error.status in SLOW_DOWN:
             window.refused(left, now, error.retry_after)
         wait = patience(error, sending.reply.attempts, self._office.tries)
-        if wait is not None and self._stop is None:
+        if wait is not None:  # where the batch ends meanwhile, the next run sends it
             self._put_off(sending, now + wait)
         elif is_hopeless(error, sending, self._answers):
             sending.end_hopeless(error)
@@ -209,6 +209,8 @@ class Dispatch:
 
     def _next_moment(self) -> float | None:
         """Return when something may leave that may not now, if only time is in its way."""
+        if self._stop is not None:
+            return None
         now, window = time.monotonic(), self._office.window
         if window.closed_for(now):
             return window.closed_until
