@@ -206,6 +206,18 @@ def test_a_refused_token_stops_the_batch_and_the_next_run_goes_on(client, box):
     assert list(client.map(frame, "say {{text}}")["status"]) == ["ok"] * 50
 
 
+def test_the_end_of_a_subscription_stops_the_batch_and_the_next_run_goes_on(client, box):
+    frame = pd.DataFrame({"text": range(20)})
+    box.fail(Fault(limit_reached=True, message="none left"), times=None)
+
+    with pytest.raises(errors.RateLimited, match="the subscription's limit is reached"):
+        client.map(frame, "say {{text}}", dialect="native", concurrency=2)
+
+    assert len(box.requests) <= 2
+    box.clear_faults()
+    assert list(client.map(frame, "say {{text}}", dialect="native")["status"]) == ["ok"] * 20
+
+
 def test_an_agent_that_there_is_not_stops_the_batch_and_the_nearest_is_named(
     client, box, frame, capsys
 ):
