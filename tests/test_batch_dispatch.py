@@ -1,5 +1,7 @@
 """The loop that sends many prompts: budgets, and the order of what is written."""
 
+import tracemalloc
+
 import pandas as pd
 import pytest
 
@@ -12,6 +14,7 @@ from swiftask_jupyter.batch.window import Window
 from swiftask_jupyter.budget import parse
 from swiftask_jupyter.replies import Standing
 from swiftask_jupyter.sandbox import Fault
+from swiftask_jupyter.store.rows import EarlierRows
 from swiftask_jupyter.store.turns import Place
 
 from .batches import prompts_of, written
@@ -135,6 +138,27 @@ def test_a_row_stands_in_the_ledger_before_it_is_asked(tmp_path):
         client.map(pd.DataFrame({"n": range(20)}), "row {{n}}")
 
     assert standing == [True] * 20
+
+
+def test_a_plan_of_many_files_holds_few_of_them_at_once(client, tmp_path, monkeypatch):
+    monkeypatch.setattr("swiftask_jupyter.batch.plan.CHUNK_BYTES", 2_000_000)
+    for n in range(20):
+        (tmp_path / f"{n}.bin").write_bytes(bytes([n]) * 1_000_000)
+    frame = pd.DataFrame({"f": [tmp_path / f"{n}.bin" for n in range(20)]})
+    wishes = Wishes(files="f", options={"dialect": "native"})
+    real, held = EarlierRows.known, []
+
+    def known(self, keys):
+        held.append(tracemalloc.get_traced_memory()[0])
+        return real(self, keys)
+
+    monkeypatch.setattr(EarlierRows, "known", known)
+    tracemalloc.start()
+    batch = Batch(client.means, None, frame, "look", wishes)
+    tracemalloc.stop()
+
+    assert batch._plan.pending == list(range(20))
+    assert max(held) < 10_000_000
 
 
 def test_a_plan_of_many_rows_makes_no_prompt_before_it_is_wanted(client):
