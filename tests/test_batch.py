@@ -445,6 +445,12 @@ def test_a_pilot_is_sent_first_and_the_rest_when_it_is_agreed_to(client, box, mo
     assert len(prompts_of(box)) == 6
 
 
+def test_each_turn_of_a_batch_has_a_number_of_its_own_with_a_pilot_too(client):
+    client.map(pd.DataFrame({"n": range(5)}), "say {{n}}", pilot=2, confirm=False)
+
+    assert sorted(client.usage()["number"]) == [1, 2, 3, 4, 5]
+
+
 def test_a_pilot_that_fails_altogether_ends_it(client, box):
     frame = pd.DataFrame({"t": ["bad 1", "bad 2", "good"]})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import count
 from typing import TYPE_CHECKING
 
 from swiftask_jupyter.batch.dispatch import Dispatch
@@ -62,6 +63,7 @@ class Batch:
         self._judge = Judge(self._schema)
         self._plan = Plan(prompts, len(rows), earlier, self._judge, wishes.retry)
         self._window = Window(wishes.concurrency)
+        self._numbers = count(1)
         cell, run = means.where()
         self._place = Place(notebook, f"batch-{new_id()}")
         self._standing = Standing(None, cell, run, "batch")
@@ -148,6 +150,7 @@ class Batch:
         office = Office(
             means.transport, means.ledger.turns, self._place, self._standing, self._window,
             self._wishes.tries, self._settle, budgets.check if budgets.all() else None,
+            self._numbers,
         )  # fmt: skip
         return Dispatch(office, self._plan.questions(numbers))
 

@@ -38,7 +38,6 @@ class Dispatch:
         self._changed = asyncio.Event()
         self._exhausted = False
         self._stop: BaseException | None = None
-        self._count = 0
         self._answers = 0
         self._gap = 0.0
 
@@ -107,8 +106,7 @@ class Dispatch:
         if question is None:
             self._exhausted = True
             return None
-        self._count += 1
-        sending = Sending(question, office.place, office.standing, self._count)
+        sending = Sending(question, office.place, office.standing, next(office.numbers))
         sending.answers = self._answers
         return sending
 
