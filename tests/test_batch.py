@@ -30,12 +30,6 @@ def box():
         yield box
 
 
-@pytest.fixture
-def client(box):
-    with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="openai") as client:
-        yield client
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def ledger_name(request, tmp_path, monkeypatch):
     """Where a ledger is: a file, and then in PostgreSQL."""

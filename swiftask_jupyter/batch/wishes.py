@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 from swiftask_jupyter.batch.plan import RETRY
 from swiftask_jupyter.errors import ConfigurationError
+from swiftask_jupyter.prompts import refuse_slips
 from swiftask_jupyter.session import CACHES
 from swiftask_jupyter.values import Struct, field
 
 # What `Session.ask` takes beside: rows stand outside of any conversation.
 OF_CONVERSATIONS = frozenset(("fresh", "history", "last", "replay"))
-# Near enough to one of ours that it is hardly a field of the request.
-ALIKE = 0.8
 
 
 class Wishes(Struct, frozen=True):
@@ -83,6 +81,5 @@ class Wishes(Struct, frozen=True):
                 raise ConfigurationError(
                     f"{name} is for conversations", advice="rows stand outside of any"
                 )
-            if near := difflib.get_close_matches(name, ours, n=1, cutoff=ALIKE):
-                raise ConfigurationError(f"no option {name}", advice=f"did you mean {near[0]}?")
+        refuse_slips(options, ours)
         return cls(agent, options=options, **{name: given[name] for name in given if name in ours})
