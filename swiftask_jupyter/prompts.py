@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from swiftask_jupyter.conversation import Exchange
 from swiftask_jupyter.errors import ConfigurationError, PromptError
@@ -52,11 +52,7 @@ def compose(
         )
     if mistaken := next((name for name in fields if name in MISTAKEN), None):
         raise ConfigurationError(f"{mistaken} is no field", advice=MISTAKEN[mistaken])
-    for name in fields:
-        import difflib
-
-        if near := difflib.get_close_matches(name, OURS, n=1, cutoff=ALIKE):
-            raise ConfigurationError(f"no option {name}", advice=f"did you mean {near[0]}?")
+    refuse_slips(fields, OURS)
     for name, said in {"the prompt": text, "system": system or ""}.items():
         if not isinstance(said, str):
             raise PromptError(f"{name} must be text, not {type(said).__name__}")
@@ -69,6 +65,19 @@ def compose(
         stream=stream is not False,
         timeout=None if timeout is None else _seconds(timeout),
     )
+
+
+def refuse_slips(fields: Iterable[str], ours: Collection[str]) -> None:
+    """Refuse a field that is spelt almost as an option of ours.
+
+    Raises:
+        ConfigurationError: one is.
+    """
+    for name in fields:
+        import difflib
+
+        if near := difflib.get_close_matches(name, ours, n=1, cutoff=ALIKE):
+            raise ConfigurationError(f"no option {name}", advice=f"did you mean {near[0]}?")
 
 
 def retold(prompt: Prompt) -> str:
