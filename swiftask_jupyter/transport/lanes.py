@@ -17,7 +17,12 @@ from swiftask_jupyter.protocols import Head, Request
 from swiftask_jupyter.settings.addresses import is_loopback
 from swiftask_jupyter.transport.addresses import Address
 from swiftask_jupyter.transport.failures import READ_SECONDS
-from swiftask_jupyter.transport.foreign import foreign_errors, import_httpx, time_limits
+from swiftask_jupyter.transport.foreign import (
+    foreign_errors,
+    import_httpx,
+    keep_out_of_logs,
+    time_limits,
+)
 from swiftask_jupyter.transport.gates import Gate
 from swiftask_jupyter.transport.http1 import AGENT
 from swiftask_jupyter.transport.pieces import LARGE, in_pieces
@@ -74,6 +79,7 @@ class Lanes:
         body = content if len(content) < LARGE else in_pieces(request, note)
         headers = {**request.headers, "Content-Length": str(len(content))} if content else None
         lane = self.lane(address)
+        keep_out_of_logs()
         with foreign_errors(address.shown, patience) as progress, lane as client:
             gate.leaving()
             async with client.stream(
