@@ -44,7 +44,13 @@ class Request(Discreet, frozen=True):
 
 
 class Decoder(ABC):
-    """Reads one response, however it is cut."""
+    """Reads one response, however it is cut.
+
+    Attributes:
+        over: whether it has said that nothing more will come.
+    """
+
+    over = False
 
     @abstractmethod
     def feed(self, data: bytes) -> Iterator[Event]:

@@ -94,7 +94,6 @@ class ChunkDecoder(Decoder):
         self._head = head
         self._lines = Lines()
         self._began = False
-        self._done = False
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """Yield the events of the lines that these bytes complete."""
@@ -107,10 +106,10 @@ class ChunkDecoder(Decoder):
     def _read(self, lines: list[bytes]) -> Iterator[Event]:
         for line in lines:
             said = (payload(line) or b"").strip()
-            if not said or self._done:
+            if not said or self.over:
                 continue
             if said == b"[DONE]":
-                self._done = True
+                self.over = True
                 continue
             try:
                 chunk = msgspec.json.decode(said)
@@ -129,7 +128,7 @@ class ChunkDecoder(Decoder):
     def finish(self) -> Iterator[Event]:
         """Yield the events of a last line without an end; without `[DONE]` it was cut."""
         yield from self._read(self._lines.finish())
-        if not self._done:
+        if not self.over:
             raise StreamError(
                 "the stream was cut before its end", advice="what came is kept; run the cell again"
             )

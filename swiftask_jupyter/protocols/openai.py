@@ -97,7 +97,6 @@ class StreamDecoder(Decoder):
         self._halves = Halves()
         self._named = False
         self._finished = False
-        self._done = False
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """Yield the events of the lines that these bytes complete."""
@@ -106,7 +105,7 @@ class StreamDecoder(Decoder):
     def _read(self, lines: list[bytes]) -> Iterator[Event]:
         halves = self._halves
         for line in lines:  # some ten thousand times in a long answer: what is rare comes last
-            if self._done or line[:5] != b"data:":
+            if self.over or line[:5] != b"data:":
                 continue
             json = line[5:]
             try:
@@ -143,7 +142,7 @@ class StreamDecoder(Decoder):
         """Read a `data:` line that is no plain chunk: the end, nothing, odd fields, or nonsense."""
         said = data.strip()
         if said == b"[DONE]":
-            self._done = True
+            self.over = True
             return None
         if not said:
             return None
@@ -162,7 +161,7 @@ class StreamDecoder(Decoder):
         yield from self._read(self._lines.finish())
         if rest := self._halves.finish():
             yield Delta(rest)
-        if not (self._done or self._finished):
+        if not (self.over or self._finished):
             raise StreamError(
                 "the stream was cut before its end", advice="what came is kept; run the cell again"
             )

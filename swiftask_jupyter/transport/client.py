@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 
 from swiftask_jupyter.errors import (
     ConfigurationError,
@@ -33,6 +33,7 @@ from swiftask_jupyter.transport.responses import Response
 LONGEST_ANSWER = 64 * 1024 * 1024
 LONGEST_ERROR = 64 * 1024
 LONGEST_FETCH = 8 * 1024 * 1024
+END_SECONDS = 0.25
 
 
 def _no_note(_: str) -> None:
@@ -119,7 +120,7 @@ class Transport:
                 raise protocol.error(head, body, prompt.agent)
             decoder = protocol.decoder(head)
             size = 0
-            while data := await response.more():
+            while not decoder.over and (data := await response.more()):
                 size += len(data)
                 if size > LONGEST_ANSWER:
                     raise StreamError(f"the answer passed {LONGEST_ANSWER >> 20} MB")
@@ -128,6 +129,8 @@ class Transport:
                     yield events
                 if error is not None:
                     raise error
+            if decoder.over:
+                await _end_of(response)
         events, error = _read(decoder.finish())
         if events:
             yield events
@@ -199,3 +202,14 @@ async def _start_of(response: Response, limit: int) -> bytes:
     while len(body) <= limit and (data := await response.more()):
         body += data
     return bytes(body[:limit])
+
+
+async def _end_of(response: Response) -> None:
+    """Wait a moment for the end of a body that has said all: the connection can then be kept.
+
+    Whatever comes instead of the end, or nothing, the answer is whole.
+    """
+    with suppress(Exception):
+        async with asyncio.timeout(END_SECONDS):
+            while await response.more():
+                pass
