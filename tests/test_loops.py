@@ -65,6 +65,32 @@ def test_items_come_in_order_and_leaving_early_closes_their_source(thread):
     assert numbers.closed.is_set()
 
 
+def test_a_watch_that_another_thread_closes_comes_to_its_end(thread):
+    waits, seen = threading.Event(), []
+
+    async def one():
+        yield 1
+        waits.set()
+        await asyncio.Event().wait()
+
+    watch = thread.stream(one())
+
+    def read():
+        try:
+            seen.extend(watch)
+            seen.append("its end")
+        except BaseException as error:  # noqa: BLE001 - whatever it is
+            seen.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert waits.wait(10)
+    watch.close()
+    reader.join(10)
+
+    assert seen == [1, "its end"]
+
+
 def test_a_tick_lets_the_watcher_breathe_while_nothing_comes(thread):
     go = threading.Event()
 
