@@ -393,6 +393,35 @@ def test_a_connection_is_kept_where_the_end_of_the_body_comes_a_little_later():
     assert service.accepted == 1
 
 
+def test_a_refusal_whose_words_break_off_is_a_refusal_all_the_same():
+    def serve(service, connection):
+        service.take(connection)
+        head = b"HTTP/1.1 429 slow\r\nRetry-After: 7\r\nContent-Length: 99\r\n\r\n"
+        connection.sendall(head + b"slow down, ple")
+
+    with Service(serve) as service:
+        _, error = asked(service.url)
+    assert isinstance(error, errors.RateLimited)
+    assert error.retry_after == 7
+    assert "slow down, ple" in str(error)
+
+
+def test_a_reader_that_is_slow_at_the_end_leaves_the_next_question_alone():
+    whole = sized(PIECE + END[: -len(b"data: [DONE]\n\n")], SSE)
+
+    async def carry(url):
+        protocol = OpenAI(f"{url}/v1", Token("s3cr3t-t0ken"))
+        async with transport() as made:
+            async for _ in made.stream(protocol, Prompt("a", "hi", timeout=0.05)):
+                await asyncio.sleep(0.2)
+            return await ask(made, url)
+
+    with Service(always(whole)) as service:
+        reply, error = asyncio.run(carry(service.url))
+    assert (reply.text, error) == ("half", None)
+    assert service.accepted == 1
+
+
 @pytest.mark.parametrize("before", [b"", CHUNKED + chunk(PIECE)], ids=["head", "body"])
 def test_silence_is_an_error_and_closes_the_connection(before):
     gone = threading.Event()

@@ -116,8 +116,7 @@ class Transport:
         async with self._exchange(request, prompt.timeout, gate, note) as response:
             head = response.head
             if head.status >= 300:
-                body = await _start_of(response, LONGEST_ERROR)
-                raise protocol.error(head, body, prompt.agent)
+                raise protocol.error(head, await _said_in(response), prompt.agent)
             decoder = protocol.decoder(head)
             size = 0
             while not decoder.over and (data := await response.more()):
@@ -202,6 +201,15 @@ async def _start_of(response: Response, limit: int) -> bytes:
     while len(body) <= limit and (data := await response.more()):
         body += data
     return bytes(body[:limit])
+
+
+async def _said_in(response: Response) -> bytes:
+    """Return what an error's body says, as far as it comes: the status is worth more."""
+    body = bytearray()
+    with suppress(Exception):
+        while len(body) < LONGEST_ERROR and (data := await response.more()):
+            body += data
+    return bytes(body[:LONGEST_ERROR])
 
 
 async def _end_of(response: Response) -> None:
