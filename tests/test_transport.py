@@ -552,6 +552,25 @@ def test_no_proxy_is_used_unless_one_is_configured(box, proxy, names):
     assert posts(box)[0].headers["host"] == f"service.example:{port}"
 
 
+def test_a_proxy_may_be_configured_taken_away_and_changed_at_any_time(
+    box, proxy, names, monkeypatch
+):
+    other = Proxy(box.url)
+    with (
+        contextlib.closing(other),
+        asks(f"http://service.example:{urlsplit(box.url).port}", box.token) as client,
+    ):
+        client.ask("straight")
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        client.ask("by one")
+        monkeypatch.setenv("HTTP_PROXY", other.url)
+        client.ask("by another")
+        monkeypatch.delenv("HTTP_PROXY")
+        client.ask("straight again")
+
+        assert (len(proxy.seen), len(other.seen), len(posts(box))) == (1, 1, 4)
+
+
 def test_what_is_exempt_goes_past_the_proxy(box, proxy, names, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
     monkeypatch.setenv("NO_PROXY", "service.example")

@@ -50,7 +50,6 @@ class Transport:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context: ssl.SSLContext | None = None
-        self._proxied = False
         self._direct = Direct(self._tls)
         self._lanes = Lanes(self._tls)
 
@@ -66,10 +65,10 @@ class Transport:
         """Tell whether an exchange of our own will do."""
         if self._loop is not (loop := asyncio.get_running_loop()):
             # What was opened on another loop can't be used here, nor closed.
-            self._loop, self._proxied = loop, may_be_proxied()
+            self._loop = loop
             self._direct, self._lanes = Direct(self._tls), Lanes(self._tls)
         # Loopback is never asked through a proxy.
-        return address.plain and (not self._proxied or is_loopback(address.host))
+        return address.plain and (is_loopback(address.host) or not may_be_proxied())
 
     def _tls(self) -> ssl.SSLContext:
         """Return the context that trusts the system's certificates.

@@ -26,6 +26,7 @@ from swiftask_jupyter.transport.foreign import (
 from swiftask_jupyter.transport.gates import Gate
 from swiftask_jupyter.transport.http1 import AGENT
 from swiftask_jupyter.transport.pieces import LARGE, in_pieces
+from swiftask_jupyter.transport.proxies import named
 from swiftask_jupyter.transport.responses import Response
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 MOST = 32
 KEPT = 8  # connections that a lane keeps open
+
+_Kind = tuple[bool, bool, tuple[tuple[str, str], ...]]  # secure, direct, what names a proxy
 
 
 class _Lane:
@@ -63,7 +66,7 @@ class Lanes:
 
     def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
         self._tls = tls
-        self._lanes: dict[tuple[bool, bool], list[_Lane]] = {}
+        self._lanes: dict[_Kind, list[_Lane]] = {}
 
     @asynccontextmanager
     async def exchange(
@@ -101,7 +104,7 @@ class Lanes:
             ConfigurationError: a setting of the proxy is unusable.
         """
         # Loopback is never asked through a proxy.
-        kind = address.secure, is_loopback(address.host)
+        kind = address.secure, is_loopback(address.host), named()
         lanes = self._lanes.setdefault(kind, [])
         quietest = min(lanes, key=lambda lane: lane.busy, default=None)
         if quietest is None or (quietest.busy and len(lanes) < MOST):
