@@ -170,9 +170,10 @@ def usage_of(fields: dict[str, Any], *, answered: bool) -> Usage:
     tokens: dict[str, Any] = named if isinstance(named, dict) else {}
     detail = fields.get("usageDetail")
     older: dict[str, Any] = detail if isinstance(detail, dict) else {}
+    sent, made = tokens.get("inputTokens"), tokens.get("outputTokens")
     return counted(
-        tokens.get("inputTokens", older.get("totalInputTokens")),
-        tokens.get("outputTokens", older.get("totalOutputTokens")),
+        older.get("totalInputTokens") if sent is None else sent,
+        older.get("totalOutputTokens") if made is None else made,
         tokens.get("totalTokens"),
         source="api",
         answered=answered,
