@@ -18,6 +18,7 @@ from swiftask_jupyter.protocols.failures import (
     CREDENTIAL,
     LONGEST_MESSAGE,
     Head,
+    carries_error,
     failure,
     in_band,
     message_of,
@@ -104,7 +105,7 @@ class BodyDecoder(Decoder):
                 f"the answer is not a JSON object but {kind}",
                 advice="check SWIFTASK_BASE_URL and the proxy",
             )
-        if value.get("error") or value.get("$error"):
+        if carries_error(value):
             raise in_band(self._protocol.token, self._head, body)
         yield from self.events(value)
 
