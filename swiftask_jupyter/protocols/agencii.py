@@ -32,7 +32,6 @@ class Agencii(Protocol):
     streams = False
     takes_history = False
     owns_conversation = True
-    reports_usage = False
     credential = "agencii takes its platform's own token; of a Sandbox: box.agencii_token"
 
     def __init__(self, root: str, token: Token, route: str = ROUTES[0]) -> None:

@@ -123,7 +123,6 @@ class Protocol(ABC):
         streams: whether text arrives while it is made.
         takes_history: whether earlier messages are sent with each request.
         owns_conversation: whether the service keeps the history, so that it can't be rewound.
-        reports_usage: whether answers come with token counts.
         takes_files: whether attachments can be sent.
         credential: what to do where the service does not take the token.
         takes_system: whether a system message can be sent.
@@ -134,7 +133,6 @@ class Protocol(ABC):
     streams: ClassVar[bool]
     takes_history: ClassVar[bool]
     owns_conversation: ClassVar[bool]
-    reports_usage: ClassVar[bool]
     takes_files: ClassVar[bool] = False
     credential: ClassVar[str] = CREDENTIAL
     takes_system: ClassVar[bool] = False

@@ -33,7 +33,6 @@ class Chat(Protocol):
     streams = True
     takes_history = False
     owns_conversation = True
-    reports_usage = True
 
     def request(self, prompt: Prompt) -> Request:
         """Return the request: streamed once the conversation's id is known."""

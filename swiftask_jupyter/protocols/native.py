@@ -33,7 +33,6 @@ class Native(Protocol):
     streams = False
     takes_history = True
     owns_conversation = False
-    reports_usage = True
     takes_files = True
     takes_system = True
 

@@ -40,7 +40,6 @@ class OpenAI(Protocol):
     streams = True
     takes_history = True
     owns_conversation = False
-    reports_usage = True
     takes_system = True
 
     def __init__(self, root: str, token: Token, *, asks_usage: bool = True) -> None:
