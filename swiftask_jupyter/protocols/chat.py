@@ -19,7 +19,7 @@ from swiftask_jupyter.messages import Prompt
 from swiftask_jupyter.protocols.base import BodyDecoder, Decoder, Protocol, Request
 from swiftask_jupyter.protocols.counts import counted
 from swiftask_jupyter.protocols.failures import Head, in_band
-from swiftask_jupyter.protocols.sse import Lines, payload
+from swiftask_jupyter.protocols.sse import Lines, cut, nonsense, payload
 from swiftask_jupyter.replies import Conversation, Delta, Event, Raw
 
 IDENTITY = "user_identifier"
@@ -115,8 +115,7 @@ class ChunkDecoder(Decoder):
             except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
                 chunk = None
             if not isinstance(chunk, dict):
-                shown = self._protocol.token.mask(said.decode("utf-8", "replace"))[:80]
-                raise StreamError(f"the stream made no sense at {shown!r}")
+                raise nonsense(said, self._protocol.token)
             if chunk.get("error"):
                 raise in_band(self._protocol.token, self._head, said)
             text = chunk.get("chunk")
@@ -128,9 +127,7 @@ class ChunkDecoder(Decoder):
         """Yield the events of a last line without an end; without `[DONE]` it was cut."""
         yield from self._read(self._lines.finish())
         if not self.over:
-            raise StreamError(
-                "the stream was cut before its end", advice="what came is kept; run the cell again"
-            )
+            raise cut()
 
 
 def _named(fields: dict[str, Any], head: Head | None) -> Iterator[Event]:

@@ -24,7 +24,7 @@ from swiftask_jupyter.protocols.base import (
 from swiftask_jupyter.protocols.chunks import Chunk, Halves, TokenUsage, chunk_of, lenient
 from swiftask_jupyter.protocols.counts import counted
 from swiftask_jupyter.protocols.failures import Head, in_band
-from swiftask_jupyter.protocols.sse import Lines
+from swiftask_jupyter.protocols.sse import Lines, cut, nonsense
 from swiftask_jupyter.replies import Delta, Event, Finish, Raw, Source, Usage
 from swiftask_jupyter.tokens import Token
 
@@ -147,10 +147,7 @@ class StreamDecoder(Decoder):
             return None
         if (chunk := lenient(said)) is not None:
             return chunk
-        shown = self._protocol.token.mask(said.decode("utf-8", "replace"))[:80]
-        raise StreamError(
-            f"the stream made no sense at {shown!r}", advice="what came before it is kept"
-        )
+        raise nonsense(said, self._protocol.token)
 
     def finish(self) -> Iterator[Event]:
         """Yield the events of a last line without an end.
@@ -161,9 +158,7 @@ class StreamDecoder(Decoder):
         if rest := self._halves.finish():
             yield Delta(rest)
         if not (self.over or self._finished):
-            raise StreamError(
-                "the stream was cut before its end", advice="what came is kept; run the cell again"
-            )
+            raise cut()
 
 
 class CompletionDecoder(BodyDecoder):
