@@ -153,6 +153,17 @@ class Protocol(ABC):
     def request(self, prompt: Prompt) -> Request:
         """Return the request that asks the prompt."""
 
+    def written(self, prompt: Prompt) -> Request:
+        """Return what `request` does.
+
+        Raises:
+            PromptError: it can't be: an option is no JSON, a character only half one.
+        """
+        try:
+            return self.request(prompt)
+        except (TypeError, ValueError) as wrong:
+            raise errors.PromptError(f"the request can't be written ({wrong})") from None
+
     @abstractmethod
     def decoder(self, head: Head) -> Decoder:
         """Return a reader for a response whose status is below 300."""

@@ -13,7 +13,6 @@ from contextlib import AbstractAsyncContextManager, suppress
 
 from swiftask_jupyter.errors import (
     ConfigurationError,
-    PromptError,
     StreamError,
     SwiftaskError,
 )
@@ -108,11 +107,7 @@ class Transport:
             StreamError: the answer broke off or made no sense.
         """
         prompt = await self._prepared(protocol, prompt, note, gate)
-        try:
-            request = protocol.request(prompt)
-        except (TypeError, ValueError) as wrong:  # an option that is no JSON, half a character
-            raise PromptError(f"the request can't be written ({wrong})") from None
-        async with self._exchange(request, prompt.timeout, gate, note) as response:
+        async with self._exchange(protocol.written(prompt), prompt.timeout, gate, note) as response:
             head = response.head
             if head.status >= 300:
                 raise protocol.error(head, await _said_in(response), prompt.agent)
