@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +146,7 @@ class Session(Memory):
             cache = _known(cache or means.cache)
             prompt, route = means.prepare(text, agent, needs_token=cache != "strict", **options)
             agent = prompt.agent
-            check(prompt, route.token)
+            check(prompt, route.secrets)
             cell, run = means.where() if surface in {"cell", "python"} else (None, None)
             standing = Standing(None, cell, run or identity, surface)
             context = Context(cache=cache, replay=replay, fresh=fresh or not history,
@@ -218,18 +218,19 @@ def _known(cache: str) -> str:
     return cache
 
 
-def check(prompt: Prompt, token: Token) -> None:
+def check(prompt: Prompt, secrets: Iterable[Token]) -> None:
     """Refuse a prompt that can't be sent as it is.
 
     Raises:
-        PromptError: it is empty, holds the token, or has no encoding.
+        PromptError: it is empty, holds a token, or has no encoding.
     """
     if not prompt.text.strip():
         raise PromptError("the prompt is empty", advice="write it below the magic line")
-    if token.stands_in(prompt.text):
-        raise PromptError("the prompt holds your token", advice="take it out; it was not sent")
-    if token.stands_in(prompt.agent):
-        raise PromptError("the agent's name is your token", advice="name the agent's slug")
+    for token in secrets:
+        if any(token.stands_in(text) for text in (prompt.text, *(e.text for e in prompt.history))):
+            raise PromptError("the prompt holds your token", advice="take it out; it was not sent")
+        if token.stands_in(prompt.agent):
+            raise PromptError("the agent's name is your token", advice="name the agent's slug")
     try:
         prompt.text.encode()
     except UnicodeEncodeError as error:

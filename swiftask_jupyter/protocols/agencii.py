@@ -33,7 +33,6 @@ class Agencii(Protocol):
     takes_history = False
     owns_conversation = True
     takes_alias = True
-    reports_usage = False
     credential = "agencii takes its platform's own token; of a Sandbox: box.agencii_token"
 
     def __init__(self, root: str, token: Token, route: str = ROUTES[0]) -> None:

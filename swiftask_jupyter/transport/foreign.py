@@ -1,11 +1,13 @@
-"""httpx's own: how it is imported, and what its errors mean here."""
+"""httpx's own: how it is imported, what it logs, and what its errors mean here."""
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from swiftask_jupyter.errors import SwiftaskError
@@ -19,6 +21,12 @@ from swiftask_jupyter.transport.failures import (
 )
 
 _IMPORTING = threading.Lock()
+_OURS: ContextVar[bool] = ContextVar("ours", default=False)
+# httpx logs every URL; httpcore the headers of responses, where a redirect repeats the URL.
+LOGGERS = (
+    "httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy",
+    "httpcore.socks",
+)  # fmt: skip
 
 
 def import_httpx() -> Any:
@@ -42,6 +50,20 @@ def _import_without_command_line() -> None:
         import httpx  # noqa: F401 - for what it does
     finally:
         sys.modules.pop("httpx._main", None)
+
+
+def keep_out_of_logs() -> None:
+    """Have httpx log nothing of what the running task sends: some of its URLs are secrets.
+
+    What others send through httpx is logged as ever.
+    """
+    _OURS.set(True)
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(_is_not_ours)
+
+
+def _is_not_ours(_: logging.LogRecord) -> bool:
+    return not _OURS.get()
 
 
 def time_limits(patience: float) -> Any:
