@@ -258,6 +258,34 @@ def test_a_compared_variable_shows_its_columns_in_a_later_cell(kernel):
     assert shown["data"]["text/plain"].startswith("echo:\nhello\necho · ")
 
 
+def test_what_comes_beside_a_compared_text_is_shown_too(kernel):
+    ran = kernel.run("%%swiftask image echo\na cat")
+
+    [shown] = ran.outputs
+    [url] = re.findall(r'<a href="(http[^"]*/files/[^"]*)"', shown["data"]["text/html"])
+    assert f"- file: picture.png {url}\nimage · " in shown["data"]["text/plain"]
+
+
+def test_what_comes_beside_is_not_shown_where_the_answers_go_into_a_variable(kernel):
+    ran = kernel.run("%%swiftask image echo cmp <<\na cat")
+
+    assert "picture.png" not in str(ran.outputs)
+
+
+def test_an_agent_that_was_not_compared_is_named_in_one_line(ask):
+    compared = ask("echo lorem", "hello")
+
+    with pytest.raises(errors.ConfigurationError, match=r"'nope' is not .*echo, lorem"):
+        compared["nope"]
+
+
+def test_an_agent_asked_twice_that_failed_twice_is_no_answer(ask, box):
+    box.fail(Fault(status=400), agent="echo", times=None)
+
+    with pytest.raises(errors.BadRequest):
+        ask("echo echo", "hello")
+
+
 def test_an_agent_that_fails_leaves_the_others_shown_and_fails_the_cell(kernel):
     ran = kernel.run("%%swiftask echo nobody both <<\nhello")
 
