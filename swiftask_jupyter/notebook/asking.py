@@ -103,7 +103,7 @@ def _asked(magics: SwiftaskMagics, options: Any) -> dict[str, Any]:
 
         files = gather(options.attach, magics.ipython.user_ns)
     return {
-        **fields(options.option),
+        **fields(options.option, files="write -a FILE"),
         **for_client(options),
         "surface": "cell",
         "files": files,
