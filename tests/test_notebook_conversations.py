@@ -120,14 +120,15 @@ def test_commands_take_turns_out_and_say_which(ask, command, capsys):
     command("undo")
     command("forget 1")
     command("purge 2")
+    ask("echo", "four")
     command("reset")
     command("run stale")
 
     said = capsys.readouterr().out
     assert "turn 3 is taken back: three" in said
     assert "turn 1 has left the conversation: one" in said
-    assert "the texts of 1 turn are erased from the ledger" in said
-    assert "the conversation begins anew" in said
+    assert "erased from the ledger: the texts of 1 turn; " in said
+    assert "anew; left to the ledger: 1 turn\n" in said
     assert "no answer predates" in said
     assert len(command("history")) == 0
     with pytest.raises(errors.ConfigurationError, match="nothing to undo"):
@@ -161,7 +162,7 @@ def test_a_conversation_is_written_and_read(ask, command, tmp_path, capsys, box)
     ask("echo", "two")
 
     assert contents(box) == ["one", "one", "two"]
-    assert "1 turns of" in capsys.readouterr().out
+    assert "1 turn of " in capsys.readouterr().out
 
 
 def test_the_cache_is_turned_on_cleared_and_counted(ask, command, capsys, box):
@@ -179,7 +180,7 @@ def test_the_cache_is_turned_on_cleared_and_counted(ask, command, capsys, box):
     ask("echo", "one")
 
     said = capsys.readouterr().out
-    assert "cache on; 1 answers can be shown again, 1 have been" in said
+    assert "cache on; 1 answer can be shown again, shown so far: 1\n" in said
     assert " · cached · turn 2" in said
     assert len(posts(box)) == 2
     with pytest.raises(UsageError, match="did you mean strict"):

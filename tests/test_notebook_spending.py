@@ -67,7 +67,7 @@ def test_from_files_says_how_many_turns_of_the_ledger_are_not_there(connected, c
     frame = said(connected, f'usage --from "{path}"')
     sums = said(connected, f'usage --by agent --from "{path}"')
 
-    line = "1 turns in the files; 1 of the ledger's 2 are not there\n"
+    line = "1 turn in the files; 1 of the ledger's 2 not there\n"
     assert capsys.readouterr().out == line * 2
     pd.testing.assert_series_equal(
         frame["credits"], said(connected, "usage --agent lorem")["credits"]

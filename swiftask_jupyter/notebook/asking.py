@@ -15,6 +15,7 @@ from swiftask_jupyter.notebook.arguments import Line, fields, parse
 from swiftask_jupyter.notebook.display import TICK, Display, display_for
 from swiftask_jupyter.notebook.interrupts import holding_interrupts
 from swiftask_jupyter.notebook.options import for_client
+from swiftask_jupyter.quantities import quantity
 
 if TYPE_CHECKING:
     from swiftask_jupyter.answers import Answer
@@ -131,7 +132,7 @@ def _watch(magics: SwiftaskMagics, stream: Stream, display: Display, line: Line)
         if line.target is not None and (answer.text or answer.status == "ok"):
             magics.ipython.user_ns[line.target] = answer
     if held:
-        raise Interrupted(f"stopped; {len(answer)} characters were kept")
+        raise Interrupted(f"stopped; {quantity(len(answer), 'character')} kept")
     if failed is not None:
         raise failed
     if answer.reply.form == "json":

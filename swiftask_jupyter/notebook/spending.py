@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from IPython.core.error import UsageError
 
 from swiftask_jupyter.notebook.arguments import closest
+from swiftask_jupyter.quantities import quantity
 from swiftask_jupyter.visible import in_line
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def _from_files(client: Swiftask, pattern: str, options: argparse.Namespace) -> 
         print(note, file=sys.stderr)
     known = client.usage()["turn"]
     missing = int((~known.isin(found["turn"])).sum())
-    print(f"{len(found)} turns in the files; {missing} of the ledger's {len(known)} are not there")
+    held = quantity(len(found), "turn")
+    print(f"{held} in the files; {missing} of the ledger's {len(known)} not there")
     return found.swiftask.totals(options.by) if options.by else found
 
 
@@ -162,9 +164,9 @@ def _spent(client: Swiftask, each: Budget) -> str:
     if each.amount:
         line += f" ({100 * spent.amount / each.amount:.0f} %)"
     if spent.flying:
-        line += f" · {spent.flying} calls in flight"
+        line += f" · {quantity(spent.flying, 'call')} in flight"
     if spent.silent:
-        line += f" · {spent.silent} of {spent.calls} calls reported no {each.unit}"
+        line += f" · {spent.silent} of {quantity(spent.calls, 'call')} reported no {each.unit}"
     return line
 
 
