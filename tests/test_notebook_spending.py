@@ -10,7 +10,9 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from swiftask_jupyter import errors
 from swiftask_jupyter.ipynb import TURN
+from swiftask_jupyter.notebook.arguments import options_of
 from swiftask_jupyter.notebook.bundle import record
+from swiftask_jupyter.notebook.spending import HELP, _usage_parser
 from swiftask_jupyter.store import Turns
 
 
@@ -25,6 +27,10 @@ def connected(shell, box, monkeypatch):
 
 def said(shell, line):
     return shell.run_line_magic("swiftask", line)
+
+
+def test_the_help_names_every_option():
+    assert [option for option in options_of(_usage_parser()) if f"[{option}" not in HELP] == []
 
 
 def test_a_line_gives_the_frame_and_may_be_assigned_either_way(connected):

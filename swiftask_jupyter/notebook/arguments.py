@@ -123,10 +123,14 @@ def _explained(message: str, parser: Any) -> str:
     """Name the closest option where one is unknown."""
     if not (found := re.search(r"unrecognized arguments: (\S+)", message)):
         return message
-    known = [name for action in parser._actions for name in action.option_strings]  # noqa: SLF001 - argparse lists its options nowhere else
     word = found[1]
     kind = "option" if word.startswith("-") else "argument"
-    return f"unknown {kind} {word}{closest(word.partition('=')[0], known)}"
+    return f"unknown {kind} {word}{closest(word.partition('=')[0], options_of(parser))}"
+
+
+def options_of(parser: Any) -> list[str]:
+    """Return the options that an argparse parser takes."""
+    return [name for action in parser._actions for name in action.option_strings]  # noqa: SLF001 - argparse lists its options nowhere else
 
 
 def closest(word: str, known: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from IPython.core.error import UsageError
 
-from swiftask_jupyter.notebook.arguments import closest
+from swiftask_jupyter.notebook.arguments import closest, options_of
 from swiftask_jupyter.quantities import quantity
 from swiftask_jupyter.visible import in_line
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 HELP = """\
 %swiftask usage [--by day|agent|session|cell|notebook|surface|status] [--since 7d] [--agent A]
-    [--notebook .|all|PATH] [--from "**/*.ipynb"] [--text] [--plot] [NAME <<]
+    [--session ID] [--notebook .|all|PATH] [--from "**/*.ipynb"] [--text] [--plot] [NAME <<]
                            every call as a DataFrame, or sums, or a picture
 %swiftask budget [500 credits/day | raise … | drop … | drop all] [--agent A] [--notebook .|PATH]
                            what may be spent: credits, calls or tokens an hour, day … or session"""
@@ -36,9 +36,10 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, and ends nothing."""
 
     def error(self, message: str) -> NoReturn:
-        known = [name for action in self._actions for name in action.option_strings]
         word = message.rpartition(": ")[2].partition(" ")[0]
-        hint = closest(word, known) if "unrecognized" in message else "; see %swiftask help"
+        hint = (
+            closest(word, options_of(self)) if "unrecognized" in message else "; see %swiftask help"
+        )
         raise UsageError(f"%swiftask {self.prog}: {message}{hint}")
 
 
