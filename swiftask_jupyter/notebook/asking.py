@@ -12,7 +12,7 @@ from IPython.core.error import UsageError
 from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError, SwiftaskError
 from swiftask_jupyter.loops import keep_turning
 from swiftask_jupyter.notebook.arguments import Line, fields, parse
-from swiftask_jupyter.notebook.display import TICK, Display, display_for
+from swiftask_jupyter.notebook.display import AT_ONCE, TICK, Display, display_for
 from swiftask_jupyter.notebook.interrupts import holding_interrupts
 from swiftask_jupyter.notebook.options import for_client
 from swiftask_jupyter.quantities import quantity
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from swiftask_jupyter.answers import Answer
     from swiftask_jupyter.notebook.magics import SwiftaskMagics
     from swiftask_jupyter.streams import Stream
-
-NO_WAIT = 1e-6  # seconds: what has come is taken, what has not is not waited for
 
 
 def ready(magics: SwiftaskMagics, line: str, text: str) -> Callable[[], object]:
@@ -117,7 +115,7 @@ def _asked(magics: SwiftaskMagics, options: Any) -> dict[str, Any]:
 
 
 def _watch(magics: SwiftaskMagics, stream: Stream, display: Display, line: Line) -> Answer | None:
-    watch, failed = stream.batches(NO_WAIT if magics.nested else TICK), None
+    watch, failed = stream.batches(AT_ONCE if magics.nested else TICK), None
     with holding_interrupts(watch.wake) as held:
         try:
             for events in keep_turning(watch) if magics.nested else watch:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.answers import Answer
 from swiftask_jupyter.errors import ConfigurationError, Interrupted, ServiceError, SwiftaskError
-from swiftask_jupyter.notebook.bundle import TURN, footer, record
+from swiftask_jupyter.notebook.bundle import FOOTER_STYLE, TURN, footer, record
+from swiftask_jupyter.notebook.display import AT_ONCE
 from swiftask_jupyter.notebook.interrupts import holding_interrupts
 from swiftask_jupyter.notebook.markdown.html import NO_MATH
 from swiftask_jupyter.visible import visible
@@ -23,16 +24,14 @@ if TYPE_CHECKING:
     from swiftask_jupyter.streams import Stream
 
 TICK = 0.25  # seconds between two paintings: each is the newest text of every agent
-AT_ONCE = 1e-6  # seconds: what has come is taken, what has not is not waited for
 NEWEST = 600  # characters of each answer that are shown while it grows
 
 _ROW = '<div class="swiftask-compare" style="display:flex;flex-wrap:wrap;gap:1.5em">{}</div>'
 _HEAD = "font-weight:600;border-bottom:1px solid currentColor"
-_FOOT = "color:var(--jp-ui-font-color2,gray);font-size:.85em"
 _COLUMN = (
     '<div style="flex:1 1 16em;min-width:0;overflow-x:auto">'
     f'<div class="{NO_MATH}" style="{_HEAD}">{{}}</div>{{}}'
-    f'<div class="{NO_MATH}" style="{_FOOT}">{{}}</div></div>'
+    f'<div class="{NO_MATH}" style="{FOOTER_STYLE}">{{}}</div></div>'
 )
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 TICK = 0.1  # seconds between two paintings
+AT_ONCE = 1e-6  # seconds: what has come is taken, what has not is not waited for
 BYTES_PER_SECOND = 40_000  # on iopub, headers included
 ENVELOPE = 700  # bytes of headers around one message, as measured with JupyterLab
 SMALL = 2_000  # bytes of HTML that may be redrawn at every painting
