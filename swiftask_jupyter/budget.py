@@ -7,6 +7,7 @@ import re
 import shlex
 
 from swiftask_jupyter.errors import BudgetSpent, ConfigurationError
+from swiftask_jupyter.quantities import quantity
 from swiftask_jupyter.values import Struct
 
 HOUR = 3_600
@@ -100,8 +101,8 @@ def judge(budget: Budget, spent: Spent) -> str:
     if used >= budget.amount:
         flying = ""
         if spent.expected and spent.amount < budget.amount:
-            calls = "call" if spent.flying == 1 else "calls"
-            flying = f" and {spent.flying} {calls} in flight may take {shown(spent.expected)} more"
+            calls = quantity(spent.flying, "call")
+            flying = f" and {calls} in flight may take {shown(spent.expected)} more"
         raise BudgetSpent(
             f"the budget of {budget} is spent: {shown(spent.amount)}{flying}; nothing was sent",
             advice=f"%swiftask budget raise {_more(budget, used)}",

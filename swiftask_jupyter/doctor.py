@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from swiftask_jupyter.client import Swiftask
 from swiftask_jupyter.errors import ConfigurationError, ConnectionFailed, SwiftaskError
+from swiftask_jupyter.quantities import quantity
 from swiftask_jupyter.replies import Delta, Event
 from swiftask_jupyter.settings import Connection
 from swiftask_jupyter.settings.addresses import is_loopback
@@ -85,7 +86,7 @@ def _ledger(client: Swiftask) -> Finding:
         count = client.usage("status")["calls"].sum()
     except SwiftaskError as error:
         return Finding(well=False, about="ledger", says=str(error))
-    return Finding(well=True, about="ledger", says=f"{client.store}, {count} calls")
+    return Finding(well=True, about="ledger", says=f"{client.store}, {quantity(count, 'call')}")
 
 
 def _network(client: Swiftask, connection: Connection) -> Finding:

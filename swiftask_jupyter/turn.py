@@ -24,6 +24,7 @@ from swiftask_jupyter.errors import (
 from swiftask_jupyter.messages import ALIAS, Prompt
 from swiftask_jupyter.prompts import forked, retold
 from swiftask_jupyter.protocols import Protocol
+from swiftask_jupyter.quantities import quantity
 from swiftask_jupyter.replies import Delta, Event, Finish, Raw, Reply, Standing, Usage
 from swiftask_jupyter.retry import pause, untaken
 from swiftask_jupyter.routes import Route
@@ -130,8 +131,7 @@ class Turn:
     async def _answer(self) -> AsyncGenerator[list[Event], None]:
         self.reply.remarks += (*self._ledger.database.remarks(), *self._context.remarks)
         if left_out := self._context.left_out:
-            turns = "turn" if left_out == 1 else "turns"
-            self.reply.remarks.append(f"{left_out} earlier {turns} not sent")
+            self.reply.remarks.append(f"{quantity(left_out, 'earlier turn')} not sent")
         if self._context.cache != "off":
             if replayed := self._replayed():
                 yield replayed

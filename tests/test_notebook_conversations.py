@@ -121,14 +121,15 @@ def test_commands_take_turns_out_and_say_which(ask, command, capsys):
     command("undo")
     command("forget 1")
     command("purge 2")
+    ask("echo", "four")
     command("reset")
     command("run stale")
 
     said = capsys.readouterr().out
     assert "turn 3 is taken back: three" in said
     assert "turn 1 has left the conversation: one" in said
-    assert "the texts of 1 turn are erased from the ledger" in said
-    assert "the conversation begins anew" in said
+    assert "erased from the ledger: the texts of 1 turn; " in said
+    assert "anew; left to the ledger: 1 turn\n" in said
     assert "no answer predates" in said
     assert len(command("history")) == 0
     with pytest.raises(errors.ConfigurationError, match="nothing to undo"):
@@ -184,7 +185,7 @@ def test_a_conversation_is_written_and_read(ask, command, tmp_path, capsys, box)
     ask("echo", "two")
 
     assert contents(box) == ["one", "one", "two"]
-    assert "1 turns of" in capsys.readouterr().out
+    assert "1 turn of " in capsys.readouterr().out
 
 
 def test_the_cache_is_turned_on_cleared_and_counted(ask, command, capsys, box):
@@ -202,7 +203,7 @@ def test_the_cache_is_turned_on_cleared_and_counted(ask, command, capsys, box):
     ask("echo", "one")
 
     said = capsys.readouterr().out
-    assert "cache on; 1 answers can be shown again, 1 have been" in said
+    assert "cache on; 1 answer can be shown again, shown so far: 1\n" in said
     assert " · cached · turn 2" in said
     assert len(posts(box)) == 2
     with pytest.raises(UsageError, match="did you mean strict"):
@@ -279,6 +280,34 @@ def test_a_compared_variable_shows_its_columns_in_a_later_cell(kernel):
     [shown] = later.outputs
     assert shown["data"]["text/html"].count('<div style="flex') == 2
     assert shown["data"]["text/plain"].startswith("echo:\nhello\necho · ")
+
+
+def test_what_comes_beside_a_compared_text_is_shown_too(kernel):
+    ran = kernel.run("%%swiftask image echo\na cat")
+
+    [shown] = ran.outputs
+    [url] = re.findall(r'<a href="(http[^"]*/files/[^"]*)"', shown["data"]["text/html"])
+    assert f"- file: picture.png {url}\nimage · " in shown["data"]["text/plain"]
+
+
+def test_what_comes_beside_is_not_shown_where_the_answers_go_into_a_variable(kernel):
+    ran = kernel.run("%%swiftask image echo cmp <<\na cat")
+
+    assert "picture.png" not in str(ran.outputs)
+
+
+def test_an_agent_that_was_not_compared_is_named_in_one_line(ask):
+    compared = ask("echo lorem", "hello")
+
+    with pytest.raises(errors.ConfigurationError, match=r"'nope' is not .*echo, lorem"):
+        compared["nope"]
+
+
+def test_an_agent_asked_twice_that_failed_twice_is_no_answer(ask, box):
+    box.fail(Fault(status=400), agent="echo", times=None)
+
+    with pytest.raises(errors.BadRequest):
+        ask("echo echo", "hello")
 
 
 def test_an_agent_that_fails_leaves_the_others_shown_and_fails_the_cell(kernel):

@@ -413,6 +413,24 @@ def test_a_quote_within_quotes_is_written_with_a_backslash():
         ('echo -o metadata={"a":1}', "in single quotes"),
         ("echo -o dry_run=true", "--dry-run"),
         ("echo -o tiemout=1", "did you mean timeout"),
+        *[
+            (f"echo -o {name}=1", f"-o {name} is no field of a request; ")
+            for name in (
+                "text",
+                "agent",
+                "aside",
+                "self",
+                "needs_token",
+                "slot",
+                "surface",
+                "history",
+                "fresh",
+                "last",
+                "cache",
+                "replay",
+                "files",
+            )
+        ],
     ],
 )
 def test_a_slip_on_the_line_is_told_and_sends_nothing(connected, box, line, says):

@@ -131,6 +131,20 @@ def test_what_papermill_saved_is_the_live_frame(box, monkeypatch, tmp_path):
     assert frame["status"].tolist() == ["ok", "error"]
 
 
+def test_a_process_that_does_nothing_else_has_the_frames_own_methods(tmp_path):
+    path = save(tmp_path / "a.ipynb", GOOD)
+    code = (
+        "import sys; from swiftask_jupyter import usage_from_notebooks as read;"
+        " print(read(sys.argv[1]).swiftask.totals('agent')['calls'].tolist())"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
+    )
+
+    assert (ran.stdout, ran.stderr) == ("[1]\n", "")
+
+
 def test_a_pattern_finds_files_in_folders_and_a_copied_turn_is_one_row(tmp_path):
     (tmp_path / "deep" / ".ipynb_checkpoints").mkdir(parents=True)
     save(tmp_path / "a.ipynb", GOOD)
