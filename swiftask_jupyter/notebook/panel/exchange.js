@@ -24,7 +24,7 @@ class Exchange {
 
   question({ prompt, cell, files }) {
     const { view } = this, copy = button("copy", "Copy message", () => view.copy(copy, prompt));
-    const edit = cell ? null : button("edit", "Edit and ask again", () => view.edit(this));
+    const edit = cell ? null : button("edit", "Edit and ask again", () => view.composer.edit(this));
     const who = make("div", { class: "st-who" }, make("span", {}, "You"),
       cell ? make("span", { class: "st-tag" }, "cell") : null,
       make("div", { class: "st-actions" }, copy, edit));

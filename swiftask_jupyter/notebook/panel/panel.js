@@ -1,11 +1,12 @@
 // The panel itself: what Python says is drawn, what the user does is told to Python.
-// `tree.js`, `exchange.js` and `pace.js` come before this file, in one module.
+// `tree.js`, `exchange.js`, `composer.js` and `pace.js` come before this file, in one module.
 
 class View {
   constructor(model, root) {
     const id = [...crypto.getRandomValues(new Uint32Array(2))].join("-");
     Object.assign(this, { model, root, id, calls: 0, rev: -1, asked: 0, now: { busy: false } });
-    Object.assign(this, { exchanges: new Map(), waiting: new Map(), files: new Map() });
+    Object.assign(this, { exchanges: new Map(), waiting: new Map() });
+    this.composer = new Composer(this);
     this.pace = new Pace(this);
     this.inJupyter = document.querySelector(".jp-NotebookPanel") !== null; // there are cells
     this.listen = (_, [packed]) => this.hear(JSON.parse(new TextDecoder().decode(packed)));
@@ -38,15 +39,6 @@ class View {
     this.jump = button("down", "Go to the newest message", () => this.toBottom(), { hidden: true });
     this.said = make("div", { class: "st-unseen", role: "status" });
     this.banner = make("div", { class: "st-banner", role: "alert", hidden: true });
-    this.chips = make("ul", { class: "st-files", "aria-label": "Files to send", hidden: true });
-    this.editing = make("div", { class: "st-editing", hidden: true }, "Asking an earlier message again ",
-      make("button", { type: "button", class: "st-text", onclick: () => this.edit(null) }, "Cancel"));
-    this.text = make("textarea", { rows: 1, dir: "auto", "aria-label": "Message",
-      onkeydown: (event) => this.key(event), oninput: () => this.fit(),
-      onpaste: (event) => this.attach(event.clipboardData.files, event) });
-    this.picker = make("input", { type: "file", multiple: true, hidden: true, "aria-label": "Files",
-      onchange: () => this.attach([...this.picker.files]) });
-    this.send = button("send", "Send", () => (this.now.busy ? this.stop() : this.submit()));
     this.total = make("div", { class: "st-total" });
     const { root } = this, over = (is) => root.classList.toggle("st-over", is);
     root.classList.add("swiftask-panel");
@@ -54,13 +46,12 @@ class View {
     root.dataset.lmSuppressShortcuts = "true"; // or JupyterLab takes these keys for its own
     for (const [name, then] of [["keydown", (event) => this.shortcut(event)],
       ["dragover", (event) => { event.preventDefault(); over(true); }], ["dragleave", () => over(false)],
-      ["drop", (event) => { over(false); this.attach(event.dataTransfer.files, event); }]])
+      ["drop", (event) => { over(false); this.composer.attach(event.dataTransfer.files, event); }]])
       root.addEventListener(name, then);
     root.replaceChildren(make("div", { class: "st-head" }, this.sessions, this.agent, this.agents,
       button("save", "Export as Markdown", () => this.export())),
-    make("div", { class: "st-middle" }, this.log, this.jump), this.banner, this.editing, this.chips,
-    make("div", { class: "st-composer" }, button("attach", "Attach files", () => this.picker.click()),
-      this.picker, this.text, this.send), this.total, this.said);
+    make("div", { class: "st-middle" }, this.log, this.jump), this.banner,
+    ...this.composer.parts, this.total, this.said);
   }
 
   // What Python says.
@@ -126,7 +117,7 @@ class View {
   state({ state }) {
     this.now = state;
     this.root.setAttribute("aria-label", `Chat: ${state.session}`);
-    this.text.placeholder = state.agent ? `Ask ${state.agent}` : "Ask";
+    this.composer.text.placeholder = state.agent ? `Ask ${state.agent}` : "Ask";
     this.empty.replaceChildren(state.agent ? "Nothing has been said yet." : "Name an agent above, and ask.",
       make("span", { class: "st-hint" }, `${state.enter ? "Enter sends, Shift+Enter breaks the line" : "Ctrl+Enter sends"}. Files`
         + " can be dropped here; what cells ask stands here too."));
@@ -138,14 +129,7 @@ class View {
     this.sessions.value = `=${state.session}`;
     this.agents.replaceChildren(...state.agents.map(({ slug, name }) => option(slug, name)));
     this.total.textContent = state.total;
-    this.label(state.busy ? "Stop" : "Send");
-  }
-
-  label(words) {
-    this.send.replaceChildren(icon(words === "Send" ? "send" : "stop"));
-    this.send.setAttribute("aria-label", words);
-    this.send.title = words;
-    this.send.classList.toggle("st-waits", words.startsWith("Stopping"));
+    this.composer.label(state.busy ? "Stop" : "Send");
   }
 
   hello() {
@@ -191,49 +175,14 @@ class View {
     this.said.textContent = text;
   }
 
-  async submit() {
-    const text = this.text.value, files = [...this.files.values()];
-    if (!text.trim() || this.sending) return;
-    if (files.some(({ done }) => !done)) return void this.warn("A file is still on its way: wait, or remove it.");
-    this.sending = true;
-    const key = this.edited?.told.key ?? null, agent = this.agent.value.trim();
-    const { error } = await this.call({ kind: "ask", text, key, agent, files: files.map(({ id }) => id) });
-    this.sending = false;
-    if (error) return;
-    if (this.text.value === text) this.text.value = "";
-    files.forEach(({ id }) => this.drop(id));
-    this.edit(null);
-    this.pace.all();
-    this.toBottom();
-  }
-
   stop() {
-    this.label(this.now.listens ? "Stopping" : "Stopping: kernel busy");
+    this.composer.label(this.now.listens ? "Stopping" : "Stopping: kernel busy");
     if (!this.now.listens) {
       this.frozen = this.now.busy;
       this.warn("Stopping: kernel busy. It hears this when its cell has ended.", true);
     }
     this.announce("stopping");
     this.call({ kind: "stop" });
-  }
-
-  edit(exchange) {
-    if (exchange || this.edited) this.text.value = exchange?.told.prompt ?? this.text.value;
-    this.edited = exchange;
-    this.editing.hidden = !exchange;
-    const also = exchange?.told.files.length ? ", with its files " : " ";
-    this.editing.firstChild.data = `Asking an earlier message again${also}`;
-    this.fit();
-    if (exchange) this.text.focus();
-  }
-
-  key(event) {
-    const composing = event.isComposing || event.keyCode === 229; // Enter chooses a character
-    const plain = !event.shiftKey && !event.altKey, chord = event.ctrlKey || event.metaKey;
-    if (event.key === "Escape" && this.edited) this.edit(null);
-    if (event.key !== "Enter" || composing || !plain || !(chord || this.now.enter)) return;
-    event.preventDefault();
-    if (!this.now.busy) this.submit();
   }
 
   shortcut(event) {
@@ -275,7 +224,7 @@ class View {
   async choose() {
     const { value } = this.sessions;
     await this.call({ kind: "session", name: value === "+" ? null : value.slice(1) });
-    this.text.focus();
+    this.composer.text.focus();
   }
 
   async earlier() {
@@ -317,41 +266,6 @@ class View {
     URL.revokeObjectURL(link.href);
   }
 
-  attach(files, event) {
-    if (!files.length) return;
-    event?.preventDefault();
-    for (const file of files) this.upload(file);
-    this.picker.value = "";
-  }
-
-  async upload(file) {
-    const id = `${this.id}.f${(this.calls += 1)}`, bar = make("progress", { max: file.size || 1, value: 0,
-      "aria-label": `${file.name} on its way` });
-    const size = file.size < 1e6 ? `${Math.ceil(file.size / 1e3)} KB` : `${(file.size / 1e6).toFixed(1)} MB`;
-    const chip = make("li", {}, make("bdi", {}, file.name), ` ${size} `, bar,
-      button("close", `Remove ${file.name}`, () => this.drop(id)));
-    this.files.set(id, { id, chip, done: false });
-    this.chips.append(chip);
-    this.chips.hidden = false;
-    for (let at = 0; at < file.size || at === 0; at += CHUNK) {
-      const bytes = await file.slice(at, at + CHUNK).arrayBuffer();
-      if (!this.files.has(id)) return void this.call({ kind: "discard", file: id });
-      const told = { kind: "upload", file: id, name: file.name, type: file.type, size: file.size, at };
-      const { error } = await this.call(told, [bytes]);
-      if (error) return this.drop(id);
-      bar.value = at + bytes.byteLength;
-    }
-    bar.remove();
-    this.files.get(id).done = true;
-    return this.announce(`${file.name} is attached`);
-  }
-
-  drop(id) {
-    this.files.get(id)?.chip.remove();
-    this.files.delete(id);
-    this.chips.hidden = this.files.size === 0;
-  }
-
   // The newest message stays in sight, unless the user has scrolled away from it.
 
   follow(act) {
@@ -382,11 +296,6 @@ class View {
   scrolled() {
     const { log } = this;
     this.jump.hidden = log.scrollHeight - log.scrollTop - log.clientHeight < 24;
-  }
-
-  fit() {
-    this.text.style.height = "auto";
-    this.text.style.height = `${Math.min(this.text.scrollHeight + 2, 240)}px`;
   }
 }
 

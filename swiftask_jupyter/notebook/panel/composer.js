@@ -1,0 +1,107 @@
+// Where the user writes: the text, the files that go along, an earlier message to ask again.
+
+const CHUNK = 512 * 1024;
+
+class Composer {
+  constructor(view) {
+    Object.assign(this, { view, files: new Map(), edited: null, sending: false });
+    this.draw();
+  }
+
+  draw() {
+    const { view } = this;
+    this.chips = make("ul", { class: "st-files", "aria-label": "Files to send", hidden: true });
+    this.editing = make("div", { class: "st-editing", hidden: true }, "Asking an earlier message again ",
+      make("button", { type: "button", class: "st-text", onclick: () => this.edit(null) }, "Cancel"));
+    this.text = make("textarea", { rows: 1, dir: "auto", "aria-label": "Message",
+      onkeydown: (event) => this.key(event), oninput: () => this.fit(),
+      onpaste: (event) => this.attach(event.clipboardData.files, event) });
+    this.picker = make("input", { type: "file", multiple: true, hidden: true, "aria-label": "Files",
+      onchange: () => this.attach([...this.picker.files]) });
+    this.send = button("send", "Send", () => (view.now.busy ? view.stop() : this.submit()));
+    this.parts = [this.editing, this.chips, make("div", { class: "st-composer" },
+      button("attach", "Attach files", () => this.picker.click()), this.picker, this.text, this.send)];
+  }
+
+  label(words) {
+    this.send.replaceChildren(icon(words === "Send" ? "send" : "stop"));
+    this.send.setAttribute("aria-label", words);
+    this.send.title = words;
+    this.send.classList.toggle("st-waits", words.startsWith("Stopping"));
+  }
+
+  async submit() {
+    const { view } = this, text = this.text.value, files = [...this.files.values()];
+    if (!text.trim() || this.sending) return;
+    if (files.some(({ done }) => !done)) return void view.warn("A file is still on its way: wait, or remove it.");
+    this.sending = true;
+    const key = this.edited?.told.key ?? null, agent = view.agent.value.trim();
+    const { error } = await view.call({ kind: "ask", text, key, agent, files: files.map(({ id }) => id) });
+    this.sending = false;
+    if (error) return;
+    if (this.text.value === text) this.text.value = "";
+    files.forEach(({ id }) => this.drop(id));
+    this.edit(null);
+    view.pace.all();
+    view.toBottom();
+  }
+
+  edit(exchange) {
+    if (exchange || this.edited) this.text.value = exchange?.told.prompt ?? this.text.value;
+    this.edited = exchange;
+    this.editing.hidden = !exchange;
+    const also = exchange?.told.files.length ? ", with its files " : " ";
+    this.editing.firstChild.data = `Asking an earlier message again${also}`;
+    this.fit();
+    if (exchange) this.text.focus();
+  }
+
+  key(event) {
+    const composing = event.isComposing || event.keyCode === 229; // Enter chooses a character
+    const plain = !event.shiftKey && !event.altKey, chord = event.ctrlKey || event.metaKey;
+    if (event.key === "Escape" && this.edited) this.edit(null);
+    if (event.key !== "Enter" || composing || !plain || !(chord || this.view.now.enter)) return;
+    event.preventDefault();
+    if (!this.view.now.busy) this.submit();
+  }
+
+  attach(files, event) {
+    if (!files.length) return;
+    event?.preventDefault();
+    for (const file of files) this.upload(file);
+    this.picker.value = "";
+  }
+
+  async upload(file) {
+    const { view } = this, id = `${view.id}.f${(view.calls += 1)}`;
+    const bar = make("progress", { max: file.size || 1, value: 0, "aria-label": `${file.name} on its way` });
+    const size = file.size < 1e6 ? `${Math.ceil(file.size / 1e3)} KB` : `${(file.size / 1e6).toFixed(1)} MB`;
+    const chip = make("li", {}, make("bdi", {}, file.name), ` ${size} `, bar,
+      button("close", `Remove ${file.name}`, () => this.drop(id)));
+    this.files.set(id, { id, chip, done: false });
+    this.chips.append(chip);
+    this.chips.hidden = false;
+    for (let at = 0; at < file.size || at === 0; at += CHUNK) {
+      const bytes = await file.slice(at, at + CHUNK).arrayBuffer();
+      if (!this.files.has(id)) return void view.call({ kind: "discard", file: id });
+      const told = { kind: "upload", file: id, name: file.name, type: file.type, size: file.size, at };
+      const { error } = await view.call(told, [bytes]);
+      if (error) return this.drop(id);
+      bar.value = at + bytes.byteLength;
+    }
+    bar.remove();
+    this.files.get(id).done = true;
+    return view.announce(`${file.name} is attached`);
+  }
+
+  drop(id) {
+    this.files.get(id)?.chip.remove();
+    this.files.delete(id);
+    this.chips.hidden = this.files.size === 0;
+  }
+
+  fit() {
+    this.text.style.height = "auto";
+    this.text.style.height = `${Math.min(this.text.scrollHeight + 2, 240)}px`;
+  }
+}
