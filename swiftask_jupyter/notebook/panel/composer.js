@@ -4,7 +4,7 @@ const CHUNK = 512 * 1024;
 
 class Composer {
   constructor(view) {
-    Object.assign(this, { view, files: new Map(), edited: null, sending: false });
+    Object.assign(this, { view, files: new Map(), edited: null, sent: null, sending: false });
     this.draw();
   }
 
@@ -35,15 +35,32 @@ class Composer {
     if (!text.trim() || this.sending) return;
     if (files.some(({ done }) => !done)) return void view.warn("A file is still on its way: wait, or remove it.");
     this.sending = true;
-    const key = this.edited?.told.key ?? null, agent = view.agent.value.trim();
-    const { error } = await view.call({ kind: "ask", text, key, agent, files: files.map(({ id }) => id) });
+    const key = this.edited?.told.key ?? null, agent = view.agent.value.trim(), id = view.name();
+    const sent = this.sent = { id, text, files, known: new Set(view.exchanges.keys()) };
+    const ask = { kind: "ask", text, key, agent, files: files.map((file) => file.id) };
+    const { error, silent } = await view.call(ask, { id });
     this.sending = false;
+    if (error && !silent) this.sent = null; // it was refused
     if (error) return;
-    if (this.text.value === text) this.text.value = "";
-    files.forEach(({ id }) => this.drop(id));
-    this.edit(null);
+    this.clear(sent);
     view.pace.all();
     view.toBottom();
+  }
+
+  // Where the answer to the call is lost, or late, the exchange itself is one.
+  arrived({ key, prompt }) {
+    const { sent } = this;
+    if (!sent || sent.known.has(key) || prompt.trim() !== sent.text.trim()) return;
+    this.view.settle({ id: sent.id });
+    this.clear(sent);
+  }
+
+  clear(sent) {
+    if (this.sent !== sent) return;
+    this.sent = null;
+    if (this.text.value === sent.text) this.text.value = "";
+    sent.files.forEach(({ id }) => this.drop(id));
+    this.edit(null);
   }
 
   edit(exchange) {
@@ -73,7 +90,7 @@ class Composer {
   }
 
   async upload(file) {
-    const { view } = this, id = `${view.id}.f${(view.calls += 1)}`;
+    const { view } = this, id = view.name();
     const bar = make("progress", { max: file.size || 1, value: 0, "aria-label": `${file.name} on its way` });
     const size = file.size < 1e6 ? `${Math.ceil(file.size / 1e3)} KB` : `${(file.size / 1e6).toFixed(1)} MB`;
     const chip = make("li", {}, make("bdi", {}, file.name), ` ${size} `, bar,
@@ -85,7 +102,7 @@ class Composer {
       const bytes = await file.slice(at, at + CHUNK).arrayBuffer();
       if (!this.files.has(id)) return void view.call({ kind: "discard", file: id });
       const told = { kind: "upload", file: id, name: file.name, type: file.type, size: file.size, at };
-      const { error } = await view.call(told, [bytes]);
+      const { error } = await view.call(told, { buffers: [bytes] });
       if (error) return this.drop(id);
       bar.value = at + bytes.byteLength;
     }

@@ -4,13 +4,16 @@
 class View {
   constructor(model, root) {
     const id = [...crypto.getRandomValues(new Uint32Array(2))].join("-");
-    Object.assign(this, { model, root, id, calls: 0, rev: -1, asked: 0, now: { busy: false } });
+    Object.assign(this, { model, root, id, calls: 0, rev: -1, now: { busy: false } });
     Object.assign(this, { exchanges: new Map(), waiting: new Map() });
     this.composer = new Composer(this);
     this.pace = new Pace(this);
     this.inJupyter = document.querySelector(".jp-NotebookPanel") !== null; // there are cells
     this.listen = (_, [packed]) => this.hear(JSON.parse(new TextDecoder().decode(packed)));
-    this.greet = () => this.hello();
+    this.greet = () => {
+      this.greeting = null; // who was asked before will not answer
+      this.hello();
+    };
     this.draw();
     this.sizes = new ResizeObserver(() => this.jump.hidden && this.toBottom()); // such as files below it
     this.sizes.observe(this.log);
@@ -58,13 +61,13 @@ class View {
 
   hear(message) {
     if (message.to !== undefined && message.to !== this.id) return;
-    if (this.waiting.has(message.id)) this.settle(message);
-    if (message.kind === "snapshot") this.restore(message);
-    if (message.rev === undefined || this.rev < 0 || message.kind === "snapshot") return;
-    if (message.kind === "heartbeat" ? message.rev > this.rev : message.rev > this.rev + 1) {
-      if (Date.now() - this.asked > 1000) this.hello(); // a message was lost on the way
-    } else if (message.rev === this.rev + 1) {
-      this.rev = message.rev;
+    const { kind, id, rev } = message, awaited = this.waiting.has(id);
+    if (message.to) this.settle(message);
+    if (kind === "snapshot" && awaited) this.restore(message);
+    if (kind === "snapshot" || rev === undefined || this.rev < 0) return;
+    if (rev > this.rev + (kind === "heartbeat" ? 0 : 1)) this.hello(); // a message was lost on the way
+    else if (rev === this.rev + 1) {
+      this.rev = rev;
       this.pace.add(message);
     }
   }
@@ -72,7 +75,7 @@ class View {
   restore({ rev, state, exchanges, earlier }) {
     this.pace.clear();
     this.follow(() => {
-      Object.assign(this, { rev, asked: 0, frozen: null });
+      Object.assign(this, { rev, frozen: null });
       this.exchanges.clear();
       this.empty = make("p", { class: "st-empty" });
       this.more = make("button", { type: "button", class: "st-text", onclick: () => this.earlier() },
@@ -95,6 +98,7 @@ class View {
     this.exchanges.set(told.key, exchange);
     (place ?? this.empty).after(exchange.element);
     this.empty.hidden = true;
+    this.composer.arrived(told);
   }
 
   stale() {
@@ -132,37 +136,45 @@ class View {
     this.composer.label(state.busy ? "Stop" : "Send");
   }
 
-  hello() {
-    this.asked = Date.now(); // its answer may be lost too
-    this.call({ kind: "hello" });
+  // One at a time: its answer holds all that was told before. It may be lost, too.
+  async hello(patience = PATIENCE) {
+    if (this.greeting) return;
+    const greeting = this.greeting = {};
+    const { silent } = await this.call({ kind: "hello" }, { patience });
+    if (this.greeting !== greeting) return;
+    this.greeting = null;
+    if (silent) this.hello(Math.min(2 * patience, MOST_PATIENCE));
   }
 
-  // What the user does. Each call is answered; whatever was typed stays until it is.
+  name() {
+    return `${this.id}.${(this.calls += 1)}`;
+  }
 
-  call(message, buffers) {
-    const id = `${this.id}.${(this.calls += 1)}`;
+  // What the user does. Each call comes to an end, with `error` where nobody answers in time: an
+  // answer can be lost. Only a file goes on waiting. Whatever was typed stays until it has arrived.
+
+  call(message, { buffers, patience = PATIENCE, id = this.name() } = {}) {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
-        this.warn("No answer from the kernel: it may be busy. If it was restarted, run this cell"
-          + " again. Your text is kept.", true);
-        if (message.kind === "hello" && this.waiting.delete(id)) this.hello();
-      }, PATIENCE);
+        if (message.kind === "upload") this.warn(SILENT, true);
+        else this.settle({ id, error: SILENT, silent: true });
+      }, patience);
       this.waiting.set(id, { timer, resolve });
       try {
         this.model.send({ ...message, view: this.id, id }, undefined, buffers);
       } catch {
-        this.warn("The kernel was restarted: run this cell again. Your text is kept.", true);
+        this.settle({ id, error: `The kernel was restarted: ${AGAIN}`, silent: true });
       }
     });
   }
 
-  settle(message) {
-    const { timer, resolve } = this.waiting.get(message.id);
+  settle({ id, error, silent = false, ...answer }) {
+    const { timer, resolve } = this.waiting.get(id) ?? {}; // it may come too late
     clearTimeout(timer);
-    this.waiting.delete(message.id);
-    if (message.error) this.warn(message.error);
+    this.waiting.delete(id);
+    if (error) this.warn(error, silent);
     else if (this.silent) this.warn("");
-    resolve(message);
+    resolve?.({ error, silent, ...answer });
   }
 
   warn(text, silent = false) {
