@@ -4,7 +4,7 @@ const CHUNK = 512 * 1024;
 
 class Composer {
   constructor(view) {
-    Object.assign(this, { view, files: new Map(), edited: null, sent: null, sending: false });
+    Object.assign(this, { view, files: new Map(), edited: null, draft: "", sent: null, sending: false });
     this.draw();
   }
 
@@ -12,10 +12,10 @@ class Composer {
     const { view } = this;
     this.chips = make("ul", { class: "st-files", "aria-label": "Files to send", hidden: true });
     this.editing = make("div", { class: "st-editing", hidden: true }, "Asking an earlier message again ",
-      make("button", { type: "button", class: "st-text", onclick: () => this.edit(null) }, "Cancel"));
+      make("button", { type: "button", class: "st-text", onclick: () => view.keep(() => this.edit(null)) }, "Cancel"));
     this.text = make("textarea", { rows: 1, dir: "auto", "aria-label": "Message",
       onkeydown: (event) => this.key(event), oninput: () => this.fit(),
-      onpaste: (event) => this.attach(event.clipboardData.files, event) });
+      onpaste: (event) => this.paste(event) });
     this.picker = make("input", { type: "file", multiple: true, hidden: true, "aria-label": "Files",
       onchange: () => this.attach([...this.picker.files]) });
     this.send = button("send", "Send", () => (view.now.busy ? view.stop() : this.submit()));
@@ -38,9 +38,9 @@ class Composer {
     const key = this.edited?.told.key ?? null, agent = view.agent.value.trim(), id = view.name();
     const sent = this.sent = { id, text, files, known: new Set(view.exchanges.keys()) };
     const ask = { kind: "ask", text, key, agent, files: files.map((file) => file.id) };
-    const { error, silent } = await view.call(ask, { id });
+    const { error, late } = await view.call(ask, { id });
     this.sending = false;
-    if (error && !silent) this.sent = null; // it was refused
+    if (error && !late) this.sent = null; // it was refused
     if (error) return;
     this.clear(sent);
     view.pace.all();
@@ -60,11 +60,15 @@ class Composer {
     this.sent = null;
     if (this.text.value === sent.text) this.text.value = "";
     sent.files.forEach(({ id }) => this.drop(id));
-    this.edit(null);
+    this.edit(null, this.text.value);
+    this.fit();
   }
 
-  edit(exchange) {
-    if (exchange || this.edited) this.text.value = exchange?.told.prompt ?? this.text.value;
+  // What was being written comes back when the edit is over; `written` is what is newer than that.
+  edit(exchange, written = "") {
+    if (!exchange && !this.edited) return;
+    if (!this.edited) this.draft = this.text.value;
+    this.text.value = exchange?.told.prompt ?? (written || this.draft);
     this.edited = exchange;
     this.editing.hidden = !exchange;
     const also = exchange?.told.files.length ? ", with its files " : " ";
@@ -76,10 +80,15 @@ class Composer {
   key(event) {
     const composing = event.isComposing || event.keyCode === 229; // Enter chooses a character
     const plain = !event.shiftKey && !event.altKey, chord = event.ctrlKey || event.metaKey;
-    if (event.key === "Escape" && this.edited) this.edit(null);
+    if (event.key === "Escape" && !composing) this.edit(null);
     if (event.key !== "Enter" || composing || !plain || !(chord || this.view.now.enter)) return;
     event.preventDefault();
     if (!this.view.now.busy) this.submit();
+  }
+
+  paste(event) {
+    const { files, types } = event.clipboardData;
+    if (!types.includes("text/plain")) this.attach(files, event); // a spreadsheet adds its picture
   }
 
   attach(files, event) {
@@ -94,21 +103,27 @@ class Composer {
     const bar = make("progress", { max: file.size || 1, value: 0, "aria-label": `${file.name} on its way` });
     const size = file.size < 1e6 ? `${Math.ceil(file.size / 1e3)} KB` : `${(file.size / 1e6).toFixed(1)} MB`;
     const chip = make("li", {}, make("bdi", {}, file.name), ` ${size} `, bar,
-      button("close", `Remove ${file.name}`, () => this.drop(id)));
+      button("close", `Remove ${file.name}`, () => view.keep(() => this.remove(id))));
     this.files.set(id, { id, chip, done: false });
     this.chips.append(chip);
     this.chips.hidden = false;
     for (let at = 0; at < file.size || at === 0; at += CHUNK) {
       const bytes = await file.slice(at, at + CHUNK).arrayBuffer();
-      if (!this.files.has(id)) return void view.call({ kind: "discard", file: id });
-      const told = { kind: "upload", file: id, name: file.name, type: file.type, size: file.size, at };
+      if (!this.files.has(id)) return;
+      const told = { kind: "upload", file: id, name: file.name, size: file.size, at };
       const { error } = await view.call(told, { buffers: [bytes] });
-      if (error) return this.drop(id);
+      if (error) this.drop(id);
+      if (!this.files.has(id)) return;
       bar.value = at + bytes.byteLength;
     }
     bar.remove();
     this.files.get(id).done = true;
-    return view.announce(`${file.name} is attached`);
+    view.announce(`${file.name} is attached`);
+  }
+
+  remove(id) {
+    this.drop(id);
+    this.view.call({ kind: "discard", file: id });
   }
 
   drop(id) {

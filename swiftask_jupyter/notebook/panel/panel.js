@@ -39,7 +39,10 @@ class View {
       onfocus: () => this.call({ kind: "agents" }) });
     this.log = make("div", { class: "st-log", role: "log", "aria-live": "off",
       "aria-label": "Messages", tabindex: 0, onscroll: () => this.scrolled() });
-    this.jump = button("down", "Go to the newest message", () => this.toBottom(), { hidden: true });
+    this.more = make("button", { type: "button", class: "st-text st-more", hidden: true,
+      onclick: () => this.earlier() }, "Show earlier messages");
+    this.empty = make("p", { class: "st-empty" });
+    this.jump = button("down", "Go to the newest message", () => this.keep(() => this.toBottom()), { hidden: true });
     this.said = make("div", { class: "st-unseen", role: "status" });
     this.banner = make("div", { class: "st-banner", role: "alert", hidden: true });
     this.total = make("div", { class: "st-total" });
@@ -76,29 +79,38 @@ class View {
     this.pace.clear();
     this.follow(() => {
       Object.assign(this, { rev, frozen: null });
-      this.exchanges.clear();
-      this.empty = make("p", { class: "st-empty" });
-      this.more = make("button", { type: "button", class: "st-text", onclick: () => this.earlier() },
-        "Show earlier messages");
+      const known = this.exchanges;
+      this.exchanges = new Map();
       this.more.hidden = !earlier;
       this.log.replaceChildren(this.more, this.empty);
-      exchanges.forEach((exchange, i) => this.exchange({ exchange, after: exchanges[i - 1]?.key }));
+      this.put(exchanges, known);
       this.state({ state });
     });
   }
 
   exchange({ exchange: told, after, gone = [] }) {
-    for (const key of gone) {
-      this.exchanges.get(key)?.element.remove();
-      this.exchanges.delete(key);
+    const replaced = gone.map((key) => this.exchanges.get(key)?.element).find(Boolean);
+    const place = replaced?.previousSibling ?? this.exchanges.get(after)?.element;
+    for (const key of gone) this.remove(key);
+    if (place || this.more.hidden) this.put([told], this.exchanges, place); // else it is an earlier one
+  }
+
+  // One after another, in their order.
+  put(exchanges, known, place = this.empty) {
+    for (const told of exchanges) {
+      const exchange = known.get(told.key) ?? new Exchange(this); // it may have a comment in it
+      exchange.show(told);
+      this.exchanges.set(told.key, exchange);
+      place.after(exchange.element);
+      place = exchange.element;
+      this.composer.arrived(told);
     }
-    const place = after ? this.exchanges.get(after)?.element : this.empty;
-    if (!place && !this.more.hidden) return; // it is among the earlier ones
-    const exchange = new Exchange(told, this);
-    this.exchanges.set(told.key, exchange);
-    (place ?? this.empty).after(exchange.element);
-    this.empty.hidden = true;
-    this.composer.arrived(told);
+    this.empty.hidden = this.exchanges.size > 0;
+  }
+
+  remove(key) {
+    this.exchanges.get(key)?.element.remove();
+    this.exchanges.delete(key);
   }
 
   stale() {
@@ -112,13 +124,15 @@ class View {
     if (this.frozen === key) return;
     for (const each of changes) yield* change(exchange.body, each, this);
     if (!end) return;
+    const { status } = exchange.told;
     exchange.end(end);
-    if (end.status === "running") return;
+    if (status !== "running" || end.status === "running") return;
     const text = exchange.body.textContent.trim(), rest = text.length > 600 ? " …" : "";
     this.announce(end.error ?? (end.status === "ok" ? `${end.agent}: ${text.slice(0, 600)}${rest}` : end.status));
   }
 
   state({ state }) {
+    if (state.session !== this.now.session) this.composer.edit(null);
     this.now = state;
     this.root.setAttribute("aria-label", `Chat: ${state.session}`);
     this.composer.text.placeholder = state.agent ? `Ask ${state.agent}` : "Ask";
@@ -140,10 +154,10 @@ class View {
   async hello(patience = PATIENCE) {
     if (this.greeting) return;
     const greeting = this.greeting = {};
-    const { silent } = await this.call({ kind: "hello" }, { patience });
+    const { late } = await this.call({ kind: "hello" }, { patience });
     if (this.greeting !== greeting) return;
     this.greeting = null;
-    if (silent) this.hello(Math.min(2 * patience, MOST_PATIENCE));
+    if (late) this.hello(Math.min(2 * patience, MOST_PATIENCE));
   }
 
   name() {
@@ -157,7 +171,7 @@ class View {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         if (message.kind === "upload") this.warn(SILENT, true);
-        else this.settle({ id, error: SILENT, silent: true });
+        else this.settle({ id, error: SILENT, silent: true, late: true });
       }, patience);
       this.waiting.set(id, { timer, resolve });
       try {
@@ -174,13 +188,16 @@ class View {
     this.waiting.delete(id);
     if (error) this.warn(error, silent);
     else if (this.silent) this.warn("");
-    resolve?.({ error, silent, ...answer });
+    resolve?.({ error, ...answer });
   }
 
   warn(text, silent = false) {
     this.silent = silent;
-    this.banner.replaceChildren(make("span", {}, text), button("close", "Close", () => this.warn("")));
-    this.banner.hidden = !text;
+    const close = button("close", "Close", () => this.warn(""));
+    this.keep(() => {
+      this.banner.replaceChildren(make("span", {}, text), close);
+      this.banner.hidden = !text;
+    });
   }
 
   announce(text) {
@@ -240,12 +257,15 @@ class View {
   }
 
   async earlier() {
-    const { key } = this.log.querySelector(".st-exchange").told;
+    const first = () => this.log.querySelector(".st-exchange")?.told.key, key = first();
     const { exchanges = [], earlier = true } = await this.call({ kind: "earlier", key });
     this.pace.all();
+    if (first() !== key) return; // they are there by now, or others are
     const height = this.log.scrollHeight;
-    exchanges.forEach((exchange, i) => this.exchange({ exchange, after: exchanges[i - 1]?.key }));
-    this.more.hidden = !earlier;
+    this.put(exchanges, this.exchanges);
+    this.keep(() => {
+      this.more.hidden = !earlier;
+    });
     this.log.scrollTop += this.log.scrollHeight - height;
   }
 
@@ -263,8 +283,10 @@ class View {
       area.value = await text;
       this.root.append(area);
       area.select();
-      document.execCommand("copy");
+      const copied = document.execCommand("copy");
       area.remove();
+      from.focus({ preventScroll: true });
+      if (!copied) return void this.warn("The browser did not let it be copied: select it, and copy it by hand.");
     }
     from.classList.add("st-done");
     this.announce("copied");
@@ -284,18 +306,27 @@ class View {
     const { log } = this, at = log.scrollTop, far = log.scrollHeight - at - log.clientHeight;
     const pinned = far < 24 || !(at < this.top - 4); // above where we left it: the user did that
     const { size } = this.exchanges;
-    act();
+    this.keep(act);
     if (pinned && this.exchanges.size > size) this.trim();
     if (pinned) this.toBottom();
     else log.scrollTop = at;
   }
 
+  // What is drawn anew keeps the keyboard's place, what is taken away leaves it to the text.
+  keep(act) {
+    const focused = document.activeElement, inside = this.root.contains(focused);
+    const key = focused?.closest(".st-exchange")?.told.key, label = focused?.getAttribute("aria-label");
+    act();
+    const now = document.activeElement, there = (it) => this.root.contains(it) && !it.closest("[hidden]");
+    if (!inside || there(now)) return;
+    const same = this.exchanges.get(key)?.element.querySelector(`[aria-label="${label}"]`);
+    (there(focused) ? focused : same ?? this.composer.text).focus({ preventScroll: true });
+  }
+
   trim() {
     if (this.exchanges.size <= MOST) return; // each costs the browser a little with every token
-    for (const element of [...this.log.querySelectorAll(".st-exchange")].slice(0, -MOST)) {
-      this.exchanges.delete(element.told.key);
-      element.remove();
-    }
+    const shown = [...this.log.querySelectorAll(".st-exchange")];
+    for (const { told } of shown.slice(0, -MOST)) this.remove(told.key);
     this.more.hidden = false;
   }
 
