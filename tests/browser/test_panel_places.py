@@ -52,9 +52,12 @@ def press(panel: Panel, name: str, key: str = "Enter") -> None:
     panel.page.keyboard.press(key)
 
 
-def test_the_keyboard_keeps_its_place_and_a_draft_its_text(notebook: Notebook, env: dict[str, str]):
+def test_the_keyboard_keeps_its_place_and_a_draft_its_text(
+    notebook: Notebook, env: dict[str, str], box: Sandbox
+):
     """Whatever is drawn anew or taken away; and what is announced is announced once."""
-    notebook.open("places.ipynb", [PANEL], env=env)
+    cells = [PANEL, HELD, "%%swiftask nosuch\nhi"]
+    notebook.open("places.ipynb", cells, env=env | {"SWIFTASK_DIALECT": "native"})
     panel, page = shown(notebook), notebook.page
     panel.choose("echo")
     panel.ask("hello")
@@ -67,12 +70,18 @@ def test_the_keyboard_keeps_its_place_and_a_draft_its_text(notebook: Notebook, e
     expect(panel.notes).to_contain_text("turn 2")
     assert focused(page) == "Message"
     check_an_edit(panel)
+    check_files(panel, notebook)
+    assert [len(seen.body) for seen in box.requests if seen.method == "PUT"] == [600_000]
     page.evaluate(NOTHING_COPIES)
     press(panel, "Copy answer as Markdown")
     expect(panel.banner).to_contain_text("did not let it be copied")
     assert focused(page) == "Copy answer as Markdown"
     press(panel, "Close")
     assert focused(page) == "Message"
+    notebook.run_cell(2)
+    panel.ended(2)
+    expect(panel.root.locator(".st-error")).to_contain_text("nosuch")
+    expect(panel.button("Retry")).to_have_count(0)  # it would go without the cell's options
     assert notebook.page_errors == []
 
 
@@ -118,34 +127,24 @@ def check_an_edit(panel: Panel) -> None:
     panel.ended()
 
 
-def test_what_is_taken_back_is_gone(notebook: Notebook, env: dict[str, str], box: Sandbox):
-    """A file, in the kernel too; a picture that came beside a text; and no cell is asked again."""
-    cells = [PANEL, HELD, "%%swiftask nosuch\nhi"]
-    notebook.open("taken.ipynb", cells, env=env | {"SWIFTASK_DIALECT": "native"})
-    panel, page = shown(notebook), notebook.page
+def check_files(panel: Panel, notebook: Notebook) -> None:
+    """What is removed is gone in the kernel too; a picture that comes beside a text is none."""
     chips = panel.root.get_by_label("Files to send").locator("li")
-
-    assert not page.evaluate(PASTE, [True])
-    assert page.evaluate(PASTE, [False])
-    page.evaluate(DROP, [["a.txt"], 600_000])
+    assert not panel.page.evaluate(PASTE, [True])
+    assert panel.page.evaluate(PASTE, [False])
+    panel.page.evaluate(DROP, [["a.txt"], 600_000])
     expect(chips).to_have_text(["image.png 1 KB", "a.txt 600 KB"])
     expect(panel.root.locator("progress")).to_have_count(0)
     press(panel, "Remove image.png")
     expect(chips).to_have_count(1)
-    assert focused(page) == "Message"
+    assert focused(panel.page) == "Message"
     notebook.run_cell(1)
     notebook.wait_text(1, "1")
-    panel.choose("echo")
+    panel.button("Edit and ask again").click()
     panel.ask("look")
+    expect(panel.answers).to_contain_text("look")
     panel.ended()
     expect(chips).to_have_count(0)
-    assert [len(seen.body) for seen in box.requests if seen.method == "PUT"] == [600_000]
-
-    notebook.run_cell(2)
-    panel.ended(2)
-    expect(panel.root.locator(".st-error")).to_contain_text("nosuch")
-    expect(panel.button("Retry")).to_have_count(0)
-    assert notebook.page_errors == []
 
 
 def test_earlier_messages_come_once_and_in_order(notebook: Notebook, env: dict[str, str]):
