@@ -83,7 +83,7 @@ def proxy_for(url: str) -> str:
 
 def _ledger(client: Swiftask) -> Finding:
     try:
-        count = client.usage("status")["calls"].sum()
+        count = int(client.usage("status")["calls"].sum())
     except SwiftaskError as error:
         return Finding(well=False, about="ledger", says=str(error))
     return Finding(well=True, about="ledger", says=f"{client.store}, {quantity(count, 'call')}")
