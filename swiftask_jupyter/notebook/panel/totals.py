@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from swiftask_jupyter import budget
+from swiftask_jupyter.quantities import quantity
 from swiftask_jupyter.session import Session
 
 
@@ -19,7 +20,7 @@ def total(session: Session) -> str:
     if sent:
         asked = sum(each.input_tokens or 0 for each in counted)
         made = sum(each.output_tokens or 0 for each in counted)
-        parts.append("1 turn" if len(sent) == 1 else f"{len(sent)} turns")
+        parts.append(quantity(len(sent), "turn"))
         parts.append(f"{asked}→{made} tokens" if counted else "tokens not reported")
     if spent:
         parts.append(f"{sum(spent):g} credits")
