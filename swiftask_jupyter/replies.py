@@ -72,6 +72,11 @@ class Raw(Struct, frozen=True):
 Event = Delta | Usage | Finish | Conversation | Raw
 
 
+def has_text(events: Iterable[Event]) -> bool:
+    """Tell whether any text is among what has just arrived."""
+    return any(isinstance(event, Delta) for event in events)
+
+
 class Standing(Struct, frozen=True):
     """Where a turn stands in its conversation.
 

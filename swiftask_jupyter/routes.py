@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from swiftask_jupyter.errors import ServiceError
+from swiftask_jupyter.errors import AgentNotFound, ServiceError, SwiftaskError
 from swiftask_jupyter.protocols import Protocol
 from swiftask_jupyter.tokens import Token
 
@@ -45,6 +45,12 @@ class Route:
 
     def works(self, protocol: Protocol) -> None:
         """Note that an answer has come this way."""
+
+    async def explained(self, error: SwiftaskError) -> SwiftaskError:
+        """Return the error; that of an agent that there is not names the nearest that there is."""
+        if isinstance(error, AgentNotFound) and (near := await self.near()):
+            return AgentNotFound(f"{error}; did you mean {near}?", status=error.status)
+        return error
 
     async def near(self) -> str | None:
         """Return the agent whose slug is nearest to one that there is not."""

@@ -14,7 +14,6 @@ from contextlib import aclosing
 from swiftask_jupyter.context import Context
 from swiftask_jupyter.conversation import continued
 from swiftask_jupyter.errors import (
-    AgentNotFound,
     ConnectionFailed,
     Refused,
     ServiceError,
@@ -25,7 +24,7 @@ from swiftask_jupyter.messages import ALIAS, Prompt
 from swiftask_jupyter.prompts import forked, retold
 from swiftask_jupyter.protocols import Protocol
 from swiftask_jupyter.quantities import quantity
-from swiftask_jupyter.replies import Delta, Event, Finish, Raw, Reply, Standing, Usage
+from swiftask_jupyter.replies import Delta, Event, Finish, Raw, Reply, Standing, Usage, has_text
 from swiftask_jupyter.retry import pause, untaken
 from swiftask_jupyter.routes import Route
 from swiftask_jupyter.store import Ledger
@@ -89,7 +88,7 @@ class Turn:
         try:
             async with aclosing(self._answer()) as answer:
                 async for events in answer:
-                    if reply.first_token_seconds is None and _any_text(events):
+                    if reply.first_token_seconds is None and has_text(events):
                         reply.first_token_seconds = time.perf_counter() - start
                     reply.apply(events)
                     yield events
@@ -175,25 +174,22 @@ class Turn:
                     raise
                 if untaken(error):
                     self.reply.conversation = None  # it was not said there
-                other = await self._other(protocol, error)
-                if other is None:
-                    raise
-                protocol = other
+                protocol = await self._other(protocol, error)
         if protocol.takes_alias and self.reply.conversation is None:
             self.reply.conversation = prompt.alias
         self._route.works(protocol)
 
-    async def _other(
-        self, failed: Protocol, error: ServiceError | ConnectionFailed
-    ) -> Protocol | None:
-        """Return the way to try next, after waiting where that is asked for; `None` to give up."""
+    async def _other(self, failed: Protocol, error: ServiceError | ConnectionFailed) -> Protocol:
+        """Return the way to try next, after waiting where that is asked for.
+
+        Raises:
+            SwiftaskError: there is none; the error, which may say more by now.
+        """
         if isinstance(error, ServiceError) and (other := self._route.instead(failed, error)):
             return other
         wait = pause(error, self.reply.attempts)
         if wait is None:
-            if isinstance(error, AgentNotFound) and (near := await self._route.near()):
-                raise AgentNotFound(f"{error}; did you mean {near}?", status=error.status)
-            return None
+            raise await self._route.explained(error)
         self._tell(f"asking again in {wait:.0f} s: {error}")
         await asyncio.sleep(wait)
         self._tell("")
@@ -220,7 +216,3 @@ class Turn:
 
     def _tell(self, doing: str) -> None:
         self.reply.doing = doing
-
-
-def _any_text(events: list[Event]) -> bool:
-    return any(isinstance(event, Delta) for event in events)

@@ -18,7 +18,7 @@ from swiftask_jupyter.errors import (
 )
 from swiftask_jupyter.messages import ALIAS
 from swiftask_jupyter.protocols import Protocol
-from swiftask_jupyter.replies import Delta, Event, Reply, Standing
+from swiftask_jupyter.replies import Reply, Standing, has_text
 from swiftask_jupyter.store.turns import Place, new_id
 from swiftask_jupyter.transport import Gate, Transport
 from swiftask_jupyter.values import replace
@@ -65,14 +65,9 @@ class Sending:
             try:
                 await self._try(transport, gate, protocol)
             except ServiceError as error:
-                if (other := route.instead(protocol, error)) is not None:
-                    protocol = other
-                elif isinstance(error, AgentNotFound) and (near := await route.near()):
-                    raise AgentNotFound(
-                        f"{error}; did you mean {near}?", status=error.status
-                    ) from None
-                else:
-                    raise
+                if (other := route.instead(protocol, error)) is None:
+                    raise await route.explained(error) from None
+                protocol = other
             else:
                 route.works(protocol)
                 return
@@ -88,7 +83,7 @@ class Sending:
             async with aclosing(transport.stream(protocol, alone, gate=gate)) as answer:
                 async for events in answer:
                     began = True
-                    if reply.first_token_seconds is None and _any_text(events):
+                    if reply.first_token_seconds is None and has_text(events):
                         reply.first_token_seconds = self._seconds()
                     reply.apply(events)
         except NotNow:
@@ -129,7 +124,3 @@ def is_hopeless(error: SwiftaskError, sending: Sending, answers: int) -> bool:
         return True
     unreachable = isinstance(error, ConnectionFailed) and not error.sent
     return (unreachable or isinstance(error, Unauthorized)) and answers == sending.answers
-
-
-def _any_text(events: list[Event]) -> bool:
-    return any(isinstance(event, Delta) for event in events)
