@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from _measure import table
-from jupyter_client.session import Session
+from _wire import Wire
 
 from swiftask_jupyter.notebook.display import CellDisplay
 from swiftask_jupyter.replies import Delta, Reply
@@ -22,34 +22,6 @@ from swiftask_jupyter.replies import Delta, Reply
 PROSE = ("The quick brown fox jumps over the lazy dog, *again* and `again`. " * 5 + "\n\n") * 400
 CODE = "```python\n" + "def total(prices):\n    return sum(prices) + 1  # one more\n" * 2500
 SIZES = (4_000, 20_000, 100_000)
-PARENT = {
-    "msg_id": "12345678-1234567890abcdef12345678_12_3",
-    "msg_type": "execute_request",
-    "username": "user",
-    "session": "1234567890abcdef12345678",
-    "date": "2026-01-01T00:00:00.000000Z",
-    "version": "5.3",
-}
-
-
-class Wire:
-    """A kernel's way out, with a clock of its own."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.sent: list[tuple[float, int]] = []
-        self._session = Session(key=b"benchmark")
-
-    def send(self, kind: str, content: dict[str, Any]) -> None:
-        """Write one message and count it."""
-        message = self._session.msg(kind, content, parent=PARENT)
-        parts = self._session.serialize(message)
-        self.sent.append((self.now, sum(map(len, parts))))
-
-    def publish(self, data: dict[str, Any], *, transient: dict[str, Any], update: bool) -> None:
-        """Display or update, as IPython's publisher does."""
-        kind = "update_display_data" if update else "display_data"
-        self.send(kind, {"data": data, "metadata": {}, "transient": transient})
 
 
 class Ours:
@@ -136,7 +108,7 @@ def play(way: Callable[[Wire], Any], text: str, rate: float) -> dict[str, float]
         "worst": worst,
         "busiest": busiest(streamed, 10.0),
         "behind": behind,
-        "ratio": sum(size for _, size in wire.sent) / len(text.encode()),
+        "ratio": wire.size / len(text.encode()),
     }
 
 

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from _measure import median, table
-from jupyter_client.session import Session
+from _wire import Wire
 
 from swiftask_jupyter.notebook.markdown.document import to_html
 from swiftask_jupyter.notebook.panel.channel import Channel
@@ -36,29 +36,7 @@ ITEMS = "- an item with *words* in it\n" * 8 + "\n"
 MIXED = (f"## A heading\n\n{PARAGRAPH}{PARAGRAPH}{CODE}{PARAGRAPH}{ROWS}{ITEMS}") * 150
 LIST = "- an item of a long list, with *some* words and `code` in it\n" * 2000
 TABLE = "| a | b |\n|---|---|\n" + "| a cell with words | **another** one, with more |\n" * 2500
-PARENT = {
-    "msg_id": "12345678-1234567890abcdef12345678_12_3", "msg_type": "comm_msg",
-    "username": "user", "session": "1234567890abcdef12345678",
-    "date": "2026-01-01T00:00:00.000000Z", "version": "5.3", "subshell_id": "1" * 32,
-}  # fmt: skip
-COMM = "1234567890abcdef1234567890abcdef"
 TICK = 0.1
-
-
-class Wire:
-    """A kernel's way out, with a clock of its own."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.size = 0
-        self._session = Session(key=b"benchmark")
-
-    def send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
-        """Write one message of a widget, and count it."""
-        data = {"data": content, "comm_id": COMM}
-        message = self._session.msg("comm_msg", data, parent=PARENT)
-        parts = self._session.serialize(message)
-        self.size += sum(map(len, [*parts, *(buffers or ())]))
 
 
 class InPanel:
@@ -66,7 +44,7 @@ class InPanel:
 
     def __init__(self, wire: Wire) -> None:
         def custom(content: dict[str, Any], buffers: list[bytes]) -> None:
-            wire.send({"method": "custom", "content": content}, buffers)
+            wire.tell({"method": "custom", "content": content}, buffers)
 
         self._reply = Reply("agent", turn="0" * 32, number=1)
         shown = Shown("a question", self._reply)
@@ -100,12 +78,12 @@ class InHtml:
 
     def end(self) -> None:
         """Send all of it."""
-        self._wire.send({"method": "update", "state": {"value": to_html(self._text)}})
+        self._wire.tell({"method": "update", "state": {"value": to_html(self._text)}})
 
 
 def play(way: Callable[[Wire], Any], text: str, rate: float) -> dict[str, float]:
     """Stream a text one way; return bytes per byte, and CPU ms per KB."""
-    wire = Wire()
+    wire = Wire(msg_type="comm_msg", subshell_id="1" * 32)
     shown, start = way(wire), time.process_time()
     for at in range(0, len(text), 4):
         shown.add(text[at : at + 4])

@@ -1,6 +1,5 @@
 """What a hostile answer must not do to a page, and how it is seen if it does."""
 
-import os
 import re
 from urllib.parse import urlsplit
 
@@ -13,8 +12,8 @@ from swiftask_jupyter.notebook.markdown.tree import TAGS
 from swiftask_jupyter.sandbox import Fault
 
 from .jupyter import Notebook
+from .panels import LOAD, environment  # noqa: F401 - whoever opens such a notebook loads us
 
-LOAD = "%load_ext swiftask_jupyter"
 CODE_TAGS = {"b", "i", "tt", "var", "dfn", "samp"}
 OURS = TAGS | CODE_TAGS | {"div", "style", "mjx-container"}
 OURS |= {f"@{name}" for name in ("class", "dir", "href", "jax", "rel", "start", "style", "target")}
@@ -82,8 +81,7 @@ CLICK_ALL = "(elements) => elements.forEach((element) => element.click?.())"
 def echoing(box: Sandbox) -> dict[str, str]:
     """Start kernels with this; the agent says everything back in small pieces, taking its time."""
     box.fail(Fault(pause=0.003), agent="echo", times=None)
-    own = {"SWIFTASK_BASE_URL": box.url, "SWIFTASK_API_KEY": box.token}
-    return own | {"SWIFTASK_STORE": os.environ["SWIFTASK_STORE"]}
+    return environment(box)
 
 
 def question(text: str) -> NotebookNode:

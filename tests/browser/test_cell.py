@@ -1,6 +1,5 @@
 """The magic in JupyterLab and Notebook 7: a cell that grows, stops, and is saved."""
 
-import os
 import time
 
 import nbformat
@@ -11,11 +10,11 @@ from swiftask_jupyter import Sandbox, Swiftask
 from swiftask_jupyter.notebook.bundle import TURN
 
 from .jupyter import App, Notebook
+from .panels import LOAD
 
 pytestmark = pytest.mark.browser
 
 APPS = pytest.mark.parametrize("app", ["lab", "notebook"])
-LOAD = "%load_ext swiftask_jupyter"
 LOREM = "%%swiftask lorem\nhello"
 # Somebody else's task on the kernel's loop.
 TICKING = """
@@ -39,13 +38,6 @@ WATCH = """(index) => {
   }).observe(cell, { subtree: true, childList: true, characterData: true });
 }"""
 COLOURS = "(parts) => [...new Set(parts.map((part) => getComputedStyle(part).color))]"
-
-
-@pytest.fixture
-def env(box: Sandbox) -> dict[str, str]:
-    """A kernel that asks the sandbox, and writes to this test's ledger."""
-    own = {"SWIFTASK_BASE_URL": box.url, "SWIFTASK_API_KEY": box.token}
-    return own | {"SWIFTASK_STORE": os.environ["SWIFTASK_STORE"]}
 
 
 def check_formatted(notebook: Notebook, i: int) -> None:

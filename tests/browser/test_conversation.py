@@ -1,7 +1,5 @@
 """The notebook is the conversation: what a front end's own editing does to it."""
 
-import os
-
 import pytest
 
 from swiftask_jupyter import Sandbox, Swiftask, conversation
@@ -33,15 +31,10 @@ CURSOR = """([index, line]) => {
 
 
 @pytest.fixture
-def page(notebook: Notebook, box: Sandbox, monkeypatch: pytest.MonkeyPatch):
+def page(notebook: Notebook, box: Sandbox, env: dict[str, str], monkeypatch: pytest.MonkeyPatch):
     """A notebook whose cells ask; `page.run(1)` runs one and returns what was sent."""
     monkeypatch.setattr(conversation, "SKEW", 0.0)
-    env = {
-        "SWIFTASK_BASE_URL": box.url, "SWIFTASK_API_KEY": box.token,
-        "SWIFTASK_STORE": os.environ["SWIFTASK_STORE"],
-        "SWIFTASK_DIALECT": "openai",
-    }  # fmt: skip
-    return Page(notebook, box, env)
+    return Page(notebook, box, env | {"SWIFTASK_DIALECT": "openai"})
 
 
 class Page:

@@ -1,6 +1,5 @@
 """A batch in JupyterLab: its bar, the stop button, and the same cell run again."""
 
-import os
 import time
 from collections.abc import Iterator
 
@@ -38,10 +37,8 @@ def box(stalling: Stalling) -> Iterator[Sandbox]:
 
 
 def test_the_stop_button_ends_a_batch_which_the_same_cell_completes(
-    notebook: Notebook, box: Sandbox, stalling: Stalling
+    notebook: Notebook, box: Sandbox, env: dict[str, str], stalling: Stalling
 ) -> None:
-    own = {"SWIFTASK_BASE_URL": box.url, "SWIFTASK_API_KEY": box.token}
-    env = own | {"SWIFTASK_STORE": os.environ["SWIFTASK_STORE"]}
     notebook.open("rows.ipynb", [MADE, MAP], env=env)
     notebook.run_cell(0)
     notebook.wait_idle()

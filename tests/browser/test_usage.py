@@ -1,26 +1,17 @@
 """Usage in JupyterLab: the table, the picture, and the saved file counted."""
 
-import os
-
 import pandas as pd
 import pytest
 from playwright.sync_api import expect
 
-from swiftask_jupyter import Sandbox, Swiftask, usage_from_notebooks
+from swiftask_jupyter import Swiftask, usage_from_notebooks
 
 from .jupyter import Notebook
+from .panels import LOAD
 
 pytestmark = pytest.mark.browser
 
-LOAD = "%load_ext swiftask_jupyter"
 GROUND = "(image) => getComputedStyle(image.parentElement).backgroundColor"
-
-
-@pytest.fixture
-def env(box: Sandbox) -> dict[str, str]:
-    """A kernel that asks the sandbox, and writes to this test's ledger."""
-    own = {"SWIFTASK_BASE_URL": box.url, "SWIFTASK_API_KEY": box.token}
-    return own | {"SWIFTASK_STORE": os.environ["SWIFTASK_STORE"]}
 
 
 def test_the_table_and_the_picture_are_shown_and_the_saved_file_is_the_ledger(
