@@ -414,3 +414,17 @@ def test_python_asks_stops_and_exports_too(panel, front, tmp_path):
     assert "from python" in path.read_text()
     assert front.say("export")["text"] == path.read_text()
     panel.stop()  # nothing runs: nothing happens
+
+
+def test_what_a_cell_asked_is_not_asked_again_by_the_panel(front, client, box):
+    """It had a service, a system prompt, files of its own, and the panel knows none of them."""
+    box.fail(Fault(status=400), agent="echo")
+    with contextlib.suppress(errors.BadRequest):
+        client.session().ask("hi", surface="cell", system="Be terse.", temperature=0)
+    [failed] = front.settled()
+    sent = len(box.requests)
+
+    told = front.say("retry", key=failed["key"])
+
+    assert told["error"] == "a cell asked this, with options of its own; run the cell again"
+    assert len(box.requests) == sent

@@ -156,7 +156,7 @@ class ChatPanel(AnyWidget):
             "retry": lambda call: self._tell_state(self.chat.again(call["key"])),
             "stop": lambda _: self.stop(),
             "rate": self._rate,
-            "source": lambda call: {"text": self.chat.find(call["key"]).reply.text},
+            "source": lambda call: {"text": self.chat.shown.find(call["key"]).reply.text},
             "export": self._export,
             "agent": self._choose,
             "agents": self._catalogue,
@@ -213,7 +213,7 @@ class ChatPanel(AnyWidget):
         """Return the exchanges before a key, or the newest; as many as are sent at once."""
         with self._channel.lock:
             shown = self.chat.shown
-            end = len(shown) if before is None else shown.index(self.chat.find(before))
+            end = len(shown) if before is None else shown.index(shown.find(before))
             start, size = end, 0
             while start and end - start < PAGE and size < PAGE_BYTES:
                 start -= 1
