@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.getipython import get_ipython
 
-from swiftask_jupyter.errors import PromptError, SwiftaskError
-from swiftask_jupyter.notebook.panel.channel import Channel
-from swiftask_jupyter.notebook.panel.exchanges import Exchanges, Files
+from swiftask_jupyter.errors import PromptError, StoreError, SwiftaskError
+from swiftask_jupyter.notebook.panel.channel import Part
+from swiftask_jupyter.notebook.panel.exchanges import Exchanges
 from swiftask_jupyter.notebook.panel.following import Following
 from swiftask_jupyter.notebook.panel.shown import Shown, short
 
@@ -29,9 +29,8 @@ class Chat:
     Args:
         client: asks.
         name: the conversation; `None` for the one that cells go on with.
-        channel: tells the views.
+        channel: tells the views, while they show this one.
         ended: called after each turn.
-        files: what went along with earlier turns, as long as this kernel has it.
 
     Attributes:
         shown: what is there, in order.
@@ -43,23 +42,21 @@ class Chat:
         self,
         client: Swiftask,
         name: str | None,
-        channel: Channel,
+        channel: Part,
         ended: Callable[[], None],
-        files: Files | None = None,
     ) -> None:
         self.session = client.session(name)
         self.shown = Exchanges()
-        self.files: Files = {} if files is None else files
         self.context = contextvars.copy_context()
         self._client = client
         self._channel = channel
         self._ended = ended
         self._following: dict[str, Following] = {}
         self._asking = False
+        self.refresh()
         self.session.watchers.append(self._turn)
         if (shell := get_ipython()) is not None:
             shell.events.register("post_run_cell", self.cell_ran)
-        self.refresh()
 
     @property
     def asked(self) -> Following | None:
@@ -88,8 +85,6 @@ class Chat:
                 text, agent or None, surface="panel", files=attached, **options
             )
             shown = Shown(text, stream.reply, attached)
-            if attached:
-                self.files[stream.reply.turn] = attached
             following = Following(shown, self._channel, stream, self._over)
             self._following[shown.key] = following
             self._put(shown)
@@ -127,10 +122,18 @@ class Chat:
         return shown
 
     def refresh(self) -> None:
-        """Take over what the conversation holds now; cells may have changed it."""
-        held, liked = self.session.history(), self._liked()
+        """Take over what the conversation holds now; cells may have changed it.
+
+        While the ledger can't be read, what is shown stays.
+        """
+        try:
+            held, liked = self.session.history(), self._liked()
+        except StoreError:
+            for shown in tuple(self.shown):
+                shown.waits = True
+            return
         with self._channel.lock:
-            merged = self.shown.merged(held, self.files)
+            merged = self.shown.merged(held)
             for shown in merged:
                 shown.liked = liked.get(shown.reply.turn, shown.liked)
             moved = [each.key for each in merged] != [each.key for each in self.shown]
@@ -148,8 +151,16 @@ class Chat:
 
     def cell_ran(self, result: Any) -> None:
         """Look again after a cell that may have taken something back."""
-        if "swiftask" in (getattr(result.info, "raw_cell", None) or ""):
+        if not self._channel.muted and "swiftask" in (getattr(result.info, "raw_cell", "") or ""):
             self.refresh()
+
+    def show(self) -> None:
+        """Tell the views what happens from now on."""
+        self._channel.muted = False
+
+    def hide(self) -> None:
+        """Tell them nothing any more; what runs goes on."""
+        self._channel.muted = True
 
     def close(self) -> None:
         """Stop what runs, and look no more."""
