@@ -138,7 +138,10 @@ SAID = """() => { const walk = (root) => [...root.querySelectorAll('*')].some((e
   each.shadowRoot && (each.shadowRoot.textContent.includes(' END') || walk(each.shadowRoot)));
   return walk(document); }"""
 ENDED = {
-    "panel": "() => document.querySelector('.st-exchange:last-child .st-note')",
+    "panel": """() => {
+      const last = document.querySelector('.st-exchange:last-child');
+      return last?.told.prompt === 'q' && last.querySelector('.st-note');
+    }""",  # not of the messages before it
     "HTML widget": """() => [...document.querySelectorAll('.widget-html i')]
       .at(-1)?.textContent === 'END'""",
 }

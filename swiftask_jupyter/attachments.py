@@ -7,7 +7,6 @@ only where the user wrote it; what a variable holds is never guessed at.
 
 from __future__ import annotations
 
-import ast
 import base64
 import difflib
 import glob
@@ -24,6 +23,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from swiftask_jupyter.errors import PromptError
+from swiftask_jupyter.lookups import LOOKUP, look_up
 from swiftask_jupyter.messages import Attachment
 
 MAX_BYTES = 100_000_000
@@ -41,8 +41,7 @@ _SUPPORTED = "attach a path, http(s) URL, (name, bytes) pair, DataFrame, Series,
 _ACTS = ("to_csv", "head", "save", "_repr_png_")
 _SPACES = re.compile(r"[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://|(data):", re.IGNORECASE)
-_STEP = r"""\.[^\W\d_]\w*|\[\s*(?:-?\d+|"[^"\]\n]*"|'[^'\]\n]*')\s*\]"""
-_LOOKUP = re.compile(rf"(?P<name>[^\W\d]\w*)(?P<path>(?:{_STEP})*)")
+_LOOKUP = re.compile(LOOKUP)
 
 
 def gather(
@@ -91,11 +90,7 @@ def _looked_up(text: str, names: Mapping[str, Any]) -> list[Any]:
     """Return the one value that the text names, or none."""
     with suppress(Exception):  # a property may raise anything: its value is not there
         if lookup := _LOOKUP.fullmatch(text):
-            value = names[lookup["name"]]
-            for step in re.findall(_STEP, lookup["path"]):
-                key = step[1:].removesuffix("]").strip()
-                value = getattr(value, key) if step[0] == "." else value[ast.literal_eval(key)]
-            return [value]
+            return [look_up(names, lookup["name"], lookup["path"])]
     return []
 
 

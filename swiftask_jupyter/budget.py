@@ -7,13 +7,13 @@ import re
 import shlex
 
 from swiftask_jupyter.errors import BudgetSpent, ConfigurationError
+from swiftask_jupyter.quantities import quantity
 from swiftask_jupyter.values import Struct
 
 HOUR = 3_600
 # A day is the last 24 hours, whatever the clock says: no midnight lets everything start at once.
 PERIODS = {"hour": HOUR, "day": 24 * HOUR, "week": 7 * 24 * HOUR, "month": 30 * 24 * HOUR}
 SESSION = "session"
-UNITS = ("credits", "calls", "tokens")
 NEAR = 0.8  # from here on, footers warn
 _TIMES = {"": 1, "k": 1_000, "m": 1_000_000}
 _GRAMMAR = (
@@ -101,8 +101,8 @@ def judge(budget: Budget, spent: Spent) -> str:
     if used >= budget.amount:
         flying = ""
         if spent.expected and spent.amount < budget.amount:
-            calls = "call" if spent.flying == 1 else "calls"
-            flying = f" and {spent.flying} {calls} in flight may take {shown(spent.expected)} more"
+            calls = quantity(spent.flying, "call")
+            flying = f" and {calls} in flight may take {shown(spent.expected)} more"
         raise BudgetSpent(
             f"the budget of {budget} is spent: {shown(spent.amount)}{flying}; nothing was sent",
             advice=f"%swiftask budget raise {_more(budget, used)}",

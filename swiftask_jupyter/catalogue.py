@@ -63,20 +63,23 @@ class Catalogue:
         return task.result()
 
     async def chats(self, root: str, slug: str) -> bool | None:
-        """Tell whether the agent is a chat agent; `None` where that can't be learnt soon.
+        """Tell whether the agent is a chat agent; `None` where that can't be learnt soon."""
+        return next((agent.chat for agent in await self.soon(root) if agent.slug == slug), None)
+
+    async def soon(self, root: str) -> tuple[Agent, ...]:
+        """Return the agents; none where they can't be had soon.
 
         A list that could not be had is not asked for again before each prompt.
         """
         now = time.monotonic()
         if now < self._missed.get(root, now):
-            return None
+            return ()
         try:
             async with asyncio.timeout(PATIENCE):
-                agents = await self.agents(root)
+                return await self.agents(root)
         except (TimeoutError, SwiftaskError):
             self._missed[root] = now + PAUSE
-            return None
-        return next((agent.chat for agent in agents if agent.slug == slug), None)
+            return ()
 
     async def _fetch(self, root: str) -> tuple[Agent, ...]:
         request = Request("GET", f"{root}/bots", {"Accept": "application/json"})

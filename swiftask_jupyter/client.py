@@ -158,11 +158,7 @@ class Swiftask(Service):
         from swiftask_jupyter.batch import Batch, Wishes, is_partitioned, partitioned
 
         if is_partitioned(frame):
-            given = {"agent": agent, **options}
-            file = self.store if isinstance(self.store, Path) else None
-            made: pd.DataFrame = partitioned(
-                frame, text, given, wanted=self.wanted, store=file, ask=_ask_partition
-            )
+            made: pd.DataFrame = partitioned(self, frame, text, {"agent": agent, **options})
             return made
         return Batch(self.means, self.notebook, frame, text, Wishes.of(agent, options)).run()
 
@@ -236,14 +232,3 @@ class Swiftask(Service):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _ask_partition(
-    frame: pd.DataFrame, own: dict[str, Any], text: str, options: dict[str, Any]
-) -> pd.DataFrame:
-    """Ask for the rows of one partition, in a worker of a cluster."""
-    from swiftask_jupyter.batch import share
-
-    with Swiftask(**own) as client:
-        made: pd.DataFrame = client.map(frame, text, **share(options))
-    return made

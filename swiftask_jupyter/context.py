@@ -20,6 +20,7 @@ class Context(Struct, frozen=True):
             (nothing else is).
         replay: whether a service that lost the thread is told the conversation so far.
         fresh: whether the turn is sent as if nothing stood before it.
+        earliest: the moment before which the turn can't be, whatever the clock says.
         highest: the highest number of a turn in the session.
         remarks: what the user should know of it.
     """
@@ -31,6 +32,7 @@ class Context(Struct, frozen=True):
     cache: str = "off"
     replay: bool = False
     fresh: bool = False
+    earliest: float = 0.0
     highest: int = 0
     remarks: tuple[str, ...] = ()
 

@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from swiftask_jupyter.replies import Usage
+from swiftask_jupyter.replies import Usage, listed_files
 from swiftask_jupyter.values import Struct, field, replace
 
 SKEW = 2.0  # seconds by which a file's clock may be ahead of ours
@@ -70,10 +70,7 @@ class Exchange(Struct):
         """What is told of the answer later: its text, or where the files lie that it was."""
         if self.answer.strip():
             return self.answer
-        listed = self.raw.get("files")
-        files = listed if isinstance(listed, list) else []
-        urls = (each.get("url") for each in files if isinstance(each, dict))
-        return "\n".join(url for url in urls if isinstance(url, str))
+        return "\n".join(each["url"] for each in listed_files(self.raw))
 
 
 class Mark(Struct, frozen=True):

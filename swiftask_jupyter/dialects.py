@@ -9,7 +9,7 @@ because an agent's client token belongs to `/api/ai`.
 from __future__ import annotations
 
 from swiftask_jupyter.catalogue import Catalogue
-from swiftask_jupyter.errors import ConfigurationError, PromptError, ServiceError, SwiftaskError
+from swiftask_jupyter.errors import ConfigurationError, PromptError, ServiceError
 from swiftask_jupyter.messages import Prompt
 from swiftask_jupyter.protocols import PROTOCOLS, Protocol
 from swiftask_jupyter.protocols.base import ONLY_NATIVE
@@ -96,16 +96,15 @@ class _Known(Route):
         self._prompt = prompt
 
     async def near(self) -> str | None:
-        """Return the catalogue's nearest slug to the one that was asked."""
+        """Return the catalogue's nearest slug to the one that was asked and is not in it."""
         if self._connection.dialect not in SWIFTASKS:
             return None
-        try:
-            agents = await self._dialects.catalogue.agents(self._connection.root("/public"))
-        except SwiftaskError:
-            return None  # the error at hand is told all the same
+        agents = await self._dialects.catalogue.soon(self._connection.root("/public"))
+        slugs = [agent.slug for agent in agents]
+        if self._prompt.agent in slugs:
+            return None
         import difflib
 
-        slugs = [agent.slug for agent in agents]
         return next(iter(difflib.get_close_matches(self._prompt.agent, slugs, n=1)), None)
 
 

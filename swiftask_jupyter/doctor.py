@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from swiftask_jupyter.client import Swiftask
-from swiftask_jupyter.errors import ConfigurationError, SwiftaskError
+from swiftask_jupyter.errors import ConfigurationError, ConnectionFailed, SwiftaskError
+from swiftask_jupyter.quantities import quantity
 from swiftask_jupyter.replies import Delta, Event
 from swiftask_jupyter.settings import Connection
 from swiftask_jupyter.settings.addresses import is_loopback
@@ -82,18 +83,21 @@ def proxy_for(url: str) -> str:
 
 def _ledger(client: Swiftask) -> Finding:
     try:
-        count = len(client.usage())
+        count = client.usage("status")["calls"].sum()
     except SwiftaskError as error:
         return Finding(well=False, about="ledger", says=str(error))
-    return Finding(well=True, about="ledger", says=f"{client.store}, {count} calls")
+    return Finding(well=True, about="ledger", says=f"{client.store}, {quantity(count, 'call')}")
 
 
 def _network(client: Swiftask, connection: Connection) -> Finding:
     start = time.perf_counter()
     try:
         agents = client.catalogue()
-    except SwiftaskError as error:
+    except ConnectionFailed as error:
         return Finding(well=False, about="catalogue", says=str(error))
+    except SwiftaskError as error:  # not every service has one
+        says = f"{error}; agents can be asked without one"
+        return Finding(well=None, about="catalogue", says=says)
     took = time.perf_counter() - start
     says = f"{len(agents)} agents in {took:.2f} s"
     if (slug := connection.agent) and all(agent.slug != slug for agent in agents):
@@ -113,13 +117,16 @@ def _answer(client: Swiftask) -> Iterator[Finding]:
     reply = stream.reply
     first = reply.first_token_seconds
     says = f"{reply.agent} by {reply.dialect}, {reply.seconds:.2f} s"
-    yield Finding(well=bool(reply.text), about="answer", says=says)
+    yield Finding(well=bool(reply.text.strip() or reply.files), about="answer", says=says)
+    by_design = next((each for each in reply.remarks if "streams" in each), None)
     if not reply.streams:
         yield Finding(well=None, about="streaming", says=f"{reply.dialect} does not stream")
     elif len(arrivals) > 1:
         spread = arrivals[-1] - arrivals[0]
         says = f"first text after {first:.2f} s, then {len(arrivals)} pieces in {spread:.2f} s"
         yield Finding(well=True, about="streaming", says=says)
+    elif by_design:
+        yield Finding(well=None, about="streaming", says=by_design)
     else:
         says = "the whole answer came in one piece: a proxy may be holding it back"
         yield Finding(well=False, about="streaming", says=says)

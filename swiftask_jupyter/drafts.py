@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from swiftask_jupyter.errors import PromptError, SwiftaskError
+from swiftask_jupyter.errors import SwiftaskError
 from swiftask_jupyter.messages import BYTES_PER_TOKEN, Attachment, Message, Prompt
 from swiftask_jupyter.protocols import Head, Protocol, Request
 from swiftask_jupyter.tokens import MASK, Token
@@ -79,10 +79,7 @@ def draft(protocol: Protocol, prompt: Prompt, note: str, calls: Iterable[Call]) 
         PromptError: the request can't be written.
     """
     before, prepared, unsure = _prepared(protocol, prompt)
-    try:
-        request = protocol.request(prepared)
-    except (TypeError, ValueError) as wrong:
-        raise PromptError(f"the request can't be written ({wrong})") from None
+    request = protocol.written(prepared)
     token = protocol.token
     earlier = prompt.history if protocol.takes_history else ()
     messages = (*earlier, Message("user", prepared.text))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})\s*([^\s`]*)")
 _RULE = re.compile(r"[\s|:-]*-[\s|:-]*")
 _CELL = re.compile(r"(?<!\\)\|")
+_CODE = r"0\d+"  # a postcode or an article's number: as a number it would lose its noughts
 _SEPARATED = {"csv": ",", "tsv": "\t"}
 
 
@@ -83,7 +84,7 @@ def frame_of(text: str) -> pd.DataFrame:
     for block in blocks(text):
         if block.language in _SEPARATED:
             try:
-                return pd.read_csv(StringIO(block.text), sep=_SEPARATED[block.language])
+                return _separated(block.text, _SEPARATED[block.language])
             except ValueError as error:  # pandas' own are values' errors
                 raise AnswerError(f"the answer's {block.language} is no table ({error})") from None
     try:
@@ -99,9 +100,22 @@ def frame_of(text: str) -> pd.DataFrame:
     return _frame_of_json(value)
 
 
+def _separated(text: str, mark: str) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.read_csv(StringIO(text), sep=mark)
+    texts = pd.read_csv(StringIO(text), sep=mark, dtype="str")
+    for name in texts:
+        if _is_of_codes(texts[name]):
+            frame[name] = texts[name].array
+    return frame
+
+
 def _frame_of_json(value: Any) -> pd.DataFrame:
     import pandas as pd
 
+    if value is None:
+        raise AnswerError("the answer's JSON is null, no table")
     if isinstance(value, dict):
         lists = [each for each in value.values() if isinstance(each, list)]
         if len(lists) == 1 and lists[0] and all(isinstance(each, dict) for each in lists[0]):
@@ -155,6 +169,10 @@ def _as_numbers(column: pd.Series[Any]) -> pd.Series[Any]:
     import pandas as pd
 
     try:
-        return pd.to_numeric(column)
+        return column if _is_of_codes(column) else pd.to_numeric(column)
     except (ValueError, TypeError):
         return column
+
+
+def _is_of_codes(column: pd.Series[Any]) -> bool:
+    return bool(column.str.fullmatch(_CODE).any())

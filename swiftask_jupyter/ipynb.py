@@ -30,13 +30,19 @@ class _Cells(msgspec.Struct):
 
 
 def document(path: str | Path) -> Document | None:
-    """Return the ids of a saved notebook's cells; `None` if it can't be read."""
+    """Return the ids of a saved notebook's cells; `None` if it can't be read or holds none.
+
+    A file older than nbformat 4.5 is saved without ids, though the kernel is told some that the
+    front end has made up: it says nothing of which cell is where, or gone.
+    """
     try:
         saved = Path(path).stat().st_mtime
         found = _decoded(path, _Cells)
     except (OSError, ValueError):
         return None
-    return Document(tuple(cell.id for cell in found.cells if cell.id), saved)
+    if not all(cell.id for cell in found.cells):
+        return None
+    return Document(tuple(cell.id for cell in found.cells), saved)
 
 
 class Watched:

@@ -119,7 +119,8 @@ class Watch(Iterator[T | None]):
     """What an asynchronous iterator makes on the I/O thread, item by item.
 
     With a tick (seconds), `None` comes whenever so long nothing else did, so that a display can
-    catch up. `close` cancels and closes the iterator, as an interrupt does.
+    catch up. `close` cancels and closes the iterator, as an interrupt does; whoever watches on
+    another thread comes to its end.
     """
 
     def __init__(
@@ -145,7 +146,8 @@ class Watch(Iterator[T | None]):
         if item is not End:
             return item  # type: ignore[return-value]  # no item is a class
         self._queue.put(End)  # for whoever asks again
-        self._job.result()
+        with suppress(asyncio.CancelledError):  # another thread closed it
+            self._job.result()
         raise StopIteration
 
     def wake(self) -> None:

@@ -149,12 +149,14 @@ def _run(loop: asyncio.AbstractEventLoop, on_stop: OnStop | None) -> None:
         loop.run_until_complete(_drain())
         if on_stop is not None:
             loop.run_until_complete(on_stop())
+            loop.run_until_complete(_drain())  # what was handed over meanwhile
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
 
 async def _drain() -> None:
     """Cancel every task and let each close what it holds."""
+    await asyncio.sleep(0)  # what was just handed over begins, and is a task
     tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in tasks:
         task.cancel()

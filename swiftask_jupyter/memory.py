@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from swiftask_jupyter import ipynb
@@ -15,6 +15,8 @@ from swiftask_jupyter.lineage import Lineage
 from swiftask_jupyter.store import Ledger
 from swiftask_jupyter.store.turns import Place, new_id, said
 from swiftask_jupyter.values import replace
+
+TICK = 1e-6  # seconds between two things that come one after the other
 
 
 class Memory:
@@ -32,6 +34,7 @@ class Memory:
         self.notebook = notebook
         self._document = ipynb.Watched(notebook)
         self._id: str | None = None
+        self._least: int | None = None
         self._apart = f"{name}-apart-{secrets.token_hex(4)}"  # while the ledger is away
 
     @property
@@ -81,13 +84,15 @@ class Memory:
     def reset(self) -> int:
         """Let the conversation begin anew; return how many turns it held. The ledger keeps them."""
         count = len(self.history())
-        self.ledger.history.mark("reset", self.id)
+        _, sent, marks = self._read()
+        self.ledger.history.mark("reset", self.id, earliest=moment_after(sent, marks))
         return count
 
     def purge(self, number: int) -> int:
         """Erase the texts of a turn, of its slot's others and of its repetitions from the ledger.
 
-        Returns how many turns that were. A notebook's file and a service keep what they have.
+        Returns how many turns that were. A notebook's file and a service keep what they have, and
+        the ledger's log does while another reads it: then `ledger.database.remarks` says so.
 
         Raises:
             ConfigurationError: the session has no such turn.
@@ -108,7 +113,7 @@ class Memory:
         Raises:
             ConfigurationError: there is none.
         """
-        answered, _, marks = self._read()
+        answered, sent, marks = self._read()
         taken = {mark.turn for mark in marks if mark.kind == "picked"}
         outside = [
             each
@@ -120,7 +125,8 @@ class Memory:
             raise ConfigurationError(f"{none} to pick", advice="ask several first: %%swiftask a b")
         [chosen] = self.ledger.history.with_texts(outside[-1:])
         slot = chosen.cell or chosen.turn
-        self.ledger.history.mark("picked", self.id, chosen.turn, slot)
+        earliest = moment_after(sent, marks)
+        self.ledger.history.mark("picked", self.id, chosen.turn, slot, earliest=earliest)
         return chosen
 
     @staticmethod
@@ -151,22 +157,41 @@ class Memory:
         from swiftask_jupyter import transcripts
 
         found = transcripts.read(_file(path))
-        _, sent, _ = self._read()
+        _, sent, marks = self._read()
         highest = max((each.number for each in sent), default=0)
-        start = time.time()  # a coarse clock would tell one moment for all
+        start = max(
+            time.time(), moment_after(sent, marks)
+        )  # a coarse clock would tell one moment for all
         taken_in = [
             replace(each, turn=identity, slot=identity, run=identity, number=highest + n,
-                    at=start + n * 1e-6, said=said(each.prompt, each.answer))
+                    at=start + n * TICK, said=said(each.prompt, each.answer))
             for n, each in enumerate(found, 1)
             if (identity := new_id())
         ]  # fmt: skip
         self.ledger.history.take_in(self.id, self.notebook, taken_in)
         return len(taken_in)
 
+    def _taken_over(self) -> int:
+        """Return the highest number of the turns that were taken over from another session."""
+        if self._least is None:
+            try:
+                lines = self.ledger.sessions.lines(self.id)[1:]
+                _, sent = self.ledger.history.turns(lines)
+            except StoreUnreachable:
+                return 0
+            self._least = max((each.number for each in sent), default=0)
+        return self._least
+
     def _read(self) -> tuple[list[Exchange], list[Exchange], list[Mark]]:
         ledger = self.ledger
         lines = ledger.sessions.lines(self.id)
         return *ledger.history.turns(lines), ledger.history.marks(lines)
+
+
+def moment_after(exchanges: Iterable[Exchange], marks: Iterable[Mark]) -> float:
+    """Return the moment after all that was said and done; a clock may have been set back since."""
+    moments = *(each.at for each in exchanges), *(each.at for each in marks)
+    return max(moments, default=0.0) + TICK
 
 
 def _file(path: str | Path) -> Path:

@@ -97,6 +97,6 @@ class Prompt(Struct, frozen=True):
             sorted((key, repr(value)) for key, value in self.options.items()),
         ]
         if self.attachments:  # without any, a digest is what it was before there were any
-            asked.append([attachment.digest for attachment in self.attachments])
+            asked.append([[each.name, each.digest] for each in self.attachments])
         encoded = json.dumps(asked, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(encoded.encode()).hexdigest()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from swiftask_jupyter.conversation import Exchange
 from swiftask_jupyter.errors import ConfigurationError, PromptError
-from swiftask_jupyter.messages import Attachment, Message, Prompt
+from swiftask_jupyter.messages import BYTES_PER_TOKEN, Attachment, Message, Prompt
 
 # Fields of a request that say what a prompt says: no option may say otherwise.
 RESERVED = frozenset(("model", "messages", "input", "message", "apiIntegrationId"))
@@ -52,11 +52,7 @@ def compose(
         )
     if mistaken := next((name for name in fields if name in MISTAKEN), None):
         raise ConfigurationError(f"{mistaken} is no field", advice=MISTAKEN[mistaken])
-    for name in fields:
-        import difflib
-
-        if near := difflib.get_close_matches(name, OURS, n=1, cutoff=ALIKE):
-            raise ConfigurationError(f"no option {name}", advice=f"did you mean {near[0]}?")
+    refuse_slips(fields, OURS)
     for name, said in {"the prompt": text, "system": system or ""}.items():
         if not isinstance(said, str):
             raise PromptError(f"{name} must be text, not {type(said).__name__}")
@@ -69,6 +65,19 @@ def compose(
         stream=stream is not False,
         timeout=None if timeout is None else _seconds(timeout),
     )
+
+
+def refuse_slips(fields: Iterable[str], ours: Collection[str]) -> None:
+    """Refuse a field that is spelt almost as an option of ours.
+
+    Raises:
+        ConfigurationError: one is.
+    """
+    for name in fields:
+        import difflib
+
+        if near := difflib.get_close_matches(name, ours, n=1, cutoff=ALIKE):
+            raise ConfigurationError(f"no option {name}", advice=f"did you mean {near[0]}?")
 
 
 def retold(prompt: Prompt) -> str:
@@ -110,3 +119,22 @@ def forked(earlier: Iterable[Exchange], dialect: str, agent: str) -> str:
     there = any((each.dialect, each.agent) == (dialect, agent) for each in earlier)
     one = "an" if dialect[:1] in "aeiou" else "a"
     return f"{'another' if there else one} {dialect} conversation, which knows none before"
+
+
+def fitting(exchanges: list[Exchange], limit: int) -> list[Exchange]:
+    """Return the newest turns that fit the limit, in tokens; the oldest go first, and whole."""
+    size, kept = 0, len(exchanges)
+    for n, each in enumerate(reversed(exchanges), 1):
+        size += len((each.prompt + each.answer).encode("utf-8", "replace")) // BYTES_PER_TOKEN
+        if limit and size > limit:
+            kept = n - 1
+            break
+    return exchanges[len(exchanges) - kept :]
+
+
+def said_before(exchanges: Iterable[Exchange]) -> Iterator[Message]:
+    """Yield what was said before, as it is sent along."""
+    for each in exchanges:
+        if each.spoken:  # a service takes no empty message, and a question alone misleads
+            yield Message("user", each.prompt)
+            yield Message("assistant", each.spoken)

@@ -14,6 +14,9 @@ from swiftask_jupyter.values import Struct, field
 # Some image agents leave `files` empty and put the picture into the text.
 _PICTURE = r"!\[([^\]\n]*)\]\((https?://[^\s)]+)\)"
 
+# What some services wrap an answer of nothing in.
+BLANKS = "\"' \n"
+
 # The kind of output under which a notebook keeps what a turn was and cost.
 TURN = "application/vnd.swiftask.turn+json"
 
@@ -166,17 +169,12 @@ class Reply(Struct):
         """
         tokens = self.usage.input_tokens, self.usage.output_tokens, self.usage.reported_total
         uncounted = self.usage.source == "stream" and tokens == (None, None, 1)
-        return self.status == "ok" and (uncounted or not (self.files or self.text.strip("\"' \n")))
+        return self.status == "ok" and (uncounted or is_nothing(self.text, self.raw))
 
     @property
     def files(self) -> tuple[dict[str, Any], ...]:
         """The files that the agent made: listed, or shown as pictures in its text."""
-        listed = self.raw.get("files")
-        found = {
-            each["url"]: each
-            for each in (listed if isinstance(listed, list) else ())
-            if isinstance(each, dict) and isinstance(each.get("url"), str)
-        }
+        found = {each["url"]: each for each in listed_files(self.raw)}
         if self.dialect in {"native", "widget"}:
             for name, url in re.findall(_PICTURE, self.text):
                 found.setdefault(url, {"url": url, "name": name})
@@ -190,3 +188,18 @@ class Reply(Struct):
     def text(self) -> str:
         """All the text so far; may be read while another thread applies events."""
         return "".join(self._parts)
+
+
+def listed_files(raw: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the files that an answer lists beside its text; each has its `url`."""
+    listed = raw.get("files")
+    return [
+        each
+        for each in (listed if isinstance(listed, list) else ())
+        if isinstance(each, dict) and isinstance(each.get("url"), str)
+    ]
+
+
+def is_nothing(text: str, raw: dict[str, Any]) -> bool:
+    """Whether an answer says nothing: it has no file, and no text but blanks and quotes."""
+    return not (text.strip(BLANKS) or listed_files(raw))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from swiftask_jupyter.errors import ServiceError
 from swiftask_jupyter.protocols import Protocol
 from swiftask_jupyter.tokens import Token
@@ -12,11 +14,13 @@ class Route:
 
     Attributes:
         realm: the host that is asked; any port of this machine is one realm.
+        secrets: the tokens that no prompt may hold, of whatever connection.
     """
 
     def __init__(self, protocol: Protocol, realm: str) -> None:
         self._protocol = protocol
         self.realm = realm
+        self.secrets: Sequence[Token] = (protocol.token,)
 
     @property
     def token(self) -> Token:

@@ -91,13 +91,20 @@ class Service:
         if not target.agent:
             raise ConfigurationError("no agent", advice=HOW_TO_NAME_ONE)
         prompt = compose(target.agent, text, **options)
-        return prompt, self._dialects.route(target, prompt)
+        route = self._dialects.route(target, prompt)
+        route.secrets = self._secrets()
+        return prompt, route
+
+    def _secrets(self) -> list[Token]:
+        """Return every token that is known, the longest first: one may hold another."""
+        named = (self.wanted.token, os.environ.get("SWIFTASK_API_KEY"))
+        found = (*tuple(self._tokens), *(Token(each or "") for each in named))
+        return sorted(found, key=len, reverse=True)
 
     def _masked(self, text: str) -> str:
-        named = (self.wanted.token, os.environ.get("SWIFTASK_API_KEY"))
         with suppress(ConfigurationError):
             self.connection()  # its token may be one that no prompt has used yet
-        for token in (*tuple(self._tokens), *(Token(each or "") for each in named)):
+        for token in self._secrets():
             text = token.mask(text)
         return text
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.answers import Answer, answer
 from swiftask_jupyter.context import Context
 from swiftask_jupyter.conversation import Exchange, around, digest
-from swiftask_jupyter.errors import ConfigurationError, PromptError, Refused, StoreUnreachable
+from swiftask_jupyter.errors import (
+    ConfigurationError,
+    PromptError,
+    Refused,
+    StoreError,
+    StoreUnreachable,
+)
 from swiftask_jupyter.loops import IOThread
-from swiftask_jupyter.memory import Memory
-from swiftask_jupyter.messages import BYTES_PER_TOKEN, Message, Prompt
+from swiftask_jupyter.memory import Memory, moment_after
+from swiftask_jupyter.messages import Prompt
+from swiftask_jupyter.prompts import fitting, said_before
 from swiftask_jupyter.replies import Event, Reply, Standing
 from swiftask_jupyter.routes import Route
 from swiftask_jupyter.store import Ledger
@@ -138,17 +146,20 @@ class Session(Memory):
             cache = _known(cache or means.cache)
             prompt, route = means.prepare(text, agent, needs_token=cache != "strict", **options)
             agent = prompt.agent
-            check(prompt, route.token)
+            check(prompt, route.secrets)
             cell, run = means.where() if surface in {"cell", "python"} else (None, None)
             standing = Standing(None, cell, run or identity, surface)
-            context = Context(cache=cache, replay=replay, fresh=fresh or not history)
+            context = Context(cache=cache, replay=replay, fresh=fresh or not history,
+                              highest=self._taken_over())  # fmt: skip
             if history:
                 standing = replace(standing, slot=slot or cell or identity)
                 try:
                     whole = self._context(context, standing, identity)
                     prompt, context = self._with_history(prompt, whole, last)
                 except StoreUnreachable as error:
-                    context = replace(context, remarks=(f"sent without history: {error}",))
+                    # Which conversation it is of could not be looked up, and is not later.
+                    apart = ", and stays out of the conversation" if self._id is None else ""
+                    context = replace(context, remarks=(f"sent without history{apart}: {error}",))
                 standing = replace(standing, after=None if fresh else digest(context.earlier))
             if aside:
                 standing, context = replace(standing, slot=None), replace(context, later=())
@@ -163,13 +174,16 @@ class Session(Memory):
     def _context(self, context: Context, standing: Standing, identity: str) -> Context:
         """Add what stands around a turn that is about to fill its slot."""
         answered, sent, marks = self._read()
+        earliest = moment_after(sent, marks)
         coming = Exchange(
-            identity, time.time(), 0, standing.slot, standing.cell, standing.run,
+            identity, max(time.time(), earliest), 0, standing.slot, standing.cell, standing.run,
             standing.surface, "", "",
         )  # fmt: skip
         earlier, later = around(coming, answered, marks, self._document.now())
         highest = max((each.number for each in sent), default=0)
-        return replace(context, earlier=earlier, later=later, sent=sent, highest=highest)
+        return replace(
+            context, earlier=earlier, later=later, sent=sent, earliest=earliest, highest=highest
+        )
 
     def _with_history(
         self, prompt: Prompt, context: Context, last: int | None
@@ -181,10 +195,10 @@ class Session(Memory):
             raise ConfigurationError("--last takes a number of turns, 0 or more")
         start = 0 if last is None else max(0, len(context.earlier) - last)
         kept = self.ledger.history.with_texts(context.earlier[start:])
-        fitting = _fitting(kept, self._means.history_limit)
+        sent = fitting(kept, self._means.history_limit)
         return (
-            replace(prompt, history=(*prompt.history, *_messages(fitting))),
-            replace(context, left_out=len(kept) - len(fitting)),
+            replace(prompt, history=(*prompt.history, *said_before(sent))),
+            replace(context, left_out=len(kept) - len(sent)),
         )
 
     def refuse(self, error: Refused, *, agent: str, text: str) -> None:
@@ -192,9 +206,10 @@ class Session(Memory):
         mask = self._means.mask
         agent, text = (mask(each) if isinstance(each, str) else "" for each in (agent, text))
         error.masked(mask)
-        reply = Reply(agent, turn=new_id(), at=time.time(), status="refused", session=self.id)
-        reply.error = str(error)
-        self.ledger.turns.refuse(reply, self.place, text)
+        reply = Reply(agent, turn=new_id(), at=time.time(), status="refused", error=str(error))
+        with suppress(StoreError):  # why it was refused matters more than where that is written
+            reply.session = self.id
+            self.ledger.turns.refuse(reply, self.place, text)
 
 
 def _known(cache: str) -> str:
@@ -203,36 +218,19 @@ def _known(cache: str) -> str:
     return cache
 
 
-def _fitting(exchanges: list[Exchange], limit: int) -> list[Exchange]:
-    """Return the newest turns that fit the limit, in tokens; the oldest go first, and whole."""
-    size, kept = 0, len(exchanges)
-    for n, each in enumerate(reversed(exchanges), 1):
-        size += len((each.prompt + each.answer).encode("utf-8", "replace")) // BYTES_PER_TOKEN
-        if limit and size > limit:
-            kept = n - 1
-            break
-    return exchanges[len(exchanges) - kept :]
-
-
-def _messages(exchanges: Iterable[Exchange]) -> Iterator[Message]:
-    for each in exchanges:
-        if each.spoken:  # a service takes no empty message, and a question alone misleads
-            yield Message("user", each.prompt)
-            yield Message("assistant", each.spoken)
-
-
-def check(prompt: Prompt, token: Token) -> None:
+def check(prompt: Prompt, secrets: Iterable[Token]) -> None:
     """Refuse a prompt that can't be sent as it is.
 
     Raises:
-        PromptError: it is empty, holds the token, or has no encoding.
+        PromptError: it is empty, holds a token, or has no encoding.
     """
     if not prompt.text.strip():
         raise PromptError("the prompt is empty", advice="write it below the magic line")
-    if token.stands_in(prompt.text):
-        raise PromptError("the prompt holds your token", advice="take it out; it was not sent")
-    if token.stands_in(prompt.agent):
-        raise PromptError("the agent's name is your token", advice="name the agent's slug")
+    for token in secrets:
+        if any(token.stands_in(text) for text in (prompt.text, *(e.text for e in prompt.history))):
+            raise PromptError("the prompt holds your token", advice="take it out; it was not sent")
+        if token.stands_in(prompt.agent):
+            raise PromptError("the agent's name is your token", advice="name the agent's slug")
     try:
         prompt.text.encode()
     except UnicodeEncodeError as error:

@@ -12,15 +12,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from swiftask_jupyter.lookups import LOOKUP, look_up
+
 FIRST_ROWS = 20
 # What a look-up raises where there is nothing; `None["key"]` and `5[0]` are a `TypeError`.
 _MISSING = (LookupError, AttributeError, TypeError)
 
-_STEP = r"""\.[A-Za-z_]\w*|\[\s*(?:-?\d+|"[^"\]\n]*"|'[^'\]\n]*')\s*\]"""
-_FIELD = re.compile(
-    rf"\{{\{{\s*(?P<name>[^\W\d]\w*)(?P<path>(?:{_STEP})*)\s*(?::(?P<spec>[^{{}}\n]*))?\}}\}}"
-)
-_STEPS = re.compile(_STEP)
+_FIELD = re.compile(rf"\{{\{{\s*{LOOKUP}\s*(?::(?P<spec>[^{{}}\n]*))?\}}\}}")
 # Begins as a field does, and may have been meant as one: `{{name.upper()}}`, `{{x + 1}}`.
 _LIKE_A_FIELD = re.compile(r"\{\{\s*[^\W\d][^{}\n]*\}\}")
 
@@ -33,7 +31,7 @@ def fill(text: str, names: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     def written(field: re.Match[str]) -> str:
         found = False
         try:
-            value = _look_up(names, field["name"], field["path"])
+            value = look_up(names, field["name"], field["path"])
             found = True
             return _write(value, (field["spec"] or "").rstrip())
         except Exception as error:  # noqa: BLE001 - the user's own objects may raise anything
@@ -53,19 +51,6 @@ def left_as_written(text: str) -> tuple[str, ...]:
     """Return a line about each thing that looks like a field, and asks for more than a look-up."""
     found = dict.fromkeys(match[0] for match in _LIKE_A_FIELD.finditer(text))
     return tuple(f"{each} is sent as written" for each in found if not _FIELD.fullmatch(each))
-
-
-def _look_up(names: Mapping[str, Any], name: str, path: str) -> Any:
-    value = names[name]
-    for step in _STEPS.findall(path):
-        if step.startswith("."):
-            if step.startswith("._"):
-                raise AttributeError(step)  # private names are not a prompt's business
-            value = getattr(value, step[1:])
-        else:
-            key = step[1:-1].strip()
-            value = value[key[1:-1] if key[0] in "\"'" else int(key)]
-    return value
 
 
 def _write(value: Any, spec: str) -> str:

@@ -34,6 +34,9 @@ class Token:
         """
         return len(self._secret) >= SHORTEST_IN_A_PROMPT and self._secret in text
 
+    def __len__(self) -> int:
+        return len(self._secret)
+
     def __bool__(self) -> bool:
         return bool(self._secret)
 

@@ -60,17 +60,17 @@ def as_markdown(exchanges: Iterable[Exchange]) -> str:
     """Return the conversation as Markdown."""
     parts = []
     for each in exchanges:
-        sizes = {**_about(each), "prompt": len(each.prompt), "answer": len(each.answer)}
+        sizes = {**_about(each), "prompt": len(each.prompt), "answer": len(each.spoken)}
         comment = json.dumps(sizes).replace("--", "-\\u002d")  # `--` may not stand in a comment
         parts.append(
             f"<!-- swiftask-turn {comment} -->\n**You**\n\n{each.prompt}\n\n"
-            f"**{each.agent}**\n\n{each.answer}\n"
+            f"**{each.agent}**\n\n{each.spoken}\n"
         )
     return "\n".join(parts)
 
 
 def _as_json(exchanges: Iterable[Exchange]) -> str:
-    turns = [{**_about(each), "prompt": each.prompt, "answer": each.answer} for each in exchanges]
+    turns = [{**_about(each), "prompt": each.prompt, "answer": each.spoken} for each in exchanges]
     return json.dumps({"kind": KIND, "version": VERSION, "turns": turns}, indent=1) + "\n"
 
 

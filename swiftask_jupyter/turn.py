@@ -24,6 +24,7 @@ from swiftask_jupyter.errors import (
 from swiftask_jupyter.messages import ALIAS, Prompt
 from swiftask_jupyter.prompts import forked, retold
 from swiftask_jupyter.protocols import Protocol
+from swiftask_jupyter.quantities import quantity
 from swiftask_jupyter.replies import Delta, Event, Finish, Raw, Reply, Standing, Usage
 from swiftask_jupyter.retry import pause, untaken
 from swiftask_jupyter.routes import Route
@@ -77,8 +78,12 @@ class Turn:
         when this ends: by the answer's end, an error, or because nobody watches any more.
         """
         reply = self.reply
-        reply.at = time.time()
-        self._ledger.turns.begin(reply, self._place, self.prompt.text, self._context.highest)
+        reply.at = max(time.time(), self._context.earliest)
+        try:
+            self._ledger.turns.begin(reply, self._place, self.prompt.text, self._context.highest)
+        except StoreError as error:
+            reply.status, reply.error = "error", str(error)
+            raise
         self._announce()
         start = time.perf_counter()
         try:
@@ -126,8 +131,7 @@ class Turn:
     async def _answer(self) -> AsyncGenerator[list[Event], None]:
         self.reply.remarks += (*self._ledger.database.remarks(), *self._context.remarks)
         if left_out := self._context.left_out:
-            turns = "turn" if left_out == 1 else "turns"
-            self.reply.remarks.append(f"{left_out} earlier {turns} not sent")
+            self.reply.remarks.append(f"{quantity(left_out, 'earlier turn')} not sent")
         if self._context.cache != "off":
             if replayed := self._replayed():
                 yield replayed
@@ -175,7 +179,7 @@ class Turn:
                 if other is None:
                     raise
                 protocol = other
-        if protocol.owns_conversation and self.reply.conversation is None:
+        if protocol.takes_alias and self.reply.conversation is None:
             self.reply.conversation = prompt.alias
         self._route.works(protocol)
 

@@ -33,7 +33,7 @@ def visible(text: str) -> str:
     """The text with its control, bidi and zero-width characters shown as marks."""
     if text.isascii() and text.isprintable():
         return text
-    text = _PAIR.sub(_joined, text.replace("\r\n", "\n"))
+    text = _PAIR.sub(lambda pair: joined(pair[0]), text.replace("\r\n", "\n"))
     return _MARKED.sub(_mark, text)
 
 
@@ -72,8 +72,9 @@ class Cleaner:
         return cleaned
 
 
-def _joined(pair: re.Match[str]) -> str:
-    return pair[0].encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+def joined(text: str) -> str:
+    """Return the text with characters that were cut in two made whole, and lone halves replaced."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _mark(found: re.Match[str]) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from swiftask_jupyter.errors import ConfigurationError, ServiceError, StreamError
 from swiftask_jupyter.loops import IOThread
 from swiftask_jupyter.protocols import Request
-from swiftask_jupyter.protocols.failures import message_of
+from swiftask_jupyter.protocols.failures import carries_error, in_band, message_of
 from swiftask_jupyter.protocols.widget import NEGATIVE, POSITIVE, Widget
 from swiftask_jupyter.settings import Connection
 from swiftask_jupyter.transport import Transport
@@ -70,9 +70,12 @@ class WidgetRoutes:
         if head.status >= 300:
             raise widget.error(head, body, "")
         try:
-            return json.loads(body) if body.strip() else None
-        except ValueError:
+            said = json.loads(body) if body.strip() else None
+        except (ValueError, RecursionError):
             raise StreamError("the answer is not JSON") from None
+        if carries_error(said):
+            raise in_band(widget.token, head, body)
+        return said
 
 
 async def download(transport: Transport, url: str) -> bytes:
@@ -82,7 +85,11 @@ async def download(transport: Transport, url: str) -> bytes:
         ConfigurationError: it is no http(s) address.
         ServiceError: it can't be had.
     """
-    if urlsplit(url).scheme not in {"http", "https"}:
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:  # half an IPv6 address
+        scheme = ""
+    if scheme not in {"http", "https"}:
         raise ConfigurationError("only an http(s) address can be downloaded")
     head, body = await transport.fetch(Request("GET", url, {}), limit=LONGEST_FILE)
     if head.status >= 300:

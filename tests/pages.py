@@ -65,14 +65,14 @@ class Page:
         return [each.prompt for each in self.client.session().history() if each.stale]
 
     def save(self, cells, sessions=(), later=10.0):
-        """Write the file with these cells, so many seconds after all that has happened."""
+        """Write the file with these cells (None: of no id), so many seconds after all else."""
         outputs = [
             {"output_type": "display_data", "metadata": {}, "data": {TURN: {"session": session}}}
             for session in sessions
         ]
         nodes = [
-            {"cell_type": "code", "id": cell, "source": "", "metadata": {}, "outputs": outputs,
-             "execution_count": None}
+            {"cell_type": "code", "source": "", "metadata": {}, "outputs": outputs,
+             "execution_count": None, **({"id": cell} if cell else {})}
             for cell in cells
         ]  # fmt: skip
         notebook = {"cells": nodes, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}

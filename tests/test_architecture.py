@@ -9,7 +9,7 @@ import swiftask_jupyter
 
 ROOT = Path(swiftask_jupyter.__file__).parent
 FLOORS = [
-    {"tokens", "visible", "values"},
+    {"tokens", "visible", "values", "lookups", "quantities"},
     {"errors", "messages", "replies"},
     {"extracts"},
     {"settings", "templates", "attachments", "protocols", "retry", "jobs", "answers", "budget"},

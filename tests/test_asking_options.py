@@ -215,6 +215,19 @@ def test_a_draft_tells_what_the_agents_last_calls_cost(swiftask):
     assert "credits" in str(draft)
 
 
+def test_a_repeated_and_an_imported_answer_are_no_calls_of_which_a_draft_tells(swiftask, tmp_path):
+    session = swiftask.session()
+    spent = session.ask("hello", dialect="native").usage.credits
+    file = session.export(tmp_path / "talk.json")
+    swiftask.session("second").read(file)
+    for _ in range(2):
+        swiftask.ask("hello", dialect="native", cache="on")
+
+    calls = swiftask.dry_run("hello").calls
+
+    assert [call.credits for call in calls] == [spent]
+
+
 def test_what_the_catalogue_has_said_counts_in_a_draft(swiftask, box):
     swiftask.agents()
 

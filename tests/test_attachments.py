@@ -121,12 +121,13 @@ def test_the_digest_is_of_the_content_or_of_the_url():
 
 def test_attachments_count_in_the_digest_of_a_prompt():
     first, second = Attachment("a", "t", 1, b"x"), Attachment("b", "t", 1, b"y")
+    renamed = Attachment("b", "t", 1, b"x")
     digests = {
         Prompt("agent", "hi", attachments=files).digest("native", "host")
-        for files in [(), (first,), (second,), (first, second), (second, first)]
+        for files in [(), (first,), (second,), (renamed,), (first, second), (second, first)]
     }
 
-    assert len(digests) == 5
+    assert len(digests) == 6
 
 
 def test_a_prompt_has_the_digest_it_always_had():

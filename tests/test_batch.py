@@ -30,12 +30,6 @@ def box():
         yield box
 
 
-@pytest.fixture
-def client(box):
-    with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="openai") as client:
-        yield client
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def ledger_name(request, tmp_path, monkeypatch):
     """Where a ledger is: a file, and then in PostgreSQL."""
@@ -206,6 +200,18 @@ def test_a_refused_token_stops_the_batch_and_the_next_run_goes_on(client, box):
     assert list(client.map(frame, "say {{text}}")["status"]) == ["ok"] * 50
 
 
+def test_the_end_of_a_subscription_stops_the_batch_and_the_next_run_goes_on(client, box):
+    frame = pd.DataFrame({"text": range(20)})
+    box.fail(Fault(limit_reached=True, message="none left"), times=None)
+
+    with pytest.raises(errors.RateLimited, match="the subscription's limit is reached"):
+        client.map(frame, "say {{text}}", dialect="native", concurrency=2)
+
+    assert len(box.requests) <= 2
+    box.clear_faults()
+    assert list(client.map(frame, "say {{text}}", dialect="native")["status"]) == ["ok"] * 20
+
+
 def test_an_agent_that_there_is_not_stops_the_batch_and_the_nearest_is_named(
     client, box, frame, capsys
 ):
@@ -317,6 +323,17 @@ def test_files_of_a_column_go_along(client, box, tmp_path):
     assert sum(seen.path.startswith("/api/ai") for seen in box.requests[count:]) == 1
 
 
+def test_a_row_that_was_answered_by_a_file_alone_is_known_again(client, box):
+    frame = pd.DataFrame({"text": ["a cat"]})
+
+    first = client.map(frame, "{{text}}", agent="image", dialect="native")
+    second = client.map(frame, "{{text}}", agent="image", dialect="native")
+
+    assert (first["status"].iloc[0], first["answer"].isna().iloc[0]) == ("ok", True)
+    assert second.equals(first)
+    assert sum(seen.path.startswith("/api/ai") for seen in box.requests) == 1
+
+
 def test_a_running_loop_can_map(client, frame):
     out = asyncio.run(client.map_async(frame, "say {{text}}"))
 
@@ -420,6 +437,12 @@ def test_a_pilot_is_sent_first_and_the_rest_when_it_is_agreed_to(client, box, mo
     assert list(alone["status"]) == ["ok"] * 2 + ["not sent"] * 4
     assert list(both["status"]) == ["ok"] * 6
     assert len(prompts_of(box)) == 6
+
+
+def test_each_turn_of_a_batch_has_a_number_of_its_own_with_a_pilot_too(client):
+    client.map(pd.DataFrame({"n": range(5)}), "say {{n}}", pilot=2, confirm=False)
+
+    assert sorted(client.usage()["number"]) == [1, 2, 3, 4, 5]
 
 
 def test_a_pilot_that_fails_altogether_ends_it(client, box):

@@ -1,6 +1,7 @@
 """A prompt for every row of a Dask DataFrame, by the workers of a cluster."""
 
 import asyncio
+import json
 import pickle
 
 import dask.dataframe as dd
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from swiftask_jupyter import Swiftask, errors
+from swiftask_jupyter.settings import Wanted
 
 from .batches import answered_twice, prompts_of
 
@@ -55,6 +57,24 @@ def test_a_running_loop_gets_the_same(client, frame):
     assert list(lazy.compute(scheduler="threads")["status"]) == ["ok"] * 30
 
 
+def test_what_config_says_counts_on_the_workers_too(client, frame):
+    client.wanted, client.configured = Wanted(), Wanted(agent="mirror", dialect="openai")
+
+    out = client.map(dd.from_pandas(frame[:2], npartitions=1), "row {{n}}").compute()
+
+    assert [json.loads(answer)[-1]["content"] for answer in out["answer"]] == ["row 0", "row 1"]
+
+
+def test_strict_holds_on_the_workers_too(client, box, frame):
+    client.means.cache = "strict"
+    lazy = client.map(dd.from_pandas(frame, npartitions=2), "row {{n}}")
+
+    with pytest.raises(errors.Refused, match="strict asks nobody"):
+        lazy.compute(scheduler="threads")
+
+    assert prompts_of(box) == []
+
+
 def test_no_token_is_in_the_graph(client, box, frame):
     lazy = client.map(dd.from_pandas(frame, npartitions=2), "row {{n}}")
 
@@ -77,6 +97,13 @@ def test_what_can_not_be_sent_is_said_before_anything_is_computed(client, frame)
         client.map(rows, "row {{m}}")
     with pytest.raises(errors.ConfigurationError, match="prefix"):
         client.map(rows.rename(columns={"n": "answer"}), "row {{answer}}")
+
+
+def test_a_token_that_config_holds_is_refused_too(client, frame):
+    client.configured = Wanted(token="sk-agencii-of-config")
+
+    with pytest.raises(errors.ConfigurationError, match="does not travel"):
+        client.map(dd.from_pandas(frame, npartitions=2), "row {{n}}")
 
 
 @pytest.mark.parametrize(

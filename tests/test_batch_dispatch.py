@@ -1,5 +1,7 @@
 """The loop that sends many prompts: budgets, and the order of what is written."""
 
+import tracemalloc
+
 import pandas as pd
 import pytest
 
@@ -11,6 +13,8 @@ from swiftask_jupyter.batch.plan import Question
 from swiftask_jupyter.batch.window import Window
 from swiftask_jupyter.budget import parse
 from swiftask_jupyter.replies import Standing
+from swiftask_jupyter.sandbox import Fault
+from swiftask_jupyter.store.rows import EarlierRows
 from swiftask_jupyter.store.turns import Place
 
 from .batches import prompts_of, written
@@ -60,6 +64,65 @@ def test_a_budget_is_kept_to_the_call_and_what_is_under_way_ends(client, box, ca
     assert len(prompts_of(box)) == 9
 
 
+def test_an_answer_is_not_lost_because_the_ledger_could_not_be_written_once(
+    client, box, monkeypatch
+):
+    frame, failed = pd.DataFrame({"n": range(9)}), []
+    turns = client.means.ledger.turns
+    real = turns.group
+
+    def group(begun, ended):
+        if ended and not failed:
+            failed.extend(ended)
+            raise errors.StoreError("the disk is full")
+        real(begun, ended)
+
+    monkeypatch.setattr(turns, "group", group)
+
+    with pytest.raises(errors.StoreError, match="the disk is full"):
+        client.map(frame, "row {{n}}", concurrency=1)
+
+    assert [status for _, status in written(client.store)] == ["ok"]
+    assert list(client.map(frame, "row {{n}}")["status"]) == ["ok"] * 9
+    assert len(prompts_of(box)) == 9
+
+
+def test_what_waited_to_be_sent_again_is_written_off_where_the_ledger_fails(
+    client, box, monkeypatch
+):
+    turns = client.means.ledger.turns
+    real, calls = turns.group, []
+
+    def group(begun, ended):
+        calls.append(None)
+        if len(calls) == 2:
+            raise errors.StoreError("the disk is full")
+        real(begun, ended)
+
+    monkeypatch.setattr(turns, "group", group)
+    box.fail(Fault(status=429, headers={"Retry-After": "0"}))
+
+    with pytest.raises(errors.StoreError):
+        client.map(pd.DataFrame({"n": range(2)}), "row {{n}}", concurrency=2)
+
+    assert "running" not in {status for _, status in written(client.store)}
+
+
+def test_a_row_that_would_be_sent_again_when_the_batch_ends_is_left_to_the_next_run(client, box):
+    frame = pd.DataFrame({"n": range(3)})
+    client.budgets.set(parse("2 calls/hour"))
+    box.fail(Fault(status=429, delay=0.5, headers={"Retry-After": "0"}))
+
+    with pytest.raises(errors.BudgetSpent):
+        client.map(frame, "row {{n}}", concurrency=3)
+
+    assert sorted(status for _, status in written(client.store)) == [
+        "interrupted", "ok", "refused",
+    ]  # fmt: skip
+    client.budgets.increase(parse("20 calls/hour"))
+    assert list(client.map(frame, "row {{n}}")["status"]) == ["ok"] * 3
+
+
 def test_a_row_stands_in_the_ledger_before_it_is_asked(tmp_path):
     store, standing = tmp_path / "turns.db", []
 
@@ -75,6 +138,27 @@ def test_a_row_stands_in_the_ledger_before_it_is_asked(tmp_path):
         client.map(pd.DataFrame({"n": range(20)}), "row {{n}}")
 
     assert standing == [True] * 20
+
+
+def test_a_plan_of_many_files_holds_few_of_them_at_once(client, tmp_path, monkeypatch):
+    monkeypatch.setattr("swiftask_jupyter.batch.plan.CHUNK_BYTES", 2_000_000)
+    for n in range(20):
+        (tmp_path / f"{n}.bin").write_bytes(bytes([n]) * 1_000_000)
+    frame = pd.DataFrame({"f": [tmp_path / f"{n}.bin" for n in range(20)]})
+    wishes = Wishes(files="f", options={"dialect": "native"})
+    real, held = EarlierRows.known, []
+
+    def known(self, keys):
+        held.append(tracemalloc.get_traced_memory()[0])
+        return real(self, keys)
+
+    monkeypatch.setattr(EarlierRows, "known", known)
+    tracemalloc.start()
+    batch = Batch(client.means, None, frame, "look", wishes)
+    tracemalloc.stop()
+
+    assert batch._plan.pending == list(range(20))
+    assert max(held) < 10_000_000
 
 
 def test_a_plan_of_many_rows_makes_no_prompt_before_it_is_wanted(client):

@@ -38,12 +38,6 @@ def box():
         yield box
 
 
-@pytest.fixture
-def client(box):
-    with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="openai") as client:
-        yield client
-
-
 def killed_when(box, ready, rows, agent="echo"):
     """Map in another process, kill it at that moment, and wait for its connections to close."""
     environment = {**os.environ, "SWIFTASK_BASE_URL": box.url, "SWIFTASK_API_KEY": box.token}

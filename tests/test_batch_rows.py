@@ -84,9 +84,12 @@ def test_a_prompt_that_is_no_text_is_one_clear_line():
 
 
 def test_files_are_one_several_or_none():
-    frame = pd.DataFrame({"f": ["a.txt", ["b.txt", "c.txt"], None]})
+    several = ["b.txt", "c.txt"]
+    frame = pd.DataFrame({"f": ["a.txt", several, None, np.array(several), np.array([])]})
     rows = Rows(frame, "look", files="f")
 
-    assert [rows.files(at) for at in range(3)] == [("a.txt",), ("b.txt", "c.txt"), ()]
+    assert [rows.files(at) for at in range(5)] == [
+        ("a.txt",), ("b.txt", "c.txt"), (), ("b.txt", "c.txt"), (),
+    ]  # fmt: skip
     with pytest.raises(ConfigurationError, match="no column 'g' of files"):
         Rows(frame, "look", files="g")

@@ -34,12 +34,6 @@ def rows(count):
     return pd.DataFrame({"n": range(count)})
 
 
-@pytest.fixture
-def client(box):
-    with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="openai") as client:
-        yield client
-
-
 def stopped_after(client, frame, over, **options):
     """Map a frame until the function returns, then stop it; what was sent counts, no answer."""
 

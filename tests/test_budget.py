@@ -264,7 +264,7 @@ def test_the_magic_sets_shows_raises_and_drops(connected, capsys):
     capsys.readouterr()
     assert said("budget 5 credits/day") == (
         "1 of 2 calls/day for echo (50 %)\n"
-        "0 of 5 credits/day (0 %) · 1 of 1 calls reported no credits\n"
+        "0 of 5 credits/day (0 %) · 1 of 1 call reported no credits\n"
     )
     assert "1 of 3 calls/day for echo (33 %)" in said("budget raise 3 calls/day --agent echo")
     assert "calls/day" not in said("budget drop calls/day --agent echo")

@@ -288,6 +288,26 @@ def test_a_token_is_kept_out_of_the_ledger_by_its_refusal_wherever_it_came_from(
         assert box.token.encode() not in file.read_bytes()
 
 
+def test_no_token_is_sent_whosever_it_is_and_wherever_it_stands(client, box, monkeypatch):
+    others = f"{box.token}-of-another"
+    monkeypatch.setenv("SWIFTASK_API_KEY", others)  # the client was given one of its own
+    rows = pd.DataFrame({"text": ["hello", f"my key is {others}"]})
+
+    for text, options in (
+        (f"my other key is {others}", {}),
+        ("hello", {"system": f"my key is {box.token}"}),
+        ("hello", {"agent": others}),
+    ):
+        with pytest.raises(errors.PromptError, match="your token"):
+            client.ask(text, **options)
+    assert list(client.map(rows, "{{text}}", progress=False).status) == ["ok", "refused"]
+
+    assert len([seen for seen in box.requests if seen.method == "POST"]) == 1
+    kept = client.usage(text=True).to_csv()
+    assert box.token not in kept
+    assert "of-another" not in kept  # of two tokens that begin alike, too
+
+
 def test_what_went_wrong_is_raised_again_by_the_answer(client, box):
     box.fail(Fault(cut_after=1))
     stream = client.stream("hello world")

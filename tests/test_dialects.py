@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from swiftask_jupyter import Swiftask, errors
+from swiftask_jupyter import Swiftask, catalogue, errors
 from swiftask_jupyter.sandbox import Fault
 
 
@@ -190,3 +190,29 @@ def test_a_draft_lists_only_what_is_sent(box):
         draft = talk.dry_run("two")
 
     assert [(each.role, each.text) for each in draft.messages] == [("user", "two")]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "path"), [("openai", "/v1/chat/completions"), ("native", "/api/ai/echo")]
+)
+def test_an_agent_that_is_in_the_catalogue_is_not_proposed_in_its_own_place(box, dialect, path):
+    box.fail(Fault(status=404), path=path)
+    with (
+        Swiftask(base_url=box.url, token=box.token, dialect=dialect) as client,
+        pytest.raises(errors.AgentNotFound) as caught,
+    ):
+        client.ask("hello", "echo")
+
+    assert "did you mean" not in str(caught.value)
+
+
+def test_a_refusal_does_not_wait_for_a_catalogue_that_is_slow(box, monkeypatch):
+    monkeypatch.setattr(catalogue, "PATIENCE", 0.1)
+    box.fail(Fault(delay=2.0), path="/public/bots")
+    with (
+        Swiftask(base_url=box.url, token=box.token, dialect="openai") as client,
+        pytest.raises(errors.AgentNotFound) as caught,
+    ):
+        client.ask("hello", "lorm")
+
+    assert "did you mean" not in str(caught.value)

@@ -36,6 +36,7 @@ def test_every_error_renders_as_one_line(kind):
     [
         b'{"error": "no such thing"}',
         b'{"error": {"message": "no such thing", "code": 1}}',
+        b'{"$error": {"$message": "no such thing"}}',
         b'{"message": "no such thing"}',
         b'{"detail": "no such thing"}',
         b'{"detail": [{"loc": ["body"], "msg": "no such thing"}]}',

@@ -175,6 +175,14 @@ def test_the_widgets_other_routes_work(widget, box):
     assert answer.text == "one"
 
 
+def test_an_error_that_a_widgets_route_dresses_as_success_is_an_error(widget, box):
+    box.fail(Fault(error_object=True), path="/api/widget/feedback")
+
+    with pytest.raises(errors.ServiceError, match="reported an error") as caught:
+        widget.widget.feedback("user-1", good=True)
+    assert caught.value.status == 200
+
+
 def test_a_client_token_in_a_url_is_in_no_error(box):
     with Swiftask(base_url="http://127.0.0.1:9", token="cl1ent-t0ken-value", agent="a") as client:
         with pytest.raises(errors.ConnectionFailed) as caught:
@@ -263,6 +271,12 @@ def test_files_of_an_answer_can_be_downloaded_however_they_come(swiftask, box):
         assert swiftask.download(file).startswith(b"\x89PNG")
     fetched = [seen for seen in box.requests if seen.method == "GET"]
     assert not [seen for seen in fetched if "authorization" in seen.headers]
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "ftp://127.0.0.1/file", "file.png"])
+def test_what_is_no_web_address_is_not_downloaded(swiftask, url):
+    with pytest.raises(errors.ConfigurationError, match=r"only an http\(s\) address"):
+        swiftask.download(url)
 
 
 def test_a_system_message_is_sent_where_it_can_be(swiftask, box, chat):

@@ -75,6 +75,21 @@ def test_a_table_is_read_however_it_is_written(text):
     assert pd.api.types.is_integer_dtype(frame["x"])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "| zip | x |\n|---|---|\n| 00123 | 0 |\n| 10115 | 0.5 |",
+        "```csv\nzip,x,none\n00123,0,\n10115,0.5,\n```",
+        "```tsv\nzip\tx\n00123\t0\n10115\t0.5\n```",
+    ],
+)
+def test_a_code_keeps_its_noughts(text):
+    frame = frame_of(text)
+
+    assert frame["zip"].tolist() == ["00123", "10115"]
+    assert frame["x"].tolist() == [0.0, 0.5]
+
+
 def test_a_ragged_table_is_filled_and_an_escaped_bar_is_a_bar():
     frame = frame_of("| a | b |\n|---|---|\n| x \\| y |\n| 1 | z | 3 |\n")
 
@@ -87,7 +102,7 @@ def test_one_object_is_a_row():
     ]
 
 
-@pytest.mark.parametrize("text", ["just words", "a | b, as they say", "3", '"text"'])
+@pytest.mark.parametrize("text", ["just words", "a | b, as they say", "3", '"text"', "null"])
 def test_no_table_is_one_line(text):
     with pytest.raises(errors.AnswerError):
         frame_of(text)

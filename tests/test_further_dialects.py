@@ -24,7 +24,6 @@ OTHER = """
         streams = False
         takes_history = False
         owns_conversation = False
-        reports_usage = False
 
         def request(self, prompt):
             return Request(

@@ -9,6 +9,8 @@ import threading
 
 import pytest
 
+from swiftask_jupyter.errors import ConnectionFailed
+from swiftask_jupyter.jobs import Job
 from swiftask_jupyter.loops import IOThread
 
 
@@ -63,6 +65,32 @@ def test_items_come_in_order_and_leaving_early_closes_their_source(thread):
 
     assert seen == list(range(1000))
     assert numbers.closed.is_set()
+
+
+def test_a_watch_that_another_thread_closes_comes_to_its_end(thread):
+    waits, seen = threading.Event(), []
+
+    async def one():
+        yield 1
+        waits.set()
+        await asyncio.Event().wait()
+
+    watch = thread.stream(one())
+
+    def read():
+        try:
+            seen.extend(watch)
+            seen.append("its end")
+        except BaseException as error:  # noqa: BLE001 - whatever it is
+            seen.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert waits.wait(10)
+    watch.close()
+    reader.join(10)
+
+    assert seen == [1, "its end"]
 
 
 def test_a_tick_lets_the_watcher_breathe_while_nothing_comes(thread):
@@ -129,6 +157,31 @@ def test_closing_cancels_what_runs_and_the_next_use_starts_anew(thread):
 
     assert numbers.closed.is_set()
     assert thread.run(one()) == 1
+
+
+def test_what_is_handed_over_while_the_loop_stops_ends():
+    stopping, go_on = threading.Event(), asyncio.Event()
+
+    async def last():
+        stopping.set()
+        await go_on.wait()  # the loop turns meanwhile
+
+    thread = IOThread(last)
+    thread.run(asyncio.sleep(0))
+    loop = thread._running()
+    closing = threading.Thread(target=thread.close)
+    closing.start()
+    assert stopping.wait(10)
+    jobs = [Job(loop, asyncio.sleep(60)) for _ in range(2)]
+    jobs[0].start()
+    loop.call_soon_threadsafe(go_on.set)
+    jobs[1].start()
+    closing.join(10)
+
+    for job in jobs:
+        assert job.wait(10)
+        with pytest.raises(ConnectionFailed, match="client was closed"):
+            job.result()
 
 
 def test_the_last_coroutine_runs_on_the_loop_that_stops():

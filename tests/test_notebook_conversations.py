@@ -1,6 +1,7 @@
 """The conversation in a shell and in a kernel: options, commands, several agents at once."""
 
 import re
+import sqlite3
 
 import nbformat
 import pytest
@@ -120,14 +121,15 @@ def test_commands_take_turns_out_and_say_which(ask, command, capsys):
     command("undo")
     command("forget 1")
     command("purge 2")
+    ask("echo", "four")
     command("reset")
     command("run stale")
 
     said = capsys.readouterr().out
     assert "turn 3 is taken back: three" in said
     assert "turn 1 has left the conversation: one" in said
-    assert "the texts of 1 turn are erased from the ledger" in said
-    assert "the conversation begins anew" in said
+    assert "erased from the ledger: the texts of 1 turn; " in said
+    assert "anew; left to the ledger: 1 turn\n" in said
     assert "no answer predates" in said
     assert len(command("history")) == 0
     with pytest.raises(errors.ConfigurationError, match="nothing to undo"):
@@ -136,6 +138,28 @@ def test_commands_take_turns_out_and_say_which(ask, command, capsys):
         command("forget x")
     with pytest.raises(UsageError, match="only `run stale`"):
         command("run all")
+
+
+def test_a_purge_says_so_while_another_reader_keeps_what_it_erased(
+    ask, command, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("swiftask_jupyter.store.database.READERS_SECONDS", 0.0)
+    ask("echo", "correct horse")
+    reader = sqlite3.connect(tmp_path / "turns.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM turns").fetchone()
+
+    command("purge 1")
+
+    def kept():
+        return [file.name for file in tmp_path.glob("*") if b"correct horse" in file.read_bytes()]
+
+    assert kept() == ["turns.db-wal"]
+    assert "gone from turns.db-wal when all who have the ledger open" in capsys.readouterr().out
+    reader.close()
+    command("purge 1")
+    assert kept() == []
+    assert "turns.db-wal" not in capsys.readouterr().out
 
 
 def test_conversations_are_named_listed_and_begun(ask, command, capsys):
@@ -161,7 +185,7 @@ def test_a_conversation_is_written_and_read(ask, command, tmp_path, capsys, box)
     ask("echo", "two")
 
     assert contents(box) == ["one", "one", "two"]
-    assert "1 turns of" in capsys.readouterr().out
+    assert "1 turn of " in capsys.readouterr().out
 
 
 def test_the_cache_is_turned_on_cleared_and_counted(ask, command, capsys, box):
@@ -179,7 +203,7 @@ def test_the_cache_is_turned_on_cleared_and_counted(ask, command, capsys, box):
     ask("echo", "one")
 
     said = capsys.readouterr().out
-    assert "cache on; 1 answers can be shown again, 1 have been" in said
+    assert "cache on; 1 answer can be shown again, shown so far: 1\n" in said
     assert " · cached · turn 2" in said
     assert len(posts(box)) == 2
     with pytest.raises(UsageError, match="did you mean strict"):
@@ -256,6 +280,34 @@ def test_a_compared_variable_shows_its_columns_in_a_later_cell(kernel):
     [shown] = later.outputs
     assert shown["data"]["text/html"].count('<div style="flex') == 2
     assert shown["data"]["text/plain"].startswith("echo:\nhello\necho · ")
+
+
+def test_what_comes_beside_a_compared_text_is_shown_too(kernel):
+    ran = kernel.run("%%swiftask image echo\na cat")
+
+    [shown] = ran.outputs
+    [url] = re.findall(r'<a href="(http[^"]*/files/[^"]*)"', shown["data"]["text/html"])
+    assert f"- file: picture.png {url}\nimage · " in shown["data"]["text/plain"]
+
+
+def test_what_comes_beside_is_not_shown_where_the_answers_go_into_a_variable(kernel):
+    ran = kernel.run("%%swiftask image echo cmp <<\na cat")
+
+    assert "picture.png" not in str(ran.outputs)
+
+
+def test_an_agent_that_was_not_compared_is_named_in_one_line(ask):
+    compared = ask("echo lorem", "hello")
+
+    with pytest.raises(errors.ConfigurationError, match=r"'nope' is not .*echo, lorem"):
+        compared["nope"]
+
+
+def test_an_agent_asked_twice_that_failed_twice_is_no_answer(ask, box):
+    box.fail(Fault(status=400), agent="echo", times=None)
+
+    with pytest.raises(errors.BadRequest):
+        ask("echo echo", "hello")
 
 
 def test_an_agent_that_fails_leaves_the_others_shown_and_fails_the_cell(kernel):

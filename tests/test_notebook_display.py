@@ -153,6 +153,18 @@ def test_a_silent_agent_is_seen_to_be_waited_for():
     assert len(end.shown) == 1
 
 
+def test_an_answer_on_its_way_into_a_variable_is_seen_to_be_waited_for_to_its_end():
+    end = FrontEnd()
+    display = CellDisplay(end.publish, Reply("echo"), shown=False, clock=end.clock)
+    for _ in range(55):
+        display.show([Delta("secret ")])
+        end.now += 0.1
+
+    assert "echo · 5 s" in end.html
+    assert "secret" not in end.html
+    assert len(end.sent) == 5
+
+
 def test_the_record_holds_neither_prompt_nor_answer():
     end, *_ = stream("the answer", rate=100)
 

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swiftask_jupyter.notebook.markdown.document import Document, to_html, to_tree, visible
+from swiftask_jupyter.notebook.markdown.document import Document, to_html, to_tree
 from swiftask_jupyter.notebook.markdown.formulas import is_harmless
 from swiftask_jupyter.notebook.markdown.html import STYLE
 from swiftask_jupyter.notebook.markdown.tree import TAGS, Node, safe_href, words
+from swiftask_jupyter.visible import visible
 
 ROOT = "swiftask tex2jax_ignore mathjax_ignore"
 MATH = "tex2jax_process mathjax_process"

@@ -16,6 +16,7 @@ from swiftask_jupyter.drafts import Draft
 from swiftask_jupyter.notebook.arguments import words
 from swiftask_jupyter.notebook.commands import COMMANDS
 from swiftask_jupyter.notebook.identity import notebook_path
+from swiftask_jupyter.sandbox import Fault
 
 
 @pytest.fixture
@@ -353,6 +354,29 @@ def test_doctor_says_what_is_well_and_that_it_streams(connected, monkeypatch, ca
     assert "ok   streaming   first text after" in printed
 
 
+WELL = {  # and what is said of it
+    "lorem by chat": "streaming   chat streams from a conversation's second turn on",
+    "image by native": "ok   answer      image by native",
+}
+
+
+@pytest.mark.parametrize("asked", WELL)
+def test_doctor_does_not_condemn_what_is_well(connected, box, monkeypatch, capsys, asked):
+    agent, _, dialect = asked.split()
+    monkeypatch.setenv("SWIFTASK_AGENT_SLUG", agent)
+    monkeypatch.setenv("SWIFTASK_DIALECT", dialect)
+    box.fail(Fault(status=404), path="/public/bots", times=None)
+
+    for calls in range(2):
+        connected.run_line_magic("swiftask", "doctor")
+
+        printed = capsys.readouterr().out
+        assert "FAIL" not in printed
+        assert "catalogue   the catalogue answered 404; agents can be asked without one" in printed
+        assert f"turns.db, {calls} calls" in printed
+        assert WELL[asked] in printed
+
+
 def test_doctor_asks_anew_where_answers_are_kept(connected, monkeypatch, capsys):
     monkeypatch.setenv("SWIFTASK_AGENT_SLUG", "lorem")
     monkeypatch.setenv("SWIFTASK_CACHE", "on")
@@ -389,6 +413,24 @@ def test_a_quote_within_quotes_is_written_with_a_backslash():
         ('echo -o metadata={"a":1}', "in single quotes"),
         ("echo -o dry_run=true", "--dry-run"),
         ("echo -o tiemout=1", "did you mean timeout"),
+        *[
+            (f"echo -o {name}=1", f"-o {name} is no field of a request; ")
+            for name in (
+                "text",
+                "agent",
+                "aside",
+                "self",
+                "needs_token",
+                "slot",
+                "surface",
+                "history",
+                "fresh",
+                "last",
+                "cache",
+                "replay",
+                "files",
+            )
+        ],
     ],
 )
 def test_a_slip_on_the_line_is_told_and_sends_nothing(connected, box, line, says):

@@ -10,7 +10,9 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from swiftask_jupyter import errors
 from swiftask_jupyter.ipynb import TURN
+from swiftask_jupyter.notebook.arguments import options_of
 from swiftask_jupyter.notebook.bundle import record
+from swiftask_jupyter.notebook.spending import HELP, _usage_parser
 from swiftask_jupyter.store import Turns
 
 
@@ -25,6 +27,10 @@ def connected(shell, box, monkeypatch):
 
 def said(shell, line):
     return shell.run_line_magic("swiftask", line)
+
+
+def test_the_help_names_every_option():
+    assert [option for option in options_of(_usage_parser()) if f"[{option}" not in HELP] == []
 
 
 def test_a_line_gives_the_frame_and_may_be_assigned_either_way(connected):
@@ -67,7 +73,7 @@ def test_from_files_says_how_many_turns_of_the_ledger_are_not_there(connected, c
     frame = said(connected, f'usage --from "{path}"')
     sums = said(connected, f'usage --by agent --from "{path}"')
 
-    line = "1 turns in the files; 1 of the ledger's 2 are not there\n"
+    line = "1 turn in the files; 1 of the ledger's 2 not there\n"
     assert capsys.readouterr().out == line * 2
     pd.testing.assert_series_equal(
         frame["credits"], said(connected, "usage --agent lorem")["credits"]

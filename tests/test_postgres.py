@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 import pandas as pd
 import psycopg
@@ -86,7 +87,7 @@ def test_while_the_server_is_away_a_call_works_says_so_and_is_delivered_later(bo
             client.usage()
 
         assert answer.text == "second"
-        assert any("sent without history" in remark for remark in answer.reply.remarks)
+        assert any("sent without history:" in remark for remark in answer.reply.remarks)
         server.start()
         third = client.session().ask("third")
         frame = client.usage()
@@ -100,7 +101,9 @@ def test_a_client_that_starts_while_the_server_is_away_works_and_delivers_later(
     server.stop()
     try:
         with asking(box, url, notebook="/n.ipynb") as early:
-            assert early.session().ask("hello").text == "hello"
+            answer = early.session().ask("hello")
+            assert answer.text == "hello"
+            assert "stays out of the conversation" in " ".join(answer.reply.remarks)
             assert early.ask("hello again", cache="on").text == "hello again"
     finally:
         server.start()
@@ -267,6 +270,48 @@ def test_a_session_begun_as_the_server_goes_away_has_a_name_of_its_own(server, t
     ledger.history.mark("x", None)  # brings along what waited
     assert [ledger.sessions.find(None, name) for name in ("one", "other")] == begun
     ledger.close()
+
+
+def connections(server, role):
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = %s", (role,)
+        ).fetchone()
+    return row[0]
+
+
+def test_a_role_that_may_not_make_the_tables_leaves_no_connection_behind(server, tmp_path):
+    url = server.database()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE dave LOGIN")
+        connection.execute(f"GRANT USAGE ON SCHEMA {url.rpartition('%3D')[2]} TO dave")
+    named = url.replace("ada@", "dave@")
+    ledger = Ledger(opened(named, {"SWIFTASK_OUTBOX": str(tmp_path)}))
+    kept = []  # each error holds its frames, and with them a connection that nobody closed
+    try:
+        for _ in range(3):
+            with pytest.raises(errors.StoreError, match="permission denied") as raised:
+                ledger.turns.costs("echo")
+            kept.append(raised.value)
+        cut_off = time.monotonic() + 10
+        while connections(server, "dave") and time.monotonic() < cut_off:
+            time.sleep(0.05)  # the server ends a session a moment after its client has left
+
+        assert connections(server, "dave") == 0
+    finally:
+        ledger.close()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("DROP OWNED BY dave")
+            connection.execute("DROP ROLE dave")
+
+
+def test_a_read_that_ends_after_the_ledger_was_closed_closes_its_connection(server, tmp_path):
+    ledger = Ledger(opened(server.database(), {"SWIFTASK_OUTBOX": str(tmp_path)}))
+
+    with ledger.database.read() as table:
+        ledger.close()
+
+    assert table.connection.closed
 
 
 def test_what_a_database_can_not_hold_is_shown_and_not_lost(box, server):

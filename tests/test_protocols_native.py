@@ -89,6 +89,16 @@ def test_fields_of_another_shape_are_no_numbers(protocol, odd):
     assert (reply.usage.credits, reply.conversation) == (None, None)
 
 
+def test_a_count_that_is_null_is_looked_for_under_its_other_name(protocol):
+    counts = {
+        "tokenUsage": {"inputTokens": None, "outputTokens": 5, "totalTokens": None},
+        "usageDetail": {"totalInputTokens": 7, "totalOutputTokens": 9},
+    }
+    usage = read(protocol, json.dumps({"text": "hi", **counts}).encode()).usage
+
+    assert (usage.input_tokens, usage.output_tokens) == (7, 5)
+
+
 @pytest.mark.parametrize(
     ("body", "kind"),
     [

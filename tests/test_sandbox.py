@@ -593,8 +593,16 @@ def test_faults_and_records_are_there_over_the_wire_without_credentials(box, cli
     assert httpx.get(box.url + "/sandbox/requests", trust_env=False).status_code == 401
 
 
+@pytest.mark.parametrize("times", [0, 1.5, "x", True])
+def test_a_fault_is_served_a_whole_number_of_times(client, times):
+    answer = client.post("/sandbox/faults", json={"status": 418, "times": times})
+
+    assert answer.status_code == 400
+    assert "times must be a whole number from 1 on" in answer.text
+
+
 @pytest.mark.parametrize(
-    "wanted", [{"nonsense": 1}, {"status": "x"}, {"shape": "round"}, {"times": 0}, {"delay": "1"}]
+    "wanted", [{"nonsense": 1}, {"status": "x"}, {"shape": "round"}, {"delay": "1"}]
 )
 def test_a_fault_that_makes_no_sense_is_400(client, wanted):
     assert client.post("/sandbox/faults", json=wanted).status_code == 400

@@ -375,6 +375,20 @@ def test_a_native_request_may_name_an_upload_in_its_history_too(box, client):
     assert (seen["name"], seen["type"], seen["uploaded"]) == ("mine", "text/plain", True)
 
 
+def test_a_file_larger_than_all_that_is_kept_is_there_and_so_is_a_place_promised_later(
+    box, client, monkeypatch
+):
+    monkeypatch.setattr("swiftask_jupyter.sandbox.uploads.KEPT_BYTES", 10)
+    large, later = signed(client), signed(client)
+
+    client.put(large["signedUrl"], content=b"more than 10 bytes")
+    assert client.get(large["fileUrl"]).status_code == 200
+
+    client.put(later["signedUrl"], content=b"few")
+    assert client.get(later["fileUrl"]).status_code == 200
+    assert client.get(large["fileUrl"]).status_code == 404
+
+
 def test_what_is_kept_is_bounded_and_the_oldest_goes_first(box, client, monkeypatch):
     monkeypatch.setattr("swiftask_jupyter.sandbox.uploads.KEPT_BYTES", 10)
     first, second = signed(client), signed(client)

@@ -8,7 +8,9 @@ import pytest
 
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.conversation import Exchange, fold
+from swiftask_jupyter.replies import Delta, Raw, Reply
 from swiftask_jupyter.sandbox import Fault
+from swiftask_jupyter.store.turns import Place, new_id
 
 from .pages import Page
 
@@ -137,6 +139,21 @@ def test_without_cell_ids_each_turn_is_added_at_the_end(page):
     page.run(None, "one")
 
     assert page.sent() == ["one", "two", "one"]
+
+
+def test_a_notebook_saved_without_cell_ids_takes_nothing_out_and_orders_nothing(page):
+    """Of a file older than nbformat 4.5 the front end makes ids up, and does not save them."""
+    page.run("c2", "one")
+    page.run("c1", "two")
+    page.save([None, None])
+    page.run("c3", "three")
+    assert page.sent() == ["one", "two", "three"]
+
+    page.restart()
+    page.run("c4", "four")
+
+    assert page.sent() == ["one", "two", "three", "four"]
+    assert page.stale() == []
 
 
 def test_the_saved_notebook_gives_the_order(page):
@@ -293,6 +310,26 @@ def test_forgetting_one_of_a_cells_two_turns_leaves_the_other(page):
     assert page.held() == ["a"]
 
 
+def test_a_clock_that_is_set_back_turns_no_order_round(page, monkeypatch, tmp_path):
+    page.run("c1", "one")
+    page.run("c2", "two")
+    file = page.client.session().export(tmp_path / "talk.json")
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 60)
+
+    page.run("c1", "ONE")
+    page.run("c3", "three")
+    assert page.sent() == ["ONE", "two", "three"]
+    page.run("c2", "TWO", aside=True)
+    page.client.session().pick("echo")
+    assert page.held() == ["ONE", "TWO", "three"]
+    page.client.session().reset()
+    assert page.held() == []
+    page.client.session().read(file)
+    page.run("c4", "four")
+    assert page.sent() == ["one", "two", "four"]
+
+
 def test_reset_begins_anew_and_the_ledger_keeps_all(page):
     page.run("c1", "one")
     assert page.client.session().reset() == 1
@@ -323,6 +360,40 @@ def test_numbers_in_the_footer_name_turns_for_good(page):
 
     assert [*numbers, page.run("c3", "c3").reply.number] == [1, 2, 3, 4]
     assert [each.number for each in page.client.session().history()] == [3, 2, 4]
+
+
+def test_numbers_of_a_copy_go_on_from_what_it_was_copied_with(page, box, tmp_path):
+    page.run("c1", "one")
+    page.save(["c1"], sessions=[page.client.session().id])
+    (tmp_path / "copy.ipynb").write_bytes(page.path.read_bytes())
+    copy = Page(box, tmp_path / "copy.ipynb")
+
+    numbers = [copy.run("c2", "two", history=False).reply.number, copy.run("c3", "3").reply.number]
+
+    assert numbers == [2, 3]
+    copy.close()
+
+
+def test_a_ledger_that_can_not_be_used_hides_nothing_and_ends_the_turn(box, tmp_path):
+    ledger = tmp_path / "other.db"
+    ledger.write_text("my notes " * 1000)
+    with (
+        Swiftask(base_url=box.url, agent="echo", store=ledger) as client,
+        pytest.raises(errors.ConfigurationError, match="no token"),
+    ):
+        client.ask("hello")
+    ledger.unlink()
+    with Swiftask(base_url=box.url, token=box.token, agent="echo", store=ledger) as client:
+        stream = client.stream("hello")
+        client.means.ledger.close()
+        ledger.write_text("my notes " * 1000)
+
+        with pytest.raises(errors.StoreError, match="not a database"):
+            stream.answer  # noqa: B018 - reading it is what asks
+
+    assert stream.reply.status == "error"
+    assert "not a database" in stream.reply.error
+    assert box.requests == []
 
 
 def test_a_renamed_notebook_finds_its_conversation(page, tmp_path):
@@ -451,6 +522,17 @@ def test_an_answer_of_files_is_told_by_where_they_lie(page, box):
     assert [each["content"] for each in history] == ["a cat", answer.files[0]["url"]]
 
 
+@pytest.mark.parametrize("suffix", [".md", ".json"])
+def test_an_answer_of_files_is_exported_as_where_they_lie(page, box, tmp_path, suffix):
+    answer = page.run("c1", "a cat", "image", dialect="native")
+    file = page.client.session().export(tmp_path / f"talk{suffix}")
+    page.client.session("second").read(file)
+    page.run("c2", "another", session="second")
+
+    history = box.requests[-1].json["messages"]
+    assert history[1]["content"] == answer.files[0]["url"]
+
+
 # Several agents
 
 
@@ -544,6 +626,20 @@ def test_the_first_cell_again_is_a_new_conversation_without_a_word(chat):
     assert again.reply.remarks == first.reply.remarks
 
 
+def test_a_copy_leaves_the_services_conversation_to_the_original(chat, box, tmp_path):
+    chat.run("c1", "one")
+    chat.save(["c1", "c2", "c3"], sessions=[chat.client.session().id])
+    (tmp_path / "copy.ipynb").write_bytes(chat.path.read_bytes())
+    copy = Page(box, tmp_path / "copy.ipynb", agent="mirror", dialect="chat")
+
+    answer = copy.run("c2", "copied two")
+    assert known(answer) == ["copied two"]
+    assert answer.reply.remarks[0] == "another chat conversation, which knows none before"
+    assert known(copy.run("c3", "copied three")) == ["copied two", "copied three"]
+    assert known(chat.run("c2", "two")) == ["one", "two"]
+    copy.close()
+
+
 def test_an_interrupted_turn_is_not_gone_on_from(chat, box):
     first = chat.run("c1", "one")
     box.fail(Fault(cut_after=1))
@@ -554,6 +650,16 @@ def test_an_interrupted_turn_is_not_gone_on_from(chat, box):
 
     assert third.reply.conversation != first.reply.conversation
     assert known(third) == ["three"]
+
+
+def test_a_service_that_names_no_conversation_is_told_no_name_of_ours(chat, box):
+    box.fail(Fault(body='{"data": {"response": "hello", "metadata": {}}, "error": null}'))
+    chat.run("c1", "one")
+
+    answer = chat.run("c2", "two")
+
+    assert "conversationId" not in posts(box)[-1].json
+    assert answer.reply.remarks[0] == "another chat conversation, which knows none before"
 
 
 def test_a_text_only_integration_goes_on_by_our_alias_over_a_restart(box, tmp_path):
@@ -626,6 +732,37 @@ def test_failed_empty_and_suspect_answers_are_not_replayed(page, box):
 
     assert not page.run("c1", "one").reply.cached
     assert len(posts(box)) == 4
+
+
+def test_an_answer_of_files_alone_is_replayed(page, box):
+    page.client.means.cache = "on"
+    first = page.run("c1", "a cat", "image", dialect="native")
+    again = page.run("c1", "a cat", "image", dialect="native")
+
+    assert len(posts(box)) == 1
+    assert again.reply.cached
+    assert (again.text, again.files) == (first.text, first.files)
+
+
+def test_an_empty_answer_hides_no_earlier_one_and_is_counted_for_none(ledger):
+    def answered(key, text, **raw):
+        reply = Reply("echo", turn=new_id(), session="main", dialect="native", at=time.time())
+        ledger.turns.begin(reply, Place(None, "main"), "hello")
+        reply.apply([Delta(text), Raw(raw)])
+        reply.status, reply.digest = "ok", key
+        ledger.turns.complete(reply, "hello")
+
+    answered("a", "good")
+    answered("a", 'good \n\' "quoted"')
+    answered("a", "\"' \n")
+    answered("a", "")
+    answered("b", "", files=[], note='"files": [{"url": "x"}]')
+    answered("c", "", files=[{"url": "https://x/1.png"}])
+
+    assert ledger.history.replay("a").text == 'good \n\' "quoted"'
+    assert ledger.history.replay("b") is None
+    assert ledger.history.replay("c").raw == {"files": [{"url": "https://x/1.png"}]}
+    assert ledger.history.replays() == (2, 0)
 
 
 def test_clearing_the_cache_shows_no_earlier_answer_again(page):

@@ -64,7 +64,10 @@ def test_names_with_half_a_character_are_stored_as_no_character(ledger):
     reply = a_reply()
     reply.agent = half
     ledger.turns.begin(reply, place, "hello")
+    ledger.history.mark("picked", half, reply.turn, half)
 
+    (mark,) = ledger.history.marks(ledger.sessions.lines(half))
+    assert mark.value == "half ?"
     assert session.startswith("half ?-")
     assert ledger.sessions.find(place.notebook, half) == "half ?"
     assert ledger.sessions.known(half).name == "half ?"

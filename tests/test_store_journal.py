@@ -114,7 +114,7 @@ def test_a_reader_that_holds_up_a_commit_costs_that_one_write_alone(mounts, monk
     reader = sqlite3.connect(mounts / "turns.db", isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM marks").fetchall()
-    with pytest.raises(StoreError, match="database is locked"):
+    with pytest.raises(StoreError, match=r"database is locked.*try again when it is done"):
         mark(database)
     reader.close()
 
@@ -123,6 +123,28 @@ def test_a_reader_that_holds_up_a_commit_costs_that_one_write_alone(mounts, monk
     with database.read() as table:
         assert table.execute("SELECT count(*) FROM marks").fetchone() == (2,)
     database.close()
+
+
+def test_a_fresh_ledger_that_another_holds_is_waited_for_and_has_a_log(monkeypatch, tmp_path):
+    holder = sqlite3.connect(tmp_path / "turns.db", isolation_level=None)
+    holder.execute("CREATE TABLE marks_of_another (x)")
+    holder.execute("BEGIN")
+    holder.execute("SELECT * FROM marks_of_another").fetchall()
+    monkeypatch.setattr("swiftask_jupyter.store.database.BUSY_SECONDS", 0.0)
+    database = Database(tmp_path / "turns.db")
+    with pytest.raises(StoreError, match=r"database is locked.*try again when it is done"):
+        mark(database)
+
+    def connect(path):  # SQLite does not wait, as where two turn the log on at once
+        return sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+
+    monkeypatch.setattr("swiftask_jupyter.store.database.BUSY_SECONDS", 30.0)
+    monkeypatch.setattr("swiftask_jupyter.store.database._connect", connect)
+    monkeypatch.setattr(journal.time, "sleep", lambda _: holder.close())
+    mark(database)
+    database.close()
+
+    assert mode(tmp_path / "turns.db") == "wal"
 
 
 def test_a_full_disk_is_called_one_and_costs_that_one_write_alone(tmp_path):

@@ -9,7 +9,7 @@ from swiftask_jupyter.templates import fill, left_as_written
 
 NAMES = {
     "name": "Ada",
-    "user": types.SimpleNamespace(first="Grace", _secret="s", tags=["a", "b"]),
+    "user": types.SimpleNamespace(first="Grace", _secret="s", tags=["a", "b"], âge=36),
     "d": {"k": "value", "a b": 1, "n": {"x": 2}},
     "pi": 3.14159,
     "été": "summer",
@@ -27,6 +27,7 @@ NAMES = {
         ("{{d['n']['x']}}", "2"),
         ("{{pi:.2f}}", "3.14"),
         ("{{été}}", "summer"),
+        ("{{user.âge}}", "36"),
         ("{{name}}{{name}}", "AdaAda"),
     ],
 )

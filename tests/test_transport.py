@@ -5,6 +5,7 @@ import contextlib
 import gc
 import inspect
 import json
+import logging
 import socket
 import subprocess
 import sys
@@ -24,7 +25,10 @@ from swiftask_jupyter.sandbox import Fault
 from swiftask_jupyter.tokens import Token
 from swiftask_jupyter.transport import Transport
 from swiftask_jupyter.transport.addresses import address_of
+from swiftask_jupyter.transport.foreign import LOGGERS
 from swiftask_jupyter.transport.lanes import Lanes
+
+from .services import Service, always, sized
 
 TOKEN = "s3cr3t-t0ken"
 PROTOCOL = OpenAI("http://service.example:9/v1", Token(TOKEN))
@@ -548,6 +552,25 @@ def test_no_proxy_is_used_unless_one_is_configured(box, proxy, names):
     assert posts(box)[0].headers["host"] == f"service.example:{port}"
 
 
+def test_a_proxy_may_be_configured_taken_away_and_changed_at_any_time(
+    box, proxy, names, monkeypatch
+):
+    other = Proxy(box.url)
+    with (
+        contextlib.closing(other),
+        asks(f"http://service.example:{urlsplit(box.url).port}", box.token) as client,
+    ):
+        client.ask("straight")
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        client.ask("by one")
+        monkeypatch.setenv("HTTP_PROXY", other.url)
+        client.ask("by another")
+        monkeypatch.delenv("HTTP_PROXY")
+        client.ask("straight again")
+
+        assert (len(proxy.seen), len(other.seen), len(posts(box))) == (1, 1, 4)
+
+
 def test_what_is_exempt_goes_past_the_proxy(box, proxy, names, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
     monkeypatch.setenv("NO_PROXY", "service.example")
@@ -691,3 +714,37 @@ print(len(found), "httpx._main" in sys.modules)
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert (ran.stdout, ran.stderr) == ("8 False\n", "")
+
+
+# Its logs: a widget's URL, and a redirect that repeats it, hold the token.
+
+
+def test_no_token_reaches_a_log_and_the_users_own_requests_are_logged(caplog):
+    moved = b"HTTP/1.1 307 moved\r\nLocation: /elsewhere?clientToken=" + TOKEN.encode() + b"\r\n"
+    caplog.set_level(logging.DEBUG)
+
+    with Service(always(sized(b"", moved))) as service:
+        with (
+            Swiftask(base_url=service.url, token=TOKEN, agent="a", dialect="widget") as client,
+            pytest.raises(errors.BadRequest),
+        ):
+            client.ask("x" * (2 << 20))
+        assert TOKEN in service.asked[0].decode()
+        assert TOKEN not in caplog.text
+        httpx.get(f"{service.url}/mine?of=their-own", trust_env=False)
+
+    assert "of=their-own" in caplog.text
+    assert "httpcore.http11" in {record.name for record in caplog.records}
+
+
+def test_every_logger_of_httpx_is_known():
+    with Swiftask(base_url="http://127.0.0.1:9", token=TOKEN, agent="a") as client:
+        with pytest.raises(errors.ConnectionFailed):
+            client.ask("x" * (2 << 20))
+        theirs = {
+            name
+            for name, logger in logging.root.manager.loggerDict.items()
+            if name.split(".")[0] in {"httpx", "httpcore"} and isinstance(logger, logging.Logger)
+        }
+
+    assert theirs <= {"httpcore", *LOGGERS}

@@ -17,6 +17,7 @@ import pytest
 from swiftask_jupyter import Sandbox, Swiftask, errors
 from swiftask_jupyter.messages import Prompt
 from swiftask_jupyter.protocols import Request
+from swiftask_jupyter.protocols.chat import Chat
 from swiftask_jupyter.protocols.openai import OpenAI
 from swiftask_jupyter.replies import Reply
 from swiftask_jupyter.tokens import Token
@@ -64,10 +65,10 @@ def got(url, times=1):
     return asyncio.run(fetch())
 
 
-async def ask(transport, url, patience=None, gate=OPEN):
+async def ask(transport, url, patience=None, gate=OPEN, dialect=OpenAI):
     """Carry one question, as a turn does; return the reply and the error."""
     reply, prompt = Reply("a"), Prompt("a", "hi", timeout=patience)
-    protocol = OpenAI(f"{url}/v1", Token("s3cr3t-t0ken"))
+    protocol = dialect(f"{url}/v1", Token("s3cr3t-t0ken"))
     try:
         async with contextlib.aclosing(transport.stream(protocol, prompt, gate=gate)) as answer:
             async for events in answer:
@@ -284,8 +285,11 @@ def test_an_answer_that_is_cut_at_any_byte_is_an_error_and_is_not_asked_again():
                 return [await ask(made, service.url) for _ in cuts]
 
         found = asyncio.run(carry())
-    head = len(CHUNKED)
+    head, whole = len(CHUNKED), ANSWER.index(b"[DONE]\n") + len(b"[DONE]\n")
     for at, (reply, error) in zip(cuts, found, strict=True):
+        if at >= whole:
+            assert (reply.text, reply.finish_reason, error) == ("half", "stop", None)
+            continue
         assert isinstance(error, errors.ConnectionFailed if at < head else errors.StreamError), at
         assert getattr(error, "sent", True)
         assert reply.text == ("half" if at >= head + len(chunk(PIECE)) - 3 else "")
@@ -335,6 +339,87 @@ def test_a_reset_is_an_error_after_what_came(before, kind):
         reply, error = asyncio.run(carry())
     assert type(error) is kind
     assert reply.text == ("half" if kind is errors.StreamError else "")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "piece"), [(OpenAI, PIECE), (Chat, b'data: {"chunk": "half"}\n')]
+)
+@pytest.mark.parametrize("after", ["nothing", "a hang-up", "more and more"])
+def test_an_answer_that_has_said_that_it_is_over_is(dialect, piece, after):
+    gone = threading.Event()
+
+    def serve(service, connection):
+        service.take(connection)
+        connection.sendall(CHUNKED + chunk(piece) + chunk(b"data: [DONE]\n\n"))
+        if after != "a hang-up":
+            with contextlib.suppress(OSError):
+                while after == "more and more":
+                    connection.sendall(chunk(piece))
+                assert connection.recv(1) == b""
+        gone.set()
+
+    with Service(serve) as service:
+
+        async def carry():
+            async with transport() as made:
+                return await ask(made, service.url, patience=10, dialect=dialect)
+
+        reply, error = asyncio.run(carry())
+        assert gone.wait(20)
+    assert (reply.text, error) == ("half", None)
+
+
+def test_a_connection_is_kept_where_the_end_of_the_body_comes_a_little_later():
+    heard = threading.Event()
+
+    def serve(service, connection):
+        while service.take(connection) is not None:
+            connection.sendall(ANSWER[: -len(chunk(b""))])
+            assert heard.wait(20)
+            heard.clear()
+            connection.sendall(chunk(b""))
+
+    class Watched(Gate):
+        def heard(self, _head):
+            asyncio.get_running_loop().call_later(0.02, heard.set)
+
+    with Service(serve) as service:
+
+        async def carry():
+            async with transport() as made:
+                return [await ask(made, service.url, gate=Watched()) for _ in range(3)]
+
+        assert [error for _, error in asyncio.run(carry())] == [None] * 3
+    assert service.accepted == 1
+
+
+def test_a_refusal_whose_words_break_off_is_a_refusal_all_the_same():
+    def serve(service, connection):
+        service.take(connection)
+        head = b"HTTP/1.1 429 slow\r\nRetry-After: 7\r\nContent-Length: 99\r\n\r\n"
+        connection.sendall(head + b"slow down, ple")
+
+    with Service(serve) as service:
+        _, error = asked(service.url)
+    assert isinstance(error, errors.RateLimited)
+    assert error.retry_after == 7
+    assert "slow down, ple" in str(error)
+
+
+def test_a_reader_that_is_slow_at_the_end_leaves_the_next_question_alone():
+    whole = sized(PIECE + END[: -len(b"data: [DONE]\n\n")], SSE)
+
+    async def carry(url):
+        protocol = OpenAI(f"{url}/v1", Token("s3cr3t-t0ken"))
+        async with transport() as made:
+            async for _ in made.stream(protocol, Prompt("a", "hi", timeout=0.05)):
+                await asyncio.sleep(0.2)
+            return await ask(made, url)
+
+    with Service(always(whole)) as service:
+        reply, error = asyncio.run(carry(service.url))
+    assert (reply.text, error) == ("half", None)
+    assert service.accepted == 1
 
 
 @pytest.mark.parametrize("before", [b"", CHUNKED + chunk(PIECE)], ids=["head", "body"])

@@ -16,7 +16,7 @@ from swiftask_jupyter.store.accounts import Selection
 from swiftask_jupyter.store.columns import COLUMNS
 from swiftask_jupyter.store.turns import Place, new_id
 from swiftask_jupyter.usage import arrow as usage_arrow
-from swiftask_jupyter.usage.ledger import usage
+from swiftask_jupyter.usage.ledger import moment, usage
 
 NAMES = [column.name for column in COLUMNS]
 DAY = 86_400
@@ -114,7 +114,25 @@ def test_the_rows_wanted_are_chosen(ledger, wanted, agents):
     assert usage(ledger.accounts, "status", **wanted)["calls"].sum() == len(agents)
 
 
-@pytest.mark.parametrize("since", ["yesterday", "7y", object()])
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="no such clock")
+def test_a_time_without_a_zone_is_this_machines_whoever_made_it(monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Etc/GMT+5")
+        time.tzset()
+        zoned = pd.Timestamp("2026-01-31 09:00", tz="UTC")
+        moments = [
+            moment(each)
+            for each in (
+                "2026-01-31T09:00", dt.datetime.fromisoformat("2026-01-31T09:00"),
+                pd.Timestamp("2026-01-31 09:00"), zoned, zoned.to_pydatetime(),
+            )
+        ]  # fmt: skip
+    time.tzset()
+
+    assert [each - moments[-1] for each in moments] == [5 * 3600.0] * 3 + [0.0, 0.0]
+
+
+@pytest.mark.parametrize("since", ["yesterday", "7y", object(), pd.NaT])
 def test_a_time_that_is_none_is_one_clear_line(ledger, since):
     with pytest.raises(errors.ConfigurationError, match="is no time; write 7d"):
         usage(ledger.accounts, since=since)
@@ -201,6 +219,17 @@ def test_credits_are_a_difference_only_where_they_grow_throughout_a_session(ledg
     assert grows["credits"].tolist() == [1.0, 1.5, 4.0, pd.NA]
 
 
+def test_frames_put_together_are_a_frame(ledger):
+    for place, spent in enumerate((1.0, None, 1.5)):
+        add(ledger, at=NOON + place, spent=Usage(credits=spent, source="api"))
+    frame = usage(ledger.accounts)
+
+    both = pd.concat([frame[:2], frame[2:].reset_index(drop=True)]).swiftask
+
+    assert both.cost()["credits_difference"].tolist() == [pd.NA, pd.NA, 0.5]
+    assert both.totals()["credits"].tolist() == [2.5]
+
+
 def test_opentelemetrys_names_are_columns_on_request(ledger):
     add(ledger, spent=Usage(1, 2, 3, source="api"), finish_reason="stop")
     add(ledger)
@@ -254,6 +283,8 @@ def test_another_frame_has_no_usage(ledger):
 
     with pytest.raises(AttributeError, match="for what usage"):
         pd.DataFrame({"a": [1]}).swiftask  # noqa: B018 - asking for it is what fails
+    with pytest.raises(AttributeError, match="no column seconds: "):
+        usage(ledger.accounts).drop(columns="seconds").swiftask.totals()
 
 
 @IN_A_FILE

@@ -131,6 +131,20 @@ def test_what_papermill_saved_is_the_live_frame(box, monkeypatch, tmp_path):
     assert frame["status"].tolist() == ["ok", "error"]
 
 
+def test_a_process_that_does_nothing_else_has_the_frames_own_methods(tmp_path):
+    path = save(tmp_path / "a.ipynb", GOOD)
+    code = (
+        "import sys; from swiftask_jupyter import usage_from_notebooks as read;"
+        " print(read(sys.argv[1]).swiftask.totals('agent')['calls'].tolist())"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
+    )
+
+    assert (ran.stdout, ran.stderr) == ("[1]\n", "")
+
+
 def test_a_pattern_finds_files_in_folders_and_a_copied_turn_is_one_row(tmp_path):
     (tmp_path / "deep" / ".ipynb_checkpoints").mkdir(parents=True)
     save(tmp_path / "a.ipynb", GOOD)
@@ -143,6 +157,14 @@ def test_a_pattern_finds_files_in_folders_and_a_copied_turn_is_one_row(tmp_path)
     assert frame["notebook"].tolist() == [
         str(tmp_path / "a.ipynb"), str(tmp_path / "deep" / "b.ipynb"),
     ]  # fmt: skip
+
+
+def test_a_users_home_is_known_by_its_sign(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    save(tmp_path / "a.ipynb", GOOD)
+
+    assert len(usage_from_notebooks("~/a.ipynb")) == 1
 
 
 def test_a_cell_that_asked_several_agents_holds_several_records(tmp_path):
@@ -177,6 +199,7 @@ def test_no_file_is_one_clear_line(tmp_path):
         ({"at": "9999-12-31T23:59:59-23:59"}, "is no time"),
         ({"at": 1.0}, "at 1.0 is no time"),
         ({"seconds": "long"}, "seconds 'long' can't be"),
+        ({"seconds": -5.0}, "seconds -5.0 can't be"),
         ({"seconds": math.inf}, "seconds inf can't be"),
         ({"seconds": 10**400}, "can't be"),
         ({"attempts": True}, "attempts True can't be"),
@@ -186,6 +209,7 @@ def test_no_file_is_one_clear_line(tmp_path):
         ({"usage": []}, "usage is no object"),
         ({"usage": {"source": "guessed"}}, "usage_source 'guessed' is none of ours"),
         ({"usage": {"source": "api", "input_tokens": 2**63}}, "input_tokens"),
+        ({"usage": {"source": "api", "credits": -0.5}}, "credits -0.5 can't be"),
         ({"usage": {"source": "api", "credits": math.nan}}, "credits nan can't be"),
     ],
 )

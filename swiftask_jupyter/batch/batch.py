@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import count
 from typing import TYPE_CHECKING
 
 from swiftask_jupyter.batch.dispatch import Dispatch
@@ -17,7 +18,7 @@ from swiftask_jupyter.batch.rows import Rows
 from swiftask_jupyter.batch.schemas import schema_of
 from swiftask_jupyter.batch.window import Window
 from swiftask_jupyter.batch.wishes import Wishes
-from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError
+from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError, Refused
 from swiftask_jupyter.replies import Reply, Standing
 from swiftask_jupyter.session import Means
 from swiftask_jupyter.store.rows import EarlierRows
@@ -55,17 +56,25 @@ class Batch:
         self._schema = None if wishes.schema is None else schema_of(wishes.schema)
         rows = Rows(frame, template, files=wishes.files, names=wishes.names)
         check_columns(frame, self._schema, wishes.prefix)
-        prompts = Prompts(rows, self._schema, means.prepare, wishes.agent, dict(wishes.options))
+        strict = (wishes.cache or means.cache) == "strict"
+        options = {**wishes.options, "needs_token": not strict}
+        prompts = Prompts(rows, self._schema, means.prepare, wishes.agent, options)
         earlier = EarlierRows(means.ledger.database)
         self._judge = Judge(self._schema)
         self._plan = Plan(prompts, len(rows), earlier, self._judge, wishes.retry)
         self._window = Window(wishes.concurrency)
+        self._numbers = count(1)
         cell, run = means.where()
         self._place = Place(notebook, f"batch-{new_id()}")
         self._standing = Standing(None, cell, run, "batch")
         self._counts = self._plan.counts()
         if self._counts["refused"] == len(rows) > 0:
             raise PromptError(next(self._plan.outcomes()).error or "", advice="no row can be sent")
+        if strict and (missing := self._counts["sent"] + self._counts["equal"]):
+            raise Refused(
+                f"{missing:,} of {len(rows):,} rows would be sent, and strict asks nobody",
+                advice='send them once with cache="on"',
+            )
         line = announced(len(rows), self._counts, earlier.usual_credits(prompts.agent))
         self._line = "; ".join((line, *left_as_written(template)))
 
@@ -141,6 +150,7 @@ class Batch:
         office = Office(
             means.transport, means.ledger.turns, self._place, self._standing, self._window,
             self._wishes.tries, self._settle, budgets.check if budgets.all() else None,
+            self._numbers,
         )  # fmt: skip
         return Dispatch(office, self._plan.questions(numbers))
 

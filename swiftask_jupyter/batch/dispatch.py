@@ -38,7 +38,6 @@ class Dispatch:
         self._changed = asyncio.Event()
         self._exhausted = False
         self._stop: BaseException | None = None
-        self._count = 0
         self._answers = 0
         self._gap = 0.0
 
@@ -51,11 +50,15 @@ class Dispatch:
         try:
             while True:
                 self._changed.clear()
-                leaving = self._due()
-                ended, self._ended = self._ended, []
-                self._write([each for each in leaving if not each.begun], ended)
+                leaving, ended = self._due(), self._ended
+                new = [each for each in leaving if not each.begun]
                 for sending in leaving:
-                    if sending.begun or self._allowed(sending):
+                    if sending.begun:
+                        self._start(sending)
+                self._write(new, ended)
+                self._ended = []  # only now: what can't be written is tried once more at the end
+                for sending in new:
+                    if self._allowed(sending):
                         self._start(sending)
                 if ended:
                     yield self._settle(ended)
@@ -103,8 +106,7 @@ class Dispatch:
         if question is None:
             self._exhausted = True
             return None
-        self._count += 1
-        sending = Sending(question, office.place, office.standing, self._count)
+        sending = Sending(question, office.place, office.standing, next(office.numbers))
         sending.answers = self._answers
         return sending
 
@@ -163,7 +165,7 @@ class Dispatch:
         if isinstance(error, ServiceError) and error.status in SLOW_DOWN:
             window.refused(left, now, error.retry_after)
         wait = patience(error, sending.reply.attempts, self._office.tries)
-        if wait is not None and self._stop is None:
+        if wait is not None:  # where the batch ends meanwhile, the next run sends it
             self._put_off(sending, now + wait)
         elif is_hopeless(error, sending, self._answers):
             sending.end_hopeless(error)
@@ -205,6 +207,8 @@ class Dispatch:
 
     def _next_moment(self) -> float | None:
         """Return when something may leave that may not now, if only time is in its way."""
+        if self._stop is not None:
+            return None
         now, window = time.monotonic(), self._office.window
         if window.closed_for(now):
             return window.closed_until

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 
 from swiftask_jupyter.batch.plan import Question
 from swiftask_jupyter.batch.window import Window
 from swiftask_jupyter.replies import Reply, Standing
 from swiftask_jupyter.store.turns import Place, Turns
 from swiftask_jupyter.transport import Transport
-from swiftask_jupyter.values import Struct
+from swiftask_jupyter.values import Struct, field
 
 
 class Office(Struct, frozen=True):
@@ -25,6 +26,7 @@ class Office(Struct, frozen=True):
         settle: takes an ended reply; gives what must be asked because of it, if anything.
         budget: asked about each turn when it stands in the ledger and is about to be sent;
             what it raises (`Refused`) ends the batch. `None` where no budget holds.
+        numbers: which turn of the batch each is.
     """
 
     transport: Transport
@@ -35,3 +37,4 @@ class Office(Struct, frozen=True):
     tries: int
     settle: Callable[[Question, Reply], Question | None]
     budget: Callable[[Reply, Place], object] | None = None
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from swiftask_jupyter.batch.outcomes import check_columns, with_answers
@@ -18,38 +20,26 @@ from swiftask_jupyter.batch.wishes import Wishes
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.settings import Wanted
 
-# Asks for the rows of one partition: its frame, the client's own arguments, the text, options.
-AskFor = Callable[[Any, dict[str, Any], str, dict[str, Any]], Any]
-
 
 def is_partitioned(frame: Any) -> bool:
     """Tell whether it is a Dask DataFrame."""
     return hasattr(frame, "map_partitions") and hasattr(frame, "npartitions")
 
 
-def partitioned(
-    frame: Any,
-    text: str,
-    options: Mapping[str, Any],
-    *,
-    wanted: Wanted,
-    store: object,
-    ask: AskFor,
-) -> Any:
+def partitioned(client: Any, frame: Any, text: str, options: Mapping[str, Any]) -> Any:
     """Return the Dask DataFrame that has the answers beside the rows, once it is computed.
 
     Args:
+        client: the `Swiftask` that is asked; each worker makes one like it.
         frame: a Dask DataFrame.
         text: the prompt.
         options: all that `map` takes.
-        wanted: what the client was made with.
-        store: the ledger's file, if it is one.
-        ask: asks for one partition, in a worker.
 
     Raises:
         Refused: no row could be sent.
     """
-    if wanted.token:
+    settings = client.wanted, client.configured
+    if any(each.token for each in settings):
         raise ConfigurationError(
             "a token does not travel to a cluster",
             advice="set SWIFTASK_API_KEY where its workers start",
@@ -60,16 +50,29 @@ def partitioned(
     schema = None if wishes.schema is None else schema_of(wishes.schema)
     Rows(sample, text, files=wishes.files, names=names)
     check_columns(sample, schema, wishes.prefix)
-    own = {
-        "base_url": wanted.base_url, "agent": wanted.agent, "dialect": wanted.dialect,
-        "connection": wanted.connection, "store": store,
-    }  # fmt: skip
+    store = client.store if isinstance(client.store, Path) else None
+    make = partial(client.__class__, store=store)
     given = {**options, "names": names, "concurrency": wishes.concurrency}
+    if client.means.cache == "strict":
+        given.setdefault("cache", "strict")
     made = with_answers(sample, [], schema, wishes.prefix)
-    return frame.map_partitions(ask, own, text, given, meta=made)
+    return frame.map_partitions(_ask, make, settings, text, given, meta=made)
 
 
-def share(options: Mapping[str, Any]) -> dict[str, Any]:
+def _ask(
+    frame: Any,
+    make: Callable[[], Any],
+    settings: tuple[Wanted, Wanted],
+    text: str,
+    options: dict[str, Any],
+) -> Any:
+    """Ask for the rows of one partition, in a worker of a cluster."""
+    with make() as client:
+        client.wanted, client.configured = settings
+        return client.map(frame, text, **_share(options))
+
+
+def _share(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of one partition: its part of the concurrency, and nobody to ask."""
     at_once = max(1, options["concurrency"] // _partitions_at_once())
     return {**options, "concurrency": at_once, "confirm": False, "pilot": 0, "progress": False}

@@ -12,9 +12,9 @@ from swiftask_jupyter.messages import Prompt
 from swiftask_jupyter.replies import Reply
 from swiftask_jupyter.routes import Route
 from swiftask_jupyter.store.rows import EarlierRows
-from swiftask_jupyter.values import Struct
+from swiftask_jupyter.values import Struct, replace
 
-CHUNK = 400
+CHUNK, CHUNK_BYTES = 400, 16_000_000  # what is looked up at once: so many prompts, with files
 RETRY = (None, "errors", "all")
 
 
@@ -57,13 +57,15 @@ class Plan:
         self._rows: list[int] = []  # the number of each row's prompt, below 0 where there is none
         self._first: list[int] = []  # the first row of each prompt
         self._refused: list[str] = []
-        self._repairs: dict[int, Prompt] = {}
+        self._repairs: dict[int, str] = {}
         chunk: list[tuple[int, Prompt, Route]] = []
+        held = 0
         for new in self._different(count):
             chunk.append(new)
-            if len(chunk) == CHUNK:
+            held += sum(file.size for file in new[1].attachments)
+            if len(chunk) == CHUNK or held > CHUNK_BYTES:
                 self._look_up(chunk)
-                chunk = []
+                chunk, held = [], 0
         self._look_up(chunk)
         self.pending.sort()
 
@@ -96,7 +98,7 @@ class Plan:
                 self.pending.append(number)
         for number, prompt, _, reply in self._known(again):
             if reply is None or (self._retry == "errors" and reply.status != "ok"):
-                self._repairs[number] = prompt
+                self._repairs[number] = prompt.text
                 self.pending.append(number)
                 continue
             self.judge.take(number, prompt, reply)
@@ -123,7 +125,9 @@ class Plan:
             except Refused as error:  # a file that was there before
                 self.judge.outcomes[number] = Outcome("refused", error=str(error))
                 continue
-            yield Question(number, self._repairs.get(number, prompt), route)
+            if (repair := self._repairs.get(number)) is not None:
+                prompt = replace(prompt, text=repair)
+            yield Question(number, prompt, route)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Yield what became of each row, in the order of the rows."""

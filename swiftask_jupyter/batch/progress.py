@@ -8,6 +8,7 @@ from typing import Any
 
 from swiftask_jupyter.batch.outcomes import Outcome
 from swiftask_jupyter.batch.window import Window
+from swiftask_jupyter.quantities import quantity
 
 
 class Bar:
@@ -80,7 +81,7 @@ def tell(text: str) -> None:
 def announced(rows: int, counts: Mapping[str, int], usual: tuple[float, int] | None) -> str:
     """Return what will be done, in one line; `usual` is the median cost and of how many calls."""
     sent = counts["sent"]
-    parts = [f"{rows:,} {'row' if rows == 1 else 'rows'}"]
+    parts = [quantity(rows, "row")]
     if counts["answered"]:
         parts.append(f"{counts['answered']:,} answered before")
     if counts["failed"]:

@@ -60,7 +60,7 @@ class Prompts:
             prompt, route = self._prepare(text, self.agent, files=files, **self._options)
         else:
             prompt, route = replace(self._pattern, text=text), self._route
-        check(prompt, route.token)
+        check(prompt, route.secrets)
         return prompt, route
 
 

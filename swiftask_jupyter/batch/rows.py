@@ -75,7 +75,9 @@ class Rows:
         if self._files is None:
             return ()
         value = self.value(self._files, at)
-        return tuple(value) if isinstance(value, list | tuple) else (value,) if value else ()
+        if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1:  # Parquet's lists
+            return tuple(value)
+        return (value,) if value else ()
 
     def value(self, column: Any, at: int) -> Any:
         """Return the value of a row, `None` if it is missing."""

@@ -10,6 +10,7 @@ from swiftask_jupyter.batch.plan import Question
 from swiftask_jupyter.errors import (
     AgentNotFound,
     ConnectionFailed,
+    RateLimited,
     Refused,
     ServiceError,
     SwiftaskError,
@@ -38,7 +39,6 @@ class Sending:
         reply: what comes back, over all tries.
         begun: whether it was let go once; then its turn stands in the ledger.
         answers: how many rows had been answered when this one was first sent.
-        fatal: the error that would fail every other row too.
     """
 
     def __init__(self, question: Question, place: Place, standing: Standing, number: int) -> None:
@@ -49,7 +49,6 @@ class Sending:
         )  # fmt: skip
         self.begun = False
         self.answers = 0
-        self.fatal: SwiftaskError | None = None
         self._start = time.perf_counter()
 
     async def send(self, transport: Transport, gate: Gate) -> None:
@@ -113,7 +112,6 @@ class Sending:
         """Note a failure that is not the row's own: the next run sends it again."""
         self.end("error", error)
         self.reply.digest = ""
-        self.fatal = error
 
     def _seconds(self) -> float:
         return time.perf_counter() - self._start
@@ -126,6 +124,8 @@ def is_hopeless(error: SwiftaskError, sending: Sending, answers: int) -> bool:
     was first sent, does so to all.
     """
     if isinstance(error, HOPELESS) or (isinstance(error, Unauthorized) and error.status == 401):
+        return True
+    if isinstance(error, RateLimited) and error.status == 200:  # a limit that no wait lifts
         return True
     unreachable = isinstance(error, ConnectionFailed) and not error.sent
     return (unreachable or isinstance(error, Unauthorized)) and answers == sending.answers

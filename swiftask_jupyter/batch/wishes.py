@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 from swiftask_jupyter.batch.plan import RETRY
 from swiftask_jupyter.errors import ConfigurationError
+from swiftask_jupyter.prompts import refuse_slips
+from swiftask_jupyter.session import CACHES
 from swiftask_jupyter.values import Struct, field
 
-# Near enough to one of ours that it is hardly a field of the request.
-ALIKE = 0.8
+# What `Session.ask` takes beside: rows stand outside of any conversation.
+OF_CONVERSATIONS = frozenset(("fresh", "history", "last", "replay"))
 
 
 class Wishes(Struct, frozen=True):
@@ -29,7 +30,9 @@ class Wishes(Struct, frozen=True):
         tries: how often a prompt is sent at most.
         progress: whether anything is shown.
         names: what else a `{{name}}` may be.
-        options: all that `Swiftask.ask` takes.
+        cache: `strict` sends nothing; `off` and `on` are one here, as a row that was answered
+            is never sent again; default: the client's.
+        options: all else that `Swiftask.ask` takes.
     """
 
     agent: str | None = None
@@ -43,6 +46,7 @@ class Wishes(Struct, frozen=True):
     tries: int = 4
     progress: bool = True
     names: Mapping[str, Any] | None = None
+    cache: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -54,6 +58,10 @@ class Wishes(Struct, frozen=True):
             raise ConfigurationError(f"prefix is a text, not {self.prefix!r}")
         if self.confirm is not None and not isinstance(self.confirm, bool):
             raise ConfigurationError(f"confirm is true, false or null, not {self.confirm!r}")
+        if self.cache not in (None, *CACHES):
+            raise ConfigurationError(
+                f"no cache {self.cache!r}", advice=f"there is: {', '.join(CACHES)}"
+            )
         if self.retry not in RETRY:
             raise ConfigurationError(
                 f"no retry {self.retry!r}", advice='there is: None, "errors", "all"'
@@ -69,6 +77,9 @@ class Wishes(Struct, frozen=True):
         ours = {*cls.__struct_fields__} - {"agent", "options"}
         options = {name: value for name, value in given.items() if name not in ours}
         for name in options:
-            if near := difflib.get_close_matches(name, ours, n=1, cutoff=ALIKE):
-                raise ConfigurationError(f"no option {name}", advice=f"did you mean {near[0]}?")
+            if name in OF_CONVERSATIONS:
+                raise ConfigurationError(
+                    f"{name} is for conversations", advice="rows stand outside of any"
+                )
+        refuse_slips(options, ours)
         return cls(agent, options=options, **{name: given[name] for name in given if name in ours})

@@ -15,6 +15,18 @@ from swiftask_jupyter.errors import PromptError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# What asking takes itself and no field of a service is called, with what says it in a cell.
+TAKEN = {
+    "agent": "name the agent on the line: %%swiftask AGENT",
+    "text": "the prompt stands below the line",
+    "cache": "write --cache",
+    "fresh": "write --fresh",
+    "history": "write --no-history",
+    "last": "write --last N",
+    "replay": "write --replay",
+    **dict.fromkeys(("aside", "needs_token", "self", "slot", "surface"), "leave it out"),
+}
+
 # `<<` counts only as the last token of the magic line: a prompt may hold any number of them.
 _TARGET = re.compile(r"(?:^|\s)(?P<name>\S+?)\s*(?P<shown>=?)<<\s*$")
 
@@ -79,17 +91,23 @@ def _unquoted(found: re.Match[str]) -> str:
     return found[2] if found[1] is None else found[1].replace('\\"', '"')
 
 
-def fields(options: Iterable[str]) -> dict[str, Any]:
+def fields(options: Iterable[str], **taken: str) -> dict[str, Any]:
     """Return what `-o KEY=VALUE` says; a value that is JSON is what it says, else a text.
 
+    Args:
+        options: the words behind each `-o`.
+        taken: further parameters of ours, each with what says it in a cell.
+
     Raises:
-        PromptError: there is no key or no value.
+        PromptError: there is no key or no value, or the key is a parameter of ours.
     """
     found: dict[str, Any] = {}
     for option in options:
         key, equals, value = option.partition("=")
         if not key.isidentifier() or not equals:
             raise PromptError(f"-o {option} names no field", advice="write -o temperature=0")
+        if advice := (TAKEN | taken).get(key):
+            raise PromptError(f"-o {key} is no field of a request", advice=advice)
         try:
             found[key] = json.loads(value)
         except ValueError:
@@ -105,10 +123,14 @@ def _explained(message: str, parser: Any) -> str:
     """Name the closest option where one is unknown."""
     if not (found := re.search(r"unrecognized arguments: (\S+)", message)):
         return message
-    known = [name for action in parser._actions for name in action.option_strings]  # noqa: SLF001 - argparse lists its options nowhere else
     word = found[1]
     kind = "option" if word.startswith("-") else "argument"
-    return f"unknown {kind} {word}{closest(word.partition('=')[0], known)}"
+    return f"unknown {kind} {word}{closest(word.partition('=')[0], options_of(parser))}"
+
+
+def options_of(parser: Any) -> list[str]:
+    """Return the options that an argparse parser takes."""
+    return [name for action in parser._actions for name in action.option_strings]  # noqa: SLF001 - argparse lists its options nowhere else
 
 
 def closest(word: str, known: Iterable[str]) -> str:

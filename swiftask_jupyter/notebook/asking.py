@@ -12,16 +12,15 @@ from IPython.core.error import UsageError
 from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError, SwiftaskError
 from swiftask_jupyter.loops import keep_turning
 from swiftask_jupyter.notebook.arguments import Line, fields, parse
-from swiftask_jupyter.notebook.display import TICK, Display, display_for
+from swiftask_jupyter.notebook.display import AT_ONCE, TICK, Display, display_for
 from swiftask_jupyter.notebook.interrupts import holding_interrupts
 from swiftask_jupyter.notebook.options import for_client
+from swiftask_jupyter.quantities import quantity
 
 if TYPE_CHECKING:
     from swiftask_jupyter.answers import Answer
     from swiftask_jupyter.notebook.magics import SwiftaskMagics
     from swiftask_jupyter.streams import Stream
-
-NO_WAIT = 1e-6  # seconds: what has come is taken, what has not is not waited for
 
 
 def ready(magics: SwiftaskMagics, line: str, text: str) -> Callable[[], object]:
@@ -103,7 +102,7 @@ def _asked(magics: SwiftaskMagics, options: Any) -> dict[str, Any]:
 
         files = gather(options.attach, magics.ipython.user_ns)
     return {
-        **fields(options.option),
+        **fields(options.option, files="write -a FILE"),
         **for_client(options),
         "surface": "cell",
         "files": files,
@@ -116,7 +115,7 @@ def _asked(magics: SwiftaskMagics, options: Any) -> dict[str, Any]:
 
 
 def _watch(magics: SwiftaskMagics, stream: Stream, display: Display, line: Line) -> Answer | None:
-    watch, failed = stream.batches(NO_WAIT if magics.nested else TICK), None
+    watch, failed = stream.batches(AT_ONCE if magics.nested else TICK), None
     with holding_interrupts(watch.wake) as held:
         try:
             for events in keep_turning(watch) if magics.nested else watch:
@@ -131,7 +130,7 @@ def _watch(magics: SwiftaskMagics, stream: Stream, display: Display, line: Line)
         if line.target is not None and (answer.text or answer.status == "ok"):
             magics.ipython.user_ns[line.target] = answer
     if held:
-        raise Interrupted(f"stopped; {len(answer)} characters were kept")
+        raise Interrupted(f"stopped; {quantity(len(answer), 'character')} kept")
     if failed is not None:
         raise failed
     if answer.reply.form == "json":

@@ -9,12 +9,13 @@ from typing import Any
 from swiftask_jupyter.replies import TURN, Reply
 from swiftask_jupyter.visible import in_line
 
-__all__ = ["TURN", "footer", "footer_bundle", "record"]
+__all__ = ["FOOTER_STYLE", "TURN", "footer", "footer_bundle", "record"]
 
 # The footer is ours, so it may carry a style; it reads in light and dark, and where no theme is.
+FOOTER_STYLE = "color:var(--jp-ui-font-color2,gray);font-size:.85em"
 _FOOTER = (
     '<div class="swiftask-footer tex2jax_ignore mathjax_ignore" '
-    'style="color:var(--jp-ui-font-color2,gray);font-size:.85em;margin:.2em 0">{}</div>'
+    f'style="{FOOTER_STYLE};margin:.2em 0">{{}}</div>'
 )
 
 

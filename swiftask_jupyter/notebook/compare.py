@@ -8,8 +8,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.answers import Answer
-from swiftask_jupyter.errors import Interrupted, ServiceError, SwiftaskError
-from swiftask_jupyter.notebook.bundle import TURN, footer, record
+from swiftask_jupyter.errors import ConfigurationError, Interrupted, ServiceError, SwiftaskError
+from swiftask_jupyter.notebook.bundle import FOOTER_STYLE, TURN, footer, record
+from swiftask_jupyter.notebook.display import AT_ONCE
 from swiftask_jupyter.notebook.interrupts import holding_interrupts
 from swiftask_jupyter.notebook.markdown.html import NO_MATH
 from swiftask_jupyter.visible import visible
@@ -23,16 +24,14 @@ if TYPE_CHECKING:
     from swiftask_jupyter.streams import Stream
 
 TICK = 0.25  # seconds between two paintings: each is the newest text of every agent
-AT_ONCE = 1e-6  # seconds: what has come is taken, what has not is not waited for
 NEWEST = 600  # characters of each answer that are shown while it grows
 
 _ROW = '<div class="swiftask-compare" style="display:flex;flex-wrap:wrap;gap:1.5em">{}</div>'
 _HEAD = "font-weight:600;border-bottom:1px solid currentColor"
-_FOOT = "color:var(--jp-ui-font-color2,gray);font-size:.85em"
 _COLUMN = (
     '<div style="flex:1 1 16em;min-width:0;overflow-x:auto">'
     f'<div class="{NO_MATH}" style="{_HEAD}">{{}}</div>{{}}'
-    f'<div class="{NO_MATH}" style="{_FOOT}">{{}}</div></div>'
+    f'<div class="{NO_MATH}" style="{FOOTER_STYLE}">{{}}</div></div>'
 )
 
 
@@ -41,6 +40,9 @@ class Comparison(Sequence[Answer]):
 
     `comparison["agent"]` is one of them, `frame()` is all of them; `%swiftask pick AGENT`, or
     `pick N` with a turn's number, puts one into the conversation.
+
+    Raises:
+        ConfigurationError: an agent is named that was not asked.
     """
 
     def __init__(self, answers: Sequence[Answer]) -> None:
@@ -48,14 +50,22 @@ class Comparison(Sequence[Answer]):
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, str):
-            return next(each for each in self.answers if each.agent == key)
+            for each in self.answers:
+                if each.agent == key:
+                    return each
+            raise ConfigurationError(
+                f"{key!r} is not compared here", advice=f"there is: {self._agents()}"
+            )
         return self.answers[key]
 
     def __len__(self) -> int:
         return len(self.answers)
 
     def __repr__(self) -> str:
-        return f"<Comparison of {', '.join(each.agent for each in self.answers)}>"
+        return f"<Comparison of {self._agents()}>"
+
+    def _agents(self) -> str:
+        return ", ".join(each.agent for each in self.answers)
 
     def _ipython_display_(self) -> None:
         """Show the answers side by side, unless this very cell has shown them already."""
@@ -118,8 +128,9 @@ def compare(shell: InteractiveShell, streams: Sequence[Stream], line: Line) -> C
 
 def _watch(
     streams: Sequence[Stream], display: _Columns, held: list[int]
-) -> dict[str, SwiftaskError]:
-    failures: dict[str, SwiftaskError] = {}
+) -> list[tuple[str, SwiftaskError]]:
+    """Return which agents failed, and how; one that was named twice may have failed twice."""
+    failures: list[tuple[str, SwiftaskError]] = []
     running = {stream: stream.batches(AT_ONCE) for stream in streams}
     while running and not held:
         for stream, watch in list(running.items()):
@@ -129,7 +140,7 @@ def _watch(
             except StopIteration:
                 del running[stream]
             except SwiftaskError as error:
-                failures[stream.reply.agent] = error
+                failures.append((stream.reply.agent, error))
                 del running[stream]
         display.draw()
         if running:
@@ -139,11 +150,11 @@ def _watch(
     return failures
 
 
-def _raise(failures: dict[str, SwiftaskError], asked: int) -> None:
-    first = next(iter(failures.values()))
+def _raise(failures: list[tuple[str, SwiftaskError]], asked: int) -> None:
+    [(_, first), *_] = failures
     if len(failures) == asked:
         raise first
-    names = "; ".join(f"{agent}: {error}" for agent, error in failures.items())
+    names = "; ".join(f"{agent}: {error}" for agent, error in failures)
     status = first.status if isinstance(first, ServiceError) else 0
     raise ServiceError(f"{asked - len(failures)} of {asked} answered; {names}", status=status)
 
@@ -187,15 +198,21 @@ class _Columns:
             self._send({**bundle, TURN: [record(reply) for reply in replies]})
 
     def _plain(self, reply: Reply) -> str:
+        from swiftask_jupyter.notebook import extras
+
         if not self._shown:
             return footer(reply)
-        return f"{visible(reply.agent)}:\n{visible(reply.text)}\n{footer(reply)}"
+        told = visible(reply.text) + extras.as_text(extras.rows(reply))
+        return f"{visible(reply.agent)}:\n{told}\n{footer(reply)}"
 
     def _columns(self) -> Iterator[str]:
+        from swiftask_jupyter.notebook import extras
         from swiftask_jupyter.notebook.markdown.document import to_html
 
         for reply in self._replies:
-            body = to_html(reply.text) if self._shown else ""
+            body = ""
+            if self._shown:
+                body = to_html(reply.text) + extras.as_html(extras.rows(reply))
             line = footer(reply) + (f" · {reply.error}" if reply.error else "")
             yield _COLUMN.format(escape(visible(reply.agent)), body, escape(visible(line)))
 

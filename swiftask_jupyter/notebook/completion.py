@@ -79,9 +79,10 @@ def _words(
     if in_cell and (values := _values(magics, last)):
         return _starting(fragment, *values)
     if in_cell and fragment.startswith("-"):
+        from swiftask_jupyter.notebook.arguments import options_of
+
         parser: Any = magics.swiftask.parser
-        options = (name for action in parser._actions for name in action.option_strings)  # noqa: SLF001 - argparse lists its options nowhere else
-        return _starting(fragment, options, "option")
+        return _starting(fragment, options_of(parser), "option")
     if in_cell or (before[0] == "use" and len(before) == 1) or before[0] == "ask":
         return _starting(fragment, _slugs(magics), "agent")
     return []

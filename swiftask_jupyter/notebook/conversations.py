@@ -9,6 +9,7 @@ from IPython.core.error import UsageError
 
 from swiftask_jupyter.conversation import Exchange
 from swiftask_jupyter.notebook.arguments import closest
+from swiftask_jupyter.quantities import quantity
 from swiftask_jupyter.visible import in_line
 
 if TYPE_CHECKING:
@@ -54,9 +55,8 @@ def _session(magics: SwiftaskMagics, word: str = "") -> None:
         raise UsageError(f"{word!r} is no name of a conversation")
     if word:
         client.current = word
-    held = client.session().history()
-    turns = "1 turn" if len(held) == 1 else f"{len(held)} turns"
-    print(f"{in_line(client.current)}: {turns}")
+    held = len(client.session().history())
+    print(f"{in_line(client.current)}: {quantity(held, 'turn')}")
 
 
 def history_frame(held: Iterable[Exchange]) -> pd.DataFrame:
@@ -113,15 +113,20 @@ def _forget(magics: SwiftaskMagics, number: str) -> None:
 
 
 def _purge(magics: SwiftaskMagics, number: str) -> None:
-    count = magics.client.session().purge(_number(number))
-    texts = "the texts of 1 turn are" if count == 1 else f"the texts of {count} turns are"
-    print(f"{texts} erased from the ledger; clear the cell and save to erase them from the")
-    print("notebook, and what was sent stays with the service and in copies of the ledger")
+    session = magics.client.session()
+    count = session.purge(_number(number))
+    print(
+        f"erased from the ledger: the texts of {quantity(count, 'turn')}; clear the cell and save"
+    )
+    print("to erase them from the notebook; what was sent stays with the service and in copies of")
+    print("the ledger")
+    for remark in session.ledger.database.remarks():
+        print(remark)
 
 
 def _reset(magics: SwiftaskMagics) -> None:
     count = magics.client.session().reset()
-    print(f"the conversation begins anew; {count} turns stay in the ledger alone")
+    print(f"the conversation begins anew; left to the ledger: {quantity(count, 'turn')}")
 
 
 def _pick(magics: SwiftaskMagics, which: str) -> None:
@@ -136,7 +141,7 @@ def _export(magics: SwiftaskMagics, file: str) -> None:
 
 def _import(magics: SwiftaskMagics, file: str) -> None:
     count = magics.client.session().read(file)
-    print(f"{count} turns of {file} stand at the end of the conversation")
+    print(f"{quantity(count, 'turn')} of {file} added at the end of the conversation")
 
 
 def _cache(magics: SwiftaskMagics, word: str = "") -> None:
@@ -151,7 +156,7 @@ def _cache(magics: SwiftaskMagics, word: str = "") -> None:
         magics.cache = word
     answers, shown = client.session().ledger.history.replays()
     state = magics.client.means.cache
-    print(f"cache {state}; {answers} answers can be shown again, {shown} have been")
+    print(f"cache {state}; {quantity(answers, 'answer')} can be shown again, shown so far: {shown}")
 
 
 def _number(word: str) -> int:

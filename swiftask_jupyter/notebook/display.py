@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 TICK = 0.1  # seconds between two paintings
+AT_ONCE = 1e-6  # seconds: what has come is taken, what has not is not waited for
 BYTES_PER_SECOND = 40_000  # on iopub, headers included
 ENVELOPE = 700  # bytes of headers around one message, as measured with JupyterLab
 SMALL = 2_000  # bytes of HTML that may be redrawn at every painting
@@ -108,7 +109,7 @@ class CellDisplay:
         self._covered = 0  # characters that the first display shows
         self._inflation = 1.0  # bytes of HTML for a character
         self._whole = True  # whether that ends where a block ends
-        self._fresh = False  # whether there is text that no display shows
+        self._fresh = False  # whether there is text that is yet to be shown
 
     def show(self, events: Iterable[Event]) -> None:
         """Take what has arrived, and draw it if the last drawing is a tick ago."""
@@ -116,10 +117,10 @@ class CellDisplay:
             self._document.feed(text)
             self._fed += len(text)
             self._recent = (self._recent + self._cleaner.feed(text))[-NEWEST:]
-            self._fresh = True
+            self._fresh = self._shown
         now = self._clock()
         first = self._fresh and not self._answer.drawn
-        if self._shown and self._fresh and (first or now >= self._due):
+        if self._fresh and (first or now >= self._due):
             self._painted = now
             self._fresh = first and self._paint_unread()
             if not self._fresh:

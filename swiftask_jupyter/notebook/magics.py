@@ -40,14 +40,14 @@ class SwiftaskMagics(Choices):
         from swiftask_jupyter.settings import Wanted
 
         wanted = Wanted(self.base_url, None, self.agent, self.dialect, self.connection)
-        if self._client is None:
+        client, made = self._client, self._client is None
+        if client is None:
             with undisturbed():
-                self._client = self._new_client()
-            self._configure(self._client, wanted)
-            if warm:
-                self._client.warm()
-        self._configure(self._client, wanted)
-        return self._client
+                client = self._client = self._new_client()
+        self._configure(client, wanted)
+        if made and warm:
+            client.warm()
+        return client
 
     def _new_client(self) -> Swiftask:
         from swiftask_jupyter.client import Swiftask

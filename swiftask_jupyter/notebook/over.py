@@ -37,7 +37,7 @@ def over(magics: SwiftaskMagics, line: Line, text: str) -> pd.DataFrame | None:
         "schema": _schema(options.schema, names),
         "names": names,
         **for_client(options),
-        **fields(options.option),
+        **fields(options.option, frame="--over names it"),
     }
     agent = next(iter(options.agent), None)
     made = magics.client.map(frame, text, agent, **wishes)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from IPython.core.error import UsageError
 
-from swiftask_jupyter.notebook.arguments import closest
+from swiftask_jupyter.notebook.arguments import closest, options_of
+from swiftask_jupyter.quantities import quantity
 from swiftask_jupyter.visible import in_line
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 HELP = """\
 %swiftask usage [--by day|agent|session|cell|notebook|surface|status] [--since 7d] [--agent A]
-    [--notebook .|all|PATH] [--from "**/*.ipynb"] [--text] [--plot] [NAME <<]
+    [--session ID] [--notebook .|all|PATH] [--from "**/*.ipynb"] [--text] [--plot] [NAME <<]
                            every call as a DataFrame, or sums, or a picture
 %swiftask budget [500 credits/day | raise … | drop … | drop all] [--agent A] [--notebook .|PATH]
                            what may be spent: credits, calls or tokens an hour, day … or session"""
@@ -35,9 +36,10 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, and ends nothing."""
 
     def error(self, message: str) -> NoReturn:
-        known = [name for action in self._actions for name in action.option_strings]
         word = message.rpartition(": ")[2].partition(" ")[0]
-        hint = closest(word, known) if "unrecognized" in message else "; see %swiftask help"
+        hint = (
+            closest(word, options_of(self)) if "unrecognized" in message else "; see %swiftask help"
+        )
         raise UsageError(f"%swiftask {self.prog}: {message}{hint}")
 
 
@@ -95,7 +97,8 @@ def _from_files(client: Swiftask, pattern: str, options: argparse.Namespace) -> 
         print(note, file=sys.stderr)
     known = client.usage()["turn"]
     missing = int((~known.isin(found["turn"])).sum())
-    print(f"{len(found)} turns in the files; {missing} of the ledger's {len(known)} are not there")
+    held = quantity(len(found), "turn")
+    print(f"{held} in the files; {missing} of the ledger's {len(known)} not there")
     return found.swiftask.totals(options.by) if options.by else found
 
 
@@ -162,9 +165,9 @@ def _spent(client: Swiftask, each: Budget) -> str:
     if each.amount:
         line += f" ({100 * spent.amount / each.amount:.0f} %)"
     if spent.flying:
-        line += f" · {spent.flying} calls in flight"
+        line += f" · {quantity(spent.flying, 'call')} in flight"
     if spent.silent:
-        line += f" · {spent.silent} of {spent.calls} calls reported no {each.unit}"
+        line += f" · {spent.silent} of {quantity(spent.calls, 'call')} reported no {each.unit}"
     return line
 
 

@@ -32,7 +32,7 @@ class Agencii(Protocol):
     streams = False
     takes_history = False
     owns_conversation = True
-    reports_usage = False
+    takes_alias = True
     credential = "agencii takes its platform's own token; of a Sandbox: box.agencii_token"
 
     def __init__(self, root: str, token: Token, route: str = ROUTES[0]) -> None:

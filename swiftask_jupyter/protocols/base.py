@@ -18,6 +18,7 @@ from swiftask_jupyter.protocols.failures import (
     CREDENTIAL,
     LONGEST_MESSAGE,
     Head,
+    carries_error,
     failure,
     in_band,
     message_of,
@@ -44,7 +45,13 @@ class Request(Discreet, frozen=True):
 
 
 class Decoder(ABC):
-    """Reads one response, however it is cut."""
+    """Reads one response, however it is cut.
+
+    Attributes:
+        over: whether it has said that nothing more will come.
+    """
+
+    over = False
 
     @abstractmethod
     def feed(self, data: bytes) -> Iterator[Event]:
@@ -98,7 +105,7 @@ class BodyDecoder(Decoder):
                 f"the answer is not a JSON object but {kind}",
                 advice="check SWIFTASK_BASE_URL and the proxy",
             )
-        if value.get("error") or value.get("$error"):
+        if carries_error(value):
             raise in_band(self._protocol.token, self._head, body)
         yield from self.events(value)
 
@@ -116,7 +123,7 @@ class Protocol(ABC):
         streams: whether text arrives while it is made.
         takes_history: whether earlier messages are sent with each request.
         owns_conversation: whether the service keeps the history, so that it can't be rewound.
-        reports_usage: whether answers come with token counts.
+        takes_alias: whether a request names a new conversation by a name of ours.
         takes_files: whether attachments can be sent.
         credential: what to do where the service does not take the token.
         takes_system: whether a system message can be sent.
@@ -127,7 +134,7 @@ class Protocol(ABC):
     streams: ClassVar[bool]
     takes_history: ClassVar[bool]
     owns_conversation: ClassVar[bool]
-    reports_usage: ClassVar[bool]
+    takes_alias: ClassVar[bool] = False
     takes_files: ClassVar[bool] = False
     credential: ClassVar[str] = CREDENTIAL
     takes_system: ClassVar[bool] = False
@@ -147,6 +154,17 @@ class Protocol(ABC):
     @abstractmethod
     def request(self, prompt: Prompt) -> Request:
         """Return the request that asks the prompt."""
+
+    def written(self, prompt: Prompt) -> Request:
+        """Return what `request` does.
+
+        Raises:
+            PromptError: it can't be: an option is no JSON, a character only half one.
+        """
+        try:
+            return self.request(prompt)
+        except (TypeError, ValueError) as wrong:
+            raise errors.PromptError(f"the request can't be written ({wrong})") from None
 
     @abstractmethod
     def decoder(self, head: Head) -> Decoder:

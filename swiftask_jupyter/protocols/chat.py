@@ -19,7 +19,7 @@ from swiftask_jupyter.messages import Prompt
 from swiftask_jupyter.protocols.base import BodyDecoder, Decoder, Protocol, Request
 from swiftask_jupyter.protocols.counts import counted
 from swiftask_jupyter.protocols.failures import Head, in_band
-from swiftask_jupyter.protocols.sse import Lines, payload
+from swiftask_jupyter.protocols.sse import Lines, cut, nonsense, payload
 from swiftask_jupyter.replies import Conversation, Delta, Event, Raw
 
 IDENTITY = "user_identifier"
@@ -33,7 +33,6 @@ class Chat(Protocol):
     streams = True
     takes_history = False
     owns_conversation = True
-    reports_usage = True
 
     def request(self, prompt: Prompt) -> Request:
         """Return the request: streamed once the conversation's id is known."""
@@ -94,7 +93,6 @@ class ChunkDecoder(Decoder):
         self._head = head
         self._lines = Lines()
         self._began = False
-        self._done = False
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """Yield the events of the lines that these bytes complete."""
@@ -107,18 +105,17 @@ class ChunkDecoder(Decoder):
     def _read(self, lines: list[bytes]) -> Iterator[Event]:
         for line in lines:
             said = (payload(line) or b"").strip()
-            if not said or self._done:
+            if not said or self.over:
                 continue
             if said == b"[DONE]":
-                self._done = True
+                self.over = True
                 continue
             try:
                 chunk = msgspec.json.decode(said)
             except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
                 chunk = None
             if not isinstance(chunk, dict):
-                shown = self._protocol.token.mask(said.decode("utf-8", "replace"))[:80]
-                raise StreamError(f"the stream made no sense at {shown!r}")
+                raise nonsense(said, self._protocol.token)
             if chunk.get("error"):
                 raise in_band(self._protocol.token, self._head, said)
             text = chunk.get("chunk")
@@ -129,10 +126,8 @@ class ChunkDecoder(Decoder):
     def finish(self) -> Iterator[Event]:
         """Yield the events of a last line without an end; without `[DONE]` it was cut."""
         yield from self._read(self._lines.finish())
-        if not self._done:
-            raise StreamError(
-                "the stream was cut before its end", advice="what came is kept; run the cell again"
-            )
+        if not self.over:
+            raise cut()
 
 
 def _named(fields: dict[str, Any], head: Head | None) -> Iterator[Event]:

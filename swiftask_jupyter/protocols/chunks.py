@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from swiftask_jupyter.visible import joined
+
 
 # Trees that live for a moment: the garbage collector need not look at them.
 class Message(msgspec.Struct, gc=False):
@@ -103,13 +105,9 @@ class Halves:
         text = self._half + text
         self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
         self.expected = bool(self._half)
-        return _joined(text[: len(text) - len(self._half)])
+        return joined(text[: len(text) - len(self._half)])
 
     def finish(self) -> str:
         """Return the replacement of a half that was never completed."""
         half, self._half = self._half, ""
-        return _joined(half)
-
-
-def _joined(text: str) -> str:
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return joined(half)

@@ -52,6 +52,11 @@ def in_band(token: Token, head: Head, body: bytes) -> errors.ServiceError:
     return errors.ServiceError(f"the service reported an error: {said}", status=head.status)
 
 
+def carries_error(body: Any) -> bool:
+    """Tell whether what came with a status of success is an error all the same."""
+    return isinstance(body, dict) and bool(body.get("error") or body.get("$error"))
+
+
 def _words(value: Any) -> str | None:
     """Find the human sentence in a decoded error body."""
     if isinstance(value, str):
@@ -60,8 +65,8 @@ def _words(value: Any) -> str | None:
         return _words(value[0])
     if isinstance(value, dict):
         for key in ("error", "message", "detail", "msg", "name", "code"):
-            if value.get(key):
-                return _words(value[key])
+            if said := value.get(key) or value.get(f"${key}"):
+                return _words(said)
     return None
 
 

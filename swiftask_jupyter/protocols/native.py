@@ -33,7 +33,6 @@ class Native(Protocol):
     streams = False
     takes_history = True
     owns_conversation = False
-    reports_usage = True
     takes_files = True
     takes_system = True
 
@@ -170,9 +169,10 @@ def usage_of(fields: dict[str, Any], *, answered: bool) -> Usage:
     tokens: dict[str, Any] = named if isinstance(named, dict) else {}
     detail = fields.get("usageDetail")
     older: dict[str, Any] = detail if isinstance(detail, dict) else {}
+    sent, made = tokens.get("inputTokens"), tokens.get("outputTokens")
     return counted(
-        tokens.get("inputTokens", older.get("totalInputTokens")),
-        tokens.get("outputTokens", older.get("totalOutputTokens")),
+        older.get("totalInputTokens") if sent is None else sent,
+        older.get("totalOutputTokens") if made is None else made,
         tokens.get("totalTokens"),
         source="api",
         answered=answered,

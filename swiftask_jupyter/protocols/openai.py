@@ -24,7 +24,7 @@ from swiftask_jupyter.protocols.base import (
 from swiftask_jupyter.protocols.chunks import Chunk, Halves, TokenUsage, chunk_of, lenient
 from swiftask_jupyter.protocols.counts import counted
 from swiftask_jupyter.protocols.failures import Head, in_band
-from swiftask_jupyter.protocols.sse import Lines
+from swiftask_jupyter.protocols.sse import Lines, cut, nonsense
 from swiftask_jupyter.replies import Delta, Event, Finish, Raw, Source, Usage
 from swiftask_jupyter.tokens import Token
 
@@ -40,7 +40,6 @@ class OpenAI(Protocol):
     streams = True
     takes_history = True
     owns_conversation = False
-    reports_usage = True
     takes_system = True
 
     def __init__(self, root: str, token: Token, *, asks_usage: bool = True) -> None:
@@ -97,7 +96,6 @@ class StreamDecoder(Decoder):
         self._halves = Halves()
         self._named = False
         self._finished = False
-        self._done = False
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """Yield the events of the lines that these bytes complete."""
@@ -106,7 +104,7 @@ class StreamDecoder(Decoder):
     def _read(self, lines: list[bytes]) -> Iterator[Event]:
         halves = self._halves
         for line in lines:  # some ten thousand times in a long answer: what is rare comes last
-            if self._done or line[:5] != b"data:":
+            if self.over or line[:5] != b"data:":
                 continue
             json = line[5:]
             try:
@@ -143,16 +141,13 @@ class StreamDecoder(Decoder):
         """Read a `data:` line that is no plain chunk: the end, nothing, odd fields, or nonsense."""
         said = data.strip()
         if said == b"[DONE]":
-            self._done = True
+            self.over = True
             return None
         if not said:
             return None
         if (chunk := lenient(said)) is not None:
             return chunk
-        shown = self._protocol.token.mask(said.decode("utf-8", "replace"))[:80]
-        raise StreamError(
-            f"the stream made no sense at {shown!r}", advice="what came before it is kept"
-        )
+        raise nonsense(said, self._protocol.token)
 
     def finish(self) -> Iterator[Event]:
         """Yield the events of a last line without an end.
@@ -162,10 +157,8 @@ class StreamDecoder(Decoder):
         yield from self._read(self._lines.finish())
         if rest := self._halves.finish():
             yield Delta(rest)
-        if not (self._done or self._finished):
-            raise StreamError(
-                "the stream was cut before its end", advice="what came is kept; run the cell again"
-            )
+        if not (self.over or self._finished):
+            raise cut()
 
 
 class CompletionDecoder(BodyDecoder):

@@ -8,6 +8,7 @@ over two `data:` lines.
 from __future__ import annotations
 
 from swiftask_jupyter.errors import StreamError
+from swiftask_jupyter.tokens import Token
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LONGEST_LINE = 16 * 1024 * 1024
@@ -53,6 +54,21 @@ class Lines:
         rest = b"".join(self._rest)
         self._rest = []
         return [rest] if rest else []
+
+
+def cut() -> StreamError:
+    """Return the error for a stream that ended before it said so."""
+    return StreamError(
+        "the stream was cut before its end", advice="what came is kept; run the cell again"
+    )
+
+
+def nonsense(said: bytes, token: Token) -> StreamError:
+    """Return the error for a `data:` line that is no piece of an answer."""
+    shown = token.mask(said.decode("utf-8", "replace"))[:80]
+    return StreamError(
+        f"the stream made no sense at {shown!r}", advice="what came before it is kept"
+    )
 
 
 def payload(line: bytes) -> bytes | None:

@@ -27,6 +27,7 @@ class Widget(Native):
     name = "widget"
     takes_history = False
     owns_conversation = True
+    takes_alias = True
     takes_files = False
     takes_system = False
     credential = "the widget takes an agent's client token; of a Sandbox: box.client_token(slug)"

@@ -116,8 +116,7 @@ class Completing(Platform):
         if (integration := self.integration(body, "message")) is None:
             return
         agent = self.room.agents[integration.slug]
-        if agent.missing is not None and (reason := agent.missing()):
-            self.refuse(400, reason)
+        if not self.ready(agent):
             return
         if (conversation := self._conversation(body)) is None:
             return

@@ -65,14 +65,13 @@ class Chatting(Telling):
             self.refuse(400, problem)
         elif (agent := self.room.agents.get(slug)) is None:
             self.refuse(404, f"Agent with slug '{slug}' not found")
-        elif agent.missing is not None and (reason := agent.missing()):
-            self.refuse(400, reason)
+        elif not self.ready(agent):
+            return
         elif (conversation := self._conversation(slug, body.get("conversationId"))) is not None:
             asked = {"role": "user", "content": body["message"]}
             question = Question((*conversation.said, asked))
-            # The zeros of /v1 were never seen here, so without a fault usage is counted.
-            counted = "counted" if self.room.usage == "zero" else None
-            turn = Turn(self.room, agent, question, fault, keep=self.keep, usage=counted)
+            usage = self.room.usage_seen
+            turn = Turn(self.room, agent, question, fault, keep=self.keep, usage=usage)
             # Inferred: an answer that failed or broke off is not remembered.
             remember = partial(self.room.chats.remember, conversation, asked)
             await self._answer(turn, slug, remember, stream=body.get("stream", False))

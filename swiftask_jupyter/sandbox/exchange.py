@@ -13,7 +13,7 @@ from typing import Any
 from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler
 
-from .agents import File
+from .agents import Agent, File
 from .faults import Fault, error_body
 from .named_faults import HEADER, fault_of, named
 from .requests import Seen
@@ -89,6 +89,13 @@ class Exchange(RequestHandler):
         if self.bears(self.room.token) or (own is not None and self.bears(own)):
             return True
         self.refuse(401, self.unauthorized)
+        return False
+
+    def ready(self, agent: Agent) -> bool:
+        """Whether the agent can answer; answers 400 with what to do first if not."""
+        if agent.missing is None or not (reason := agent.missing()):
+            return True
+        self.refuse(400, reason)
         return False
 
     def bears(self, token: str) -> bool:

@@ -139,8 +139,8 @@ class Faults:
 
     def add(self, fault: Fault, agent: str | None, path: str | None, times: int | None) -> None:
         """Serves this fault to the next `times` matching requests; None: until cleared."""
-        if times is not None and times < 1:
-            raise ValueError("times must be at least 1, or None for always")
+        if times is not None and (type(times) is not int or times < 1):
+            raise ValueError("times must be a whole number from 1 on, or None for always")
         with self._lock:
             self._orders.append(_Order(fault, agent, path, times))
 

@@ -34,8 +34,7 @@ class Asking(Replying):
             # Unknown: the documents name no status for this; 404 is a guess.
             self.refuse(404, f'the agent "{slug}" does not exist')
             return
-        if agent.missing is not None and (reason := agent.missing()):
-            self.refuse(400, reason)
+        if not self.ready(agent):
             return
         sessions = self.room.sessions
         if (session := body.get("sessionId")) is None:  # then a new conversation is created

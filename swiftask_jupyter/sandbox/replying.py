@@ -84,10 +84,9 @@ class Replying(Telling):
         if fault.soft_error or fault.limit_reached:
             self.give(self._answer(asked, fault.message, None))
             return None
-        # The zeros of /v1 were never seen here, so without a fault usage is counted.
-        counted = "counted" if self.room.usage == "zero" else None
         question = Question(tuple(asked.messages))
-        turn = Turn(self.room, asked.agent, question, fault, keep=self.keep, usage=counted)
+        usage = self.room.usage_seen
+        turn = Turn(self.room, asked.agent, question, fault, keep=self.keep, usage=usage)
         return await self.tell(
             turn,
             lambda said: as_json(self._answer(asked, said, turn)),

@@ -66,13 +66,13 @@ class Uploads:
         place.content = content
         place.type = kind or place.type
         self._bytes += len(content)
-        self._make_room()
+        self._make_room(path)
 
     def keep(self, content: bytes, kind: str, name: str) -> str:
         """Keeps what an agent made; its path."""
         self._bytes += len(content)
         path = self._place(Stored(name, content=content, type=kind))
-        self._make_room()
+        self._make_room(path)
         return path
 
     def find(self, path: str) -> Stored | None:
@@ -99,7 +99,12 @@ class Uploads:
         self._places[path] = stored
         return path
 
-    def _make_room(self) -> None:
-        while len(self._places) > KEPT or (self._bytes > KEPT_BYTES and len(self._places) > 1):
-            oldest = self._places.pop(next(iter(self._places)))
-            self._bytes -= len(oldest.content or b"")
+    def _make_room(self, taken: str) -> None:
+        """Forgets the oldest, but neither what was just taken nor, for its bytes, what has none."""
+        for path, place in list(self._places.items()):
+            many = len(self._places) > KEPT
+            if not many and self._bytes <= KEPT_BYTES:
+                return
+            if path != taken and (many or place.content):
+                del self._places[path]
+                self._bytes -= len(place.content or b"")

@@ -76,8 +76,7 @@ class Asking(Widget):
             self.refuse(400, problem)
             return
         agent = self.room.agents[slug]
-        if agent.missing is not None and (reason := agent.missing()):
-            self.refuse(400, reason)
+        if not self.ready(agent):
             return
         visits = self.room.visits
         if (session := body.get("sessionId")) is None:

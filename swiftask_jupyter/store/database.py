@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 BUSY_SECONDS = 30.0
+READERS_SECONDS = 2.0  # a reader may go on for hours: what is erased waits no longer for it
 AT_ONCE = 900  # parameters: as many as any SQLite takes in one statement
 
 
@@ -56,7 +57,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """Read a consistent state without holding up writers.
+        """Read, each statement by itself, without holding up writers.
 
         Raises:
             StoreError: the ledger can't be opened or read.
@@ -94,9 +95,20 @@ class Database:
         return str(self.path)
 
     def forget_log(self) -> None:
-        """Move what the write-ahead log holds into the file, where it is overwritten."""
+        """Move what the write-ahead log holds into the file, where it is overwritten.
+
+        While another reads, the log is kept; then a remark says so.
+        """
         with self._lock, self._errors():
-            self._open_writer().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            writer = self._open_writer()
+            writer.execute(f"PRAGMA busy_timeout = {READERS_SECONDS * 1000:.0f}")
+            (busy, _, _) = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            writer.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
+        if busy:
+            self._untold.append(
+                f"another reads {self.path}: what was erased is gone from {self.path.name}-wal when"
+                " all who have the ledger open have closed it"
+            )
 
     def remarks(self) -> list[str]:
         """Return what became of the file and was not told yet, each time once."""
@@ -138,7 +150,7 @@ class Database:
             _make_private(self.path)
             writer = _connect(self.path)
             try:
-                choose_journal(writer, self.path)
+                choose_journal(writer, self.path, BUSY_SECONDS)
                 writer.execute("PRAGMA secure_delete = ON")  # what is purged stays in no free page
                 _migrate(writer, self._migrations)
             except BaseException:
@@ -154,9 +166,11 @@ class Database:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
+            advice = "set SWIFTASK_STORE to a file that can be written"
+            if "locked" in str(error):
+                advice = "another program holds it; try again when it is done"
             raise StoreError(
-                f"the ledger {self.path} cannot be used ({error})",
-                advice="set SWIFTASK_STORE to a file that can be written",
+                f"the ledger {self.path} cannot be used ({error})", advice=advice
             ) from None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from swiftask_jupyter.conversation import Exchange, Mark
 from swiftask_jupyter.errors import StoreUnreachable
-from swiftask_jupyter.replies import Usage
+from swiftask_jupyter.replies import BLANKS, Usage
 from swiftask_jupyter.store.database import AT_ONCE, Database
 from swiftask_jupyter.store.turns import new_id, storable
 from swiftask_jupyter.values import Struct
@@ -20,13 +20,16 @@ _COLUMNS = (
     " status"
 )
 
-# What may be shown again: no failure, and none in disguise (see `Reply.suspect`).
+# What may be shown again: no failure, and none in disguise (see `Reply.suspect`). Its parameters
+# are what a blank answer is made of, and how a list of files begins in our own JSON.
 _REPLAYABLE = (
     "status = 'ok' AND turns.at >"
     " coalesce((SELECT max(marks.at) FROM marks WHERE kind = 'cleared'), 0)"
+    " AND (trim(answer, ?) <> '' OR raw LIKE ?)"
     " AND NOT (usage_source = 'stream' AND reported_total = 1"
     " AND input_tokens IS NULL AND output_tokens IS NULL)"
 )
+_HOLDING = (BLANKS, '%"files": [{%')
 
 
 class Line(Struct, frozen=True):
@@ -39,7 +42,6 @@ class Line(Struct, frozen=True):
 class Replay(Struct, frozen=True):
     """An earlier answer to the same question."""
 
-    turn: str
     text: str
     finish_reason: str | None
     raw: dict[str, Any]
@@ -54,7 +56,8 @@ class History:
     def turns(self, lines: Sequence[Line]) -> tuple[list[Exchange], list[Exchange]]:
         """Return the answered turns of a session, and all that were sent; oldest first.
 
-        Texts are left out; `with_texts` brings them.
+        Texts are left out; `with_texts` brings them. The service's conversations of a session that
+        was taken over are left to it: it may still go on there.
         """
         answered, sent = [], []
         with self._database.read() as table:
@@ -65,6 +68,8 @@ class History:
                     (line.session, line.until),
                 ):
                     exchange = _exchange(row)
+                    if line is not lines[0]:
+                        exchange.conversation = None
                     sent.append(exchange)
                     if row[-1] == "ok":
                         answered.append(exchange)
@@ -106,32 +111,39 @@ class History:
         return sorted(marks, key=lambda mark: mark.at)
 
     def mark(
-        self, kind: str, session: str | None, turn: str | None = None, value: str | None = None
+        self,
+        kind: str,
+        session: str | None,
+        turn: str | None = None,
+        value: str | None = None,
+        *,
+        earliest: float = 0.0,
     ) -> None:
-        """Note that something was done to a turn, or to a session."""
+        """Note that something was done to a turn, or to a session; not before `earliest`."""
         with self._database.write() as rows:
             rows.execute(
                 "INSERT INTO marks (mark, at, kind, session, turn, value)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
-                (new_id(), time.time(), kind, session, turn, value),
-            )
+                (
+                    new_id(), max(time.time(), earliest), kind, storable(session), turn,
+                    storable(value),
+                ),
+            )  # fmt: skip
 
     def replay(self, key: str) -> Replay | None:
         """Return the user's newest answer to a request with this digest, if it may be shown."""
         try:
             with self._database.read() as table:
                 row = table.execute(
-                    f"SELECT turns.turn, answer, finish_reason, raw FROM turns"  # noqa: S608 - our own words
+                    f"SELECT answer, finish_reason, raw FROM turns"  # noqa: S608 - our own words
                     f" JOIN texts ON texts.turn = turns.turn WHERE key = ? AND {_REPLAYABLE}"
                     f" AND said IS NOT NULL AND {self._database.mine}"
                     " ORDER BY turns.at DESC, turns.turn DESC LIMIT 1",
-                    (key,),
+                    (key, *_HOLDING),
                 ).fetchone()
         except StoreUnreachable:
             return None
-        if row is None or not (row[1] or "").strip("\"' \n"):
-            return None
-        return Replay(row[0], row[1], row[2], _read(row[3]))
+        return Replay(row[0] or "", row[1], _read(row[2])) if row else None
 
     def replays(self) -> tuple[int, int]:
         """Return how many of the user's answers may be shown again, and how many have been."""
@@ -140,7 +152,9 @@ class History:
                 table.execute(
                     f"SELECT count(DISTINCT CASE WHEN {_REPLAYABLE} THEN key END),"  # noqa: S608 - our own words
                     " count(CASE WHEN cached = 1 THEN 1 END) FROM turns"
-                    f" WHERE {self._database.mine}"
+                    " JOIN texts ON texts.turn = turns.turn"
+                    f" WHERE {self._database.mine}",
+                    _HOLDING,
                 ).fetchone()
             )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import warnings
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ NETWORKS = frozenset((
     "9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "glusterfs", "gpfs",
     "lustre", "nfs", "nfs4", "smb3", "smbfs",
 ))  # fmt: skip
+PAUSE = 0.05  # seconds between two tries
 _ESCAPED = re.compile(r"\\([0-7]{3})")  # a space, tab, line's end or backslash, as in proc(5)
 
 
@@ -28,17 +30,19 @@ class LedgerWarning(UserWarning):
     """The ledger works, but not as it could."""
 
 
-def choose_journal(connection: sqlite3.Connection, path: Path) -> None:
-    """Choose the way of writing, and warn where it is the slower one."""
-    import sqlite3
+def choose_journal(connection: sqlite3.Connection, path: Path, patience: float) -> None:
+    """Choose the way of writing, and warn where it is the slower one.
 
-    system, mode = network(path), ""
-    if system is None:
-        try:
-            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        except sqlite3.OperationalError:  # the shared memory can't be had
-            mode = ""
-    if mode == "wal":
+    Args:
+        connection: to the ledger, outside of any transaction.
+        path: where it lies.
+        patience: for how many seconds to wait while another holds it.
+
+    Raises:
+        sqlite3.OperationalError: another holds it longer.
+    """
+    system = network(path)
+    if system is None and _writes_ahead(connection, time.monotonic() + patience):
         connection.execute("PRAGMA synchronous = NORMAL")
         return
     connection.execute("PRAGMA journal_mode = DELETE").fetchone()
@@ -49,6 +53,23 @@ def choose_journal(connection: sqlite3.Connection, path: Path) -> None:
         LedgerWarning,
         stacklevel=2,
     )
+
+
+def _writes_ahead(connection: sqlite3.Connection, until: float) -> bool:
+    """Turn the log on; tell whether SQLite has it here."""
+    import sqlite3
+
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                return False  # the shared memory can't be had
+            if time.monotonic() > until:
+                raise
+            time.sleep(PAUSE)  # SQLite itself does not wait where another turns it on
+        else:
+            return bool(mode == "wal")
 
 
 def network(path: Path) -> str | None:

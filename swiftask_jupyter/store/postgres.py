@@ -85,7 +85,8 @@ class Postgres:
         """
         with self._errors():
             with self._lock:
-                connection = self._idle.pop() if self._idle else None
+                idle = self._idle
+                connection = idle.pop() if idle else None
             recorder = Recorder(connection or self._connect(), reading=True, another=self._connect)
             try:
                 yield recorder
@@ -94,7 +95,10 @@ class Postgres:
                 raise
             assert recorder.connection is not None
             with self._lock:
-                self._idle.append(recorder.connection)
+                if idle is self._idle:
+                    idle.append(recorder.connection)
+                else:  # the ledger was closed meanwhile
+                    recorder.close()
 
     def chunks(
         self, statement: str, parameters: Sequence[Any], size: int
@@ -192,7 +196,11 @@ class Postgres:
             self._away = f"{self} can't be reached ({self._told(error)})"
             raise StoreUnreachable(self._away, advice="turns wait on this machine") from None
         if not self._migrated:
-            bring_up_to_date(connection, LOCK)
+            try:
+                bring_up_to_date(connection, LOCK)
+            except BaseException:
+                connection.close()
+                raise
             self._migrated = True
         return connection
 

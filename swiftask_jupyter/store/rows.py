@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from statistics import median
 from typing import Any
@@ -32,7 +33,7 @@ class EarlierRows:
                 some = keys[start : start + AT_ONCE]
                 marks = ", ".join("?" * len(some))
                 rows = table.execute(
-                    "SELECT key, turns.turn, agent, status, answer, error, seconds, attempts,"  # noqa: S608 - question marks
+                    "SELECT key, turns.turn, agent, status, answer, error, raw, seconds, attempts,"  # noqa: S608 - question marks
                     " input_tokens, output_tokens, total_tokens, reported_total, credits,"
                     " usage_source FROM turns JOIN texts ON texts.turn = turns.turn"
                     f" WHERE key IN ({marks}) AND surface = 'batch' AND status IN ('ok', 'error')"
@@ -61,10 +62,10 @@ class EarlierRows:
 
 
 def _reply(row: Sequence[Any]) -> Reply:
-    turn, agent, status, answer, error, seconds, attempts, *usage = row
+    turn, agent, status, answer, error, raw, seconds, attempts, *usage = row
     reply = Reply(
         agent or "", turn=turn, status=status, error=error, usage=Usage(*usage),
-        seconds=seconds or 0.0, attempts=attempts or 0,
+        seconds=seconds or 0.0, attempts=attempts or 0, raw=json.loads(raw) if raw else {},
     )  # fmt: skip
     reply.apply([Delta(str(answer))] if answer else ())
     return reply

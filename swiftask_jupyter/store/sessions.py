@@ -18,9 +18,8 @@ from swiftask_jupyter.values import Struct
 
 
 class Known(Struct, frozen=True):
-    """A session as it was last placed."""
+    """Where a session was last placed."""
 
-    session: str
     notebook: str | None
     name: str
 
@@ -40,8 +39,7 @@ class Sessions:
         """Return where a session was placed last."""
         with self._database.read() as table:
             row = table.execute(
-                "SELECT session, notebook, name FROM sessions WHERE session = ?"
-                " ORDER BY at DESC LIMIT 1",
+                "SELECT notebook, name FROM sessions WHERE session = ? ORDER BY at DESC LIMIT 1",
                 (storable(session),),
             ).fetchone()
         return Known(*row) if row else None

@@ -77,12 +77,16 @@ class Turns:
             _insert(rows, reply, place, prompt)
 
     def costs(self, agent: str, most: int = 5) -> list[tuple[Any, ...]]:
-        """Return what the agent's last answers cost, newest first: tokens, credits, seconds."""
+        """Return what the agent's last calls cost, newest first: tokens, credits, seconds.
+
+        A repeated answer and an imported one were no calls.
+        """
         with self._database.read() as table:
             return list(
                 table.execute(
                     "SELECT input_tokens, output_tokens, reported_total, credits, seconds"
-                    " FROM turns WHERE agent = ? AND status = 'ok' ORDER BY at DESC LIMIT ?",
+                    " FROM turns WHERE agent = ? AND status = 'ok' AND coalesce(cached, 0) = 0"
+                    " AND coalesce(surface, '') <> 'import' ORDER BY at DESC LIMIT ?",
                     (storable(agent), most),
                 )
             )

@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 
 from swiftask_jupyter.errors import (
     ConfigurationError,
-    PromptError,
     StreamError,
     SwiftaskError,
 )
@@ -33,6 +32,7 @@ from swiftask_jupyter.transport.responses import Response
 LONGEST_ANSWER = 64 * 1024 * 1024
 LONGEST_ERROR = 64 * 1024
 LONGEST_FETCH = 8 * 1024 * 1024
+END_SECONDS = 0.25
 
 
 def _no_note(_: str) -> None:
@@ -49,7 +49,6 @@ class Transport:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context: ssl.SSLContext | None = None
-        self._proxied = False
         self._direct = Direct(self._tls)
         self._lanes = Lanes(self._tls)
 
@@ -65,10 +64,10 @@ class Transport:
         """Tell whether an exchange of our own will do."""
         if self._loop is not (loop := asyncio.get_running_loop()):
             # What was opened on another loop can't be used here, nor closed.
-            self._loop, self._proxied = loop, may_be_proxied()
+            self._loop = loop
             self._direct, self._lanes = Direct(self._tls), Lanes(self._tls)
         # Loopback is never asked through a proxy.
-        return address.plain and (not self._proxied or is_loopback(address.host))
+        return address.plain and (is_loopback(address.host) or not may_be_proxied())
 
     def _tls(self) -> ssl.SSLContext:
         """Return the context that trusts the system's certificates.
@@ -108,18 +107,13 @@ class Transport:
             StreamError: the answer broke off or made no sense.
         """
         prompt = await self._prepared(protocol, prompt, note, gate)
-        try:
-            request = protocol.request(prompt)
-        except (TypeError, ValueError) as wrong:  # an option that is no JSON, half a character
-            raise PromptError(f"the request can't be written ({wrong})") from None
-        async with self._exchange(request, prompt.timeout, gate, note) as response:
+        async with self._exchange(protocol.written(prompt), prompt.timeout, gate, note) as response:
             head = response.head
             if head.status >= 300:
-                body = await _start_of(response, LONGEST_ERROR)
-                raise protocol.error(head, body, prompt.agent)
+                raise protocol.error(head, await _said_in(response), prompt.agent)
             decoder = protocol.decoder(head)
             size = 0
-            while data := await response.more():
+            while not decoder.over and (data := await response.more()):
                 size += len(data)
                 if size > LONGEST_ANSWER:
                     raise StreamError(f"the answer passed {LONGEST_ANSWER >> 20} MB")
@@ -128,6 +122,8 @@ class Transport:
                     yield events
                 if error is not None:
                     raise error
+            if decoder.over:
+                await _end_of(response)
         events, error = _read(decoder.finish())
         if events:
             yield events
@@ -199,3 +195,23 @@ async def _start_of(response: Response, limit: int) -> bytes:
     while len(body) <= limit and (data := await response.more()):
         body += data
     return bytes(body[:limit])
+
+
+async def _said_in(response: Response) -> bytes:
+    """Return what an error's body says, as far as it comes: the status is worth more."""
+    body = bytearray()
+    with suppress(Exception):
+        while len(body) < LONGEST_ERROR and (data := await response.more()):
+            body += data
+    return bytes(body[:LONGEST_ERROR])
+
+
+async def _end_of(response: Response) -> None:
+    """Wait a moment for the end of a body that has said all: the connection can then be kept.
+
+    Whatever comes instead of the end, or nothing, the answer is whole.
+    """
+    with suppress(Exception):
+        async with asyncio.timeout(END_SECONDS):
+            while await response.more():
+                pass

@@ -183,6 +183,8 @@ class Connection(asyncio.Protocol):
 
     def _look(self) -> None:
         """Look, every now and then, for how long nothing has come."""
+        if self._reader is None or self._reader.over:
+            return  # nothing is waited for any more
         now = self._loop.time()
         if self._unread:
             self._moved = now  # it is not the service that is waited for

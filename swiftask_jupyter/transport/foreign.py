@@ -1,17 +1,18 @@
-"""httpx's own: how it is imported, and what its errors mean here."""
+"""httpx's own: how it is imported, what it logs, and what its errors mean here."""
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from swiftask_jupyter.errors import SwiftaskError
 from swiftask_jupyter.transport.failures import (
     CONNECT_SECONDS,
-    READ_SECONDS,
     cut_short,
     not_accepted,
     out_of_reach,
@@ -20,6 +21,12 @@ from swiftask_jupyter.transport.failures import (
 )
 
 _IMPORTING = threading.Lock()
+_OURS: ContextVar[bool] = ContextVar("ours", default=False)
+# httpx logs every URL; httpcore the headers of responses, where a redirect repeats the URL.
+LOGGERS = (
+    "httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy",
+    "httpcore.socks",
+)  # fmt: skip
 
 
 def import_httpx() -> Any:
@@ -45,6 +52,20 @@ def _import_without_command_line() -> None:
         sys.modules.pop("httpx._main", None)
 
 
+def keep_out_of_logs() -> None:
+    """Have httpx log nothing of what the running task sends: some of its URLs are secrets.
+
+    What others send through httpx is logged as ever.
+    """
+    _OURS.set(True)
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(_is_not_ours)
+
+
+def _is_not_ours(_: logging.LogRecord) -> bool:
+    return not _OURS.get()
+
+
 def time_limits(patience: float) -> Any:
     """Return how long each step may take; a connection is there soon or not at all."""
     return import_httpx().Timeout(patience, connect=min(patience, CONNECT_SECONDS), pool=None)
@@ -57,7 +78,7 @@ class Progress:
 
 
 @contextmanager
-def foreign_errors(host: str, patience: float = READ_SECONDS) -> Iterator[Progress]:
+def foreign_errors(host: str, patience: float) -> Iterator[Progress]:
     """Turn httpx's errors into ours, at the one place where they can arise."""
     import httpx
 

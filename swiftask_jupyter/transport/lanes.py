@@ -17,10 +17,16 @@ from swiftask_jupyter.protocols import Head, Request
 from swiftask_jupyter.settings.addresses import is_loopback
 from swiftask_jupyter.transport.addresses import Address
 from swiftask_jupyter.transport.failures import READ_SECONDS
-from swiftask_jupyter.transport.foreign import foreign_errors, import_httpx, time_limits
+from swiftask_jupyter.transport.foreign import (
+    foreign_errors,
+    import_httpx,
+    keep_out_of_logs,
+    time_limits,
+)
 from swiftask_jupyter.transport.gates import Gate
 from swiftask_jupyter.transport.http1 import AGENT
 from swiftask_jupyter.transport.pieces import LARGE, in_pieces
+from swiftask_jupyter.transport.proxies import named
 from swiftask_jupyter.transport.responses import Response
 
 if TYPE_CHECKING:
@@ -28,6 +34,8 @@ if TYPE_CHECKING:
 
 MOST = 32
 KEPT = 8  # connections that a lane keeps open
+
+_Kind = tuple[bool, bool, tuple[tuple[str, str], ...]]  # secure, direct, what names a proxy
 
 
 class _Lane:
@@ -58,7 +66,7 @@ class Lanes:
 
     def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
         self._tls = tls
-        self._lanes: dict[tuple[bool, bool], list[_Lane]] = {}
+        self._lanes: dict[_Kind, list[_Lane]] = {}
 
     @asynccontextmanager
     async def exchange(
@@ -74,6 +82,7 @@ class Lanes:
         body = content if len(content) < LARGE else in_pieces(request, note)
         headers = {**request.headers, "Content-Length": str(len(content))} if content else None
         lane = self.lane(address)
+        keep_out_of_logs()
         with foreign_errors(address.shown, patience) as progress, lane as client:
             gate.leaving()
             async with client.stream(
@@ -95,7 +104,7 @@ class Lanes:
             ConfigurationError: a setting of the proxy is unusable.
         """
         # Loopback is never asked through a proxy.
-        kind = address.secure, is_loopback(address.host)
+        kind = address.secure, is_loopback(address.host), named()
         lanes = self._lanes.setdefault(kind, [])
         quietest = min(lanes, key=lambda lane: lane.busy, default=None)
         if quietest is None or (quietest.busy and len(lanes) < MOST):

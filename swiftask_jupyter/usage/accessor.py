@@ -14,7 +14,10 @@ from swiftask_jupyter.store.columns import EVERY
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NEEDED = ("turn", "at", "session", "agent", "status", "credits", "cached", "usage_source")
+NEEDED = (
+    "turn", "at", "session", "agent", "dialect", "status", "seconds", "first_token_seconds",
+    "input_tokens", "output_tokens", "total_tokens", "credits", "usage_source", "cached",
+)  # fmt: skip
 GROUPS = ("day", "agent", "session", "cell", "notebook", "surface", "status")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.store.accounts import Accounts, Selection
 from swiftask_jupyter.store.columns import EVERY
-from swiftask_jupyter.usage.frames import category, in_order, moments
+from swiftask_jupyter.usage.frames import category, moments
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ def through_arrow(
     for name in names:
         columns[name] = _series(name, table.column(name))
         table = table.drop_columns(name)
-    return in_order(pd.DataFrame(columns, columns=list(names), copy=False))
+    return pd.DataFrame(columns, columns=list(names), copy=False)
 
 
 def _series(name: str, column: pa.ChunkedArray[Any]) -> pd.Series[Any]:

@@ -94,8 +94,8 @@ def _moment(since: Any) -> float:
         if span := re.fullmatch(r"(\d+)([mhdw])", since.strip()):
             return time.time() - int(span[1]) * SECONDS[span[2]]
         return datetime.fromisoformat(since.strip()).timestamp()
-    if isinstance(since, datetime):
-        return since.timestamp()
+    if isinstance(since, datetime):  # pandas' own takes a time without a zone for UTC
+        return datetime.combine(since.date(), since.timetz()).timestamp()
     if isinstance(since, date):
         return datetime(since.year, since.month, since.day).timestamp()  # noqa: DTZ001 - in this machine's zone
     raise ValueError

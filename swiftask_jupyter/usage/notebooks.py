@@ -53,9 +53,11 @@ def read(pattern: str | Path) -> tuple[pd.DataFrame, list[str]]:
     Raises:
         ConfigurationError: no file fits the pattern.
     """
+    from swiftask_jupyter.usage import accessor  # noqa: F401 - what makes it `frame.swiftask`
+
     found: dict[str, tuple[Any, ...]] = {}
     notes: list[str] = []
-    for path in _files(str(pattern)):
+    for path in _files(os.path.expanduser(pattern)):  # noqa: PTH111 - unlike Path's, it leaves ~nobody alone
         for values in _rows(path, notes):
             known = found.setdefault(values[0], values)
             if _told(known) != _told(values):

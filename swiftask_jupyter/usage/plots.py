@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from swiftask_jupyter.errors import ConfigurationError
+from swiftask_jupyter.quantities import quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +76,7 @@ def _draw(figure: Figure, places: Any, frame: pd.DataFrame) -> None:
     _latency(latency, frame, agents, colours)
     how = frame["status"].astype("object").mask(frame["cached"].fillna(value=False), "cached")
     _stacked(ends, frame["seconds"].notna().astype("Int64") * 0 + 1, steps, how, ENDS)
-    ends.set_title(f"{len(frame):,} turns by how they ended")
+    ends.set_title(f"{quantity(len(frame), 'turn')} by how they ended")
     _legend(tokens, colours, agents)
     _legend(ends, ENDS, how)
 
@@ -92,7 +93,7 @@ def _step(frame: pd.DataFrame) -> str:
     if frame.empty:
         return "1h"
     hours = (frame["at"].max() - frame["at"].min()).total_seconds() / 3_600
-    steps = {1 / 30: "1min", 1: "1min", 8: "10min", 60: "1h", 24 * 60: "1D"}
+    steps = {1: "1min", 8: "10min", 60: "1h", 24 * 60: "1D"}
     return next((step for most, step in steps.items() if hours <= most), "7D")
 
 
@@ -139,7 +140,7 @@ def _titled(axes: Axes, what: str, values: pd.Series[Any]) -> None:
     if missing == len(values):
         axes.set_title(f"no {what}")
         return
-    unknown = f"\n{missing:,} of {len(values):,} turns reported none" if missing else ""
+    unknown = f"\n{missing:,} of {quantity(len(values), 'turn')} reported none" if missing else ""
     total = float(values.sum())
     axes.set_title(f"{what}: {total:,.{0 if total >= 100 else 2}f}{unknown}")
 

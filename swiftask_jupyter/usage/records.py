@@ -67,7 +67,7 @@ def _whole(value: Any) -> int:
 
 
 def _real(value: Any) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
+    if type(value) not in (int, float) or not 0 <= value < math.inf:
         raise TypeError
     return float(value)
 

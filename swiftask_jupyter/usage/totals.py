@@ -51,11 +51,13 @@ def differences(frame: pd.DataFrame) -> pd.Series[Any]:
     taken for a growing sum only where it grows from call to call throughout one session with one
     agent; everywhere else, and for the first call, the difference is missing.
     """
-    known = frame[frame["credits"].notna()].sort_values(["at", "turn"], kind="stable")
+    rows = frame.reset_index(drop=True)  # of frames put together, several rows have one label
+    known = rows[rows["credits"].notna()].sort_values(["at", "turn"], kind="stable")
     keys = [known[name].astype("string") for name in ("session", "agent", "dialect")]
     steps = known["credits"].groupby(keys, dropna=False).diff()
     grows = (steps > 0).fillna(value=True).groupby(keys, dropna=False).transform("all")
-    return steps.where(grows.astype("bool")).reindex(frame.index)
+    made = steps.where(grows.astype("bool")).reindex(rows.index)
+    return made.set_axis(frame.index)
 
 
 def _key(frame: pd.DataFrame, name: str) -> pd.Series[Any]:

@@ -145,8 +145,10 @@ def test_it_streams_and_stops_while_a_cell_runs(notebook: Notebook, env: dict[st
     assert notebook.page_errors == []
 
     notebook.page.evaluate(RESTART)
-    expect(panel.banner).to_contain_text("run this cell again", timeout=WAIT)
+    expect(panel.banner).to_contain_text("copy your text, then run this cell again", timeout=WAIT)
+    panel.button("Close").click()
     panel.ask("are you there?")
+    expect(panel.banner).to_contain_text("run this cell again", timeout=WAIT)
     expect(panel.text).to_have_value("are you there?")
 
 

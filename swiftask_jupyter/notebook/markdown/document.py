@@ -16,11 +16,8 @@ from swiftask_jupyter.notebook.markdown.growing import Growing
 from swiftask_jupyter.notebook.markdown.tree import Node
 from swiftask_jupyter.visible import Cleaner, visible
 
-__all__ = ["Document", "Node", "to_html", "to_tree", "visible"]
-
 LONGEST_ANSWER = 2 * 1024 * 1024
 LONGEST_TAIL = 32 * 1024
-TAIL_SHOWN = 2048
 SHORT = 1024
 
 
@@ -112,12 +109,6 @@ class Document:
         self._look()
         return self._tail_text() + "".join(self._rest)
 
-    def tree(self) -> list[Node]:
-        """Everything so far as a tree."""
-        self._look()
-        settled = [node for block in self._blocks for node in block.nodes]
-        return settled + self._open_nodes() + _unread("".join(self._rest))
-
     def blocks(self, start: int = 0) -> list[list[Node]]:
         """The settled blocks from this one on; only `finish` may change one."""
         self._look()
@@ -140,7 +131,7 @@ class Document:
         self._look()
         return html.wrap(self._settled_html())
 
-    def tail_html(self, limit: int = TAIL_SHOWN) -> str:
+    def tail_html(self, limit: int) -> str:
         """The block that is still open as HTML; if it is longer than the limit, its end."""
         self._look()
         if self._rest:

@@ -3,10 +3,9 @@
 const LONG = 2000; // characters of a prompt shown at first
 
 class Exchange {
-  constructor(told, view) {
-    this.view = view;
+  constructor(view) {
+    Object.assign(this, { view, form: null }); // the comment that is being written
     this.element = make("div", { class: "st-exchange" });
-    this.show(told);
   }
 
   show(told) {
@@ -14,7 +13,7 @@ class Exchange {
     this.name = make("bdi", {}, told.agent);
     const body = Object.assign(make("div", { class: "st-body" }), { inParts: true });
     this.body = fill(body, told.tree, this.view);
-    this.foot = make("div", { class: "st-foot" });
+    this.foot = make("div", { class: "st-foot" }, this.form);
     const who = make("div", { class: "st-who" }, this.name);
     const answer = { class: "st-said st-agent", "aria-label": `Answer of ${told.agent}` };
     this.element.replaceChildren(this.question(told),
@@ -24,7 +23,7 @@ class Exchange {
 
   question({ prompt, cell, files }) {
     const { view } = this, copy = button("copy", "Copy message", () => view.copy(copy, prompt));
-    const edit = cell ? null : button("edit", "Edit and ask again", () => view.edit(this));
+    const edit = cell ? null : button("edit", "Edit and ask again", () => view.composer.edit(this));
     const who = make("div", { class: "st-who" }, make("span", {}, "You"),
       cell ? make("span", { class: "st-tag" }, "cell") : null,
       make("div", { class: "st-actions" }, copy, edit));
@@ -34,6 +33,7 @@ class Exchange {
     const rest = make("button", { type: "button", class: "st-text", onclick: () => {
       said.textContent = prompt;
       rest.remove();
+      view.log.focus();
     } }, `Show all ${prompt.length} characters`);
     return make("article", { class: "st-said st-user", "aria-label": cell ? "Your cell" : "You" },
       who, said, prompt.length > LONG ? rest : null,
@@ -42,16 +42,17 @@ class Exchange {
 
   end(told) {
     Object.assign(this.told, told);
-    const { status, doing, note, error, stale, agent, at } = this.told, running = status === "running";
+    const { status, doing, note, error, stale, agent, at, cell } = this.told, running = status === "running";
     this.element.classList.toggle("st-running", running);
     this.name.textContent = agent;
     this.name.title = at;
     const retry = make("button", { type: "button", class: "st-text", onclick: () => this.again() }, "Retry");
-    const line = make("div", { class: "st-error" }, make("span", {}, error ?? ""), retry);
+    const line = make("div", { class: "st-error" }, make("span", {}, error ?? ""), cell ? null : retry);
     const more = stale ? " · an earlier message has changed since" : "";
     const actions = error && !this.body.firstChild ? null : this.actions(); // there is no answer
     const ended = make("div", {}, actions, make("span", { class: "st-note" }, note + more));
-    this.foot.replaceChildren(...(error ? [line] : []),
+    for (const each of [...this.foot.children]) if (each !== this.form) each.remove();
+    this.foot.prepend(...(error ? [line] : []),
       running ? make("span", { class: "st-waiting" }, doing || "…") : ended);
   }
 
@@ -75,17 +76,20 @@ class Exchange {
   }
 
   comment() {
-    this.foot.querySelector("form")?.remove();
+    this.form?.remove();
     const field = make("input", { type: "text", "aria-label": "Your comment", maxlength: 2000 });
-    const form = make("form", { class: "st-form" }, field,
-      make("button", { type: "submit", class: "st-text" }, "Comment"),
-      button("close", "No comment", () => form.remove()));
-    form.addEventListener("submit", (event) => {
+    const close = () => {
+      this.form.remove();
+      this.form = null;
+      this.foot.querySelector(".st-comment")?.focus();
+    };
+    this.form = make("form", { class: "st-form", onsubmit: (event) => {
       event.preventDefault();
       this.rate({ comment: field.value });
-      form.remove();
-    });
-    this.view.follow(() => this.foot.append(form));
+      close();
+    } }, field, make("button", { type: "submit", class: "st-text" }, "Comment"),
+    button("close", "No comment", close));
+    this.view.follow(() => this.foot.append(this.form));
     field.focus();
   }
 }

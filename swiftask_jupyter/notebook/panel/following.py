@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextvars
 import time
-from asyncio import CancelledError
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Thread
@@ -82,8 +81,6 @@ class Following:
             self._watch()
         except SwiftaskError as error:
             self._fail(str(error))
-        except CancelledError:
-            pass  # stopped; the reply says so
         except Exception as error:  # noqa: BLE001 - a thread's traceback is seen by nobody
             self._fail(f"{type(error).__name__}: {error}")
         sent = self.shown.reply.at  # a stop may come before

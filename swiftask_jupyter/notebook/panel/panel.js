@@ -1,15 +1,19 @@
 // The panel itself: what Python says is drawn, what the user does is told to Python.
-// `tree.js`, `exchange.js` and `pace.js` come before this file, in one module.
+// `tree.js`, `exchange.js`, `composer.js` and `pace.js` come before this file, in one module.
 
 class View {
   constructor(model, root) {
     const id = [...crypto.getRandomValues(new Uint32Array(2))].join("-");
-    Object.assign(this, { model, root, id, calls: 0, rev: -1, asked: 0, now: { busy: false } });
-    Object.assign(this, { exchanges: new Map(), waiting: new Map(), files: new Map() });
+    Object.assign(this, { model, root, id, calls: 0, rev: -1, now: { busy: false } });
+    Object.assign(this, { exchanges: new Map(), waiting: new Map() });
+    this.composer = new Composer(this);
     this.pace = new Pace(this);
     this.inJupyter = document.querySelector(".jp-NotebookPanel") !== null; // there are cells
     this.listen = (_, [packed]) => this.hear(JSON.parse(new TextDecoder().decode(packed)));
-    this.greet = () => this.hello();
+    this.greet = () => {
+      this.greeting = null; // who was asked before will not answer
+      this.hello();
+    };
     this.draw();
     this.sizes = new ResizeObserver(() => this.jump.hidden && this.toBottom()); // such as files below it
     this.sizes.observe(this.log);
@@ -35,18 +39,12 @@ class View {
       onfocus: () => this.call({ kind: "agents" }) });
     this.log = make("div", { class: "st-log", role: "log", "aria-live": "off",
       "aria-label": "Messages", tabindex: 0, onscroll: () => this.scrolled() });
-    this.jump = button("down", "Go to the newest message", () => this.toBottom(), { hidden: true });
+    this.more = make("button", { type: "button", class: "st-text st-more", hidden: true,
+      onclick: () => this.earlier() }, "Show earlier messages");
+    this.empty = make("p", { class: "st-empty" });
+    this.jump = button("down", "Go to the newest message", () => this.keep(() => this.toBottom()), { hidden: true });
     this.said = make("div", { class: "st-unseen", role: "status" });
     this.banner = make("div", { class: "st-banner", role: "alert", hidden: true });
-    this.chips = make("ul", { class: "st-files", "aria-label": "Files to send", hidden: true });
-    this.editing = make("div", { class: "st-editing", hidden: true }, "Asking an earlier message again ",
-      make("button", { type: "button", class: "st-text", onclick: () => this.edit(null) }, "Cancel"));
-    this.text = make("textarea", { rows: 1, dir: "auto", "aria-label": "Message",
-      onkeydown: (event) => this.key(event), oninput: () => this.fit(),
-      onpaste: (event) => this.attach(event.clipboardData.files, event) });
-    this.picker = make("input", { type: "file", multiple: true, hidden: true, "aria-label": "Files",
-      onchange: () => this.attach([...this.picker.files]) });
-    this.send = button("send", "Send", () => (this.now.busy ? this.stop() : this.submit()));
     this.total = make("div", { class: "st-total" });
     const { root } = this, over = (is) => root.classList.toggle("st-over", is);
     root.classList.add("swiftask-panel");
@@ -54,26 +52,25 @@ class View {
     root.dataset.lmSuppressShortcuts = "true"; // or JupyterLab takes these keys for its own
     for (const [name, then] of [["keydown", (event) => this.shortcut(event)],
       ["dragover", (event) => { event.preventDefault(); over(true); }], ["dragleave", () => over(false)],
-      ["drop", (event) => { over(false); this.attach(event.dataTransfer.files, event); }]])
+      ["drop", (event) => { over(false); this.composer.attach(event.dataTransfer.files, event); }]])
       root.addEventListener(name, then);
     root.replaceChildren(make("div", { class: "st-head" }, this.sessions, this.agent, this.agents,
       button("save", "Export as Markdown", () => this.export())),
-    make("div", { class: "st-middle" }, this.log, this.jump), this.banner, this.editing, this.chips,
-    make("div", { class: "st-composer" }, button("attach", "Attach files", () => this.picker.click()),
-      this.picker, this.text, this.send), this.total, this.said);
+    make("div", { class: "st-middle" }, this.log, this.jump), this.banner,
+    ...this.composer.parts, this.total, this.said);
   }
 
   // What Python says.
 
   hear(message) {
     if (message.to !== undefined && message.to !== this.id) return;
-    if (this.waiting.has(message.id)) this.settle(message);
-    if (message.kind === "snapshot") this.restore(message);
-    if (message.rev === undefined || this.rev < 0 || message.kind === "snapshot") return;
-    if (message.kind === "heartbeat" ? message.rev > this.rev : message.rev > this.rev + 1) {
-      if (Date.now() - this.asked > 1000) this.hello(); // a message was lost on the way
-    } else if (message.rev === this.rev + 1) {
-      this.rev = message.rev;
+    const { kind, id, rev } = message, awaited = this.waiting.has(id);
+    if (message.to) this.settle(message);
+    if (kind === "snapshot" && awaited) this.restore(message);
+    if (kind === "snapshot" || rev === undefined || this.rev < 0) return;
+    if (rev > this.rev + (kind === "heartbeat" ? 0 : 1)) this.hello(); // a message was lost on the way
+    else if (rev === this.rev + 1) {
+      this.rev = rev;
       this.pace.add(message);
     }
   }
@@ -81,29 +78,39 @@ class View {
   restore({ rev, state, exchanges, earlier }) {
     this.pace.clear();
     this.follow(() => {
-      Object.assign(this, { rev, asked: 0, frozen: null });
-      this.exchanges.clear();
-      this.empty = make("p", { class: "st-empty" });
-      this.more = make("button", { type: "button", class: "st-text", onclick: () => this.earlier() },
-        "Show earlier messages");
+      Object.assign(this, { rev, frozen: null });
+      const known = this.exchanges;
+      this.exchanges = new Map();
       this.more.hidden = !earlier;
       this.log.replaceChildren(this.more, this.empty);
-      exchanges.forEach((exchange, i) => this.exchange({ exchange, after: exchanges[i - 1]?.key }));
+      this.put(exchanges, known);
       this.state({ state });
     });
   }
 
   exchange({ exchange: told, after, gone = [] }) {
-    for (const key of gone) {
-      this.exchanges.get(key)?.element.remove();
-      this.exchanges.delete(key);
+    const replaced = gone.map((key) => this.exchanges.get(key)?.element).find(Boolean);
+    const place = replaced?.previousSibling ?? this.exchanges.get(after)?.element;
+    for (const key of gone) this.remove(key);
+    if (place || this.more.hidden) this.put([told], this.exchanges, place); // else it is an earlier one
+  }
+
+  // One after another, in their order.
+  put(exchanges, known, place = this.empty) {
+    for (const told of exchanges) {
+      const exchange = known.get(told.key) ?? new Exchange(this); // it may have a comment in it
+      exchange.show(told);
+      this.exchanges.set(told.key, exchange);
+      place.after(exchange.element);
+      place = exchange.element;
+      this.composer.arrived(told);
     }
-    const place = after ? this.exchanges.get(after)?.element : this.empty;
-    if (!place && !this.more.hidden) return; // it is among the earlier ones
-    const exchange = new Exchange(told, this);
-    this.exchanges.set(told.key, exchange);
-    (place ?? this.empty).after(exchange.element);
-    this.empty.hidden = true;
+    this.empty.hidden = this.exchanges.size > 0;
+  }
+
+  remove(key) {
+    this.exchanges.get(key)?.element.remove();
+    this.exchanges.delete(key);
   }
 
   stale() {
@@ -117,16 +124,18 @@ class View {
     if (this.frozen === key) return;
     for (const each of changes) yield* change(exchange.body, each, this);
     if (!end) return;
+    const { status } = exchange.told;
     exchange.end(end);
-    if (end.status === "running") return;
+    if (status !== "running" || end.status === "running") return;
     const text = exchange.body.textContent.trim(), rest = text.length > 600 ? " …" : "";
     this.announce(end.error ?? (end.status === "ok" ? `${end.agent}: ${text.slice(0, 600)}${rest}` : end.status));
   }
 
   state({ state }) {
+    if (state.session !== this.now.session) this.composer.edit(null);
     this.now = state;
     this.root.setAttribute("aria-label", `Chat: ${state.session}`);
-    this.text.placeholder = state.agent ? `Ask ${state.agent}` : "Ask";
+    this.composer.text.placeholder = state.agent ? `Ask ${state.agent}` : "Ask";
     this.empty.replaceChildren(state.agent ? "Nothing has been said yet." : "Name an agent above, and ask.",
       make("span", { class: "st-hint" }, `${state.enter ? "Enter sends, Shift+Enter breaks the line" : "Ctrl+Enter sends"}. Files`
         + " can be dropped here; what cells ask stands here too."));
@@ -138,102 +147,71 @@ class View {
     this.sessions.value = `=${state.session}`;
     this.agents.replaceChildren(...state.agents.map(({ slug, name }) => option(slug, name)));
     this.total.textContent = state.total;
-    this.label(state.busy ? "Stop" : "Send");
+    this.composer.label(state.busy ? "Stop" : "Send");
   }
 
-  label(words) {
-    this.send.replaceChildren(icon(words === "Send" ? "send" : "stop"));
-    this.send.setAttribute("aria-label", words);
-    this.send.title = words;
-    this.send.classList.toggle("st-waits", words.startsWith("Stopping"));
+  // One at a time: its answer holds all that was told before. It may be lost, too.
+  async hello(patience = PATIENCE) {
+    if (this.greeting) return;
+    const greeting = this.greeting = {};
+    const { late } = await this.call({ kind: "hello" }, { patience });
+    if (this.greeting !== greeting) return;
+    this.greeting = null;
+    if (late) this.hello(Math.min(2 * patience, MOST_PATIENCE));
   }
 
-  hello() {
-    this.asked = Date.now(); // its answer may be lost too
-    this.call({ kind: "hello" });
+  name() {
+    return `${this.id}.${(this.calls += 1)}`;
   }
 
-  // What the user does. Each call is answered; whatever was typed stays until it is.
+  // What the user does. Each call comes to an end, with `error` where nobody answers in time: an
+  // answer can be lost. Only a file goes on waiting. Whatever was typed stays until it has arrived.
 
-  call(message, buffers) {
-    const id = `${this.id}.${(this.calls += 1)}`;
+  call(message, { buffers, patience = PATIENCE, id = this.name() } = {}) {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
-        this.warn("No answer from the kernel: it may be busy. If it was restarted, run this cell"
-          + " again. Your text is kept.", true);
-        if (message.kind === "hello" && this.waiting.delete(id)) this.hello();
-      }, PATIENCE);
+        if (message.kind === "upload") this.warn(SILENT, true);
+        else this.settle({ id, error: SILENT, silent: true, late: true });
+      }, patience);
       this.waiting.set(id, { timer, resolve });
       try {
         this.model.send({ ...message, view: this.id, id }, undefined, buffers);
       } catch {
-        this.warn("The kernel was restarted: run this cell again. Your text is kept.", true);
+        this.settle({ id, error: `The kernel was restarted: ${AGAIN}`, silent: true });
       }
     });
   }
 
-  settle(message) {
-    const { timer, resolve } = this.waiting.get(message.id);
+  settle({ id, error, silent = false, ...answer }) {
+    const { timer, resolve } = this.waiting.get(id) ?? {}; // it may come too late
     clearTimeout(timer);
-    this.waiting.delete(message.id);
-    if (message.error) this.warn(message.error);
+    this.waiting.delete(id);
+    if (error) this.warn(error, silent);
     else if (this.silent) this.warn("");
-    resolve(message);
+    resolve?.({ error, ...answer });
   }
 
   warn(text, silent = false) {
     this.silent = silent;
-    this.banner.replaceChildren(make("span", {}, text), button("close", "Close", () => this.warn("")));
-    this.banner.hidden = !text;
+    const close = button("close", "Close", () => this.warn(""));
+    this.keep(() => {
+      this.banner.replaceChildren(make("span", {}, text), close);
+      this.banner.hidden = !text;
+    });
   }
 
   announce(text) {
     this.said.textContent = text;
   }
 
-  async submit() {
-    const text = this.text.value, files = [...this.files.values()];
-    if (!text.trim() || this.sending) return;
-    if (files.some(({ done }) => !done)) return void this.warn("A file is still on its way: wait, or remove it.");
-    this.sending = true;
-    const key = this.edited?.told.key ?? null, agent = this.agent.value.trim();
-    const { error } = await this.call({ kind: "ask", text, key, agent, files: files.map(({ id }) => id) });
-    this.sending = false;
-    if (error) return;
-    if (this.text.value === text) this.text.value = "";
-    files.forEach(({ id }) => this.drop(id));
-    this.edit(null);
-    this.pace.all();
-    this.toBottom();
-  }
-
   stop() {
-    this.label(this.now.listens ? "Stopping" : "Stopping: kernel busy");
+    this.composer.label(this.now.listens ? "Stopping" : "Stopping: kernel busy");
     if (!this.now.listens) {
       this.frozen = this.now.busy;
       this.warn("Stopping: kernel busy. It hears this when its cell has ended.", true);
     }
     this.announce("stopping");
     this.call({ kind: "stop" });
-  }
-
-  edit(exchange) {
-    if (exchange || this.edited) this.text.value = exchange?.told.prompt ?? this.text.value;
-    this.edited = exchange;
-    this.editing.hidden = !exchange;
-    const also = exchange?.told.files.length ? ", with its files " : " ";
-    this.editing.firstChild.data = `Asking an earlier message again${also}`;
-    this.fit();
-    if (exchange) this.text.focus();
-  }
-
-  key(event) {
-    const composing = event.isComposing || event.keyCode === 229; // Enter chooses a character
-    const plain = !event.shiftKey && !event.altKey, chord = event.ctrlKey || event.metaKey;
-    if (event.key === "Escape" && this.edited) this.edit(null);
-    if (event.key !== "Enter" || composing || !plain || !(chord || this.now.enter)) return;
-    event.preventDefault();
-    if (!this.now.busy) this.submit();
   }
 
   shortcut(event) {
@@ -275,16 +253,19 @@ class View {
   async choose() {
     const { value } = this.sessions;
     await this.call({ kind: "session", name: value === "+" ? null : value.slice(1) });
-    this.text.focus();
+    this.composer.text.focus();
   }
 
   async earlier() {
-    const { key } = this.log.querySelector(".st-exchange").told;
+    const first = () => this.log.querySelector(".st-exchange")?.told.key, key = first();
     const { exchanges = [], earlier = true } = await this.call({ kind: "earlier", key });
     this.pace.all();
+    if (first() !== key) return; // they are there by now, or others are
     const height = this.log.scrollHeight;
-    exchanges.forEach((exchange, i) => this.exchange({ exchange, after: exchanges[i - 1]?.key }));
-    this.more.hidden = !earlier;
+    this.put(exchanges, this.exchanges);
+    this.keep(() => {
+      this.more.hidden = !earlier;
+    });
     this.log.scrollTop += this.log.scrollHeight - height;
   }
 
@@ -302,8 +283,10 @@ class View {
       area.value = await text;
       this.root.append(area);
       area.select();
-      document.execCommand("copy");
+      const copied = document.execCommand("copy");
       area.remove();
+      from.focus({ preventScroll: true });
+      if (!copied) return void this.warn("The browser did not let it be copied: select it, and copy it by hand.");
     }
     from.classList.add("st-done");
     this.announce("copied");
@@ -317,59 +300,33 @@ class View {
     URL.revokeObjectURL(link.href);
   }
 
-  attach(files, event) {
-    if (!files.length) return;
-    event?.preventDefault();
-    for (const file of files) this.upload(file);
-    this.picker.value = "";
-  }
-
-  async upload(file) {
-    const id = `${this.id}.f${(this.calls += 1)}`, bar = make("progress", { max: file.size || 1, value: 0,
-      "aria-label": `${file.name} on its way` });
-    const size = file.size < 1e6 ? `${Math.ceil(file.size / 1e3)} KB` : `${(file.size / 1e6).toFixed(1)} MB`;
-    const chip = make("li", {}, make("bdi", {}, file.name), ` ${size} `, bar,
-      button("close", `Remove ${file.name}`, () => this.drop(id)));
-    this.files.set(id, { id, chip, done: false });
-    this.chips.append(chip);
-    this.chips.hidden = false;
-    for (let at = 0; at < file.size || at === 0; at += CHUNK) {
-      const bytes = await file.slice(at, at + CHUNK).arrayBuffer();
-      if (!this.files.has(id)) return void this.call({ kind: "discard", file: id });
-      const told = { kind: "upload", file: id, name: file.name, type: file.type, size: file.size, at };
-      const { error } = await this.call(told, [bytes]);
-      if (error) return this.drop(id);
-      bar.value = at + bytes.byteLength;
-    }
-    bar.remove();
-    this.files.get(id).done = true;
-    return this.announce(`${file.name} is attached`);
-  }
-
-  drop(id) {
-    this.files.get(id)?.chip.remove();
-    this.files.delete(id);
-    this.chips.hidden = this.files.size === 0;
-  }
-
   // The newest message stays in sight, unless the user has scrolled away from it.
 
   follow(act) {
     const { log } = this, at = log.scrollTop, far = log.scrollHeight - at - log.clientHeight;
     const pinned = far < 24 || !(at < this.top - 4); // above where we left it: the user did that
     const { size } = this.exchanges;
-    act();
+    this.keep(act);
     if (pinned && this.exchanges.size > size) this.trim();
     if (pinned) this.toBottom();
     else log.scrollTop = at;
   }
 
+  // What is drawn anew keeps the keyboard's place, what is taken away leaves it to the text.
+  keep(act) {
+    const focused = document.activeElement, inside = this.root.contains(focused);
+    const key = focused?.closest(".st-exchange")?.told.key, label = focused?.getAttribute("aria-label");
+    act();
+    const now = document.activeElement, there = (it) => this.root.contains(it) && !it.closest("[hidden]");
+    if (!inside || there(now)) return;
+    const same = this.exchanges.get(key)?.element.querySelector(`[aria-label="${label}"]`);
+    (there(focused) ? focused : same ?? this.composer.text).focus({ preventScroll: true });
+  }
+
   trim() {
     if (this.exchanges.size <= MOST) return; // each costs the browser a little with every token
-    for (const element of [...this.log.querySelectorAll(".st-exchange")].slice(0, -MOST)) {
-      this.exchanges.delete(element.told.key);
-      element.remove();
-    }
+    const shown = [...this.log.querySelectorAll(".st-exchange")];
+    for (const { told } of shown.slice(0, -MOST)) this.remove(told.key);
     this.more.hidden = false;
   }
 
@@ -382,11 +339,6 @@ class View {
   scrolled() {
     const { log } = this;
     this.jump.hidden = log.scrollHeight - log.scrollTop - log.clientHeight < 24;
-  }
-
-  fit() {
-    this.text.style.height = "auto";
-    this.text.style.height = `${Math.min(this.text.scrollHeight + 2, 240)}px`;
   }
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from swiftask_jupyter import budget
 from swiftask_jupyter.errors import StoreError
+from swiftask_jupyter.quantities import quantity
 from swiftask_jupyter.session import Session
 
 
@@ -31,7 +32,7 @@ def _reported(session: Session) -> Iterator[str]:
         made = sum(each.output_tokens or 0 for each in counted)
         missing = len(sent) - len(counted)
         rest = f" ({missing} not reported)" if missing else ""
-        yield "1 turn" if len(sent) == 1 else f"{len(sent)} turns"
+        yield quantity(len(sent), "turn")
         yield f"{asked}→{made} tokens{rest}" if counted else "tokens not reported"
     if spent:
         yield f"{sum(spent):g} credits"

@@ -16,8 +16,10 @@ const KINDS = words("k s c n f b");
 const LONG_ONES = words("ul ol table tbody blockquote"); // made child by child
 const PART = 32; // blocks of an answer that the browser lays out, or leaves out, together
 const PATIENCE = 5000; // ms without a word from the kernel
+const MOST_PATIENCE = 80_000; // ms between two tries to reach it
+const AGAIN = "copy your text, then run this cell again.";
+const SILENT = `No answer from the kernel: it may be busy. If it was restarted, ${AGAIN}`;
 const MOST = 50; // exchanges kept while the newest is in sight
-const CHUNK = 512 * 1024;
 const ICONS = {
   copy: "M9 9h10v11H9z M5 15V4h10", retry: "M19 12a7 7 0 1 1-2-5l2 2 M19 4v5h-5",
   edit: "M4 20l1-4L16 5l3 3L8 19z", good: "M7 11v9H4v-9z M7 11l4-7c2 0 2 2 1 5h7l-2 11H7",

@@ -15,6 +15,7 @@ from swiftask_jupyter.notebook.bundle import TURN, footer, record
 from swiftask_jupyter.notebook.markdown import html
 from swiftask_jupyter.notebook.markdown.document import to_tree
 from swiftask_jupyter.notebook.panel.shown import Shown
+from swiftask_jupyter.quantities import quantity
 from swiftask_jupyter.visible import visible
 
 LONGEST = 200_000  # characters of the newest exchanges; the export has them all
@@ -56,8 +57,7 @@ def bundle(shown: Sequence[Shown]) -> dict[str, Any]:
         fitting += 1
     newest = shown[len(shown) - fitting :]
     left_out = len(shown) - len(newest)
-    turns = "turn" if len(shown) == 1 else "turns"
-    title = f"Transcript of the chat · {len(shown)} {turns}"
+    title = f"Transcript of the chat · {quantity(len(shown), 'turn')}"
     if left_out:
         them = "one is not shown here: export has it"
         if left_out > 1:

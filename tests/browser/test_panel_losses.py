@@ -1,0 +1,80 @@
+"""What a chat panel's user still has when answers, exchanges or the kernel are lost."""
+
+import pytest
+from playwright.sync_api import expect
+
+from .jupyter import Notebook
+from .panels import WAIT
+from .test_panel import PANEL, shown
+
+pytestmark = pytest.mark.browser
+
+# The panel's patience ends 25 times as soon; and how long it was to be is kept.
+HASTE = """() => {
+  const real = window.setTimeout;
+  window.waited = [];
+  window.setTimeout = (then, ms, ...more) => {
+    const patience = ms >= 5000 && Math.log2(ms / 5000) % 1 === 0;
+    if (patience) window.waited.push(ms);
+    return real(then, patience ? ms / 25 : ms, ...more);
+  };
+}"""
+LOSE = """channel, lost = panel._channel, []
+answer, ask = channel.answer, panel._ask
+def lose(call, kind="answer", **fields):
+    if call["kind"] in ("ask", "agent", "hello"):
+        lost.append((call, kind, fields))
+    else:
+        answer(call, kind, **fields)
+channel.answer = lose
+panel._ask = lambda call: None"""
+ASK_AGAIN = 'panel._ask = ask\npanel._choose({"agent": "echo"})'
+MISS_ONE = "channel.revision += 1\nchannel.beat()"
+ANSWER_ALL = """channel.answer = answer
+for call, kind, fields in lost:
+    if kind == "snapshot":
+        answer(call, kind, **fields)"""
+WATCH = """() => {
+  window.redrawn = 0;
+  const log = document.querySelector('.swiftask-panel [role=log]');
+  new MutationObserver((all) => all.forEach(({ removedNodes }) => [...removedNodes].forEach(
+    (node) => { if (node.className === 'st-exchange') window.redrawn += 1; }
+  ))).observe(log, { childList: true });
+}"""
+
+
+def test_a_lost_answer_disables_nothing(notebook: Notebook, env: dict[str, str]):
+    """What was asked can be asked again, what has arrived is known; a view asks less and less."""
+    cells = [PANEL, LOSE, ASK_AGAIN, MISS_ONE, ANSWER_ALL]
+    notebook.open("losses.ipynb", cells, env=env)
+    panel, page = shown(notebook), notebook.page
+    page.evaluate(HASTE)
+    run(notebook, 1)
+
+    panel.choose("slow")
+    panel.ask("first")
+    expect(panel.banner).to_contain_text("No answer from the kernel")
+    expect(panel.text).to_have_value("first")
+    run(notebook, 2)
+    expect(panel.root.get_by_label("Agent")).to_have_value("echo")
+    panel.text.press("Enter")
+    panel.ended()
+    expect(panel.text).to_have_value("")
+    panel.ask("second")
+    panel.ended(2)
+    expect(panel.text).to_have_value("")
+
+    page.evaluate(WATCH)
+    run(notebook, 3)
+    page.wait_for_function("() => window.waited.includes(40000)", timeout=WAIT)
+    run(notebook, 4)
+    panel.ask("third")
+    panel.ended(3)
+    assert page.evaluate("() => window.redrawn") == 2
+    assert notebook.page_errors == []
+
+
+def run(notebook: Notebook, cell: int) -> None:
+    """Run a cell to its end."""
+    notebook.run_cell(cell)
+    notebook.wait_idle()

@@ -1,0 +1,175 @@
+"""Where things are in a chat panel after what a user does: focus, drafts, messages, files."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from swiftask_jupyter import Sandbox
+
+from .jupyter import Notebook
+from .panels import LOAD, WAIT, Panel
+from .test_panel import DROP, PANEL, shown
+
+pytestmark = pytest.mark.browser
+
+HELD = "len(panel._uploads._files)"
+PASTE = """([withText]) => {
+  const carried = new DataTransfer(), file = new File([new Uint8Array(9)], 'image.png');
+  if (withText) carried.setData('text/plain', 'a\\tb');
+  carried.items.add(file);
+  const options = { clipboardData: carried, bubbles: true, cancelable: true };
+  const event = new ClipboardEvent('paste', options);
+  document.querySelector('.swiftask-panel textarea').dispatchEvent(event);
+  return event.defaultPrevented;
+}"""
+ANNOUNCED = """() => {
+  const said = document.querySelector('.swiftask-panel [role=status]');
+  window.announced = 0;
+  new MutationObserver(() => { window.announced += 1; }).observe(said, { childList: true });
+}"""
+NOTHING_COPIES = """() => {
+  navigator.clipboard.write = () => Promise.reject(new Error('refused'));
+  document.execCommand = () => false;
+}"""
+START = f"""{LOAD}
+import importlib
+importlib.import_module("swiftask_jupyter.notebook.panel.panel").PAGE = 3
+client = get_ipython().magics_manager.registry["SwiftaskMagics"].client"""
+SEVEN = """for n in range(7):
+    client.session().ask(f"question {n}", "echo", fresh=True)
+panel = __import__("swiftask_jupyter").ChatPanel(client, "echo")
+panel"""
+CLICK_TWICE = "(button) => { button.click(); button.click(); }"
+
+
+def focused(page: Page) -> str:
+    """The words that a screen reader says of what has the focus."""
+    return str(page.evaluate("() => document.activeElement.ariaLabel"))
+
+
+def press(panel: Panel, name: str, key: str = "Enter") -> None:
+    """Go to a button and press a key."""
+    panel.button(name).focus()
+    panel.page.keyboard.press(key)
+
+
+def test_the_keyboard_keeps_its_place_and_a_draft_its_text(
+    notebook: Notebook, env: dict[str, str], box: Sandbox
+):
+    """Whatever is drawn anew or taken away; and what is announced is announced once."""
+    cells = [PANEL, HELD, "%%swiftask nosuch\nhi"]
+    notebook.open("places.ipynb", cells, env=env | {"SWIFTASK_DIALECT": "native"})
+    panel, page = shown(notebook), notebook.page
+    panel.choose("echo")
+    panel.ask("hello")
+    panel.ended()
+
+    page.evaluate(ANNOUNCED)
+    check_a_rating_and_a_comment(panel)
+    assert page.evaluate("() => window.announced") == 0
+    press(panel, "Ask again")
+    expect(panel.notes).to_contain_text("turn 2")
+    assert focused(page) == "Message"
+    check_an_edit(panel)
+    check_files(panel, notebook)
+    assert [len(seen.body) for seen in box.requests if seen.method == "PUT"] == [600_000]
+    page.evaluate(NOTHING_COPIES)
+    press(panel, "Copy answer as Markdown")
+    expect(panel.banner).to_contain_text("did not let it be copied")
+    assert focused(page) == "Copy answer as Markdown"
+    press(panel, "Close")
+    assert focused(page) == "Message"
+    notebook.run_cell(2)
+    panel.ended(2)
+    expect(panel.root.locator(".st-error")).to_contain_text("nosuch")
+    expect(panel.button("Retry")).to_have_count(0)  # it would go without the cell's options
+    assert notebook.page_errors == []
+
+
+def check_a_rating_and_a_comment(panel: Panel) -> None:
+    """A comment that is being written outlives a rating."""
+    good, comment = panel.button("Good answer"), panel.root.get_by_label("Your comment")
+    press(panel, "Good answer")
+    expect(good).to_have_attribute("aria-pressed", "true")
+    assert focused(panel.page) == "Good answer"
+    press(panel, "Comment on this answer")
+    panel.page.keyboard.type("a careful comment")
+    press(panel, "Good answer")
+    expect(good).to_have_attribute("aria-pressed", "false")
+    expect(comment).to_have_value("a careful comment")
+    comment.press("Enter")
+    expect(comment).to_have_count(0)
+    assert focused(panel.page) == "Comment on this answer"
+
+
+def check_an_edit(panel: Panel) -> None:
+    """It gives the draft back, however it ends."""
+    editing = panel.root.get_by_text("Asking an earlier message again")
+    panel.text.fill("a draft")
+    panel.button("Edit and ask again").click()
+    expect(panel.text).to_have_value("hello")
+    panel.text.dispatch_event("keydown", {"key": "Escape", "isComposing": True})
+    expect(editing).to_be_visible()
+    press(panel, "Cancel")
+    assert focused(panel.page) == "Message"
+    expect(panel.text).to_have_value("a draft")
+    panel.button("Edit and ask again").click()
+    panel.ask("hello again")
+    expect(panel.answers).to_have_text("hello again")
+    panel.ended()
+    expect(panel.text).to_have_value("a draft")
+    panel.button("Edit and ask again").click()
+    sessions = panel.root.get_by_label("Conversation")
+    sessions.select_option("New conversation")
+    expect(sessions).to_have_value("=chat-2")
+    expect(editing).to_be_hidden()
+    expect(panel.text).to_have_value("a draft")
+    sessions.select_option("main")
+    panel.ended()
+
+
+def check_files(panel: Panel, notebook: Notebook) -> None:
+    """What is removed is gone in the kernel too; a picture that comes beside a text is none."""
+    chips = panel.root.get_by_label("Files to send").locator("li")
+    assert not panel.page.evaluate(PASTE, [True])
+    assert panel.page.evaluate(PASTE, [False])
+    panel.page.evaluate(DROP, [["a.txt"], 600_000])
+    expect(chips).to_have_text(["image.png 1 KB", "a.txt 600 KB"])
+    expect(panel.root.locator("progress")).to_have_count(0)
+    press(panel, "Remove image.png")
+    expect(chips).to_have_count(1)
+    assert focused(panel.page) == "Message"
+    notebook.run_cell(1)
+    notebook.wait_text(1, "1")
+    panel.button("Edit and ask again").click()
+    panel.ask("look")
+    expect(panel.answers).to_contain_text("look")
+    panel.ended()
+    expect(chips).to_have_count(0)
+
+
+def test_earlier_messages_come_once_and_in_order(notebook: Notebook, env: dict[str, str]):
+    """However often they are asked for, and though the first of them is asked again meanwhile."""
+    cells = [START, "%%swiftask echo\nfrom the first cell", SEVEN]
+    notebook.open("earlier.ipynb", cells, env=env)
+    for cell in range(3):
+        notebook.run_cell(cell)
+        notebook.wait_idle()
+    panel = Panel(notebook.page)
+    said, more = panel.root.locator(".st-prompt"), panel.button("Show earlier messages")
+    expected = ["from the first cell", *(f"question {n}" for n in range(7))]
+    expect(said).to_have_text(expected[-3:], timeout=WAIT)
+    panel.text.fill("a draft")
+
+    notebook.run_cell(1)
+    notebook.wait_idle()
+    panel.ask("the last")
+    expect(said).to_have_text([*expected[-3:], "the last"])
+    panel.ended(4)
+    more.evaluate(CLICK_TWICE)
+    expect(said).to_have_text([*expected[-6:], "the last"])
+    more.focus()
+    notebook.page.keyboard.press("Enter")
+    expect(said).to_have_text([*expected, "the last"])
+    expect(more).to_be_hidden()
+    assert focused(notebook.page) == "Message"
+    assert notebook.page_errors == []
