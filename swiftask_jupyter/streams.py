@@ -28,11 +28,14 @@ class Stream:
         self._thread = thread
         self._watch: Watch[list[Event]] | None = None
         self._failed: SwiftaskError | None = None
+        self._closed = False
 
     def batches(self, tick: float | None = None) -> Watch[list[Event]]:
         """Return what each network read brings; `None` comes whenever nothing did for a tick."""
         if self._watch is None:
             self._watch = self._thread.stream(self._turn.events(), tick)
+        if self._closed:  # maybe before there was anything to close
+            self._watch.close()
         return self._watch
 
     def __iter__(self) -> Iterator[Event]:
@@ -61,6 +64,7 @@ class Stream:
 
     def close(self) -> None:
         """Stop watching; the request ends if it has not."""
+        self._closed = True
         if self._watch is not None:
             self._watch.close()
 

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 
 from .test_panel_patches import View
 
@@ -109,3 +110,11 @@ class Front:
 
 def text(node):
     return node["text"] if "text" in node else "".join(map(text, node["kids"]))
+
+
+def until(condition):
+    """Wait for what no message tells."""
+    end = time.monotonic() + WAIT
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)

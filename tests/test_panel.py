@@ -4,16 +4,21 @@ import contextlib
 import gc
 import json
 import threading
+import weakref
+from types import SimpleNamespace
 
 import pytest
 
 from swiftask_jupyter import ChatPanel, Sandbox, Swiftask, errors
 from swiftask_jupyter.budget import parse
 from swiftask_jupyter.notebook.markdown import reader
+from swiftask_jupyter.notebook.panel.following import Following
 from swiftask_jupyter.notebook.panel.twin import LONGEST, bundle
+from swiftask_jupyter.notebook.panel.uploads import MOST, Uploads
 from swiftask_jupyter.sandbox import Fault
 
-from .fronts import WAIT, Front, text
+from .fronts import WAIT, Front, text, until
+from .kernels import Kernel
 
 
 class Gate:
@@ -401,7 +406,7 @@ def test_a_long_transcript_keeps_the_newest(front, panel):
 
     made = bundle(panel.chat.shown)
 
-    assert "the first 1 are not shown" in made["text/html"]
+    assert "the first one is not shown" in made["text/html"]
     assert "0000" not in made["text/plain"]
 
 
@@ -414,3 +419,312 @@ def test_python_asks_stops_and_exports_too(panel, front, tmp_path):
     assert "from python" in path.read_text()
     assert front.say("export")["text"] == path.read_text()
     panel.stop()  # nothing runs: nothing happens
+
+
+def test_what_a_cell_asked_is_not_asked_again_by_the_panel(front, client, box):
+    """It had a service, a system prompt, files of its own, and the panel knows none of them."""
+    box.fail(Fault(status=400), agent="echo")
+    with contextlib.suppress(errors.BadRequest):
+        client.session().ask("hi", surface="cell", system="Be terse.", temperature=0)
+    [failed] = front.settled()
+    sent = len(box.requests)
+
+    told = front.say("retry", key=failed["key"])
+
+    assert told["error"] == "a cell asked this, with options of its own; run the cell again"
+    assert len(box.requests) == sent
+
+
+@pytest.fixture
+def away(postgres_server, monkeypatch, tmp_path):
+    """A ledger's server that a test may stop: it runs again afterwards."""
+    monkeypatch.setenv("SWIFTASK_OUTBOX", str(tmp_path / "out"))
+    monkeypatch.setattr("swiftask_jupyter.store.postgres.PAUSE", 0.0)
+    monkeypatch.setenv("SWIFTASK_STORE", postgres_server.database())
+    stopped = []
+
+    def stop():
+        postgres_server.stop()
+        stopped.append(True)
+
+    def start():
+        if stopped:
+            stopped.clear()
+            postgres_server.start()
+
+    yield SimpleNamespace(stop=stop, start=start)
+    start()
+
+
+def test_while_the_ledger_is_away_the_panel_asks_shows_and_is_free_again(away, client, capsys):
+    with contextlib.closing(ChatPanel(client)) as panel:
+        front = Front(panel)
+        front.say("hello")
+        front.ask("before")
+        front.settled()
+        away.stop()
+
+        assert "error" not in front.ask("meanwhile")
+        first, second = front.settled(2)
+
+        assert (first["status"], second["status"], second["text"]) == ("ok", "ok", "meanwhile")
+        assert "turns wait on this machine" in front.state["total"]
+        assert "error" not in front.say("session", name=None)
+        assert "error" not in front.say("session", name=front.state["sessions"][0])
+        away.start()
+        front.say("hello")
+        assert [each["prompt"] for each in front.settled(2)] == ["before", "meanwhile"]
+        front.ask("after")
+        assert [each["text"] for each in front.settled(3)] == ["before", "meanwhile", "after"]
+        assert front.state["total"].startswith("3 turns")
+
+
+def test_an_answer_during_which_the_ledger_goes_away_ends_and_leaves_the_panel_free(
+    away, client, gate
+):
+    with contextlib.closing(ChatPanel(client)) as panel:
+        front = Front(panel)
+        front.say("hello")
+        front.ask("hi", "gate")
+        gate.let.release()
+        front.wait(lambda: front.order and text(front.views[front.order[0]].root))
+        away.stop()
+
+        gate.let.release(100)
+
+        [said] = front.settled()
+        assert said["status"] == "ok"
+
+
+def test_a_panel_is_opened_while_the_ledger_is_away_and_cells_run_without_a_word(
+    away, client, shell, capsys
+):
+    away.stop()
+    with contextlib.closing(ChatPanel(client)) as panel:
+        front = Front(panel)
+        assert "error" not in front.say("hello")
+        shell.run_cell("'swiftask'")
+        said = capsys.readouterr()
+        assert "Error in callback" not in said.out + said.err
+        front.ask("hi")
+        assert front.settled()[0]["text"] == "hi"
+    assert client.session().watchers == []
+
+
+def test_what_was_attached_to_a_refused_question_goes_with_the_next(front, client, box):
+    client.wanted = type(client.wanted)(box.url, box.token, "echo", "native")
+    front.say("upload", [b"abc"], file="f1", name="a.txt", size=3, at=0)
+    assert front.ask("  ", files=["f1"])["error"].startswith("the prompt is empty")
+
+    assert "error" not in front.ask("look", files=["f1"])
+
+    assert front.settled()[0]["files"] == ["a.txt"]
+    assert "is not here" in front.ask("again", files=["f1"])["error"]
+
+
+def test_the_limit_on_files_does_not_stop_one_that_is_on_its_way():
+    uploads = Uploads()
+    for n in range(MOST - 1):
+        uploads.take(f"f{n}", "a", 1, 0, b"x")
+    uploads.take("last", "b", 2, 0, b"x")
+
+    uploads.take("last", "b", 2, 1, b"y")
+
+    assert uploads.find(["last"]) == [("b", b"xy")]
+    with pytest.raises(errors.PromptError, match=f"and {MOST} files"):
+        uploads.take("one more", "c", 1, 0, b"x")
+
+
+def test_a_stop_that_comes_before_the_thread_watches_holds(panel, front, box, monkeypatch):
+    start, started = Following.start, []
+    monkeypatch.setattr(Following, "start", lambda *given: started.append(given))
+    panel.ask("hi", "slow")
+
+    panel.stop()
+    start(*started[0])
+
+    [said] = front.settled()
+    assert said["status"] == "interrupted"
+    assert not box.requests
+
+
+def test_a_stream_that_is_closed_first_sends_nothing(client, box):
+    stream = client.stream("hi")
+    stream.close()
+
+    assert list(stream) == []
+    assert not box.requests
+
+
+def test_a_conversation_left_while_it_answers_goes_on_and_is_come_back_to(front, panel, gate, box):
+    front.ask("hi", "gate")
+    gate.let.release()
+    front.wait(lambda: front.order and text(front.views[front.order[0]].root))
+    main = front.state["session"]
+
+    front.say("session", name=None)
+    assert (front.order, front.state["busy"]) == ([], None)
+    told = len(front.told)
+    gate.let.release(2)
+    asked = panel.chats.at(main).asked
+    until(lambda: "word2" in asked.shown.reply.text)
+    front.ask("beside it")
+    front.settled()
+    assert not [each for each in front.told[told:] if each.get("key") == asked.shown.key]
+
+    front.say("session", name=main)
+    assert front.state["busy"] == front.order[0]
+    front.wait(lambda: "word2" in front.exchange(front.order[0])["text"])
+    gate.let.release(100)
+    [said] = front.settled()
+    assert said["status"] == "ok"
+    assert box.wait_for(lambda: box.open_streams == 0) or box.open_streams == 0
+
+
+def test_what_was_stopped_or_failed_is_there_on_coming_back(front, gate, box):
+    front.ask("hi", "gate")
+    gate.let.release()
+    front.wait(lambda: front.order and text(front.views[front.order[0]].root))
+    front.say("stop")
+    front.settled()
+    box.fail(Fault(status=400), agent="echo")
+    front.ask("fails")
+    before, main = front.settled(2), front.state["session"]
+
+    front.say("session", name=None)
+    front.say("session", name=main)
+
+    assert front.settled(2) == before
+    assert [each["status"] for each in before] == ["interrupted", "error"]
+
+
+def test_a_cell_that_asks_in_a_conversation_that_is_not_shown_tells_the_views_nothing(
+    front, client
+):
+    main = front.state["session"]
+    front.say("session", name=None)
+
+    client.session(main).ask("elsewhere", surface="cell")
+
+    assert front.order == []
+    front.say("session", name=main)
+    assert [each["prompt"] for each in front.settled()] == ["elsewhere"]
+
+
+def test_a_rating_of_an_answer_out_of_the_history_reaches_the_service_too(front, client, box):
+    client.wanted = type(client.wanted)(box.url, box.client_token("echo"), "echo", "widget")
+    front.ask("hi")
+    front.settled()
+    with contextlib.closing(ChatPanel(client)) as panel:
+        again = Front(panel, "w")
+        again.say("hello")
+
+        assert "error" not in again.say("rate", key=again.order[0], liked=True)
+
+    assert box.requests[-1].path.endswith("/widget/feedback")
+    assert box.requests[-1].json["feedback"] == "POSITIVE"
+
+
+def test_a_service_without_a_catalogue_offers_no_agents_and_that_is_no_error(front, box):
+    box.fail(Fault(status=404), path="/public/bots", times=None)
+
+    assert "error" not in front.say("agents")
+    assert "error" not in front.say("agents")
+
+    assert front.state["agents"] == []
+    assert sum(seen.path == "/public/bots" for seen in box.requests) == 1
+
+
+def test_agents_are_offered_only_by_the_service_that_has_them(front, client):
+    front.say("agents")
+    with Sandbox(agents={"other": "x"}) as other:
+        client.wanted = type(client.wanted)(other.url, other.token, "other", "openai")
+        front.say("hello")
+        assert front.state["agents"] == []
+
+        front.say("agents")
+
+        assert "other" in {each["slug"] for each in front.state["agents"]}
+
+
+def test_a_panel_of_any_client_takes_the_place_of_the_one_its_cell_showed_before(box):
+    with Kernel({"SWIFTASK_BASE_URL": box.url, "SWIFTASK_API_KEY": box.token}) as kernel:
+        kernel.run("from swiftask_jupyter import ChatPanel, Swiftask; client = Swiftask()", "a")
+        for _ in range(3):
+            assert kernel.run("ChatPanel(client)", "b").status == "ok"
+
+        assert kernel.run("len(client.session().watchers)", "c").texts() == ["1"]
+
+
+def test_the_total_says_how_many_turns_reported_nothing(front, client, box):
+    front.ask("one two")
+    front.settled()
+    client.wanted = type(client.wanted)(box.url, box.token, "echo", "native")
+    front.ask("one two")
+    front.settled(2)
+
+    assert front.state["total"].startswith("2 turns · ")
+    assert front.state["total"].partition(" tokens")[2].startswith(" (1 not reported)")
+
+
+def test_a_closed_panel_leaves_no_thread(client):
+    panel = ChatPanel(client)
+    front = Front(panel)
+    front.say("hello")
+    front.ask("hi")
+    front.settled()
+    mine = [each for each in threading.enumerate() if each.name == "swiftask-panel"]
+    assert mine
+
+    panel.close()
+
+    for each in mine:
+        each.join(WAIT)
+        assert not each.is_alive()
+
+
+def test_a_conversation_whose_name_has_marks_is_gone_on_with_from_the_view(front, client):
+    client.session("a\u200bb").ask("inside")
+    front.say("hello")
+    [told] = [name for name in front.state["sessions"] if name.startswith("a")]
+
+    front.say("session", name=told)
+
+    assert [each["prompt"] for each in front.settled()] == ["inside"]
+
+
+def test_files_of_a_turn_that_was_taken_back_are_let_go_and_come_back_with_what_it_replaced(
+    front, client, box
+):
+    class Name(str):
+        __slots__ = ("__weakref__",)
+
+    client.wanted = type(client.wanted)(box.url, box.token, "echo", "native")
+    name = Name("b.txt")
+    gone = weakref.ref(name)
+    front.panel.ask("one", files=[("a.txt", b"abc")])
+    [said] = front.settled()
+    front.ask("uno", key=said["key"])
+    front.wait(lambda: said["key"] not in front.order)
+    front.settled()
+    client.session().undo()
+    front.say("hello")
+    [said] = front.settled()
+    assert (said["prompt"], said["files"]) == ("one", ["a.txt"])
+
+    front.panel.ask("two", files=[(name, b"de")])
+    front.settled(2)
+    del name
+    client.session().undo()
+    front.say("hello")
+
+    front.settled()
+    until(lambda: gc.collect() is not None and gone() is None)
+
+
+def test_a_transcript_brings_its_style_once(front, panel):
+    for n in range(3):
+        front.ask(f"```python\nx = {n}\n```")
+        front.settled(n + 1)
+
+    assert bundle(panel.chat.shown)["text/html"].count("<style>") == 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from threading import RLock
+from threading import Event, RLock
 from typing import Any
 
 Send = Callable[[dict[str, Any], list[bytes]], object]
@@ -21,12 +21,14 @@ class Channel:
     item of the envelope's own content once more.
 
     Attributes:
+        closed: set when there is nobody to tell any more.
         lock: held while the panel's state changes and the change is told, which are one act.
         revision: the number of the last message.
     """
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self.closed = Event()
         self.lock = RLock()
         self.revision = 0
 
@@ -43,6 +45,10 @@ class Channel:
                 fields["rev"] = self.revision
             self._write({"kind": kind, "to": call.get("view"), "id": call.get("id"), **fields})
 
+    def part(self) -> Part:
+        """Return the way of one conversation; muted at first."""
+        return Part(self._send, self)
+
     def beat(self) -> None:
         """Tell every view the number of the last message: it may have been lost."""
         self._write({"kind": "heartbeat", "rev": self.revision})
@@ -50,3 +56,27 @@ class Channel:
     def _write(self, message: dict[str, Any]) -> None:
         packed = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
         self._send({}, [packed.encode("utf-8", "replace")])
+
+
+class Part(Channel):
+    """What one of a panel's conversations tells: nothing while the views show another.
+
+    Attributes:
+        muted: whether they do.
+    """
+
+    def __init__(self, send: Send, whole: Channel) -> None:
+        super().__init__(send)
+        self.closed, self.lock = whole.closed, whole.lock
+        self.muted = True
+        self._whole = whole
+
+    def tell(self, kind: str, **fields: Any) -> None:
+        """Tell every view of a change."""
+        with self.lock:
+            if not self.muted:
+                self._whole.tell(kind, **fields)
+
+    def beat(self) -> None:
+        """Tell every view the number of the last message."""
+        self._whole.beat()

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.getipython import get_ipython
 
-from swiftask_jupyter.conversation import Exchange
-from swiftask_jupyter.errors import ConfigurationError, PromptError, SwiftaskError
-from swiftask_jupyter.notebook.panel.channel import Channel
+from swiftask_jupyter.errors import PromptError, StoreError, SwiftaskError
+from swiftask_jupyter.notebook.panel.channel import Part
+from swiftask_jupyter.notebook.panel.exchanges import Exchanges
 from swiftask_jupyter.notebook.panel.following import Following
 from swiftask_jupyter.notebook.panel.shown import Shown, short
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from swiftask_jupyter.turn import Turn
 
 LIKED = "liked"
-Files = dict[str, tuple[Any, ...]]
+ELSEWHERE = frozenset(("cell", "python"))  # whose turns had options that a panel doesn't know
 
 
 class Chat:
@@ -29,9 +29,8 @@ class Chat:
     Args:
         client: asks.
         name: the conversation; `None` for the one that cells go on with.
-        channel: tells the views.
+        channel: tells the views, while they show this one.
         ended: called after each turn.
-        files: what went along with earlier turns, as long as this kernel has it.
 
     Attributes:
         shown: what is there, in order.
@@ -43,23 +42,21 @@ class Chat:
         self,
         client: Swiftask,
         name: str | None,
-        channel: Channel,
+        channel: Part,
         ended: Callable[[], None],
-        files: Files | None = None,
     ) -> None:
         self.session = client.session(name)
-        self.shown: list[Shown] = []
-        self.files: Files = {} if files is None else files
+        self.shown = Exchanges()
         self.context = contextvars.copy_context()
         self._client = client
         self._channel = channel
         self._ended = ended
         self._following: dict[str, Following] = {}
         self._asking = False
+        self.refresh()
         self.session.watchers.append(self._turn)
         if (shell := get_ipython()) is not None:
             shell.events.register("post_run_cell", self.cell_ran)
-        self.refresh()
 
     @property
     def asked(self) -> Following | None:
@@ -80,7 +77,7 @@ class Chat:
                 raise PromptError("an answer is still coming", advice="stop it, or wait for it")
             self._asking = True
         try:
-            before = self.find(instead) if instead else None
+            before = self.shown.find(instead) if instead else None
             slot = before.reply.standing.slot if before else None
             options: dict[str, Any] = {"slot": slot} if slot else {}
             attached = (*(before.attached if before else ()), *files)
@@ -88,8 +85,6 @@ class Chat:
                 text, agent or None, surface="panel", files=attached, **options
             )
             shown = Shown(text, stream.reply, attached)
-            if attached:
-                self.files[stream.reply.turn] = attached
             following = Following(shown, self._channel, stream, self._over)
             self._following[shown.key] = following
             self._put(shown)
@@ -104,7 +99,11 @@ class Chat:
         Raises:
             Refused: nothing was sent.
         """
-        shown = self.find(key)
+        shown = self.shown.find(key)
+        if shown.reply.standing.surface in ELSEWHERE:
+            raise PromptError(
+                "a cell asked this, with options of its own", advice="run the cell again"
+            )
         return self.ask(shown.prompt, shown.reply.agent, instead=key)
 
     def rate(self, key: str, *, liked: bool | None, comment: str = "") -> Shown:
@@ -113,7 +112,7 @@ class Chat:
         Raises:
             SwiftaskError: the service didn't take it; it is kept all the same.
         """
-        shown = self.find(key)
+        shown = self.shown.find(key)
         shown.liked = liked
         reply, value = shown.reply, json.dumps({"good": liked, "comment": comment})
         self.session.ledger.history.mark(LIKED, self.session.id, reply.turn, value)
@@ -122,22 +121,19 @@ class Chat:
             self._client.widget.feedback(reply.conversation, good=liked, comment=comment)
         return shown
 
-    def find(self, key: str) -> Shown:
-        """Return what is shown under a key.
-
-        Raises:
-            PromptError: there is no such thing any more.
-        """
-        for shown in self.shown:
-            if shown.key == key:
-                return shown
-        raise PromptError("that message is not in this conversation any more")
-
     def refresh(self) -> None:
-        """Take over what the conversation holds now; cells may have changed it."""
-        held, liked = self.session.history(), self._liked()
+        """Take over what the conversation holds now; cells may have changed it.
+
+        While the ledger can't be read, what is shown stays.
+        """
+        try:
+            held, liked = self.session.history(), self._liked()
+        except StoreError:
+            for shown in tuple(self.shown):
+                shown.waits = True
+            return
         with self._channel.lock:
-            merged = _merged(self.shown, held, self.files)
+            merged = self.shown.merged(held)
             for shown in merged:
                 shown.liked = liked.get(shown.reply.turn, shown.liked)
             moved = [each.key for each in merged] != [each.key for each in self.shown]
@@ -155,8 +151,16 @@ class Chat:
 
     def cell_ran(self, result: Any) -> None:
         """Look again after a cell that may have taken something back."""
-        if "swiftask" in (getattr(result.info, "raw_cell", None) or ""):
+        if not self._channel.muted and "swiftask" in (getattr(result.info, "raw_cell", "") or ""):
             self.refresh()
+
+    def show(self) -> None:
+        """Tell the views what happens from now on."""
+        self._channel.muted = False
+
+    def hide(self) -> None:
+        """Tell them nothing any more; what runs goes on."""
+        self._channel.muted = True
 
     def close(self) -> None:
         """Stop what runs, and look no more."""
@@ -167,18 +171,10 @@ class Chat:
         for following in tuple(self._following.values()):
             following.close()
 
-    def _put(self, shown: Shown, _: object = None) -> None:
-        """Put an exchange in its place: of those it replaces, or after all others."""
-        slot, run = shown.place
+    def _put(self, shown: Shown) -> None:
         with self._channel.lock:
-            same = [n for n, each in enumerate(self.shown) if each.place[0] == slot]
-            gone = [n for n in same if self.shown[n].place[1] != run]
-            at = gone[0] if gone else (same[-1] + 1 if same else len(self.shown))
-            keys = [self.shown[n].key for n in gone]
-            self.shown = [each for each in self.shown if each.key not in keys]
-            after = self.shown[at - 1].key if at else ""
-            self.shown.insert(at, shown)
-            self._channel.tell("exchange", exchange=shown.whole(), after=after, gone=keys)
+            after, gone = self.shown.put(shown)
+            self._channel.tell("exchange", exchange=shown.whole(), after=after, gone=gone)
 
     def _turn(self, turn: Turn) -> None:
         """Follow a turn that somebody else has begun, such as a cell; on the I/O thread.
@@ -214,7 +210,7 @@ class Chat:
         """Return the agent that answers where none is named; empty if none does."""
         try:
             return self._client.connection().agent or ""
-        except (ConfigurationError, SwiftaskError):
+        except SwiftaskError:
             return ""
 
 
@@ -222,25 +218,3 @@ def listens() -> bool:
     """Tell whether the kernel hears a view while a cell runs: only one with subshells does."""
     kernel = getattr(get_ipython(), "kernel", None)
     return bool(getattr(kernel, "_supports_kernel_subshells", False))
-
-
-def _merged(shown: list[Shown], held: list[Exchange], files: Files) -> list[Shown]:
-    """Return what the conversation holds, and beside it what failed or is still coming.
-
-    What the history doesn't hold stays behind what stood before it.
-    """
-    known = {each.reply.turn: each for each in shown}
-    slots = {each.slot: each for each in held}
-    merged = [known.get(each.turn) or Shown.before(each, files.get(each.turn, ())) for each in held]
-    for n, each in enumerate(shown):
-        if each in merged or each.reply.status == "ok":
-            continue
-        there = slots.get(each.place[0])
-        if there is not None:  # a newer try that failed stands for the answer it did not replace
-            old = next((one for one in merged if one.reply.turn == there.turn), None)
-            if old is not None and each.reply.at >= there.at:
-                merged[merged.index(old)] = each
-            continue
-        before = next((one for one in reversed(shown[:n]) if one in merged), None)
-        merged.insert(merged.index(before) + 1 if before else 0, each)
-    return merged

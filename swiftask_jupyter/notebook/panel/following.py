@@ -53,7 +53,6 @@ class Following:
         self._clock = clock
         self._due = 0.0
         self._doing = ""
-        self._closed = Event()
 
     def start(self, context: contextvars.Context, first: Callable[[], None] = lambda: None) -> None:
         """Begin.
@@ -75,7 +74,6 @@ class Following:
         """Let the thread end: the panel is gone."""
         self.stop()
         self.over.set()
-        self._closed.set()
 
     def _run(self, first: Callable[[], None]) -> None:
         try:
@@ -85,11 +83,12 @@ class Following:
             self._fail(str(error))
         except Exception as error:  # noqa: BLE001 - a thread's traceback is seen by nobody
             self._fail(f"{type(error).__name__}: {error}")
-        if not self.over.wait(CLOSING):
+        sent = self.shown.reply.at  # a stop may come before
+        if not (sent and self.over.wait(CLOSING)):
             self.shown.reply.status = "interrupted"
         self.finish()
         for seconds in BEATS:
-            if self._closed.wait(seconds):
+            if self._channel.closed.wait(seconds):
                 return
             self._channel.beat()
 

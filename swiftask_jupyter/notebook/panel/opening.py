@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.getipython import get_ipython
 
 from swiftask_jupyter.errors import ConfigurationError
+from swiftask_jupyter.notebook.identity import running_cell
 
 if TYPE_CHECKING:
     from swiftask_jupyter.client import Swiftask
@@ -43,7 +44,8 @@ def obstacle(*, closed: bool) -> str:
 
 def take_the_place(panel: Any, displayed: list[Any]) -> None:
     """Close the panels that an earlier run of this cell has shown: nobody sees them."""
-    panel.place = cell, run = panel.client.means.where()
+    shell = get_ipython()
+    panel.place = cell, run = (None, None) if shell is None else running_cell(shell)
     for old in tuple(displayed):
         if old is not panel and old.place[0] == cell and old.place[1] != run:
             old.close()

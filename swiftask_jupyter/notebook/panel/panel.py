@@ -18,8 +18,10 @@ from anywidget import AnyWidget
 from swiftask_jupyter import transcripts
 from swiftask_jupyter.errors import ConfigurationError, SwiftaskError
 from swiftask_jupyter.notebook.panel import opening
+from swiftask_jupyter.notebook.panel.agents import Agents
 from swiftask_jupyter.notebook.panel.channel import Channel
 from swiftask_jupyter.notebook.panel.chat import Chat, listens
+from swiftask_jupyter.notebook.panel.chats import Chats
 from swiftask_jupyter.notebook.panel.patches import prepare
 from swiftask_jupyter.notebook.panel.shown import Shown
 from swiftask_jupyter.notebook.panel.totals import total
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
 PAGE = 50  # exchanges sent at once
 PAGE_BYTES = 400_000  # of their texts, after which a page ends sooner
-PATIENCE = 3.0  # seconds for the catalogue
 
 _HERE = Path(__file__).parent
 _Call = dict[str, Any]
@@ -78,16 +79,21 @@ class ChatPanel(AnyWidget):
         super().__init__()
         self.agent = agent
         self._enter_sends = enter_sends
-        self._agents: list[dict[str, str]] = []
+        self._agents = Agents(client)
         self._uploads = Uploads()
         self._channel = Channel(self.send)
         self._twin = Twin() if transcript else None
-        self.chat = Chat(client, session, self._channel, self._ended)
+        self.chats = Chats(client, session, self._channel, self._ended)
         self.on_msg(self._heard)
         with suppress(AttributeError):
             # ipykernel 7.4 hands what a view says to the shell of what was last told to it, which
             # may be one that is busy; where it arrived is right.
             self.comm._reply_subshell_for = lambda _, default: default  # noqa: SLF001 - the only way
+
+    @property
+    def chat(self) -> Chat:
+        """The conversation that is shown."""
+        return self.chats.current
 
     def ask(self, text: str, agent: str | None = None, files: Iterable[Any] = ()) -> Shown:
         """Ask, as if it had been typed into the panel; the answer streams into it.
@@ -115,23 +121,19 @@ class ChatPanel(AnyWidget):
         return self.chat.session.export(path)
 
     def switch(self, session: str | None) -> None:
-        """Go on with another conversation of the notebook, or with a new one (`None`)."""
-        old, names = self.chat, self._sessions()
-        if session is None:
-            session = next(
-                name for n in range(2, len(names) + 3) if (name := f"chat-{n}") not in names
-            )
-        self.chat = Chat(self.client, session, self._channel, self._ended, old.files)
-        old.close()
-        self._channel.tell("stale")
+        """Go on with another conversation of the notebook, or with a new one (`None`).
+
+        What is asked in this one goes on.
+        """
+        self.chats.switch(session)
 
     def close(self) -> None:
         """Stop what runs, and take the panel away."""
         if self in self._displayed:
             self._displayed.remove(self)
         self._closed = True
-        if hasattr(self, "chat"):  # what was refused never had one
-            self.chat.close()
+        if hasattr(self, "chats"):  # what was refused never had any
+            self.chats.close()
         super().close()
 
     def _ipython_display_(self) -> None:
@@ -156,11 +158,11 @@ class ChatPanel(AnyWidget):
             "retry": lambda call: self._tell_state(self.chat.again(call["key"])),
             "stop": lambda _: self.stop(),
             "rate": self._rate,
-            "source": lambda call: {"text": self.chat.find(call["key"]).reply.text},
+            "source": lambda call: {"text": self.chat.shown.find(call["key"]).reply.text},
             "export": self._export,
             "agent": self._choose,
             "agents": self._catalogue,
-            "session": lambda call: self.switch(call["name"]),
+            "session": lambda call: self.switch(self.chats.named(call["name"])),
             "earlier": lambda call: self._page(call["key"]),
             "upload": lambda call: self._upload(call, buffers),
             "discard": lambda call: self._uploads.discard(call["file"]),
@@ -182,8 +184,10 @@ class ChatPanel(AnyWidget):
 
     def _ask(self, call: _Call) -> None:
         agent = call["agent"] or self.agent
-        files = self._uploads.give(call["files"])
-        self._tell_state(self.chat.ask(call["text"], agent, files, call["key"]))
+        files = self._uploads.find(call["files"])
+        self.chat.ask(call["text"], agent, files, call["key"])
+        self._uploads.discard(*call["files"])
+        self._tell_state()
 
     def _rate(self, call: _Call) -> None:
         liked, comment = call["liked"], str(call.get("comment", ""))
@@ -198,11 +202,7 @@ class ChatPanel(AnyWidget):
         self._tell_state()
 
     def _catalogue(self, _: _Call) -> None:
-        if not self._agents:
-            found = self.client.catalogue(PATIENCE)
-            self._agents = [
-                {"slug": visible(each.slug), "name": visible(each.name)} for each in found
-            ]
+        if self._agents.look():
             self._tell_state()
 
     def _upload(self, call: _Call, buffers: list[Any]) -> None:
@@ -213,7 +213,7 @@ class ChatPanel(AnyWidget):
         """Return the exchanges before a key, or the newest; as many as are sent at once."""
         with self._channel.lock:
             shown = self.chat.shown
-            end = len(shown) if before is None else shown.index(self.chat.find(before))
+            end = len(shown) if before is None else shown.index(shown.find(before))
             start, size = end, 0
             while start and end - start < PAGE and size < PAGE_BYTES:
                 start -= 1
@@ -233,16 +233,11 @@ class ChatPanel(AnyWidget):
         asked = self.chat.asked
         return {
             "session": visible(self.chat.session.name),
-            "sessions": [visible(name) for name in self._sessions()],
+            "sessions": [visible(name) for name in self.chats.names()],
             "agent": visible(self.agent or self.chat.agent()),
-            "agents": self._agents,
+            "agents": self._agents.offered(),
             "busy": asked.shown.key if asked else None,
             "listens": listens(),
             "enter": self._enter_sends,
             "total": total(self.chat.session),
         }
-
-    def _sessions(self) -> list[str]:
-        session = self.chat.session
-        names = session.ledger.sessions.names(session.notebook)
-        return names if session.name in names else [*names, session.name]

@@ -24,6 +24,7 @@ class Shown:
         attached: the files themselves, as long as this kernel has them.
         stale: whether something else stands before it by now.
         liked: what the user thinks of it.
+        waits: whether it may have to reach the ledger yet, which was away.
     """
 
     def __init__(self, prompt: str, reply: Reply, attached: Iterable[Any] = ()) -> None:
@@ -33,6 +34,7 @@ class Shown:
         self.files = [visible(str(file[0])) for file in self.attached]
         self.stale = False
         self.liked: bool | None = None
+        self.waits = False
         self._growth = Growth()
         self._fed = 0  # pieces of the reply
         self._read = True  # whether the growth has the whole of a finished answer
@@ -43,6 +45,7 @@ class Shown:
         reply = Reply(
             exchange.agent, turn=exchange.turn, number=exchange.number, dialect=exchange.dialect,
             at=exchange.at, status="ok", seconds=exchange.seconds, usage=exchange.usage,
+            conversation=exchange.conversation,
             standing=Standing(exchange.slot, exchange.cell, exchange.run, exchange.surface),
         )  # fmt: skip
         reply.apply([Delta(exchange.answer), Raw(exchange.raw)])

@@ -5,26 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from swiftask_jupyter import budget
+from swiftask_jupyter.errors import StoreError
 from swiftask_jupyter.quantities import quantity
 from swiftask_jupyter.session import Session
 
 
 def total(session: Session) -> str:
-    """Return its turns, what they reported, and what is spent of the budgets; empty if neither."""
+    """Return its turns, what they reported, and what is spent of the budgets; empty if neither.
+
+    Where the ledger can't be read, that is said instead.
+    """
+    try:
+        return " · ".join([*_reported(session), *_budgets(session)])
+    except StoreError as error:
+        return str(error)
+
+
+def _reported(session: Session) -> Iterator[str]:
     ledger = session.ledger
     _, sent = ledger.history.turns(ledger.sessions.lines(session.id))
     usages = [each.usage for each in sent]
     counted = [each for each in usages if each.input_tokens is not None]
     spent = [each.credits for each in usages if each.credits is not None]
-    parts = []
     if sent:
         asked = sum(each.input_tokens or 0 for each in counted)
         made = sum(each.output_tokens or 0 for each in counted)
-        parts.append(quantity(len(sent), "turn"))
-        parts.append(f"{asked}→{made} tokens" if counted else "tokens not reported")
+        missing = len(sent) - len(counted)
+        rest = f" ({missing} not reported)" if missing else ""
+        yield quantity(len(sent), "turn")
+        yield f"{asked}→{made} tokens{rest}" if counted else "tokens not reported"
     if spent:
-        parts.append(f"{sum(spent):g} credits")
-    return " · ".join([*parts, *_budgets(session)])
+        yield f"{sum(spent):g} credits"
 
 
 def _budgets(session: Session) -> Iterator[str]:

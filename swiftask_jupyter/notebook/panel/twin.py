@@ -59,8 +59,11 @@ def bundle(shown: Sequence[Shown]) -> dict[str, Any]:
     left_out = len(shown) - len(newest)
     title = f"Transcript of the chat · {quantity(len(shown), 'turn')}"
     if left_out:
-        title += f" · the first {left_out} are not shown here: export has them"
-    body = "\n".join(map(_as_html, newest))
+        them = "one is not shown here: export has it"
+        if left_out > 1:
+            them = f"{left_out} are not shown here: export has them"
+        title += f" · the first {them}"
+    body = html.wrap("\n".join(map(_as_html, newest)))
     return {
         "text/html": f"<details><summary>{escape(title)}</summary>\n{body}</details>",
         "text/plain": "\n\n".join([title, *map(_as_text, newest)]),
@@ -71,7 +74,7 @@ def bundle(shown: Sequence[Shown]) -> dict[str, Any]:
 def _as_html(shown: Shown) -> str:
     """Return an exchange; the answer is written as in a cell, the prompt as plain text."""
     reply, files = shown.reply, "".join(f" · {escape(name)}" for name in shown.files)
-    prompt, answer = html.running(visible(shown.prompt)), html.wrap(html.write(to_tree(reply.text)))
+    prompt, answer = html.running(visible(shown.prompt)), html.write(to_tree(reply.text))
     who, note = escape(visible(reply.agent)), escape(visible(footer(reply)))
     error = f"<p>{escape(visible(reply.error))}</p>" if reply.error else ""
     return (

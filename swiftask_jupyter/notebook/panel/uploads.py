@@ -44,7 +44,8 @@ class Uploads:
         Raises:
             PromptError: it is too large, or doesn't follow what came before.
         """
-        if size > self._largest or len(self._files) >= MOST:
+        another = file not in self._files
+        if size > self._largest or (another and len(self._files) >= MOST):
             limit = f"{self._largest // 1_000_000} MB and {MOST} files"
             raise PromptError(f"{clean(name)} is too much; at most {limit}")
         upload = self._files.setdefault(file, _Upload(clean(name), size))
@@ -54,12 +55,13 @@ class Uploads:
             raise PromptError(f"{clean(name)} came in disorder", advice="attach it again")
         upload.content += chunk
 
-    def discard(self, file: str) -> None:
-        """Forget a file."""
-        self._files.pop(file, None)
+    def discard(self, *files: str) -> None:
+        """Forget files."""
+        for file in files:
+            self._files.pop(file, None)
 
-    def give(self, files: Iterable[str]) -> list[File]:
-        """Return whole files, and forget them.
+    def find(self, files: Iterable[str]) -> list[File]:
+        """Return whole files.
 
         Raises:
             PromptError: one is not there, or not whole.
@@ -71,8 +73,6 @@ class Uploads:
                 name = upload.name if upload else "a file"
                 raise PromptError(f"{name} is not here", advice="attach it again")
             found.append((upload.name, bytes(upload.content)))
-        for file in files:
-            self.discard(file)
         return found
 
 

@@ -1,0 +1,77 @@
+"""The exchanges that a panel shows, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from swiftask_jupyter.conversation import Exchange
+from swiftask_jupyter.errors import PromptError
+from swiftask_jupyter.notebook.panel.shown import Shown
+
+
+class Exchanges(list[Shown]):
+    """What a conversation holds, and beside it what failed or is still coming; in order.
+
+    Attributes:
+        replaced: what later tries took the place of: it stands again when they are taken back.
+    """
+
+    def __init__(self, shown: Iterable[Shown] = ()) -> None:
+        super().__init__(shown)
+        self.replaced: list[Shown] = []
+
+    def find(self, key: str) -> Shown:
+        """Return what is shown under a key.
+
+        Raises:
+            PromptError: there is no such thing any more.
+        """
+        for shown in self:
+            if shown.key == key:
+                return shown
+        raise PromptError("that message is not in this conversation any more")
+
+    def put(self, shown: Shown) -> tuple[str, list[str]]:
+        """Put an exchange in its place: of those it replaces, or after all others.
+
+        Returns the key that it stands behind, empty if it is the first, and the keys replaced.
+        """
+        slot, run = shown.place
+        same = [n for n, each in enumerate(self) if each.place[0] == slot]
+        gone = [n for n in same if self[n].place[1] != run]
+        at = gone[0] if gone else (same[-1] + 1 if same else len(self))
+        keys = [self[n].key for n in gone]
+        after = self[at - 1].key if at else ""
+        self.replaced += [self[n] for n in gone]
+        before = [each for each in self[:at] if each.key not in keys]
+        self[:] = [*before, shown, *(each for each in self[at:] if each.key not in keys)]
+        return after, keys
+
+    def merged(self, held: Sequence[Exchange]) -> Exchanges:
+        """Return what the conversation holds now, and beside it what failed or is still coming.
+
+        What the history doesn't hold stays behind what stood before it.
+        """
+        known = {each.reply.turn: each for each in (*self.replaced, *self)}
+        slots = {each.slot: each for each in held}
+        merged = Exchanges(known.get(each.turn) or Shown.before(each) for each in held)
+        for each in merged:
+            each.waits = False
+        for n, each in enumerate(self):
+            if each in merged or (each.reply.status == "ok" and not each.waits):
+                continue
+            there = slots.get(each.place[0])
+            if there is not None:  # a newer try that failed stands for what it did not replace
+                old = next((one for one in merged if one.reply.turn == there.turn), None)
+                if old is not None and each.reply.at >= there.at:
+                    merged[merged.index(old)] = each
+                continue
+            before = next((one for one in reversed(self[:n]) if one in merged), None)
+            merged.insert(merged.index(before) + 1 if before else 0, each)
+        standing = {each.key for each in merged}
+        filled = {each.place[0] for each in merged}
+        merged.replaced = [
+            each for each in (*self.replaced, *self)
+            if each.key not in standing and each.place[0] in filled
+        ]  # fmt: skip
+        return merged
