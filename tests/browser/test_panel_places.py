@@ -139,7 +139,8 @@ def check_files(panel: Panel, notebook: Notebook) -> None:
     expect(chips).to_have_count(1)
     assert focused(panel.page) == "Message"
     notebook.run_cell(1)
-    notebook.wait_text(1, "1")
+    notebook.wait_idle()
+    expect(notebook.output(1)).to_contain_text("1")
     panel.button("Edit and ask again").click()
     panel.ask("look")
     expect(panel.answers).to_contain_text("look")
@@ -158,6 +159,7 @@ def test_earlier_messages_come_once_and_in_order(notebook: Notebook, env: dict[s
     said, more = panel.root.locator(".st-prompt"), panel.button("Show earlier messages")
     expected = ["from the first cell", *(f"question {n}" for n in range(7))]
     expect(said).to_have_text(expected[-3:], timeout=WAIT)
+    expect(more).to_have_css("display", "block")
     panel.text.fill("a draft")
 
     notebook.run_cell(1)
