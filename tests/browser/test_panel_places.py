@@ -11,7 +11,11 @@ from .test_panel import DROP, PANEL, shown
 
 pytestmark = pytest.mark.browser
 
-HELD = "len(panel._uploads._files)"
+HELD = """import time
+for _ in range(100):  # what the view says may come after the cell
+    if len(panel._uploads._files) > 1:
+        time.sleep(.02)
+len(panel._uploads._files)"""
 PASTE = """([withText]) => {
   const carried = new DataTransfer(), file = new File([new Uint8Array(9)], 'image.png');
   if (withText) carried.setData('text/plain', 'a\\tb');
