@@ -52,6 +52,8 @@ def test_a_lost_answer_disables_nothing(notebook: Notebook, env: dict[str, str])
     run(notebook, 1)
 
     panel.choose("slow")
+    expect(panel.banner).to_contain_text("No answer from the kernel")
+    panel.button("Close").click()
     panel.ask("first")
     expect(panel.banner).to_contain_text("No answer from the kernel")
     expect(panel.text).to_have_value("first")

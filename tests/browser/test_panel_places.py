@@ -11,7 +11,11 @@ from .test_panel import DROP, PANEL, shown
 
 pytestmark = pytest.mark.browser
 
-HELD = "len(panel._uploads._files)"
+HELD = """import time
+for _ in range(100):  # what the view says may come after the cell
+    if len(panel._uploads._files) > 1:
+        time.sleep(.02)
+len(panel._uploads._files)"""
 PASTE = """([withText]) => {
   const carried = new DataTransfer(), file = new File([new Uint8Array(9)], 'image.png');
   if (withText) carried.setData('text/plain', 'a\\tb');
@@ -139,7 +143,8 @@ def check_files(panel: Panel, notebook: Notebook) -> None:
     expect(chips).to_have_count(1)
     assert focused(panel.page) == "Message"
     notebook.run_cell(1)
-    notebook.wait_text(1, "1")
+    notebook.wait_idle()
+    expect(notebook.output(1)).to_contain_text("1")
     panel.button("Edit and ask again").click()
     panel.ask("look")
     expect(panel.answers).to_contain_text("look")
@@ -158,6 +163,7 @@ def test_earlier_messages_come_once_and_in_order(notebook: Notebook, env: dict[s
     said, more = panel.root.locator(".st-prompt"), panel.button("Show earlier messages")
     expected = ["from the first cell", *(f"question {n}" for n in range(7))]
     expect(said).to_have_text(expected[-3:], timeout=WAIT)
+    expect(more).to_have_css("display", "block")
     panel.text.fill("a draft")
 
     notebook.run_cell(1)
