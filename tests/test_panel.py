@@ -13,12 +13,18 @@ from swiftask_jupyter import ChatPanel, Sandbox, Swiftask, errors
 from swiftask_jupyter.budget import parse
 from swiftask_jupyter.notebook.markdown import reader
 from swiftask_jupyter.notebook.panel.following import Following
+from swiftask_jupyter.notebook.panel.opening import take_the_place
 from swiftask_jupyter.notebook.panel.twin import LONGEST, bundle
 from swiftask_jupyter.notebook.panel.uploads import MOST, Uploads
 from swiftask_jupyter.sandbox import Fault
 
 from .fronts import WAIT, Front, text, until
 from .kernels import Kernel
+
+
+def ran(source):
+    """What IPython tells of a cell that has run."""
+    return SimpleNamespace(info=SimpleNamespace(raw_cell=source))
 
 
 class Gate:
@@ -179,7 +185,13 @@ def test_a_failed_retry_takes_nothing_from_the_conversation(front, client, box):
     front.wait(lambda: said["key"] not in front.order)
     [failed] = front.settled()
     assert failed["status"] == "error"
+    assert failed["note"].endswith(" · the answer it was to replace still counts")
     assert [each.answer for each in client.session().history()] == ["one"]
+
+    front.say("retry", key=failed["key"])
+    front.wait(lambda: failed["key"] not in front.order)
+    [again] = front.settled()
+    assert "still counts" not in again["note"]
 
 
 def test_two_views_are_told_the_same_and_a_late_one_gets_all_of_it(panel, front):
@@ -410,9 +422,78 @@ def test_a_long_transcript_keeps_the_newest(front, panel):
     assert "0000" not in made["text/plain"]
 
 
-def test_python_asks_stops_and_exports_too(panel, front, tmp_path):
-    panel.ask("from python")
+def test_a_long_text_in_a_transcript_is_cut_and_hides_no_other(front, panel):
+    front.ask("short")
     front.settled()
+    front.ask("0123456789" * (LONGEST // 10))
+    front.settled(2)
+
+    made = bundle(panel.chat.shown)
+
+    assert "not shown" not in made["text/html"]
+    assert made["text/plain"].count("You: short\necho: ") == 1
+    assert made["text/plain"].count("(cut here: export has all of it)") == 2
+
+
+def test_what_left_the_transcript_is_still_counted_by_the_notebook(front, panel):
+    for n in range(3):
+        front.ask(f"{n}" * (LONGEST // 5))
+        front.settled(n + 1)
+    asked = [each.reply.turn for each in panel.chat.shown]
+    front.say("session", name=None)
+    front.ask("beside it")
+    front.settled()
+
+    made = bundle(panel.chat.shown, panel.chats.unseen())
+
+    told = [each["turn"] for each in made["application/vnd.swiftask.turn+json"]]
+    assert told == [*asked, panel.chat.shown[0].reply.turn]
+
+
+def test_the_transcript_follows_what_cells_take_back_and_the_choice_of_a_conversation(panel, front):
+    written = []
+    panel._twin._publish = lambda made, **_: written.append(made["text/plain"])
+    front.ask("taken back")
+    front.settled()
+    panel.chat.session.undo()
+
+    panel.chat.cell_ran(ran("%swiftask undo"))
+    assert "taken back" in written[-2]
+    assert "taken back" not in written[-1]
+
+    count = len(written)
+    front.say("session", name=None)
+    assert len(written) == count + 1
+
+
+def test_a_cell_that_is_run_again_shows_what_was_stopped_and_stops_what_runs(
+    front, panel, client, gate
+):
+    front.ask("hi", "gate")
+    gate.let.release()
+    front.wait(lambda: front.order and text(front.views[front.order[0]].root))
+    front.say("stop")
+    front.settled()
+    front.ask("more", "slow")
+    front.wait(lambda: len(front.order) == 2 and text(front.views[front.order[1]].root))
+    panel.place = (None, "an earlier run")
+
+    with contextlib.closing(ChatPanel(client)) as again:
+        take_the_place(again, [panel])
+        late = Front(again, "w")
+        late.say("hello")
+        stopped, running = late.settled(2)
+
+        assert (stopped["status"], running["status"]) == ("interrupted", "interrupted")
+        assert all(late.exchange(key)["text"] for key in late.order)
+        late.ask("and then")
+        assert late.settled(3)[2]["status"] == "ok"
+
+
+def test_python_asks_stops_and_exports_too(panel, front, tmp_path):
+    asked = panel.ask("from python")
+    front.settled()
+    assert repr(asked) == "<asked 'from python': ok>"
 
     path = panel.export(tmp_path / "chat.md")
 

@@ -121,17 +121,17 @@ class Chat:
             self._client.widget.feedback(reply.conversation, good=liked, comment=comment)
         return shown
 
-    def refresh(self) -> None:
-        """Take over what the conversation holds now; cells may have changed it.
+    def refresh(self) -> bool:
+        """Take over what the conversation holds now, and tell whether that is something else.
 
-        While the ledger can't be read, what is shown stays.
+        Cells may have changed it. While the ledger can't be read, what is shown stays.
         """
         try:
             held, liked = self.session.history(), self._liked()
         except StoreError:
             for shown in tuple(self.shown):
                 shown.waits = True
-            return
+            return False
         with self._channel.lock:
             merged = self.shown.merged(held)
             for shown in merged:
@@ -148,11 +148,24 @@ class Chat:
             self.shown = merged
             if moved:
                 self._channel.tell("stale")  # the views ask for all of it
+        return moved
 
     def cell_ran(self, result: Any) -> None:
         """Look again after a cell that may have taken something back."""
-        if not self._channel.muted and "swiftask" in (getattr(result.info, "raw_cell", "") or ""):
-            self.refresh()
+        named = "swiftask" in (getattr(result.info, "raw_cell", "") or "")
+        if named and not self._channel.muted and self.refresh():
+            self._ended()
+
+    def take_over(self, old: Chat) -> None:
+        """Show what an earlier panel does, of which the history doesn't hold all."""
+        self.shown = Exchanges(each.anew() if each.running else each for each in old.shown)
+        self.shown.replaced = old.shown.replaced
+        for shown in self.shown:
+            if shown.running:
+                self._follow(shown)
+                if not shown.running:
+                    self._following[shown.key].over.set()
+        self.refresh()
 
     def show(self) -> None:
         """Tell the views what happens from now on."""
@@ -187,11 +200,14 @@ class Chat:
         following = self._following.get(short(reply.turn))
         if following is None and reply.status == "running":
             shown = Shown(turn.prompt.text, reply)
-            following = Following(shown, self._channel, None, self._over)
-            self._following[shown.key] = following
-            following.start(self.context.copy(), lambda: self._put(shown))
+            self._follow(shown, lambda: self._put(shown))
         elif following is not None and reply.status != "running":
             following.over.set()
+
+    def _follow(self, shown: Shown, first: Callable[[], None] = lambda: None) -> None:
+        following = Following(shown, self._channel, None, self._over)
+        self._following[shown.key] = following
+        following.start(self.context.copy(), first)
 
     def _over(self, shown: Shown) -> None:
         self._following.pop(shown.key, None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from swiftask_jupyter.errors import StoreError
 from swiftask_jupyter.notebook.panel.channel import Channel
 from swiftask_jupyter.notebook.panel.chat import Chat
+from swiftask_jupyter.notebook.panel.shown import Shown
 from swiftask_jupyter.visible import visible
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Chats:
 
     Attributes:
         current: the one that is shown.
+        known: all of them, by name.
     """
 
     def __init__(
@@ -34,7 +36,7 @@ class Chats:
         self._client = client
         self._channel = channel
         self._ended = ended
-        self._known: dict[str, Chat] = {}
+        self.known: dict[str, Chat] = {}
         self._names: list[str] = []
         self.current = self.at(session)
         self.current.show()
@@ -42,10 +44,10 @@ class Chats:
     def at(self, name: str | None) -> Chat:
         """Return the conversation of that name, with what is known of it."""
         name = self._client.session(name).name
-        if (chat := self._known.get(name)) is not None:
+        if (chat := self.known.get(name)) is not None:
             chat.refresh()
             return chat
-        chat = self._known[name] = Chat(self._client, name, self._channel.part(), self._ended)
+        chat = self.known[name] = Chat(self._client, name, self._channel.part(), self._ended)
         return chat
 
     def names(self) -> list[str]:
@@ -53,7 +55,7 @@ class Chats:
         session = self.current.session
         with suppress(StoreError):  # the total says so
             self._names = session.ledger.sessions.names(session.notebook)
-        return [*self._names, *(name for name in self._known if name not in self._names)]
+        return [*self._names, *(name for name in self.known if name not in self._names)]
 
     def named(self, told: str | None) -> str | None:
         """Return the name that a view has been told, which shows what can't be seen in it."""
@@ -71,8 +73,18 @@ class Chats:
             chat.show()
             self._channel.tell("stale")
 
+    def unseen(self) -> list[Shown]:
+        """Return what stands in the conversations that are not shown."""
+        others = (chat for chat in tuple(self.known.values()) if chat is not self.current)
+        return [each for chat in others for each in tuple(chat.shown)]
+
+    def take_over(self, old: Chats) -> None:
+        """Show what an earlier panel does, which has been closed."""
+        for name, chat in old.known.items():
+            self.at(name).take_over(chat)
+
     def close(self) -> None:
         """Stop what runs, and look no more."""
         self._channel.closed.set()
-        for chat in self._known.values():
+        for chat in self.known.values():
             chat.close()

@@ -56,7 +56,7 @@ class Exchanges(list[Shown]):
         slots = {each.slot: each for each in held}
         merged = Exchanges(known.get(each.turn) or Shown.before(each) for each in held)
         for each in merged:
-            each.waits = False
+            each.waits = each.aside = False
         for n, each in enumerate(self):
             if each in merged or (each.reply.status == "ok" and not each.waits):
                 continue
@@ -64,7 +64,7 @@ class Exchanges(list[Shown]):
             if there is not None:  # a newer try that failed stands for what it did not replace
                 old = next((one for one in merged if one.reply.turn == there.turn), None)
                 if old is not None and each.reply.at >= there.at:
-                    merged[merged.index(old)] = each
+                    merged[merged.index(old)], each.aside = each, True
                 continue
             before = next((one for one in reversed(self[:n]) if one in merged), None)
             merged.insert(merged.index(before) + 1 if before else 0, each)

@@ -49,5 +49,6 @@ def take_the_place(panel: Any, displayed: list[Any]) -> None:
     for old in tuple(displayed):
         if old is not panel and old.place[0] == cell and old.place[1] != run:
             old.close()
+            panel.chats.take_over(old.chats)
     if cell is not None and panel not in displayed:
         displayed.append(panel)

@@ -126,6 +126,7 @@ class ChatPanel(AnyWidget):
         What is asked in this one goes on.
         """
         self.chats.switch(session)
+        self._ended()
 
     def close(self) -> None:
         """Stop what runs, and take the panel away."""
@@ -145,9 +146,9 @@ class ChatPanel(AnyWidget):
         bundle = self._repr_mimebundle_()
         if bundle is not None:
             display(bundle[0], metadata=bundle[1], raw=True)
-        if self._twin is not None:
-            self._twin.show(self.chat.shown)
         opening.take_the_place(self, self._displayed)
+        if self._twin is not None:
+            self._twin.show(self.chat.shown, self.chats.unseen())
 
     def _heard(self, _: object, call: _Call, buffers: list[Any]) -> None:
         """Do what a view asks for, and answer it."""
@@ -223,7 +224,7 @@ class ChatPanel(AnyWidget):
     def _ended(self) -> None:
         self._tell_state()
         if self._twin is not None:
-            self._twin.update(self.chat.shown)
+            self._twin.update(self.chat.shown, self.chats.unseen())
 
     def _tell_state(self, _: Shown | None = None) -> None:
         with self._channel.lock:

@@ -13,6 +13,8 @@ from swiftask_jupyter.notebook.panel.patches import Growth, Operation
 from swiftask_jupyter.replies import Delta, Raw, Reply, Standing
 from swiftask_jupyter.visible import visible
 
+STANDS = "the answer it was to replace still counts"
+
 
 class Shown:
     """One exchange in a panel.
@@ -25,6 +27,7 @@ class Shown:
         stale: whether something else stands before it by now.
         liked: what the user thinks of it.
         waits: whether it may have to reach the ledger yet, which was away.
+        aside: whether the conversation goes on with what stood in its place before.
     """
 
     def __init__(self, prompt: str, reply: Reply, attached: Iterable[Any] = ()) -> None:
@@ -35,9 +38,13 @@ class Shown:
         self.stale = False
         self.liked: bool | None = None
         self.waits = False
+        self.aside = False
         self._growth = Growth()
         self._fed = 0  # pieces of the reply
         self._read = True  # whether the growth has the whole of a finished answer
+
+    def __repr__(self) -> str:
+        return f"<asked {self.prompt[:60]!r}: {self.reply.status}>"
 
     @classmethod
     def before(cls, exchange: Exchange, attached: Iterable[Any] = ()) -> Shown:
@@ -108,18 +115,24 @@ class Shown:
             "agent": visible(reply.agent),
             "status": reply.status,
             "doing": visible(reply.doing),
-            "note": "" if self.running or not reply.number else _note(reply),
+            "note": self._note(),
             "error": reply.error and visible(reply.error),
             "stale": self.stale,
             "liked": self.liked,
         }
 
+    def _note(self) -> str:
+        """Return the footer without the agent's name, which stands above the answer."""
+        if self.running or not self.reply.number:
+            return ""
+        note = visible(footer(self.reply).partition(" · ")[2])
+        return f"{note} · {STANDS}" if self.aside else note
+
+    def anew(self) -> Shown:
+        """Return the same exchange, of which the views of another panel know nothing yet."""
+        return Shown(self.prompt, self.reply, self.attached)
+
 
 def short(turn: str) -> str:
     """Return what names a turn in a view; the end of an id is random."""
     return turn[-8:]
-
-
-def _note(reply: Reply) -> str:
-    """Return the footer without the agent's name, which stands above the answer."""
-    return visible(footer(reply).partition(" · ")[2])

@@ -7,7 +7,7 @@ is updated at the end of a turn; updating the panel's own would draw it anew, dr
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -19,6 +19,7 @@ from swiftask_jupyter.quantities import quantity
 from swiftask_jupyter.visible import visible
 
 LONGEST = 200_000  # characters of the newest exchanges; the export has them all
+LONG = 40_000  # characters of one text
 
 
 class Twin:
@@ -28,30 +29,36 @@ class Twin:
         self._identity = f"swiftask-{secrets.token_hex(8)}"
         self._publish: Any = None
 
-    def show(self, shown: Sequence[Shown]) -> None:
-        """Put it below what the cell has shown so far."""
+    def show(self, shown: Sequence[Shown], others: Iterable[Shown] = ()) -> None:
+        """Put it below what the cell has shown so far.
+
+        Args:
+            shown: the conversation.
+            others: what was said in others: what it took is saved too.
+        """
         from IPython.core.getipython import get_ipython
 
         shell = get_ipython()
         if shell is not None:
             self._publish = shell.display_pub.publish
-            self._write(shown, update=False)
+            self._write(shown, others, update=False)
 
-    def update(self, shown: Sequence[Shown]) -> None:
+    def update(self, shown: Sequence[Shown], others: Iterable[Shown] = ()) -> None:
         """Write it anew, where it stands."""
         if self._publish is not None:
-            self._write(shown, update=True)
+            self._write(shown, others, update=True)
 
-    def _write(self, shown: Sequence[Shown], *, update: bool) -> None:
+    def _write(self, shown: Sequence[Shown], others: Iterable[Shown], *, update: bool) -> None:
         ended = [each for each in shown if not each.running]
-        self._publish(bundle(ended), transient={"display_id": self._identity}, update=update)
+        content = bundle(ended, [each for each in others if not each.running])
+        self._publish(content, transient={"display_id": self._identity}, update=update)
 
 
-def bundle(shown: Sequence[Shown]) -> dict[str, Any]:
+def bundle(shown: Sequence[Shown], others: Sequence[Shown] = ()) -> dict[str, Any]:
     """Return the exchanges for every kind of front end, and the record of each turn."""
     fitting, size = 0, 0
     for each in reversed(shown):
-        size += len(each.prompt) + len(each.reply.text)
+        size += len(_cut(each.prompt)) + len(_cut(each.reply.text))
         if size > LONGEST:
             break
         fitting += 1
@@ -67,14 +74,15 @@ def bundle(shown: Sequence[Shown]) -> dict[str, Any]:
     return {
         "text/html": f"<details><summary>{escape(title)}</summary>\n{body}</details>",
         "text/plain": "\n\n".join([title, *map(_as_text, newest)]),
-        TURN: [record(each.reply) for each in newest if each.reply.number],
+        TURN: [record(each.reply) for each in (*others, *shown) if each.reply.number],
     }
 
 
 def _as_html(shown: Shown) -> str:
     """Return an exchange; the answer is written as in a cell, the prompt as plain text."""
     reply, files = shown.reply, "".join(f" · {escape(name)}" for name in shown.files)
-    prompt, answer = html.running(visible(shown.prompt)), html.write(to_tree(reply.text))
+    prompt = html.running(visible(_cut(shown.prompt)))
+    answer = html.write(to_tree(_cut(reply.text)))
     who, note = escape(visible(reply.agent)), escape(visible(footer(reply)))
     error = f"<p>{escape(visible(reply.error))}</p>" if reply.error else ""
     return (
@@ -86,5 +94,9 @@ def _as_html(shown: Shown) -> str:
 def _as_text(shown: Shown) -> str:
     reply = shown.reply
     error = f"\n[{visible(reply.error)}]" if reply.error else ""
-    name = visible(reply.agent)
-    return f"You: {visible(shown.prompt)}\n{name}: {visible(reply.text)}{error}\n({footer(reply)})"
+    name, prompt = visible(reply.agent), visible(_cut(shown.prompt))
+    return f"You: {prompt}\n{name}: {visible(_cut(reply.text))}{error}\n({footer(reply)})"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONG else f"{text[:LONG]}\n\n… (cut here: export has all of it)"
