@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
+from pathlib import PurePath
 
 from swiftask_jupyter.errors import BudgetSpent, ConfigurationError
 from swiftask_jupyter.quantities import quantity
@@ -47,7 +48,7 @@ class Budget(Struct, frozen=True):
         if self.agent is not None:
             words += f" for {self.agent}"
         if self.notebook is not None:
-            words += f" in {self.notebook}"
+            words += f" in {PurePath(self.notebook).name}"  # it stands below answers, and is saved
         return words
 
 

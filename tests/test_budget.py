@@ -82,7 +82,7 @@ def test_the_advice_of_a_spent_budget_is_one_that_lets_calls_through(ledger, tex
 
 def test_a_budget_says_itself():
     assert str(parse("100k tokens/session", "a", "/n.ipynb")) == (
-        "100,000 tokens/session for a in /n.ipynb"
+        "100,000 tokens/session for a in n.ipynb"
     )
 
 
