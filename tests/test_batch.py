@@ -300,6 +300,7 @@ def test_nothing_is_sent_where_no_row_can_be(client, box):
         ({"retry": "failed"}, "no retry 'failed'"),
         ({"confirm": "maybe"}, "confirm is true, false or null, not 'maybe'"),
         ({"prefix": 5}, "prefix is a text, not 5"),
+        ({"files": 5}, "files is the name of a column, not 5"),
         ({"schema": "answer: str"}, "can't name a column 'answer'"),
     ],
 )

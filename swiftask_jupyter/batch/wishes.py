@@ -56,6 +56,8 @@ class Wishes(Struct, frozen=True):
                 raise ConfigurationError(f"{name} is a number from {least} on, not {value!r}")
         if not isinstance(self.prefix, str):
             raise ConfigurationError(f"prefix is a text, not {self.prefix!r}")
+        if not isinstance(self.files, str | None):
+            raise ConfigurationError(f"files is the name of a column, not {self.files!r}")
         if self.confirm is not None and not isinstance(self.confirm, bool):
             raise ConfigurationError(f"confirm is true, false or null, not {self.confirm!r}")
         if self.cache not in (None, *CACHES):
