@@ -32,6 +32,16 @@ COPIED = "() => navigator.clipboard.readText()"
 RESTART = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
 DARK = """() => window.jupyterapp.commands.execute('apputils:change-theme',
   {theme: 'JupyterLab Dark'})"""
+NEW_VIEW = "() => window.jupyterapp.commands.execute('notebook:create-output-view')"
+# The panel and the closed transcript below it, and nothing is out of sight.
+FILLED = """() => {
+  const view = document.querySelector('.jp-LinkedOutputView'), area = view.firstElementChild;
+  const [shown, panel, box, twin] = [view, ...['.swiftask-panel', '.st-composer', 'summary'].map(
+    (each) => view.querySelector(each))].map((each) => each.getBoundingClientRect());
+  return panel.top === shown.top && box.bottom < panel.bottom && panel.bottom <= twin.top
+    && twin.bottom <= shown.bottom && shown.bottom - panel.bottom < 40
+    && shown.bottom <= window.innerHeight && area.scrollHeight === area.clientHeight;
+}"""
 FOCUS = """() => [document.activeElement.ariaLabel,
   getComputedStyle(document.activeElement).outlineStyle]"""
 DROP = """([names, size]) => {
@@ -93,6 +103,7 @@ def test_a_conversation_in_a_panel(notebook: Notebook, env: dict[str, str]):
     panel.ended()
     assert panel.html() == html
     check_twin(notebook.saved())
+    check_view_of_its_own(notebook)
     assert notebook.foreign_requests() == []
     assert notebook.page_errors == []
 
@@ -119,6 +130,18 @@ def check_twin(saved: NotebookNode) -> None:
     assert "<em>more</em>" in twin["text/html"]
     assert [each["agent"] for each in twin[TURN]] == ["echo"]
     assert len(saved.cells) == 2  # no key that was typed has changed the notebook
+
+
+def check_view_of_its_own(notebook: Notebook) -> None:
+    """JupyterLab's view of the cell's output is filled; the box to write in is in its sight."""
+    page = notebook.page
+    page.evaluate(NEW_VIEW)
+    view = page.locator(".jp-LinkedOutputView")
+    expect(view.locator(".st-exchange")).to_have_count(1, timeout=WAIT)
+    expect(view.locator("summary")).to_have_count(1)
+    for height in (900, 700):
+        page.set_viewport_size({"width": 1280, "height": height})
+        page.wait_for_function(FILLED)
 
 
 def test_it_streams_and_stops_while_a_cell_runs(notebook: Notebook, env: dict[str, str]):
