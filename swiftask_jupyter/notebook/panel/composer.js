@@ -35,7 +35,7 @@ class Composer {
     if (!text.trim() || this.sending) return;
     if (files.some(({ done }) => !done)) return void view.warn("A file is still on its way: wait, or remove it.");
     this.sending = true;
-    const key = this.edited?.told.key ?? null, agent = view.agent.value.trim(), id = view.name();
+    const key = view.asked = this.edited?.told.key ?? null, agent = view.agent.value.trim(), id = view.name();
     const sent = this.sent = { id, text, files, known: new Set(view.exchanges.keys()) };
     const ask = { kind: "ask", text, key, agent, files: files.map((file) => file.id) };
     const { error, late } = await view.call(ask, { id });
@@ -44,7 +44,7 @@ class Composer {
     if (error) return;
     this.clear(sent);
     view.pace.all();
-    view.toBottom();
+    if (!view.held) view.toBottom();
   }
 
   // Where the answer to the call is lost, or late, the exchange itself is one.

@@ -33,7 +33,8 @@ class Exchange {
     const rest = make("button", { type: "button", class: "st-text", onclick: () => {
       said.textContent = prompt;
       rest.remove();
-      view.log.focus();
+      view.log.focus({ preventScroll: true });
+      view.scrolled(); // the end is out of sight now, and stays there
     } }, `Show all ${prompt.length} characters`);
     return make("article", { class: "st-said st-user", "aria-label": cell ? "Your cell" : "You" },
       who, said, prompt.length > LONG ? rest : null,
@@ -68,6 +69,7 @@ class Exchange {
   }
 
   again() {
+    this.view.asked = this.told.key;
     this.view.call({ kind: "retry", key: this.told.key });
   }
 

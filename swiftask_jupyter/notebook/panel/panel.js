@@ -15,7 +15,8 @@ class View {
       this.hello();
     };
     this.draw();
-    this.sizes = new ResizeObserver(() => this.jump.hidden && this.toBottom()); // such as files below it
+    // What changes the size of the log or of what is in it leaves the end where it was: in sight.
+    this.sizes = new ResizeObserver(() => this.jump.hidden && !this.holds && this.toBottom());
     this.sizes.observe(this.log);
     model.on("msg:custom", this.listen);
     model.on("comm_live_update", this.greet); // the kernel was restarted, or is back
@@ -93,6 +94,18 @@ class View {
     const place = replaced?.previousSibling ?? this.exchanges.get(after)?.element;
     for (const key of gone) this.remove(key);
     if (place || this.more.hidden) this.put([told], this.exchanges, place); // else it is an earlier one
+    if (told.status === "running") this.hold(this.exchanges.get(told.key), gone.includes(this.asked));
+  }
+
+  // What is asked again in an earlier place is looked at there while it runs, not at the end.
+  hold(exchange, ours) {
+    const last = !exchange?.element.nextSibling;
+    if (last || ours || this.pinned) this.held = last ? null : exchange;
+    this.brought = this.held === exchange ? exchange : null;
+  }
+
+  get holds() {
+    return this.held?.told.status === "running" && this.held.element.isConnected;
   }
 
   // One after another, in their order.
@@ -103,13 +116,16 @@ class View {
       this.exchanges.set(told.key, exchange);
       place.after(exchange.element);
       place = exchange.element;
+      this.sizes.observe(place);
       this.composer.arrived(told);
     }
     this.empty.hidden = this.exchanges.size > 0;
   }
 
   remove(key) {
-    this.exchanges.get(key)?.element.remove();
+    const { element } = this.exchanges.get(key) ?? {};
+    if (element) this.sizes.unobserve(element);
+    element?.remove();
     this.exchanges.delete(key);
   }
 
@@ -304,12 +320,23 @@ class View {
 
   follow(act) {
     const { log } = this, at = log.scrollTop, far = log.scrollHeight - at - log.clientHeight;
-    const pinned = far < 24 || !(at < this.top - 4); // above where we left it: the user did that
+    const up = at < this.top - 4; // above where we left it: the user did that
+    this.pinned = !this.holds && (far < 24 || !up);
     const { size } = this.exchanges;
     this.keep(act);
-    if (pinned && this.exchanges.size > size) this.trim();
-    if (pinned) this.toBottom();
+    if (this.pinned && this.exchanges.size > size) this.trim();
+    if (this.brought) this.bring(this.brought);
+    else if (this.pinned) this.toBottom();
     else log.scrollTop = at;
+    if (!this.pinned) this.scrolled();
+  }
+
+  bring({ element }) {
+    const { log } = this;
+    this.brought = null;
+    this.pinned = false;
+    this.top = Infinity; // wherever that is, the end is not what is looked at
+    log.scrollTop += element.getBoundingClientRect().top - log.getBoundingClientRect().top - 8;
   }
 
   // What is drawn anew keeps the keyboard's place, what is taken away leaves it to the text.
@@ -331,6 +358,7 @@ class View {
   }
 
   toBottom() {
+    this.held = null;
     this.log.scrollTop = this.log.scrollHeight;
     this.top = this.log.scrollTop;
     this.jump.hidden = true;
