@@ -74,8 +74,12 @@ def test_a_conversation_in_a_panel(notebook: Notebook, env: dict[str, str]):
     panel.text.press("Enter")
 
     check_formatted(panel)
-    panel.answers.get_by_role("button", name="Copy code").click()
-    expect(panel.root.get_by_role("status")).to_have_text("copied")
+    status, copy = panel.root.get_by_role("status"), panel.button("Copy code")
+    expect(status).to_contain_text("roses climbing white")
+    drawn = copy.locator("path").get_attribute("d") or ""
+    copy.click()
+    expect(status).to_have_text("copied")
+    assert copy.locator("path").get_attribute("d") != drawn
     assert page.evaluate(COPIED).startswith("def mean(values: list[float]) -> float:\n")
     panel.button("Copy answer as Markdown").click()
     page.wait_for_function("async () => (await navigator.clipboard.readText()).startsWith('# The')")
@@ -86,8 +90,10 @@ def test_a_conversation_in_a_panel(notebook: Notebook, env: dict[str, str]):
     panel.root.get_by_label("Your comment").fill("clear")
     panel.root.get_by_label("Your comment").press("Enter")
     expect(panel.root.get_by_label("Your comment")).to_have_count(0)
+    expect(panel.button("Comment on this answer")).to_have_attribute("aria-pressed", "true")
+    expect(copy.locator("path")).to_have_attribute("d", drawn)
 
-    panel.button("Ask again").click()
+    panel.button("Ask lorem again").click()
     expect(panel.notes).to_contain_text("turn 2")
     panel.choose("echo")
     panel.button("Edit and ask again").click()
@@ -167,8 +173,13 @@ def test_it_streams_and_stops_while_a_cell_runs(notebook: Notebook, env: dict[st
     panel.ended(2)
     assert notebook.page_errors == []
 
+    panel.ask("until it is gone")
+    expect(panel.answers.last).to_contain_text("word3 ")
     notebook.page.evaluate(RESTART)
     expect(panel.banner).to_contain_text("copy your text, then run this cell again", timeout=WAIT)
+    expect(panel.notes.last).to_have_text("interrupted: the kernel is gone")
+    expect(panel.button("Send")).to_be_visible()
+    expect(panel.button("Edit and ask again").last).to_be_enabled()
     panel.button("Close").click()
     panel.ask("are you there?")
     expect(panel.banner).to_contain_text("run this cell again", timeout=WAIT)
@@ -259,7 +270,7 @@ def test_one_conversation_of_cells_and_panel_and_others_beside_it(
     panel.ask("hello?")
     panel.ended()
     expect(panel.root.locator(".st-error")).to_contain_text("does not exist")
-    expect(panel.button("Retry")).to_be_visible()
+    expect(panel.button("Retry: ask nosuch again")).to_be_visible()
     sessions.select_option("main")
     expect(panel.exchanges).to_have_count(2)
     assert notebook.page_errors == []
@@ -284,6 +295,8 @@ def test_nothing_keeps_anyone_out(notebook: Notebook, env: dict[str, str], axe: 
     assert violations(page, axe) == []
     for part in (panel.log, panel.root):
         assert part.evaluate("(part) => part.scrollWidth <= part.clientWidth")
+    code = panel.answers.locator("pre").first  # its indentation is kept
+    assert code.evaluate("(code) => code.scrollWidth > code.clientWidth")
 
     panel.text.focus()
     page.keyboard.type("by keyboard")

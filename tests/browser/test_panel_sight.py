@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from .jupyter import Notebook
-from .panels import WAIT, Panel
+from .panels import Panel
 from .test_panel import DARK, PANEL, shown
 
 pytestmark = pytest.mark.browser
@@ -98,7 +98,7 @@ def test_what_runs_is_in_sight(notebook: Notebook, env: dict[str, str]):
     check_held(panel)
     panel.button("Stop").click()
     panel.ended(4)
-    panel.button("Ask again").nth(1).click()
+    panel.button("Ask slow again").first.click()
     check_held(panel)
     panel.button("Go to the newest message").click()
     page.wait_for_function(AT_THE_END)
@@ -109,6 +109,8 @@ def test_what_runs_is_in_sight(notebook: Notebook, env: dict[str, str]):
 
 def check_held(panel: Panel) -> None:
     """The question that runs stands at the top, however the answer grows."""
+    expect(panel.button("Edit and ask again").first).to_be_disabled()
+    expect(panel.button("Ask echo again").first).to_be_disabled()
     for word in ("word3 ", "word12 "):
         expect(panel.answers.nth(1)).to_contain_text(word)
         assert 0 <= panel.log.evaluate(BELOW_TOP) < 20

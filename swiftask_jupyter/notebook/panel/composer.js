@@ -28,10 +28,19 @@ class Composer {
     this.send.setAttribute("aria-label", words);
     this.send.title = words;
     this.send.classList.toggle("st-waits", words.startsWith("Stopping"));
+    this.ready();
+  }
+
+  // It can be pressed all the same: with files alone it says what is missing.
+  ready() {
+    const nothing = this.send.title === "Send" && !this.text.value.trim();
+    if (nothing) this.send.setAttribute("aria-disabled", "true");
+    else this.send.removeAttribute("aria-disabled");
   }
 
   async submit() {
     const { view } = this, text = this.text.value, files = [...this.files.values()];
+    if (!text.trim() && files.length) return void view.warn("Write a question for the files.");
     if (!text.trim() || this.sending) return;
     if (files.some(({ done }) => !done)) return void view.warn("A file is still on its way: wait, or remove it.");
     this.sending = true;
@@ -133,6 +142,7 @@ class Composer {
   }
 
   fit() {
+    this.ready();
     this.text.style.height = "auto";
     this.text.style.height = `${Math.min(this.text.scrollHeight + 2, 240)}px`;
   }
