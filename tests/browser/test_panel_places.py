@@ -85,9 +85,8 @@ def test_the_keyboard_keeps_its_place_and_a_draft_its_text(
     notebook.run_cell(2)
     panel.ended(2)
     expect(panel.root.locator(".st-error")).to_contain_text("nosuch")
-    expect(panel.button("Retry: ask nosuch again")).to_have_count(
-        0
-    )  # it would go without the cell's options
+    # It would go without the cell's options.
+    expect(panel.button("Retry: ask nosuch again")).to_have_count(0)
     assert notebook.page_errors == []
 
 
