@@ -32,6 +32,16 @@ COPIED = "() => navigator.clipboard.readText()"
 RESTART = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
 DARK = """() => window.jupyterapp.commands.execute('apputils:change-theme',
   {theme: 'JupyterLab Dark'})"""
+NEW_VIEW = "() => window.jupyterapp.commands.execute('notebook:create-output-view')"
+# The panel and the closed transcript below it, and nothing is out of sight.
+FILLED = """() => {
+  const view = document.querySelector('.jp-LinkedOutputView'), area = view.firstElementChild;
+  const [shown, panel, box, twin] = [view, ...['.swiftask-panel', '.st-composer', 'summary'].map(
+    (each) => view.querySelector(each))].map((each) => each.getBoundingClientRect());
+  return panel.top === shown.top && box.bottom < panel.bottom && panel.bottom <= twin.top
+    && twin.bottom <= shown.bottom && shown.bottom - panel.bottom < 40
+    && shown.bottom <= window.innerHeight && area.scrollHeight === area.clientHeight;
+}"""
 FOCUS = """() => [document.activeElement.ariaLabel,
   getComputedStyle(document.activeElement).outlineStyle]"""
 DROP = """([names, size]) => {
@@ -64,8 +74,12 @@ def test_a_conversation_in_a_panel(notebook: Notebook, env: dict[str, str]):
     panel.text.press("Enter")
 
     check_formatted(panel)
-    panel.answers.get_by_role("button", name="Copy code").click()
-    expect(panel.root.get_by_role("status")).to_have_text("copied")
+    status, copy = panel.root.get_by_role("status"), panel.button("Copy code")
+    expect(status).to_contain_text("roses climbing white")
+    drawn = copy.locator("path").get_attribute("d") or ""
+    copy.click()
+    expect(status).to_have_text("copied")
+    assert copy.locator("path").get_attribute("d") != drawn
     assert page.evaluate(COPIED).startswith("def mean(values: list[float]) -> float:\n")
     panel.button("Copy answer as Markdown").click()
     page.wait_for_function("async () => (await navigator.clipboard.readText()).startsWith('# The')")
@@ -76,8 +90,10 @@ def test_a_conversation_in_a_panel(notebook: Notebook, env: dict[str, str]):
     panel.root.get_by_label("Your comment").fill("clear")
     panel.root.get_by_label("Your comment").press("Enter")
     expect(panel.root.get_by_label("Your comment")).to_have_count(0)
+    expect(panel.button("Comment on this answer")).to_have_attribute("aria-pressed", "true")
+    expect(copy.locator("path")).to_have_attribute("d", drawn)
 
-    panel.button("Ask again").click()
+    panel.button("Ask lorem again").click()
     expect(panel.notes).to_contain_text("turn 2")
     panel.choose("echo")
     panel.button("Edit and ask again").click()
@@ -93,6 +109,7 @@ def test_a_conversation_in_a_panel(notebook: Notebook, env: dict[str, str]):
     panel.ended()
     assert panel.html() == html
     check_twin(notebook.saved())
+    check_view_of_its_own(notebook)
     assert notebook.foreign_requests() == []
     assert notebook.page_errors == []
 
@@ -121,6 +138,18 @@ def check_twin(saved: NotebookNode) -> None:
     assert len(saved.cells) == 2  # no key that was typed has changed the notebook
 
 
+def check_view_of_its_own(notebook: Notebook) -> None:
+    """JupyterLab's view of the cell's output is filled; the box to write in is in its sight."""
+    page = notebook.page
+    page.evaluate(NEW_VIEW)
+    view = page.locator(".jp-LinkedOutputView")
+    expect(view.locator(".st-exchange")).to_have_count(1, timeout=WAIT)
+    expect(view.locator("summary")).to_have_count(1)
+    for height in (900, 700):
+        page.set_viewport_size({"width": 1280, "height": height})
+        page.wait_for_function(FILLED)
+
+
 def test_it_streams_and_stops_while_a_cell_runs(notebook: Notebook, env: dict[str, str]):
     """What had come is kept; and when the kernel is gone, one line says what to do."""
     notebook.open("busy.ipynb", [f"{CHAT} slow", BUSY, "6 * 7"], env=env)
@@ -144,8 +173,13 @@ def test_it_streams_and_stops_while_a_cell_runs(notebook: Notebook, env: dict[st
     panel.ended(2)
     assert notebook.page_errors == []
 
+    panel.ask("until it is gone")
+    expect(panel.answers.last).to_contain_text("word3 ")
     notebook.page.evaluate(RESTART)
     expect(panel.banner).to_contain_text("copy your text, then run this cell again", timeout=WAIT)
+    expect(panel.notes.last).to_have_text("interrupted: the kernel is gone")
+    expect(panel.button("Send")).to_be_visible()
+    expect(panel.button("Edit and ask again").last).to_be_enabled()
     panel.button("Close").click()
     panel.ask("are you there?")
     expect(panel.banner).to_contain_text("run this cell again", timeout=WAIT)
@@ -237,7 +271,7 @@ def test_one_conversation_of_cells_and_panel_and_others_beside_it(
     panel.ask("hello?")
     panel.ended()
     expect(panel.root.locator(".st-error")).to_contain_text("does not exist")
-    expect(panel.button("Retry")).to_be_visible()
+    expect(panel.button("Retry: ask nosuch again")).to_be_visible()
     sessions.select_option("main")
     expect(panel.exchanges).to_have_count(2)
     assert notebook.page_errors == []
@@ -262,6 +296,8 @@ def test_nothing_keeps_anyone_out(notebook: Notebook, env: dict[str, str], axe: 
     assert violations(page, axe) == []
     for part in (panel.log, panel.root):
         assert part.evaluate("(part) => part.scrollWidth <= part.clientWidth")
+    code = panel.answers.locator("pre").first  # its indentation is kept
+    assert code.evaluate("(code) => code.scrollWidth > code.clientWidth")
 
     panel.text.focus()
     page.keyboard.type("by keyboard")

@@ -24,8 +24,8 @@ PARTS = (
     "div article button svg path select option input datalist textarea bdi form progress",
     "@class @style @dir @href @rel @target @start @value @max @title @type @list @rows @role @d",
     "@tabindex @hidden @placeholder @spellcheck @multiple @viewBox @maxlength @id @aria-label",
-    "@aria-hidden @aria-live @aria-pressed @data-lm-suppress-shortcuts @display @displaystyle",
-    "@mathvariant @stretchy @fence @form @linethickness @width @columnalign",
+    "@aria-disabled @aria-hidden @aria-live @aria-pressed @data-lm-suppress-shortcuts",
+    "@display @displaystyle @mathvariant @stretchy @fence @form @linethickness @width @columnalign",
 )
 ALLOWED = TAGS | MATH | set(" ".join(PARTS).split())
 SHOW = f"""{LOAD}

@@ -70,7 +70,7 @@ def test_the_keyboard_keeps_its_place_and_a_draft_its_text(
     page.evaluate(ANNOUNCED)
     check_a_rating_and_a_comment(panel)
     assert page.evaluate("() => window.announced") == 0
-    press(panel, "Ask again")
+    press(panel, "Ask echo again")
     expect(panel.notes).to_contain_text("turn 2")
     assert focused(page) == "Message"
     check_an_edit(panel)
@@ -85,7 +85,8 @@ def test_the_keyboard_keeps_its_place_and_a_draft_its_text(
     notebook.run_cell(2)
     panel.ended(2)
     expect(panel.root.locator(".st-error")).to_contain_text("nosuch")
-    expect(panel.button("Retry")).to_have_count(0)  # it would go without the cell's options
+    # It would go without the cell's options.
+    expect(panel.button("Retry: ask nosuch again")).to_have_count(0)
     assert notebook.page_errors == []
 
 
@@ -100,6 +101,11 @@ def check_a_rating_and_a_comment(panel: Panel) -> None:
     press(panel, "Good answer")
     expect(good).to_have_attribute("aria-pressed", "false")
     expect(comment).to_have_value("a careful comment")
+    comment.press("Escape")
+    expect(comment).to_have_count(0)
+    assert focused(panel.page) == "Comment on this answer"
+    panel.page.keyboard.press("Enter")
+    panel.page.keyboard.type("a careful comment")
     comment.press("Enter")
     expect(comment).to_have_count(0)
     assert focused(panel.page) == "Comment on this answer"
@@ -139,6 +145,10 @@ def check_files(panel: Panel, notebook: Notebook) -> None:
     panel.page.evaluate(DROP, [["a.txt"], 600_000])
     expect(chips).to_have_text(["image.png 1 KB", "a.txt 600 KB"])
     expect(panel.root.locator("progress")).to_have_count(0)
+    panel.text.fill("")
+    expect(panel.button("Send")).to_be_disabled()
+    press(panel, "Send")
+    expect(panel.banner).to_contain_text("Write a question for the files.")
     press(panel, "Remove image.png")
     expect(chips).to_have_count(1)
     assert focused(panel.page) == "Message"
@@ -147,6 +157,7 @@ def check_files(panel: Panel, notebook: Notebook) -> None:
     expect(notebook.output(1)).to_contain_text("1")
     panel.button("Edit and ask again").click()
     panel.ask("look")
+    expect(panel.banner).to_be_hidden()
     expect(panel.answers).to_contain_text("look")
     panel.ended()
     expect(chips).to_have_count(0)

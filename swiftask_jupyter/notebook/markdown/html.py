@@ -17,21 +17,21 @@ _MATH = "tex2jax_process mathjax_process"
 # A short tag of its own for each kind of coloured code, which needs no class: half the bytes. Where
 # our style is stripped (an untrusted notebook) keywords are bold and comments slanted all the same.
 _CODE_TAGS = {"k": "b", "c": "i", "s": "tt", "n": "var", "f": "dfn", "b": "samp"}
-# JupyterLab's own colours where it has set them; elsewhere (VS Code, nbviewer) each is mixed with
+# JupyterLab's own colours where it has set them, else (VS Code, nbviewer) ours; each is mixed with
 # the colour of the text around it, which makes it light on dark and dark on light.
 _COLOURS = {
-    "k": ("keyword", "green"),
-    "s": ("string", "#c22"),
+    "k": ("keyword", "#494"),
+    "s": ("string", "#e66"),
     "c": ("comment", "#488"),
-    "n": ("number", "#080"),
-    "f": ("def", "#33f"),
-    "b": ("builtin", "green"),
+    "n": ("number", "#494"),
+    "f": ("def", "#77f"),
+    "b": ("builtin", "#494"),
 }
 STYLE = (
     f"<style>.swiftask pre :is({','.join(_CODE_TAGS.values())}){{font:inherit}}"
     + "".join(
-        f".swiftask pre {_CODE_TAGS[name]}{{color:var(--jp-mirror-editor-{variable}-color,"
-        f"color-mix(in srgb,{colour} 60%,currentColor))}}"
+        f".swiftask pre {_CODE_TAGS[name]}{{color:color-mix(in srgb,"
+        f"var(--jp-mirror-editor-{variable}-color,{colour}) 60%,currentColor)}}"
         for name, (variable, colour) in _COLOURS.items()
     )
     + ".swiftask.swiftask pre{margin:0 0 1em;padding:.5em .8em;border-radius:3px;"

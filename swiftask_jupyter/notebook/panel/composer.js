@@ -28,14 +28,23 @@ class Composer {
     this.send.setAttribute("aria-label", words);
     this.send.title = words;
     this.send.classList.toggle("st-waits", words.startsWith("Stopping"));
+    this.ready();
+  }
+
+  // It can be pressed all the same: with files alone it says what is missing.
+  ready() {
+    const nothing = this.send.title === "Send" && !this.text.value.trim();
+    if (nothing) this.send.setAttribute("aria-disabled", "true");
+    else this.send.removeAttribute("aria-disabled");
   }
 
   async submit() {
     const { view } = this, text = this.text.value, files = [...this.files.values()];
+    if (!text.trim() && files.length) return void view.warn("Write a question for the files.");
     if (!text.trim() || this.sending) return;
     if (files.some(({ done }) => !done)) return void view.warn("A file is still on its way: wait, or remove it.");
     this.sending = true;
-    const key = this.edited?.told.key ?? null, agent = view.agent.value.trim(), id = view.name();
+    const key = view.asked = this.edited?.told.key ?? null, agent = view.agent.value.trim(), id = view.name();
     const sent = this.sent = { id, text, files, known: new Set(view.exchanges.keys()) };
     const ask = { kind: "ask", text, key, agent, files: files.map((file) => file.id) };
     const { error, late } = await view.call(ask, { id });
@@ -44,7 +53,7 @@ class Composer {
     if (error) return;
     this.clear(sent);
     view.pace.all();
-    view.toBottom();
+    if (!view.held) view.toBottom();
   }
 
   // Where the answer to the call is lost, or late, the exchange itself is one.
@@ -133,6 +142,7 @@ class Composer {
   }
 
   fit() {
+    this.ready();
     this.text.style.height = "auto";
     this.text.style.height = `${Math.min(this.text.scrollHeight + 2, 240)}px`;
   }

@@ -23,7 +23,7 @@ class Exchange {
 
   question({ prompt, cell, files }) {
     const { view } = this, copy = button("copy", "Copy message", () => view.copy(copy, prompt));
-    const edit = cell ? null : button("edit", "Edit and ask again", () => view.composer.edit(this));
+    const edit = cell ? null : button("edit", "Edit and ask again", () => view.now.busy || view.composer.edit(this));
     const who = make("div", { class: "st-who" }, make("span", {}, "You"),
       cell ? make("span", { class: "st-tag" }, "cell") : null,
       make("div", { class: "st-actions" }, copy, edit));
@@ -33,7 +33,8 @@ class Exchange {
     const rest = make("button", { type: "button", class: "st-text", onclick: () => {
       said.textContent = prompt;
       rest.remove();
-      view.log.focus();
+      view.log.focus({ preventScroll: true });
+      view.scrolled(); // the end is out of sight now, and stays there
     } }, `Show all ${prompt.length} characters`);
     return make("article", { class: "st-said st-user", "aria-label": cell ? "Your cell" : "You" },
       who, said, prompt.length > LONG ? rest : null,
@@ -46,7 +47,9 @@ class Exchange {
     this.element.classList.toggle("st-running", running);
     this.name.textContent = agent;
     this.name.title = at;
-    const retry = make("button", { type: "button", class: "st-text", onclick: () => this.again() }, "Retry");
+    const retry = make("button", { type: "button", class: "st-text", onclick: () => this.again(),
+      "aria-label": `Retry: ask ${agent} again`, title: `Ask ${agent} again` }, "Retry");
+    retry.classList.add("st-retry");
     const line = make("div", { class: "st-error" }, make("span", {}, error ?? ""), cell ? null : retry);
     const more = stale ? " · an earlier message has changed since" : "";
     const actions = error && !this.body.firstChild ? null : this.actions(); // there is no answer
@@ -54,40 +57,56 @@ class Exchange {
     for (const each of [...this.foot.children]) if (each !== this.form) each.remove();
     this.foot.prepend(...(error ? [line] : []),
       running ? make("span", { class: "st-waiting" }, doing || "…") : ended);
+    this.enable();
+  }
+
+  enable() {
+    for (const each of this.element.querySelectorAll(".st-edit, .st-retry"))
+      if (this.view.now.busy) each.setAttribute("aria-disabled", "true");
+      else each.removeAttribute("aria-disabled");
   }
 
   actions() {
-    const { view, told: { liked, cell } } = this;
+    const { view, told: { liked, cell, agent } } = this;
     const copy = button("copy", "Copy answer as Markdown", () => view.copySource(copy, this));
     const rate = (name, label, value) => button(name, label,
       () => this.rate({ liked: liked === value ? null : value }), { "aria-pressed": String(liked === value) });
     return make("div", { class: "st-actions" }, copy,
-      cell ? null : button("retry", "Ask again", () => this.again()),
+      cell ? null : button("retry", `Ask ${agent} again`, () => this.again()),
       rate("good", "Good answer", true), rate("bad", "Bad answer", false),
-      button("comment", "Comment on this answer", () => this.comment()));
+      button("comment", "Comment on this answer", () => this.comment(),
+        { "aria-pressed": String(Boolean(this.commented)) }));
   }
 
   again() {
+    if (this.view.now.busy) return;
+    this.view.asked = this.told.key;
     this.view.call({ kind: "retry", key: this.told.key });
   }
 
   rate(given) {
-    this.view.call({ kind: "rate", key: this.told.key, liked: this.told.liked, ...given });
+    return this.view.call({ kind: "rate", key: this.told.key, liked: this.told.liked, ...given });
   }
 
   comment() {
-    this.form?.remove();
+    if (this.form) return void this.form.querySelector("input").focus();
     const field = make("input", { type: "text", "aria-label": "Your comment", maxlength: 2000 });
     const close = () => {
       this.form.remove();
       this.form = null;
       this.foot.querySelector(".st-comment")?.focus();
     };
+    const send = async () => {
+      const comment = field.value.trim(), { error } = await this.rate({ comment });
+      if (error) return; // the text stays
+      this.commented = comment !== "";
+      this.foot.querySelector(".st-comment")?.setAttribute("aria-pressed", String(this.commented));
+      if (this.form) close();
+    };
     this.form = make("form", { class: "st-form", onsubmit: (event) => {
       event.preventDefault();
-      this.rate({ comment: field.value });
-      close();
-    } }, field, make("button", { type: "submit", class: "st-text" }, "Comment"),
+      send();
+    }, onkeydown: ({ key, isComposing }) => key === "Escape" && !isComposing && close() }, field, make("button", { type: "submit", class: "st-text" }, "Comment"),
     button("close", "No comment", close));
     this.view.follow(() => this.foot.append(this.form));
     field.focus();

@@ -15,7 +15,8 @@ class View {
       this.hello();
     };
     this.draw();
-    this.sizes = new ResizeObserver(() => this.jump.hidden && this.toBottom()); // such as files below it
+    // What changes the size of the log or of what is in it leaves the end where it was: in sight.
+    this.sizes = new ResizeObserver(() => this.jump.hidden && !this.holds && this.toBottom());
     this.sizes.observe(this.log);
     model.on("msg:custom", this.listen);
     model.on("comm_live_update", this.greet); // the kernel was restarted, or is back
@@ -93,6 +94,18 @@ class View {
     const place = replaced?.previousSibling ?? this.exchanges.get(after)?.element;
     for (const key of gone) this.remove(key);
     if (place || this.more.hidden) this.put([told], this.exchanges, place); // else it is an earlier one
+    if (told.status === "running") this.hold(this.exchanges.get(told.key), gone.includes(this.asked));
+  }
+
+  // What is asked again in an earlier place is looked at there while it runs, not at the end.
+  hold(exchange, ours) {
+    const last = !exchange?.element.nextSibling;
+    if (last || ours || this.pinned) this.held = last ? null : exchange;
+    this.brought = this.held === exchange ? exchange : null;
+  }
+
+  get holds() {
+    return this.held?.told.status === "running" && this.held.element.isConnected;
   }
 
   // One after another, in their order.
@@ -103,13 +116,16 @@ class View {
       this.exchanges.set(told.key, exchange);
       place.after(exchange.element);
       place = exchange.element;
+      this.sizes.observe(place);
       this.composer.arrived(told);
     }
     this.empty.hidden = this.exchanges.size > 0;
   }
 
   remove(key) {
-    this.exchanges.get(key)?.element.remove();
+    const { element } = this.exchanges.get(key) ?? {};
+    if (element) this.sizes.unobserve(element);
+    element?.remove();
     this.exchanges.delete(key);
   }
 
@@ -127,13 +143,17 @@ class View {
     const { status } = exchange.told;
     exchange.end(end);
     if (status !== "running" || end.status === "running") return;
-    const text = exchange.body.textContent.trim(), rest = text.length > 600 ? " …" : "";
+    const text = spoken(exchange.body.kids, 600), rest = text.length > 600 ? " …" : "";
     this.announce(end.error ?? (end.status === "ok" ? `${end.agent}: ${text.slice(0, 600)}${rest}` : end.status));
   }
 
   state({ state }) {
-    if (state.session !== this.now.session) this.composer.edit(null);
+    if (state.session !== this.now.session) {
+      this.composer.edit(null);
+      if (this.now.session) this.warn("");
+    }
     this.now = state;
+    this.enable();
     this.root.setAttribute("aria-label", `Chat: ${state.session}`);
     this.composer.text.placeholder = state.agent ? `Ask ${state.agent}` : "Ask";
     this.empty.replaceChildren(state.agent ? "Nothing has been said yet." : "Name an agent above, and ask.",
@@ -147,7 +167,12 @@ class View {
     this.sessions.value = `=${state.session}`;
     this.agents.replaceChildren(...state.agents.map(({ slug, name }) => option(slug, name)));
     this.total.textContent = state.total;
-    this.composer.label(state.busy ? "Stop" : "Send");
+  }
+
+  // While an answer streams no other can be asked for.
+  enable() {
+    for (const exchange of this.exchanges.values()) exchange.enable();
+    this.composer.label(this.now.busy ? "Stop" : "Send");
   }
 
   // One at a time: its answer holds all that was told before. It may be lost, too.
@@ -173,21 +198,30 @@ class View {
         if (message.kind === "upload") this.warn(SILENT, true);
         else this.settle({ id, error: SILENT, silent: true, late: true });
       }, patience);
-      this.waiting.set(id, { timer, resolve });
+      this.waiting.set(id, { timer, resolve, kind: message.kind });
       try {
         this.model.send({ ...message, view: this.id, id }, undefined, buffers);
       } catch {
+        this.gone();
         this.settle({ id, error: `The kernel was restarted: ${AGAIN}`, silent: true });
       }
     });
   }
 
+  // Nothing more will come of what was running; should the kernel be back, it tells all anew.
+  gone() {
+    for (const each of this.exchanges.values())
+      if (each.told.status === "running") each.end({ status: "interrupted", note: "interrupted: the kernel is gone" });
+    this.now.busy = null;
+    this.enable();
+  }
+
   settle({ id, error, silent = false, ...answer }) {
-    const { timer, resolve } = this.waiting.get(id) ?? {}; // it may come too late
+    const { timer, resolve, kind } = this.waiting.get(id) ?? {}; // it may come too late
     clearTimeout(timer);
     this.waiting.delete(id);
     if (error) this.warn(error, silent);
-    else if (this.silent) this.warn("");
+    else if (this.silent || (kind && !BESIDE.has(kind))) this.warn(""); // what it said is over
     resolve?.({ error, ...answer });
   }
 
@@ -204,14 +238,15 @@ class View {
     this.said.textContent = text;
   }
 
-  stop() {
+  async stop() {
     this.composer.label(this.now.listens ? "Stopping" : "Stopping: kernel busy");
     if (!this.now.listens) {
       this.frozen = this.now.busy;
       this.warn("Stopping: kernel busy. It hears this when its cell has ended.", true);
     }
     this.announce("stopping");
-    this.call({ kind: "stop" });
+    const { error } = await this.call({ kind: "stop" });
+    if (error) this.enable(); // it can be pressed again
   }
 
   shortcut(event) {
@@ -288,9 +323,11 @@ class View {
       from.focus({ preventScroll: true });
       if (!copied) return void this.warn("The browser did not let it be copied: select it, and copy it by hand.");
     }
-    from.classList.add("st-done");
     this.announce("copied");
-    setTimeout(() => from.classList.remove("st-done"), 1500);
+    clearTimeout(from.shown);
+    from.drawn ??= from.firstChild;
+    from.replaceChildren(icon("check"));
+    from.shown = setTimeout(() => from.replaceChildren(from.drawn), 1500);
   }
 
   async export() {
@@ -304,12 +341,22 @@ class View {
 
   follow(act) {
     const { log } = this, at = log.scrollTop, far = log.scrollHeight - at - log.clientHeight;
-    const pinned = far < 24 || !(at < this.top - 4); // above where we left it: the user did that
+    this.pinned = !this.holds && (far < 24 || !(at < this.top - 4)); // above where we left it: the user did that
     const { size } = this.exchanges;
     this.keep(act);
-    if (pinned && this.exchanges.size > size) this.trim();
-    if (pinned) this.toBottom();
+    if (this.pinned && this.exchanges.size > size) this.trim();
+    if (this.brought) this.bring(this.brought);
+    else if (this.pinned) this.toBottom();
     else log.scrollTop = at;
+    if (!this.pinned) this.scrolled();
+  }
+
+  bring({ element }) {
+    const { log } = this;
+    this.brought = null;
+    this.pinned = false;
+    this.top = Infinity; // wherever that is, the end is not what is looked at
+    log.scrollTop += element.getBoundingClientRect().top - log.getBoundingClientRect().top - 8;
   }
 
   // What is drawn anew keeps the keyboard's place, what is taken away leaves it to the text.
@@ -319,7 +366,8 @@ class View {
     act();
     const now = document.activeElement, there = (it) => this.root.contains(it) && !it.closest("[hidden]");
     if (!inside || there(now)) return;
-    const same = this.exchanges.get(key)?.element.querySelector(`[aria-label="${label}"]`);
+    const found = this.exchanges.get(key)?.element.querySelectorAll("[aria-label]") ?? [];
+    const same = [...found].find((each) => each.getAttribute("aria-label") === label); // it may have quotes
     (there(focused) ? focused : same ?? this.composer.text).focus({ preventScroll: true });
   }
 
@@ -331,6 +379,7 @@ class View {
   }
 
   toBottom() {
+    this.held = null;
     this.log.scrollTop = this.log.scrollHeight;
     this.top = this.log.scrollTop;
     this.jump.hidden = true;

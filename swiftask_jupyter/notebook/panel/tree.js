@@ -19,6 +19,7 @@ const PATIENCE = 5000; // ms without a word from the kernel
 const MOST_PATIENCE = 80_000; // ms between two tries to reach it
 const AGAIN = "copy your text, then run this cell again.";
 const SILENT = `No answer from the kernel: it may be busy. If it was restarted, ${AGAIN}`;
+const BESIDE = words("hello agents upload discard source"); // calls that a user has not made as such
 const MOST = 50; // exchanges kept while the newest is in sight
 const ICONS = {
   copy: "M9 9h10v11H9z M5 15V4h10", retry: "M19 12a7 7 0 1 1-2-5l2 2 M19 4v5h-5",
@@ -26,6 +27,7 @@ const ICONS = {
   bad: "M7 13V4H4v9z M7 13l4 7c2 0 2-2 1-5h7L17 4H7", insert: "M4 5h16 M4 10h16 M12 14v6 M9 17h6",
   attach: "M8 12l6-6a3 3 0 0 1 4 4l-8 8a5 5 0 0 1-7-7l7-7", close: "M6 6l12 12 M18 6L6 18",
   send: "M12 20V5 M6 11l6-6 6 6", stop: "M7 7h10v10H7z", down: "M12 4v15 M6 13l6 6 6-6",
+  check: "M5 13l5 5 9-11",
   save: "M12 4v11 M7 11l5 5 5-5 M5 20h14", comment: "M4 5h16v11H10l-4 4v-4H4z",
 };
 
@@ -71,6 +73,7 @@ function build(node, view) {
   if (["left", "center", "right"].includes(attributes.align)) element.className = `st-${attributes.align}`;
   if (attributes.class === "task") element.className = "st-task";
   fill(element, rest, view);
+  if (tag === "pre") element.tabIndex = 0; // it may scroll
   if (tag === "pre") element.outer = codeBlock(element, view);
   if (tag === "table") element.outer = make("div", { class: "st-table", tabindex: 0, role: "group",
     "aria-label": "table" }, element);
@@ -119,6 +122,13 @@ function* grow(element, nodes, view) {
     if (long) yield* grow(element.kids.at(-1), node.slice(first), view);
     yield;
   }
+}
+
+// What a screen reader says of an answer's blocks: each is words of its own.
+function spoken(blocks, most) {
+  let text = "";
+  for (const block of blocks) if (text.length <= most) text += ` ${block.innerText ?? block.data ?? block.textContent}`;
+  return text.replace(/\s+/g, " ").trim();
 }
 
 function codeBlock(pre, view) {

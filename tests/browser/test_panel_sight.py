@@ -1,0 +1,116 @@
+"""What is in sight in a chat panel, and what can be pressed there, while something happens."""
+
+import pytest
+from playwright.sync_api import expect
+
+from .jupyter import Notebook
+from .panels import Panel
+from .test_panel import DARK, PANEL, shown
+
+pytestmark = pytest.mark.browser
+
+LONG = "a question\n" * 12
+# How far the running exchange is below the top of the log.
+BELOW_TOP = """(log) => log.querySelector('.st-running').getBoundingClientRect().top
+  - log.getBoundingClientRect().top"""
+AT_THE_END = """() => {
+  const log = document.querySelector('.swiftask-panel [role=log]');
+  return log.scrollHeight - log.scrollTop - log.clientHeight < 2;
+}"""
+
+# The lowest contrast of each kind of coloured text with what is painted behind it.
+RATIOS = """(where) => {
+  const pen = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const light = () => [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3).map((v) => v / 255)
+    .map((v) => (v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+  const paint = (colour) => { pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1); return light(); };
+  const found = {};
+  for (const each of document.querySelectorAll(where)) {
+    const behind = [];
+    for (let at = each; at; at = at.parentElement) behind.unshift(getComputedStyle(at));
+    paint(behind[0].colorScheme === 'dark' ? 'black' : 'white');
+    let back;
+    for (const { backgroundColor } of behind) back = paint(backgroundColor);
+    const front = paint(getComputedStyle(each).color), kind = each.className || each.tagName;
+    const ratio = (Math.max(front, back) + .05) / (Math.min(front, back) + .05);
+    found[kind] = Math.min(found[kind] ?? 21, ratio);
+  }
+  return found;
+}"""
+IN_PANEL = ".swiftask-panel :is(pre span, pre code, .st-error, .st-note)"
+IN_CELL = ".swiftask :is(pre code, pre code *)"
+# As where there is no theme of JupyterLab's: none of its colours are set.
+NO_THEME = """(scheme) => {
+  document.documentElement.style.colorScheme = scheme;
+  document.body.style.background = document.body.style.color = '';
+  for (const sheet of document.styleSheets) for (const rule of sheet.cssRules) {
+    const names = rule.selectorText === ':root' ? [...rule.style] : [];
+    for (const name of names) if (name.startsWith('--jp-')) rule.style.removeProperty(name);
+  }
+}"""
+
+
+def test_code_can_be_read_on_its_ground(notebook: Notebook, env: dict[str, str]):
+    """In a panel and in a cell's answer, light and dark, in JupyterLab's themes and without."""
+    cells = [PANEL, "%%swiftask lorem\ncode", "%%swiftask echo\n```python\n# c\nclass A: 1\n```"]
+    notebook.open("colours.ipynb", cells, env=env)
+    panel, page = shown(notebook), notebook.page
+    for cell in (1, 2):
+        notebook.run_cell(cell)
+        notebook.wait_idle()
+    panel.choose("nosuch")
+    panel.ask("an error")
+    panel.ended(3)
+    check_contrast(panel)
+    page.evaluate(DARK)
+    page.wait_for_function("() => document.body.dataset.jpThemeName === 'JupyterLab Dark'")
+    check_contrast(panel)
+    for scheme in ("dark", "light"):
+        page.evaluate(NO_THEME, scheme)
+        check_contrast(panel)
+
+
+def check_contrast(panel: Panel) -> None:
+    """Each kind of text has 4.5:1 at least."""
+    for where, count in ((IN_PANEL, 9), (IN_CELL, 7)):
+        found = panel.page.evaluate(RATIOS, where)
+        assert len(found) >= count, found
+        assert {kind: ratio for kind, ratio in found.items() if ratio < 4.5} == {}
+
+
+def test_what_runs_is_in_sight(notebook: Notebook, env: dict[str, str]):
+    """An early question that is asked again is; at the end the newest text is, resized or not."""
+    notebook.open("sight.ipynb", [PANEL], env=env)
+    panel, page = shown(notebook), notebook.page
+    panel.choose("echo")
+    for count in range(1, 5):
+        panel.ask(LONG)
+        panel.ended(count)
+    for width in ("320px", ""):
+        panel.root.evaluate("(root, width) => { root.style.width = width; }", width)
+        page.wait_for_function(AT_THE_END)
+        expect(panel.button("Go to the newest message")).to_be_hidden()
+
+    panel.choose("slow")
+    panel.button("Edit and ask again").nth(1).click()
+    panel.ask(LONG)
+    check_held(panel)
+    panel.button("Stop").click()
+    panel.ended(4)
+    panel.button("Ask slow again").first.click()
+    check_held(panel)
+    panel.button("Go to the newest message").click()
+    page.wait_for_function(AT_THE_END)
+    panel.button("Stop").click()
+    panel.ended(4)
+    assert notebook.page_errors == []
+
+
+def check_held(panel: Panel) -> None:
+    """The question that runs stands at the top, however the answer grows."""
+    expect(panel.button("Edit and ask again").first).to_be_disabled()
+    expect(panel.button("Ask echo again").first).to_be_disabled()
+    for word in ("word3 ", "word12 "):
+        expect(panel.answers.nth(1)).to_contain_text(word)
+        assert 0 <= panel.log.evaluate(BELOW_TOP) < 20
