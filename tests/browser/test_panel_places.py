@@ -18,7 +18,7 @@ for _ in range(100):  # what the view says may come after the cell
 len(panel._uploads._files)"""
 PASTE = """([withText]) => {
   const carried = new DataTransfer(), file = new File([new Uint8Array(9)], 'image.png');
-  if (withText) carried.setData('text/plain', 'a\\tb');
+  for (const type of withText ? ['text/plain', 'text/html'] : []) carried.setData(type, 'a\\tb');
   carried.items.add(file);
   const options = { clipboardData: carried, bubbles: true, cancelable: true };
   const event = new ClipboardEvent('paste', options);

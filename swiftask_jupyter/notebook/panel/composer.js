@@ -97,7 +97,8 @@ class Composer {
 
   paste(event) {
     const { files, types } = event.clipboardData;
-    if (!types.includes("text/plain")) this.attach(files, event); // a spreadsheet adds its picture
+    const table = types.includes("text/plain") && types.includes("text/html");
+    if (!table) this.attach(files, event); // a spreadsheet adds a picture of what it copies
   }
 
   attach(files, event) {
