@@ -177,7 +177,7 @@ def test_it_streams_and_stops_while_a_cell_runs(notebook: Notebook, env: dict[st
     expect(panel.answers.last).to_contain_text("word3 ")
     notebook.page.evaluate(RESTART)
     expect(panel.banner).to_contain_text("copy your text, then run this cell again", timeout=WAIT)
-    expect(panel.notes.last).to_have_text("interrupted: the kernel is gone")
+    expect(panel.notes.last).to_contain_text("interrupted")  # the kernel's last word, or the view's
     expect(panel.button("Send")).to_be_visible()
     expect(panel.button("Edit and ask again").last).to_be_enabled()
     panel.button("Close").click()
