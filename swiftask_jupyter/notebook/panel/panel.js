@@ -175,10 +175,10 @@ class View {
     this.composer.label(this.now.busy ? "Stop" : "Send");
   }
 
-  // One at a time: its answer holds all that was told before. It may be lost, too.
+  // One in a second at most: its answer holds all that was told before. It may be lost, too.
   async hello(patience = PATIENCE) {
-    if (this.greeting) return;
-    const greeting = this.greeting = {};
+    if (Date.now() - this.greeting?.at < 1000) return;
+    const greeting = this.greeting = { at: Date.now() };
     const { late } = await this.call({ kind: "hello" }, { patience });
     if (this.greeting !== greeting) return;
     this.greeting = null;
