@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -89,6 +90,10 @@ class Kernel:
     def interrupt(self):
         """SIGINT, as a front end's stop button has the server send it."""
         self.manager.interrupt_kernel()
+
+    def kill(self):
+        """SIGKILL at once, as when memory runs out; leaving `with` interrupts before it kills."""
+        self.manager.signal_kernel(signal.SIGKILL)
 
     def _read(self, message):
         kind, content = message["msg_type"], message["content"]

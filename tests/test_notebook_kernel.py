@@ -274,6 +274,7 @@ def test_a_kernel_killed_in_mid_answer_leaves_a_lost_turn(environment, box):
         kernel.run(LOAD)
         kernel.send("%%swiftask slow\nhello")
         assert box.wait_for(lambda: box.open_streams and box.requests[-1].method == "POST")
+        kernel.kill()
     assert box.wait_for(lambda: box.open_streams == 0) is not None
 
     assert list(ledger()["status"]) == ["lost"]
