@@ -2,11 +2,11 @@
 
 import contextlib
 import gc
-import json
 import threading
 import weakref
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from swiftask_jupyter import ChatPanel, Sandbox, Swiftask, errors
@@ -305,14 +305,43 @@ def test_a_rating_is_kept_and_comes_back(front, panel, client):
     front.say("rate", key=said["key"], liked=True, comment="just right")
 
     assert front.exchange(said["key"])["liked"] is True
+    assert thoughts(client) == [(True, "just right")]
     session = client.session()
-    [mark] = session.ledger.history.marks(session.ledger.sessions.lines(session.id))
-    assert (mark.kind, json.loads(mark.value)) == ("liked", {"good": True, "comment": "just right"})
     with Swiftask(base_url=client.wanted.base_url, token=client.wanted.token, agent="echo",
                   session=session.name) as other:  # fmt: skip
         again = ChatPanel(other)
-        assert [each.liked for each in again.chat.shown] == [True]
+        assert [(each.liked, each.comment) for each in again.chat.shown] == [(True, "just right")]
         again.close()
+
+
+def thoughts(client):
+    """What is in the ledger of each call: the rating, and the comment."""
+    frame = client.usage(text=True)
+    return list(zip(frame["liked"], frame["comment"], strict=True))
+
+
+def test_the_newest_rating_counts_and_leaves_the_comment(front, client):
+    front.ask("hi")
+    front.settled()
+    front.ask("ho")
+    first, second = front.settled(2)
+
+    front.say("rate", key=first["key"], liked=True, comment="fine")
+    front.say("rate", key=first["key"], liked=False)
+    front.say("rate", key=second["key"], liked=True, comment="good")
+    front.say("rate", key=second["key"], liked=None, comment="")
+
+    assert thoughts(client) == [(False, "fine"), (pd.NA, pd.NA)]
+
+
+def test_what_is_purged_takes_its_comment_along(front, client):
+    front.ask("hi")
+    [said] = front.settled()
+    front.say("rate", key=said["key"], liked=True, comment="Ada is ill")
+
+    client.session().purge(1)
+
+    assert thoughts(client) == [(True, pd.NA)]
 
 
 def test_a_service_that_takes_ratings_is_told_of_them(front, client, box):

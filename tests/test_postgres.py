@@ -162,11 +162,14 @@ def test_a_user_neither_erases_nor_is_shown_what_another_asked(box, server):
         assert len(box.requests) == asked + 1
         assert bob.session().ledger.history.replays() == (1, 1)
         [ada_s] = ada.session().history()
+        for asker, turn in [(ada, ada_s.turn), (bob, bob.session().history()[0].turn)]:
+            asker.session().ledger.history.mark("comment", asker.session().id, turn, "a thought")
         assert bob.session().purge(1) == 2
         bob.session().ledger.history.purge([ada_s.turn])  # not even by name
         assert ada.session().history() == [ada_s]
         assert [each.answer for each in bob.session().history()] == [""]
         assert bob.session().ledger.history.replays() == (0, 1)
+        assert ada.usage(text=True)["comment"].dropna().tolist() == ["a thought"]
 
 
 def test_a_batch_goes_on_from_the_users_own_answers_alone(box, server):

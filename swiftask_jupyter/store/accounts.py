@@ -86,6 +86,8 @@ class Accounts:
             "error": f"CASE WHEN status IN {_FAILED} THEN {_text('error')} END AS error",
             "prompt": f"{_text('prompt')} AS prompt",
             "answer": f"{_text('answer')} AS answer",
+            "liked": f"CASE {_mark('liked')} WHEN 'good' THEN 1 WHEN 'bad' THEN 0 END AS liked",
+            "comment": f"nullif({_mark('comment')}, '') AS comment",
             "user": '"user"',
         }
         columns = ", ".join(special.get(name, name) for name in names)
@@ -153,3 +155,8 @@ class Accounts:
 
 def _text(name: str) -> str:
     return f"(SELECT {name} FROM texts WHERE texts.turn = turns.turn)"  # noqa: S608 - our own columns
+
+
+def _mark(kind: str) -> str:
+    newest = "ORDER BY marks.at DESC, mark DESC LIMIT 1"
+    return f"(SELECT value FROM marks WHERE marks.turn = turns.turn AND kind = '{kind}' {newest})"  # noqa: S608 - our own kinds

@@ -68,5 +68,7 @@ USER = Column("user", "category", "", "whose call it was; in a store that severa
 TEXTS = (
     Column("prompt", "text", "", "what was asked"),
     Column("answer", "text", "", "what came back"),
+    Column("liked", "flag", "", "what the user thought of it, where it was rated in a panel"),
+    Column("comment", "text", "", "what the user said of it, in a panel"),
 )
 EVERY = {column.name: column for column in (*COLUMNS, USER, *TEXTS)}

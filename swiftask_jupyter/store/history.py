@@ -181,6 +181,11 @@ class History:
                     (turn,),
                 )
                 rows.execute(
+                    "UPDATE marks SET value = NULL WHERE turn = ? AND kind = 'comment'"  # noqa: S608 - as above
+                    f" AND EXISTS (SELECT 1 FROM turns WHERE turns.turn = marks.turn AND {mine})",
+                    (turn,),
+                )
+                rows.execute(
                     f"UPDATE turns SET key = NULL, said = NULL WHERE turn = ? AND {mine}",  # noqa: S608 - as above
                     (turn,),
                 )

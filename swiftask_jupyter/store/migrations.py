@@ -79,6 +79,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             amount REAL
         )""",
     ),
+    ("CREATE INDEX marks_of_turn ON marks (turn)",),
 )
 
 # What PostgreSQL needs beside, by the number of the migration after which it is done. Whose row it

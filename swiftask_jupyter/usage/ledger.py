@@ -45,7 +45,7 @@ def usage(
         agent: only this one's calls.
         notebook: only the calls of the notebook at this path.
         session: only the calls of the conversation of this id.
-        text: whether to add `prompt` and `answer`.
+        text: whether to add `prompt` and `answer`, and `liked` and `comment` of a panel.
 
     Raises:
         ConfigurationError: a group or a time is none.

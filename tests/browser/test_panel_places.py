@@ -91,7 +91,7 @@ def test_the_keyboard_keeps_its_place_and_a_draft_its_text(
 
 
 def check_a_rating_and_a_comment(panel: Panel) -> None:
-    """A comment that is being written outlives a rating."""
+    """A comment that is being written outlives a rating; one that was sent can be changed."""
     good, comment = panel.button("Good answer"), panel.root.get_by_label("Your comment")
     press(panel, "Good answer")
     expect(good).to_have_attribute("aria-pressed", "true")
@@ -109,6 +109,10 @@ def check_a_rating_and_a_comment(panel: Panel) -> None:
     comment.press("Enter")
     expect(comment).to_have_count(0)
     assert focused(panel.page) == "Comment on this answer"
+    expect(panel.button("Comment on this answer")).to_have_attribute("aria-pressed", "true")
+    panel.page.keyboard.press("Enter")
+    expect(comment).to_have_value("a careful comment")
+    comment.press("Escape")
 
 
 def check_an_edit(panel: Panel) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import json
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from swiftask_jupyter.client import Swiftask
     from swiftask_jupyter.turn import Turn
 
-LIKED = "liked"
+WORDS = {True: "good", False: "bad", None: None}
 ELSEWHERE = frozenset(("cell", "python"))  # whose turns had options that a panel doesn't know
 
 
@@ -106,19 +105,24 @@ class Chat:
             )
         return self.ask(shown.prompt, shown.reply.agent, instead=key)
 
-    def rate(self, key: str, *, liked: bool | None, comment: str = "") -> Shown:
+    def rate(self, key: str, *, liked: bool | None, comment: str | None = None) -> Shown:
         """Keep what the user thinks of an answer, and tell the service where it takes that.
+
+        Without a comment, an earlier one stays.
 
         Raises:
             SwiftaskError: the service didn't take it; it is kept all the same.
         """
         shown = self.shown.find(key)
+        reply, history = shown.reply, self.session.ledger.history
         shown.liked = liked
-        reply, value = shown.reply, json.dumps({"good": liked, "comment": comment})
-        self.session.ledger.history.mark(LIKED, self.session.id, reply.turn, value)
+        history.mark("liked", self.session.id, reply.turn, WORDS[liked])
+        if comment is not None:
+            shown.comment = comment
+            history.mark("comment", self.session.id, reply.turn, comment)
         self._channel.tell("patch", key=key, changes=[], end=shown.end())
         if reply.dialect == "widget" and liked is not None and reply.conversation is not None:
-            self._client.widget.feedback(reply.conversation, good=liked, comment=comment)
+            self._client.widget.feedback(reply.conversation, good=liked, comment=comment or "")
         return shown
 
     def refresh(self) -> bool:
@@ -127,7 +131,7 @@ class Chat:
         Cells may have changed it. While the ledger can't be read, what is shown stays.
         """
         try:
-            held, liked = self.session.history(), self._liked()
+            held, (liked, comments) = self.session.history(), self._rated()
         except StoreError:
             for shown in tuple(self.shown):
                 shown.waits = True
@@ -136,6 +140,7 @@ class Chat:
             merged = self.shown.merged(held)
             for shown in merged:
                 shown.liked = liked.get(shown.reply.turn, shown.liked)
+                shown.comment = comments.get(shown.reply.turn, shown.comment)
             moved = [each.key for each in merged] != [each.key for each in self.shown]
             stale = {each.turn: each.stale for each in held}
             turned = [
@@ -216,11 +221,14 @@ class Chat:
         finally:
             self._ended()
 
-    def _liked(self) -> dict[str, bool | None]:
-        ledger = self.session.ledger
+    def _rated(self) -> tuple[dict[str, bool | None], dict[str, str]]:
+        """Return the newest rating and the newest comment of each turn that has one."""
+        ledger, liked = self.session.ledger, {word: liked for liked, word in WORDS.items()}
         marks = ledger.history.marks(ledger.sessions.lines(self.session.id))
-        liked = [mark for mark in marks if mark.kind == LIKED and mark.turn and mark.value]
-        return {str(mark.turn): json.loads(str(mark.value)).get("good") for mark in liked}
+        return (
+            {str(mark.turn): liked.get(mark.value) for mark in marks if mark.kind == "liked"},
+            {str(mark.turn): mark.value or "" for mark in marks if mark.kind == "comment"},
+        )
 
     def agent(self) -> str:
         """Return the agent that answers where none is named; empty if none does."""

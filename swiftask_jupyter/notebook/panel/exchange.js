@@ -67,7 +67,7 @@ class Exchange {
   }
 
   actions() {
-    const { view, told: { liked, cell, agent } } = this;
+    const { view, told: { liked, comment, cell, agent } } = this;
     const copy = button("copy", "Copy answer as Markdown", () => view.copySource(copy, this));
     const rate = (name, label, value) => button(name, label,
       () => this.rate({ liked: liked === value ? null : value }), { "aria-pressed": String(liked === value) });
@@ -75,7 +75,7 @@ class Exchange {
       cell ? null : button("retry", `Ask ${agent} again`, () => this.again()),
       rate("good", "Good answer", true), rate("bad", "Bad answer", false),
       button("comment", "Comment on this answer", () => this.comment(),
-        { "aria-pressed": String(Boolean(this.commented)) }));
+        { "aria-pressed": String(comment !== "") }));
   }
 
   again() {
@@ -90,25 +90,25 @@ class Exchange {
 
   comment() {
     if (this.form) return void this.form.querySelector("input").focus();
-    const field = make("input", { type: "text", "aria-label": "Your comment", maxlength: 2000 });
-    const close = () => {
-      this.form.remove();
-      this.form = null;
-      this.foot.querySelector(".st-comment")?.focus();
-    };
-    const send = async () => {
-      const comment = field.value.trim(), { error } = await this.rate({ comment });
-      if (error) return; // the text stays
-      this.commented = comment !== "";
-      this.foot.querySelector(".st-comment")?.setAttribute("aria-pressed", String(this.commented));
-      if (this.form) close();
-    };
-    this.form = make("form", { class: "st-form", onsubmit: (event) => {
+    const field = make("input", { type: "text", "aria-label": "Your comment", maxlength: 2000,
+      value: this.told.comment });
+    const send = async (event) => {
       event.preventDefault();
-      send();
-    }, onkeydown: ({ key, isComposing }) => key === "Escape" && !isComposing && close() }, field, make("button", { type: "submit", class: "st-text" }, "Comment"),
-    button("close", "No comment", close));
+      const { error } = await this.rate({ comment: field.value.trim() });
+      if (!error) this.leave(); // else the text stays
+    };
+    const escape = ({ key, isComposing }) => key === "Escape" && !isComposing && this.leave();
+    this.form = make("form", { class: "st-form", onsubmit: send, onkeydown: escape }, field,
+      make("button", { type: "submit", class: "st-text" }, "Comment"),
+      button("close", "No comment", () => this.leave()));
     this.view.follow(() => this.foot.append(this.form));
     field.focus();
+  }
+
+  leave() {
+    if (!this.form) return;
+    this.form.remove();
+    this.form = null;
+    this.foot.querySelector(".st-comment")?.focus();
   }
 }
