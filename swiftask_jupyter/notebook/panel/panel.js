@@ -143,7 +143,7 @@ class View {
     const { status } = exchange.told;
     exchange.end(end);
     if (status !== "running" || end.status === "running") return;
-    const text = spoken(exchange.body.kids, 600), rest = text.length > 600 ? " …" : "";
+    const text = spoken(exchange.body, 600), rest = text.length > 600 ? " …" : "";
     this.announce(end.error ?? (end.status === "ok" ? `${end.agent}: ${text.slice(0, 600)}${rest}` : end.status));
   }
 

@@ -13,6 +13,7 @@ const MATH_ATTRIBUTES = words("display displaystyle mathvariant stretchy fence f
   + " width columnalign");
 const WITH_DIRECTION = words("p h1 h2 h3 h4 h5 h6 li th td");
 const KINDS = words("k s c n f b");
+const INLINE = words("em strong s a code span");
 const LONG_ONES = words("ul ol table tbody blockquote"); // made child by child
 const PART = 32; // blocks of an answer that the browser lays out, or leaves out, together
 const PATIENCE = 5000; // ms without a word from the kernel
@@ -124,10 +125,13 @@ function* grow(element, nodes, view) {
   }
 }
 
-// What a screen reader says of an answer's blocks: each is words of its own.
-function spoken(blocks, most) {
+// What a screen reader says of an answer: each block is words of its own. (`innerText` knows that too,
+// and has the browser lay out anew, each time, what is out of sight.)
+function spoken(answer, most) {
+  const nodes = document.createTreeWalker(answer, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
   let text = "";
-  for (const block of blocks) if (text.length <= most) text += ` ${block.innerText ?? block.data ?? block.textContent}`;
+  while (text.length <= most && nodes.nextNode())
+    text += nodes.currentNode.data ?? (INLINE.has(nodes.currentNode.localName) ? "" : " ");
   return text.replace(/\s+/g, " ").trim();
 }
 
