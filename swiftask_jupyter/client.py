@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from swiftask_jupyter.answers import Answer
 from swiftask_jupyter.errors import ConfigurationError, Refused
+from swiftask_jupyter.ipynb import Watched
 from swiftask_jupyter.replies import Event
 from swiftask_jupyter.service import Service
 from swiftask_jupyter.session import Means, Session
@@ -70,7 +71,7 @@ class Swiftask(Service):
             self._ledger, self._transport, self._thread, self._prepared, self._masked,
             cache=os.environ.get("SWIFTASK_CACHE") or "off",
         )  # fmt: skip
-        self.notebook = notebook
+        self._file = Watched(notebook)
         self.current = session or ("main" if notebook else f"python-{secrets.token_hex(4)}")
         self._sessions: dict[str, Session] = {}
         if base_url or token or connection:
@@ -80,7 +81,7 @@ class Swiftask(Service):
         """Return the conversation of that name; without one, the one that cells go on with."""
         name = name or self.current
         if name not in self._sessions:
-            self._sessions[name] = Session(self.means, self.notebook, name)
+            self._sessions[name] = Session(self.means, self._file, name)
         return self._sessions[name]
 
     def sessions(self) -> list[str]:
@@ -202,6 +203,11 @@ class Swiftask(Service):
                 "which notebook this is, is not known", advice="name its path, or leave it out"
             )
         return usage(self._ledger.accounts, by, notebook=path, **wanted)
+
+    @property
+    def notebook(self) -> str | None:
+        """The path of the notebook, also after it was renamed; `None` outside of one."""
+        return self._file.path
 
     @property
     def budgets(self) -> Budgets:

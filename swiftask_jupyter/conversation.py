@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from swiftask_jupyter.replies import Usage, listed_files
+from swiftask_jupyter.replies import Provenance, Usage, listed_files
 from swiftask_jupyter.values import Struct, field, replace
 
 SKEW = 2.0  # seconds by which a file's clock may be ahead of ours
@@ -44,6 +44,7 @@ class Exchange(Struct):
         raw: what came beside the text.
         usage: what it cost, as reported.
         seconds: from the request to the end.
+        provenance: what else the ledger knows of how it came about.
     """
 
     turn: str
@@ -64,6 +65,7 @@ class Exchange(Struct):
     raw: dict[str, Any] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
+    provenance: Provenance = Provenance()
 
     @property
     def spoken(self) -> str:

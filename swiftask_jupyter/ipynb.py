@@ -7,6 +7,7 @@ no notebook is read as none.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,11 @@ def document(path: str | Path) -> Document | None:
 
 
 class Watched:
-    """A notebook's file, read again when it has been saved.
+    """A notebook's file, read again when it has been saved, and followed when it is renamed.
 
-    A notebook that was renamed while its kernel runs is gone from its path: what was read of it
-    last still holds.
+    The kernel is told a new name by no one. The file itself stays the same one: it is looked for
+    in its folder where its name is gone, or is another file's by now. Where it is not found, what
+    was read of it last still holds.
 
     Args:
         path: where it lies; `None` for no notebook.
@@ -57,21 +59,59 @@ class Watched:
 
     def __init__(self, path: str | None) -> None:
         self._path = path
+        self._file: tuple[int, int] | None = None  # which one it is, whatever its name
         self._seen: tuple[int, int] | None = None
         self._document: Document | None = None
+        self._follow()
+
+    @property
+    def path(self) -> str | None:
+        """Where it lies now."""
+        self._follow()
+        return self._path
 
     def now(self) -> Document | None:
         """Return the ids of its cells, as saved last; `None` where there is no such file."""
+        state = self._follow()
+        if self._path is not None and state is not None:
+            seen = state.st_mtime_ns, state.st_size
+            if self._seen != seen:
+                self._seen = seen
+                self._document = document(self._path) or self._document
+        return self._document
+
+    def _follow(self) -> os.stat_result | None:
+        """Return the state of the file, wherever in its folder it lies by now."""
         if self._path is None:
             return None
-        try:
-            state = Path(self._path).stat()
-        except OSError:
-            return self._document
-        if self._seen != (state.st_mtime_ns, state.st_size):
-            self._seen = state.st_mtime_ns, state.st_size
-            self._document = document(self._path) or self._document
-        return self._document
+        there = _state(self._path)
+        if there is not None and self._file in {None, _which(there)}:
+            self._file = _which(there)
+            return there
+        for path in Path(self._path).parent.glob("*.ipynb") if self._file else ():
+            state = _state(path)
+            if state is not None and _which(state) == self._file and self._is_known(path):
+                self._path = str(path)
+                return state
+        if there is not None:  # written anew, as some editors do
+            self._file = _which(there)
+        return there
+
+    def _is_known(self, path: Path) -> bool:
+        """Tell whether it may be the same notebook: the number of a deleted file is given again."""
+        before, found = self._document, document(path)
+        return before is None or found is None or not set(before.cells).isdisjoint(found.cells)
+
+
+def _state(path: str | Path) -> os.stat_result | None:
+    try:
+        return Path(path).stat()
+    except OSError:
+        return None
+
+
+def _which(state: os.stat_result) -> tuple[int, int]:
+    return state.st_dev, state.st_ino
 
 
 def records(path: str | Path) -> list[Any]:

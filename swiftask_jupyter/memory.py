@@ -25,27 +25,34 @@ class Memory:
     Attributes:
         ledger: where they are kept.
         name: what the user calls the conversation.
-        notebook: the path of its notebook, where it has one.
     """
 
-    def __init__(self, ledger: Ledger, notebook: str | None, name: str) -> None:
+    def __init__(self, ledger: Ledger, file: ipynb.Watched, name: str) -> None:
         self.ledger = ledger
         self.name = name
-        self.notebook = notebook
-        self._document = ipynb.Watched(notebook)
+        self._document = file
         self._id: str | None = None
+        self._placed: str | None = None  # where the ledger has it
         self._least: int | None = None
         self._apart = f"{name}-apart-{secrets.token_hex(4)}"  # while the ledger is away
 
     @property
+    def notebook(self) -> str | None:
+        """The path of its notebook, where it has one."""
+        return self._document.path
+
+    @property
     def id(self) -> str:
         """The id under which the ledger keeps it; looked for, or begun, on first use."""
-        if self._id is None:
-            ledger = self.ledger
-            try:
-                self._id = Lineage(ledger.sessions, ledger.history, self.notebook).find(self.name)
-            except StoreUnreachable:
-                return self._apart  # asked again next time
+        ledger, notebook = self.ledger, self.notebook
+        try:
+            if self._id is None:
+                self._id = Lineage(ledger.sessions, ledger.history, notebook).find(self.name)
+            elif notebook != self._placed:  # it was renamed
+                ledger.sessions.place(self._id, notebook, self.name)
+            self._placed = notebook
+        except StoreUnreachable:
+            return self._id or self._apart  # tried again next time
         return self._id
 
     @property

@@ -97,6 +97,17 @@ class Standing(Struct, frozen=True):
     after: str | None = None
 
 
+class Provenance(Struct, frozen=True):
+    """How an answer came about, apart from what was said; the fields are those of `Reply`."""
+
+    session: str = ""
+    digest: str = ""
+    finish_reason: str | None = None
+    first_token_seconds: float | None = None
+    attempts: int = 0
+    cached: bool = False
+
+
 class Reply(Struct):
     """An answer as it grows: the sum of its events.
 

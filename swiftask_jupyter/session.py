@@ -17,6 +17,7 @@ from swiftask_jupyter.errors import (
     StoreError,
     StoreUnreachable,
 )
+from swiftask_jupyter.ipynb import Watched
 from swiftask_jupyter.loops import IOThread
 from swiftask_jupyter.memory import Memory, moment_after
 from swiftask_jupyter.messages import Prompt
@@ -68,8 +69,8 @@ class Session(Memory):
         watchers: told of each turn when it begins and when it has ended, on the I/O thread.
     """
 
-    def __init__(self, means: Means, notebook: str | None, name: str) -> None:
-        super().__init__(means.ledger, notebook, name)
+    def __init__(self, means: Means, file: Watched, name: str) -> None:
+        super().__init__(means.ledger, file, name)
         self.watchers: list[Callable[[Turn], None]] = []
         self._means = means
 

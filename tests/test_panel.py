@@ -11,6 +11,7 @@ import pytest
 
 from swiftask_jupyter import ChatPanel, Sandbox, Swiftask, errors
 from swiftask_jupyter.budget import parse
+from swiftask_jupyter.notebook.bundle import TURN, record
 from swiftask_jupyter.notebook.markdown import reader
 from swiftask_jupyter.notebook.panel.following import Following
 from swiftask_jupyter.notebook.panel.opening import take_the_place
@@ -342,6 +343,18 @@ def test_what_is_purged_takes_its_comment_along(front, client):
     client.session().purge(1)
 
     assert thoughts(client) == [(True, pd.NA)]
+
+
+def test_the_transcript_records_of_earlier_turns_what_their_own_outputs_do(front, panel, client):
+    answer = client.session().ask("from a cell", surface="cell")
+    front.say("hello")
+    front.ask("hi")
+    front.settled(2)
+    live = [record(each.reply) for each in panel.chat.shown]
+    assert live[0] == record(answer.reply)
+
+    with contextlib.closing(ChatPanel(client)) as again:
+        assert bundle(again.chat.shown)[TURN] == live
 
 
 def test_a_service_that_takes_ratings_is_told_of_them(front, client, box):

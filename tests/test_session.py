@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from swiftask_jupyter import Swiftask, errors
+from swiftask_jupyter import Swiftask, errors, ipynb
 from swiftask_jupyter.conversation import Exchange, fold
 from swiftask_jupyter.replies import Delta, Raw, Reply
 from swiftask_jupyter.sandbox import Fault
@@ -409,6 +409,62 @@ def test_a_renamed_notebook_finds_its_conversation(page, tmp_path):
     assert page.sent() == ["one", "two", "three"]
     page.restart()
     assert page.held() == ["one", "two", "three"]
+
+
+def test_a_notebook_is_followed_when_it_is_renamed_while_its_kernel_runs(page, tmp_path):
+    page.save(["c1", "c2"])
+    page.run("c1", "one")
+    page.run("c2", "two")
+    old, session = page.path, page.client.session().id
+    page.path = page.path.rename(tmp_path / "renamed.ipynb")
+    page.save(["c0", "c1"], later=20.0)
+    other = Page(page.box, old)
+    other.save(["new"], later=30.0)
+
+    page.run("c0", "zero")
+
+    assert page.sent() == ["zero"]
+    assert page.held() == ["zero", "one"]  # it was saved without the other cell
+    assert page.client.notebook == str(page.path)
+    assert set(page.client.usage()["notebook"]) == {str(old), str(page.path)}
+    page.restart()
+    assert page.client.session().id == session
+    assert page.held() == ["zero", "one"]
+    other.run("new", "apart")
+    assert other.sent() == ["apart"]
+    assert other.client.session().id != session
+    other.close()
+
+
+def test_a_file_that_is_written_anew_is_the_same_notebook(page, tmp_path):
+    page.save(["c1", "c2"])
+    page.run("c2", "two")
+    anew = Page(page.box, tmp_path / "elsewhere" / "nb.ipynb")
+    anew.path.parent.mkdir()
+    anew.save(["c2", "c1"], later=20.0)
+    anew.path.replace(page.path)
+
+    page.run("c1", "one")
+
+    assert page.sent() == ["two", "one"]
+    assert page.client.notebook == str(page.path)
+    anew.close()
+
+
+def test_the_number_of_a_deleted_file_leads_to_no_other_notebook(page, tmp_path, monkeypatch):
+    page.save(["c1"])
+    page.run("c1", "one")
+    monkeypatch.setattr(ipynb, "_which", lambda _: (0, 0))  # as the file system may do
+    page.run("c1", "one")
+    page.path.unlink()
+    other = Page(page.box, tmp_path / "other.ipynb")
+    other.save(["unheard-of"], later=20.0)
+
+    page.run("c2", "two")
+
+    assert page.sent() == ["one", "two"]
+    assert page.client.notebook == str(page.path)
+    other.close()
 
 
 def test_a_copy_goes_on_by_itself_from_what_it_was_copied_with(page, box, tmp_path):

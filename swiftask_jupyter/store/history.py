@@ -9,7 +9,7 @@ from typing import Any
 
 from swiftask_jupyter.conversation import Exchange, Mark
 from swiftask_jupyter.errors import StoreUnreachable
-from swiftask_jupyter.replies import BLANKS, Usage
+from swiftask_jupyter.replies import BLANKS, Provenance, Usage
 from swiftask_jupyter.store.database import AT_ONCE, Database
 from swiftask_jupyter.store.turns import new_id, storable
 from swiftask_jupyter.values import Struct
@@ -17,7 +17,7 @@ from swiftask_jupyter.values import Struct
 _COLUMNS = (
     "turn, at, number, slot, cell, run, surface, agent, dialect, conversation, after, said,"
     " seconds, input_tokens, output_tokens, total_tokens, reported_total, credits, usage_source,"
-    " status"
+    " session, key, finish_reason, first_token_seconds, attempts, cached, status"
 )
 
 # What may be shown again: no failure, and none in disguise (see `Reply.suspect`). Its parameters
@@ -214,12 +214,14 @@ class History:
 def _exchange(row: Sequence[Any]) -> Exchange:
     (
         turn, at, number, slot, cell, run, surface, agent, dialect, conversation, after, said,
-        seconds, sent, made, total, reported, spent, source, _,
+        seconds, sent, made, total, reported, spent, source, session, key, finish, first, attempts,
+        cached, _,
     ) = row  # fmt: skip
     return Exchange(
         turn, at, number or 0, slot, cell, run, surface or "", agent or "", dialect or "",
         conversation, after, said or "", seconds=seconds or 0.0,
         usage=Usage(sent, made, total, reported, spent, source or "none"),
+        provenance=Provenance(session or "", key or "", finish, first, attempts or 0, bool(cached)),
     )  # fmt: skip
 
 

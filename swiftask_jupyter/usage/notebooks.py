@@ -61,7 +61,7 @@ def read(pattern: str | Path) -> tuple[pd.DataFrame, list[str]]:
         for values in _rows(path, notes):
             known = found.setdefault(values[0], values)
             if _told(known) != _told(values):
-                turn = f"turn {values[0]} is told differently in another file, which counts"
+                turn = f"turn {values[0]} is told differently before, and that counts"
                 notes.append(_note(path, turn))
     return in_order(build(NAMES, [list(found.values())])), notes
 

@@ -51,10 +51,13 @@ class Shown:
     @classmethod
     def before(cls, exchange: Exchange, attached: Iterable[Any] = ()) -> Shown:
         """Return an exchange of the conversation's history; it is read when it is first shown."""
+        whence = exchange.provenance
         reply = Reply(
-            exchange.agent, turn=exchange.turn, number=exchange.number, dialect=exchange.dialect,
-            at=exchange.at, status="ok", seconds=exchange.seconds, usage=exchange.usage,
-            conversation=exchange.conversation,
+            exchange.agent, turn=exchange.turn, number=exchange.number, session=whence.session,
+            dialect=exchange.dialect, digest=whence.digest, at=exchange.at, status="ok",
+            usage=exchange.usage, finish_reason=whence.finish_reason, seconds=exchange.seconds,
+            first_token_seconds=whence.first_token_seconds, attempts=whence.attempts,
+            conversation=exchange.conversation, cached=whence.cached,
             standing=Standing(exchange.slot, exchange.cell, exchange.run, exchange.surface),
         )  # fmt: skip
         reply.apply([Delta(exchange.answer), Raw(exchange.raw)])
@@ -78,7 +81,7 @@ class Shown:
         return self.reply.status == "running"
 
     def grow(self) -> list[Operation]:
-        """Return what the answer has gained since the last call."""
+        """Return what the answer has gained since the last whence."""
         return self._growth.changes() if self._feed() else []
 
     def finish(self) -> list[Operation]:
