@@ -87,7 +87,7 @@ def test_a_question_is_answered_in_place_and_counted(front):
     assert (said["prompt"], said["text"], said["agent"]) == ("hello *you*", "hello you", "echo")
     assert said["status"] == "ok"
     assert "turn 1" in said["note"]
-    assert front.state["total"].startswith("1 turn · ")
+    assert front.state["total"].startswith("1 call · ")
     assert front.say("source", key=said["key"])["text"] == "hello *you*"
 
 
@@ -423,7 +423,7 @@ def test_the_total_says_what_is_spent_of_a_budget(front, client):
     front.ask("hi")
 
     front.settled()
-    assert front.state["total"] == "1 turn · tokens not reported · 1 of 20 calls/hour"
+    assert front.state["total"] == "1 call · tokens not reported · 1 of 20 calls/hour"
 
 
 def test_the_agents_of_the_catalogue_are_offered_and_one_is_chosen(front):
@@ -599,7 +599,7 @@ def test_while_the_ledger_is_away_the_panel_asks_shows_and_is_free_again(away, c
         assert [each["prompt"] for each in front.settled(2)] == ["before", "meanwhile"]
         front.ask("after")
         assert [each["text"] for each in front.settled(3)] == ["before", "meanwhile", "after"]
-        assert front.state["total"].startswith("3 turns")
+        assert front.state["total"].startswith("3 calls")
 
 
 def test_an_answer_during_which_the_ledger_goes_away_ends_and_leaves_the_panel_free(
@@ -786,7 +786,7 @@ def test_the_total_says_how_many_turns_reported_nothing(front, client, box):
     front.ask("one two")
     front.settled(2)
 
-    assert front.state["total"].startswith("2 turns · ")
+    assert front.state["total"].startswith("2 calls · ")
     assert front.state["total"].partition(" tokens")[2].startswith(" (1 not reported)")
 
 

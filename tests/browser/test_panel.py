@@ -124,7 +124,7 @@ def check_formatted(panel: Panel) -> None:
     expect(answer.locator("li.st-task")).to_have_count(3)
     expect(answer.locator("pre .st-k").first).to_have_text("def")
     expect(answer.locator("img, script, style, iframe")).to_have_count(0)
-    expect(panel.root.locator(".st-total")).to_contain_text("1 turn")
+    expect(panel.root.locator(".st-total")).to_contain_text("1 call")
     at_the_end = "(log) => log.scrollHeight - log.scrollTop - log.clientHeight < 2"
     assert panel.log.evaluate(at_the_end)
 
@@ -176,13 +176,15 @@ def test_it_streams_and_stops_while_a_cell_runs(notebook: Notebook, env: dict[st
     panel.ask("until it is gone")
     expect(panel.answers.last).to_contain_text("word3 ")
     notebook.page.evaluate(RESTART)
-    expect(panel.banner).to_contain_text("copy your text, then run this cell again", timeout=WAIT)
+    expect(panel.banner).to_contain_text("and this cell again; your text stays", timeout=WAIT)
     expect(panel.notes.last).to_contain_text("interrupted")  # the kernel's last word, or the view's
     expect(panel.button("Send")).to_be_visible()
     expect(panel.button("Edit and ask again").last).to_be_enabled()
     panel.button("Close").click()
     panel.ask("are you there?")
-    expect(panel.banner).to_contain_text("run this cell again", timeout=WAIT)
+    expect(panel.banner).to_contain_text("your text stays", timeout=WAIT)
+    expect(panel.text).to_have_value("are you there?")
+    shown(notebook)
     expect(panel.text).to_have_value("are you there?")
 
 
@@ -233,7 +235,7 @@ def attach(panel: Panel) -> None:
     panel.button("Remove tiny.txt").click()
     chosen = {"name": "a <b>.csv", "mimeType": "text/csv", "buffer": b"a,b\n1,2\n"}
     panel.root.locator("input[type=file]").set_input_files(chosen)
-    expect(chips).to_have_text(["large.bin 1.3 MB", "a <b>.csv 1 KB"])
+    expect(chips).to_have_text(["large.bin 1.3 MB", "a <b>.csv 8 bytes"])
     expect(panel.root.locator("progress")).to_have_count(0)
 
 

@@ -147,7 +147,7 @@ def check_files(panel: Panel, notebook: Notebook) -> None:
     assert not panel.page.evaluate(PASTE, [True])
     assert panel.page.evaluate(PASTE, [False])
     panel.page.evaluate(DROP, [["a.txt"], 600_000])
-    expect(chips).to_have_text(["image.png 1 KB", "a.txt 600 KB"])
+    expect(chips).to_have_text(["image.png 9 bytes", "a.txt 600 KB"])
     expect(panel.root.locator("progress")).to_have_count(0)
     panel.text.fill("")
     expect(panel.button("Send")).to_be_disabled()

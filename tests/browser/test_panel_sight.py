@@ -10,6 +10,13 @@ from .test_panel import DARK, PANEL, shown
 pytestmark = pytest.mark.browser
 
 LONG = "a question\n" * 12
+TABLE = "| opened | volume | ticker |\n|--:|--:|---|\n" + "| 101.25 | 1234567.25 | LONGNAME |\n" * 3
+# The cells of a table whose words or numbers stand on more than a line.
+BROKEN = """(answer) => [...answer.querySelectorAll('th, td')].filter((cell) => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  return new Set([...range.getClientRects()].map((each) => each.top)).size > 1;
+}).map((cell) => cell.innerText)"""
 # How far the running exchange is below the top of the log.
 BELOW_TOP = """(log) => log.querySelector('.st-running').getBoundingClientRect().top
   - log.getBoundingClientRect().top"""
@@ -87,23 +94,26 @@ def test_what_runs_is_in_sight(notebook: Notebook, env: dict[str, str]):
     for count in range(1, 5):
         panel.ask(LONG)
         panel.ended(count)
-    for width in ("320px", ""):
+    panel.ask(TABLE)
+    answer = panel.ended(5)
+    for width in ("200px", "320px", ""):
         panel.root.evaluate("(root, width) => { root.style.width = width; }", width)
         page.wait_for_function(AT_THE_END)
         expect(panel.button("Go to the newest message")).to_be_hidden()
+        assert answer.evaluate(BROKEN) == []  # it can be scrolled
 
     panel.choose("slow")
     panel.button("Edit and ask again").nth(1).click()
     panel.ask(LONG)
     check_held(panel)
     panel.button("Stop").click()
-    panel.ended(4)
+    panel.ended(5)
     panel.button("Ask slow again").first.click()
     check_held(panel)
     panel.button("Go to the newest message").click()
     page.wait_for_function(AT_THE_END)
     panel.button("Stop").click()
-    panel.ended(4)
+    panel.ended(5)
     assert notebook.page_errors == []
 
 

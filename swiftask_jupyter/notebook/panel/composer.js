@@ -1,6 +1,9 @@
 // Where the user writes: the text, the files that go along, an earlier message to ask again.
 
 const CHUNK = 512 * 1024;
+// What was being written in views that are gone, by the place of their conversation: the next takes
+// it, as when the cell is run again. Each view is a module of its own, so this is the page's.
+const DRAFTS = globalThis[Symbol.for("swiftask.drafts")] ??= new Map();
 
 class Composer {
   constructor(view) {
@@ -21,6 +24,18 @@ class Composer {
     this.send = button("send", "Send", () => (view.now.busy ? view.stop() : this.submit()));
     this.parts = [this.editing, this.chips, make("div", { class: "st-composer" },
       button("attach", "Attach files", () => this.picker.click()), this.picker, this.text, this.send)];
+  }
+
+  enter(place) {
+    const { value } = this.text;
+    this.text.value = value || (DRAFTS.get(place) ?? "");
+    if (!value) DRAFTS.delete(place);
+    this.fit();
+  }
+
+  leave() {
+    const text = this.edited ? this.draft : this.text.value;
+    if (text.trim() && !this.sending) DRAFTS.set(this.view.now.place, text);
   }
 
   label(words) {
@@ -111,7 +126,8 @@ class Composer {
   async upload(file) {
     const { view } = this, id = view.name();
     const bar = make("progress", { max: file.size || 1, value: 0, "aria-label": `${file.name} on its way` });
-    const size = file.size < 1e6 ? `${Math.ceil(file.size / 1e3)} KB` : `${(file.size / 1e6).toFixed(1)} MB`;
+    const [unit, name] = file.size < 1e3 ? [1, "bytes"] : file.size < 1e6 ? [1e3, "KB"] : [1e6, "MB"];
+    const size = `${(file.size / unit).toFixed(unit > 1e3 ? 1 : 0)} ${name}`;
     const chip = make("li", {}, make("bdi", {}, file.name), ` ${size} `, bar,
       button("close", `Remove ${file.name}`, () => view.keep(() => this.remove(id))));
     this.files.set(id, { id, chip, done: false });

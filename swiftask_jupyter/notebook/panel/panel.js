@@ -1,5 +1,5 @@
 // The panel itself: what Python says is drawn, what the user does is told to Python.
-// `tree.js`, `exchange.js`, `composer.js` and `pace.js` come before this file, in one module.
+// `tree.js`, `lab.js`, `exchange.js`, `composer.js` and `pace.js` come before this file, in one module.
 
 class View {
   constructor(model, root) {
@@ -8,7 +8,7 @@ class View {
     Object.assign(this, { exchanges: new Map(), waiting: new Map() });
     this.composer = new Composer(this);
     this.pace = new Pace(this);
-    this.inJupyter = document.querySelector(".jp-NotebookPanel") !== null; // there are cells
+    this.lab = new Lab(root);
     this.listen = (_, [packed]) => this.hear(JSON.parse(new TextDecoder().decode(packed)));
     this.greet = () => {
       this.greeting = null; // who was asked before will not answer
@@ -24,6 +24,7 @@ class View {
   }
 
   close() {
+    this.composer.leave();
     this.model.off("msg:custom", this.listen);
     this.model.off("comm_live_update", this.greet);
     this.pace.clear();
@@ -51,7 +52,7 @@ class View {
     root.classList.add("swiftask-panel");
     root.setAttribute("role", "group");
     root.dataset.lmSuppressShortcuts = "true"; // or JupyterLab takes these keys for its own
-    for (const [name, then] of [["keydown", (event) => this.shortcut(event)],
+    for (const [name, then] of [["keydown", (event) => this.lab.shortcut(event)],
       ["dragover", (event) => { event.preventDefault(); over(true); }], ["dragleave", () => over(false)],
       ["drop", (event) => { over(false); this.composer.attach(event.dataTransfer.files, event); }]])
       root.addEventListener(name, then);
@@ -152,6 +153,7 @@ class View {
       this.composer.edit(null);
       if (this.now.session) this.warn("");
     }
+    if (state.place !== this.now.place) this.composer.enter(state.place);
     this.now = state;
     this.enable();
     this.root.setAttribute("aria-label", `Chat: ${state.session}`);
@@ -247,36 +249,6 @@ class View {
     this.announce("stopping");
     const { error } = await this.call({ kind: "stop" });
     if (error) this.enable(); // it can be pressed again
-  }
-
-  shortcut(event) {
-    event.stopPropagation();
-    if (!this.inJupyter || event.key !== "s" || !(event.ctrlKey || event.metaKey)) return;
-    event.preventDefault();
-    this.command("docmanager:save", {});
-  }
-
-  // JupyterLab carries out what a click on such a button names; ours stands in our own output.
-  command(name, given) {
-    const link = make("button", { type: "button", hidden: true, "data-commandlinker-command": name,
-      "data-commandlinker-args": JSON.stringify(given) });
-    this.root.append(link);
-    link.click();
-    link.remove();
-  }
-
-  // In a notebook that is not trusted JupyterLab asks first, and the user may say no.
-  insertCell(text, tries = 400) {
-    const active = () => document.querySelector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell.jp-mod-active");
-    const before = new Set(document.querySelectorAll(".jp-Cell")), turn = this.inserting = {};
-    const fill = () => {
-      if (this.inserting !== turn) return null; // another is inserted by now
-      const cell = active(), made = cell && !before.has(cell) && !cell.querySelector(".cm-content")?.innerText.trim();
-      if (!made) return (tries -= 1) && setTimeout(fill, 50); // never into a cell of the user's
-      return this.command("notebook:replace-selection", { text: text.replace(/\n$/, "") });
-    };
-    this.command("notebook:insert-cell-below", {});
-    fill();
   }
 
   async chooseAgent() {

@@ -61,7 +61,7 @@ class ChatPanel(AnyWidget):
         ConfigurationError: that is no client.
     """
 
-    _esm = _source("tree.js", "exchange.js", "composer.js", "pace.js", "panel.js")
+    _esm = _source("tree.js", "lab.js", "exchange.js", "composer.js", "pace.js", "panel.js")
     _css = _source("panel.css")
     _displayed: ClassVar[list[ChatPanel]] = []
     _closed = False
@@ -233,6 +233,7 @@ class ChatPanel(AnyWidget):
         asked = self.chat.asked
         return {
             "session": visible(self.chat.session.name),
+            "place": f"{self.client.notebook}: {self.chat.session.name}",
             "sessions": [visible(name) for name in self.chats.names()],
             "agent": visible(self.agent or self.chat.agent()),
             "agents": self._agents.offered(),

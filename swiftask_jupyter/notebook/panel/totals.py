@@ -11,7 +11,7 @@ from swiftask_jupyter.session import Session
 
 
 def total(session: Session) -> str:
-    """Return its turns, what they reported, and what is spent of the budgets; empty if neither.
+    """Return its calls, what they reported, and what is spent of the budgets; empty if neither.
 
     Where the ledger can't be read, that is said instead.
     """
@@ -32,7 +32,7 @@ def _reported(session: Session) -> Iterator[str]:
         made = sum(each.output_tokens or 0 for each in counted)
         missing = len(sent) - len(counted)
         rest = f" ({missing} not reported)" if missing else ""
-        yield quantity(len(sent), "turn")
+        yield quantity(len(sent), "call")
         yield f"{asked}→{made} tokens{rest}" if counted else "tokens not reported"
     if spent:
         yield f"{sum(spent):g} credits"

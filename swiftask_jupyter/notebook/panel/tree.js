@@ -18,7 +18,7 @@ const LONG_ONES = words("ul ol table tbody blockquote"); // made child by child
 const PART = 32; // blocks of an answer that the browser lays out, or leaves out, together
 const PATIENCE = 5000; // ms without a word from the kernel
 const MOST_PATIENCE = 80_000; // ms between two tries to reach it
-const AGAIN = "copy your text, then run this cell again.";
+const AGAIN = "run %load_ext swiftask_jupyter and this cell again; your text stays.";
 const SILENT = `No answer from the kernel: it may be busy. If it was restarted, ${AGAIN}`;
 const BESIDE = words("hello agents upload discard source"); // calls that a user has not made as such
 const MOST = 50; // exchanges kept while the newest is in sight
@@ -138,8 +138,8 @@ function spoken(answer, most) {
 function codeBlock(pre, view) {
   const copy = button("copy", "Copy code", () => view.copy(copy, pre.textContent));
   const bar = make("div", { class: "st-code-bar" }, copy);
-  const insert = () => view.insertCell(pre.textContent);
-  if (view.inJupyter) bar.append(button("insert", "Insert as a cell below", insert));
+  const insert = () => view.lab.insertCell(pre.textContent);
+  if (view.lab.here) bar.append(button("insert", "Insert as a cell below", insert));
   return make("div", { class: "st-code" }, bar, pre);
 }
 
