@@ -257,6 +257,26 @@ def test_the_sandbox_command_answers_without_any_setting(shell, capsys):
     assert "sandbox at http://127.0.0.1:" in capsys.readouterr().out
 
 
+def test_the_sandbox_ends_on_request(connected, box, capsys):
+    with pytest.raises(UsageError, match="no sandbox runs"):
+        connected.run_line_magic("swiftask", "sandbox off")
+    connected.run_line_magic("swiftask", "sandbox")
+    sandbox = connected.magics_manager.registry["SwiftaskMagics"].sandbox
+    asked = len(box.requests)
+    with pytest.raises(UsageError, match="%swiftask sandbox off, first"):
+        connected.run_line_magic("swiftask", "login")
+    with pytest.raises(UsageError, match="takes off or nothing, not 'on'"):
+        connected.run_line_magic("swiftask", "sandbox on")
+
+    connected.run_line_magic("swiftask", "sandbox off")
+    answer = connected.run_cell_magic("swiftask", "echo", "hello\n")
+
+    assert answer.text == "hello"
+    assert len(box.requests) > asked
+    assert "stopped" in repr(sandbox)
+    assert "has ended" in capsys.readouterr().out
+
+
 def test_the_status_says_where_and_never_the_token(connected, box, capsys):
     connected.run_line_magic("swiftask", "")
 

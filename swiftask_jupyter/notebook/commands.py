@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from IPython.core.error import StdinNotImplementedError, UsageError
 
-from swiftask_jupyter.notebook import conversations, spending
+from swiftask_jupyter.notebook import conversations, sandboxed, spending
 from swiftask_jupyter.notebook.arguments import closest, words
 from swiftask_jupyter.values import replace
 from swiftask_jupyter.visible import in_line
@@ -59,7 +59,7 @@ prompt, with {{{{name}}}}, {{{{name.attribute}}}}, {{{{name["key"]}}}}, {{{{numb
 %swiftask config           each setting and where it stands
 %swiftask login            type a token in, unseen; kept in the keyring where there is one
 %swiftask doctor           check settings, network, token, agent and streaming
-%swiftask sandbox          a local server to try it against: agents echo, lorem, slow, smollm2
+%swiftask sandbox [off]    a local server to try it against: agents echo, lorem, slow, smollm2
 %swiftask help             this
 
 Settings: a cell's options > %config SwiftaskMagics > SWIFTASK_API_KEY, SWIFTASK_AGENT_SLUG,
@@ -169,6 +169,8 @@ def _origin(variable: str, configured: object) -> str:
 
 
 def _login(magics: SwiftaskMagics) -> None:
+    if sandboxed.asked(magics):
+        raise UsageError("the sandbox needs no token; for your own: %swiftask sandbox off, first")
     host = magics.client.connection().host
     token = _typed(f"token for {host}: ")
     if not token.strip():
@@ -202,30 +204,6 @@ def _doctor(magics: SwiftaskMagics) -> None:
         print(finding)
 
 
-def _sandbox(magics: SwiftaskMagics) -> None:
-    from swiftask_jupyter.errors import ConfigurationError
-    from swiftask_jupyter.notebook.choices import CHOICES
-    from swiftask_jupyter.sandbox import Sandbox
-    from swiftask_jupyter.sandbox.model import missing
-    from swiftask_jupyter.settings import Wanted
-
-    if magics.sandbox is None:
-        try:
-            magics.sandbox = Sandbox().start()
-        except ModuleNotFoundError as error:
-            raise ConfigurationError(str(error)) from None
-    box, reason = magics.sandbox, missing()
-    agent = "lorem" if reason else "smollm2"
-    for name in CHOICES:
-        setattr(magics, name, "")  # what is said last counts, and %config hears only of changes
-    by = dict.fromkeys(("base_url", "token", "agent", "dialect"), "%swiftask sandbox")
-    magics.client.wanted = Wanted(box.url, box.token, agent, "auto", by=by)
-    magics.client.warm()
-    print(f"sandbox at {box.url}; {agent} answers where a cell names no agent, echo and slow too")
-    if reason:
-        print(f"no real model: {reason}")
-
-
 # Each with the fewest and the most words it takes.
 COMMANDS: dict[str, tuple[Callable[..., object], int, int]] = {
     **conversations.COMMANDS,
@@ -239,6 +217,6 @@ COMMANDS: dict[str, tuple[Callable[..., object], int, int]] = {
     "help": (_help, 0, 0),
     "login": (_login, 0, 0),
     "pin": (_pin, 1, 1),
-    "sandbox": (_sandbox, 0, 0),
+    "sandbox": (sandboxed.sandbox, 0, 1),
     "use": (_use, 1, 1),
 }
