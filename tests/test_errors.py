@@ -85,6 +85,15 @@ def test_a_rate_limit_says_how_long_to_wait():
     assert "try again in 7 s" in str(error)
 
 
+def test_a_conversation_that_is_too_long_is_no_unknown_agent():
+    message = "This model's maximum context length is 4097 tokens: invalid request"
+
+    error = failure(Head(400, {}), message, "echo")
+
+    assert type(error) is errors.BadRequest
+    assert "--last N or --fresh" in str(error)
+
+
 def test_an_agent_is_named_by_a_word_of_its_own():
     both = failure(Head(400, {}), '"files" and "input": both are invalid', "echo")
     agent = failure(Head(400, {}), "no such agent", "echo")

@@ -16,6 +16,9 @@ from swiftask_jupyter.values import Struct
 
 LONGEST_MESSAGE = 500
 _AGENT = re.compile(r"\b(slug|model|agent|bot)s?\b")
+# As llama.cpp's server and OpenAI's own say it; no one else's words are known.
+_TOO_LONG = re.compile(r"context (size|length|window)|context_length_exceeded")
+SHORTER = "send less of the conversation: --last N or --fresh, or a history_limit"
 CREDENTIAL = "check the token (SWIFTASK_API_KEY)"
 
 
@@ -95,8 +98,14 @@ def failure(
 
 
 def _kind(status: int, message: str, credential: str) -> tuple[type[errors.ServiceError], str]:
-    names_agent = _AGENT.search(message) and any(
-        word in message for word in ("exist", "found", "unknown", "invalid", "incorrect", "no such")
+    too_long = _TOO_LONG.search(message)
+    names_agent = (
+        not too_long
+        and _AGENT.search(message)
+        and any(
+            word in message
+            for word in ("exist", "found", "unknown", "invalid", "incorrect", "no such")
+        )
     )
     if status in {401, 403}:
         return errors.Unauthorized, credential
@@ -108,7 +117,7 @@ def _kind(status: int, message: str, credential: str) -> tuple[type[errors.Servi
         return errors.BadRequest, "a token does not follow a redirect; check SWIFTASK_BASE_URL"
     if status >= 500:
         return errors.ServiceUnavailable, "the service failed; try again later"
-    return errors.BadRequest, ""
+    return errors.BadRequest, SHORTER if too_long else ""
 
 
 def seconds_of(retry_after: str | None, now: datetime | None = None) -> float | None:
