@@ -27,12 +27,14 @@ class Token:
         """Return the text with the secret replaced: a service may repeat it in an error."""
         return text.replace(self._secret, MASK) if len(self._secret) >= SHORTEST else text
 
-    def stands_in(self, text: str) -> bool:
-        """Tell whether the text contains the secret.
+    def stands_in(self, text: str | bytes) -> bool:
+        """Tell whether the text, or a file's content, contains the secret.
 
         Local servers take any word for a token; one that short is found in every other prompt.
         """
-        return len(self._secret) >= SHORTEST_IN_A_PROMPT and self._secret in text
+        if len(self._secret) < SHORTEST_IN_A_PROMPT:
+            return False
+        return self._secret in text if isinstance(text, str) else self._secret.encode() in text
 
     def __len__(self) -> int:
         return len(self._secret)

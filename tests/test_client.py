@@ -297,12 +297,19 @@ def test_no_token_is_sent_whosever_it_is_and_wherever_it_stands(client, box, mon
         (f"my other key is {others}", {}),
         ("hello", {"system": f"my key is {box.token}"}),
         ("hello", {"agent": others}),
+        ("hello", {"user": others}),
+        ("hello", {"metadata": {"keys": [box.token]}}),
+        ("hello", {box.token: 1}),
+        ("hello", {"dialect": "native", "files": [(".env", f"KEY={others}".encode())]}),
+        ("hello", {"dialect": "native", "files": [(f"{box.token}.txt", b"hello")]}),
+        ("hello", {"dialect": "native", "files": [f"https://host.example/?key={others}"]}),
     ):
-        with pytest.raises(errors.PromptError, match="your token"):
+        with pytest.raises(errors.PromptError, match="your token") as caught:
             client.ask(text, **options)
+        assert box.token not in str(caught.value)
     assert list(client.map(rows, "{{text}}", progress=False).status) == ["ok", "refused"]
 
-    assert len([seen for seen in box.requests if seen.method == "POST"]) == 1
+    assert [seen.method for seen in box.requests] == ["POST"]
     kept = client.usage(text=True).to_csv()
     assert box.token not in kept
     assert "of-another" not in kept  # of two tokens that begin alike, too
