@@ -645,15 +645,19 @@ def test_a_proxy_that_is_not_there_says_what_to_check(box, monkeypatch, at_once)
     assert caught.value.sent is False
 
 
-@pytest.mark.parametrize("named", ["gopher://127.0.0.1:1", "http://proxy:port"])
+@pytest.mark.parametrize(
+    "named",
+    ["gopher://ada:s3cret@127.0.0.1:1", "http://proxy:port", "http://ada:s3cret/@127.0.0.1:1"],
+)
 def test_a_proxy_whose_url_is_none_is_a_setting_to_correct(box, monkeypatch, named):
     monkeypatch.setenv("HTTP_PROXY", named)
 
     with (
         asks("http://service.example", box.token) as client,
-        pytest.raises(errors.ConfigurationError, match="HTTP_PROXY"),
+        pytest.raises(errors.ConfigurationError, match="HTTP_PROXY") as caught,
     ):
         client.ask("hello")
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_proxys_own_refusal_is_shown_with_its_status(box, proxy, names, monkeypatch):

@@ -113,8 +113,10 @@ class Lanes:
                 quietest = _Lane(self._client(secure=kind[0], direct=kind[1]))
             # A proxy's URL, what it would need, a certificate file.
             except (no_address, ImportError, ValueError, OSError) as wrong:
+                # httpx takes a part of a password for the port, and would repeat it.
+                why = "a proxy's URL is none" if isinstance(wrong, no_address) else wrong
                 raise ConfigurationError(
-                    f"the HTTP client can't be made ({wrong})",
+                    f"the HTTP client can't be made ({why})",
                     advice="check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE",
                 ) from None
             lanes.append(quietest)
