@@ -752,3 +752,22 @@ def test_every_logger_of_httpx_is_known():
         }
 
     assert theirs <= {"httpcore", *LOGGERS}
+
+
+def test_an_error_that_repeats_its_url_shows_no_token_however_it_is_written_there():
+    def serve(service, connection):
+        while (asked := service.take(connection)) is not None:
+            said = b"Cannot " + asked.partition(b" HTTP")[0]
+            connection.sendall(sized(said, b"HTTP/1.1 404 Not Found\r\n"))
+
+    with (
+        Service(serve) as service,
+        Swiftask(base_url=service.url, token="s3+cr/et==", agent="a", dialect="widget") as client,
+    ):
+        with pytest.raises(errors.AgentNotFound, match="clientToken=") as caught:
+            client.ask("hello")
+        with pytest.raises(errors.BadRequest, match="clientToken=") as further:
+            client.widget.config()
+
+        for said in (caught.value, further.value, client.usage()["error"].iloc[0]):
+            assert "s3" not in str(said)
