@@ -539,6 +539,7 @@ def test_a_configured_proxy_carries_what_is_for_another_host(
 
     (seen,) = proxy.seen
     assert seen.startswith("POST http://service.example/v1/chat/completions HTTP/1.1\n")
+    assert "\naccept-encoding: identity\n" in seen.lower()  # as without one: packed, it may wait
     assert len(posts(box)) == 1
 
 

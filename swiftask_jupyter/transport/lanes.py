@@ -80,7 +80,9 @@ class Lanes:
         """Carry a request and yield its response; whoever leaves early closes the connection."""
         content = request.content
         body = content if len(content) < LARGE else in_pieces(request, note)
-        headers = {**request.headers, "Content-Length": str(len(content))} if content else None
+        headers = dict(request.headers)
+        if content:  # httpx would ask for it packed, and it might wait till whole
+            headers |= {"Accept-Encoding": "identity", "Content-Length": str(len(content))}
         lane = self.lane(address)
         keep_out_of_logs()
         with foreign_errors(address.shown, patience) as progress, lane as client:
@@ -88,7 +90,7 @@ class Lanes:
             async with client.stream(
                 request.method,
                 request.url,
-                headers=headers or request.headers,
+                headers=headers,
                 content=body,
                 timeout=time_limits(patience),
             ) as response:
