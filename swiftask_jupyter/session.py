@@ -192,7 +192,7 @@ class Session(Memory):
         """Put what was said before in front of the prompt, as far as it is wanted."""
         if context.fresh:
             return prompt, context
-        if last is not None and last < 0:
+        if last is not None and (not isinstance(last, int) or last < 0):
             raise ConfigurationError("--last takes a number of turns, 0 or more")
         start = 0 if last is None else max(0, len(context.earlier) - last)
         kept = self.ledger.history.with_texts(context.earlier[start:])

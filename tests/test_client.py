@@ -155,6 +155,12 @@ def test_half_a_surrogate_pair_is_refused(client):
         client.ask("hello \ud83d")
 
 
+def test_half_a_surrogate_pair_in_an_agents_name_is_refused_in_a_batch_too(client):
+    for asks in (client.ask, lambda *asked: client.map(pd.DataFrame({"n": [1]}), *asked)):
+        with pytest.raises(errors.PromptError, match="surrogates"):
+            asks("hello", "\ud800")
+
+
 def test_the_frame_has_its_columns_and_real_dtypes_even_when_empty(client):
     empty = client.usage()
     client.ask("hello")
