@@ -73,7 +73,7 @@ $(VENV)/bench/.done: pyproject.toml | $(PY)
 $(VENV)/ipykernel6/.done: pyproject.toml | $(PY)
 	$(PYTHON) -m venv $(VENV)/ipykernel6
 	$(VENV)/ipykernel6/bin/python -m pip install -q -e '.[test]' \
-	  ipykernel==6.30.1 'ipython<9' papermill
+	  ipykernel==6.30.1 'ipython<9' 'msgspec<0.21' 'pandas<3' papermill
 	@touch $@
 
 $(VENV)/.demo $(VENV)/.test: $(VENV)/.%: pyproject.toml | $(PY)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from swiftask_jupyter.client import Swiftask
 from swiftask_jupyter.errors import ConfigurationError, ConnectionFailed, SwiftaskError
 from swiftask_jupyter.quantities import quantity
-from swiftask_jupyter.replies import Delta, Event
+from swiftask_jupyter.replies import has_text
 from swiftask_jupyter.settings import Connection
 from swiftask_jupyter.settings.addresses import is_loopback
 from swiftask_jupyter.settings.connection import shown
@@ -110,7 +110,7 @@ def _answer(client: Swiftask) -> Iterator[Finding]:
     arrivals: list[float] = []
     try:
         stream = client.stream(QUESTION, cache="off")  # a ledger that can't be used says so here
-        arrivals.extend(time.perf_counter() for events in stream.batches() if _has_text(events))
+        arrivals.extend(time.perf_counter() for each in stream.batches() if has_text(each or ()))
     except SwiftaskError as error:
         yield Finding(well=False, about="answer", says=str(error))
         return
@@ -130,7 +130,3 @@ def _answer(client: Swiftask) -> Iterator[Finding]:
     else:
         says = "the whole answer came in one piece: a proxy may be holding it back"
         yield Finding(well=False, about="streaming", says=says)
-
-
-def _has_text(events: list[Event] | None) -> bool:
-    return any(isinstance(event, Delta) for event in events or ())

@@ -162,9 +162,9 @@ def _decoded(path: str | Path, kind: Any) -> Any:
     content = file.read_bytes()
     try:
         return msgspec.json.decode(content, type=kind)  # several times as fast as json's
-    except (ValueError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
     try:  # NaN and half a character are no JSON, but Python and editors write them
         return msgspec.convert(json.loads(content), kind)
-    except (ValueError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         raise ValueError("it is not JSON") from None

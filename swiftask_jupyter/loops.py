@@ -88,13 +88,14 @@ class IOThread:
             self._lock, self._loop, self._pid = threading.Lock(), None, os.getpid()
         with self._lock:
             if self._loop is None:
-                self._loop = loop = asyncio.new_event_loop()
+                loop = asyncio.new_event_loop()
                 loop.set_task_factory(_c_task)
                 thread = threading.Thread(
                     target=_run, args=(loop, self._on_stop), name="swiftask-io", daemon=True
                 )
                 thread.start()
                 self._finalizer = weakref.finalize(self, _stop, loop, thread, self._pid)
+                self._loop = loop  # last: after a Ctrl-C in between, no one waits on a still loop
             return self._loop
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from swiftask_jupyter.values import Discreet, Struct, field
 
@@ -80,6 +80,16 @@ class Prompt(Struct, frozen=True):
     attachments: tuple[Attachment, ...] = ()
     stream: bool = True
     timeout: float | None = None
+
+    def parts(self) -> Iterator[tuple[str, str | bytes]]:
+        """Yield what it carries of the user's, each with what to call it: any may hold a secret."""
+        for said in (self.text, *(message.text for message in self.history)):
+            yield "the prompt", said
+        for key, value in self.options.items():
+            yield f"the option {key}", f"{key}={value}"
+        for file in self.attachments:
+            yield f"the name of {file.name}", file.name
+            yield f"the file {file.name}", file.content or file.url or ""
 
     def digest(self, dialect: str, realm: str) -> str:
         """Return the SHA-256 (hex) of what is asked: equal requests have equal digests.

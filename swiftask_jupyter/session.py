@@ -192,7 +192,7 @@ class Session(Memory):
         """Put what was said before in front of the prompt, as far as it is wanted."""
         if context.fresh:
             return prompt, context
-        if last is not None and last < 0:
+        if last is not None and (not isinstance(last, int) or last < 0):
             raise ConfigurationError("--last takes a number of turns, 0 or more")
         start = 0 if last is None else max(0, len(context.earlier) - last)
         kept = self.ledger.history.with_texts(context.earlier[start:])
@@ -223,13 +223,15 @@ def check(prompt: Prompt, secrets: Iterable[Token]) -> None:
     """Refuse a prompt that can't be sent as it is.
 
     Raises:
-        PromptError: it is empty, holds a token, or has no encoding.
+        PromptError: it is empty, holds a token anywhere, or has no encoding.
     """
     if not prompt.text.strip():
         raise PromptError("the prompt is empty", advice="write it below the magic line")
     for token in secrets:
-        if any(token.stands_in(text) for text in (prompt.text, *(e.text for e in prompt.history))):
-            raise PromptError("the prompt holds your token", advice="take it out; it was not sent")
+        for name, part in prompt.parts():
+            if token.stands_in(part):
+                said = f"{token.mask(name)} holds your token"
+                raise PromptError(said, advice="take it out; it was not sent")
         if token.stands_in(prompt.agent):
             raise PromptError("the agent's name is your token", advice="name the agent's slug")
     try:

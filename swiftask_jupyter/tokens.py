@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote_plus
+
 MASK = "••••"
 # A word of fewer letters is no secret.
 SHORTEST = 4
@@ -24,15 +26,22 @@ class Token:
         return self._secret
 
     def mask(self, text: str) -> str:
-        """Return the text with the secret replaced: a service may repeat it in an error."""
-        return text.replace(self._secret, MASK) if len(self._secret) >= SHORTEST else text
+        """Return the text with the secret replaced: a service may repeat it in an error.
 
-    def stands_in(self, text: str) -> bool:
-        """Tell whether the text contains the secret.
+        The widget's routes have it in their URLs, where some of its letters are written otherwise.
+        """
+        if len(self._secret) < SHORTEST:
+            return text
+        return text.replace(self._secret, MASK).replace(quote_plus(self._secret), MASK)
+
+    def stands_in(self, text: str | bytes) -> bool:
+        """Tell whether the text, or a file's content, contains the secret.
 
         Local servers take any word for a token; one that short is found in every other prompt.
         """
-        return len(self._secret) >= SHORTEST_IN_A_PROMPT and self._secret in text
+        if len(self._secret) < SHORTEST_IN_A_PROMPT:
+            return False
+        return self._secret in text if isinstance(text, str) else self._secret.encode() in text
 
     def __len__(self) -> int:
         return len(self._secret)

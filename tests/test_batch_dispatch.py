@@ -64,6 +64,27 @@ def test_a_budget_is_kept_to_the_call_and_what_is_under_way_ends(client, box, ca
     assert len(prompts_of(box)) == 9
 
 
+def test_a_budget_that_cant_be_looked_up_ends_the_batch_and_no_row_is_left_running(
+    client, box, monkeypatch
+):
+    frame, asked = pd.DataFrame({"n": range(9)}), []
+    client.budgets.set(parse("20 calls/hour"))
+
+    def check(reply, _place):
+        asked.append(reply)
+        if len(asked) == 3:
+            raise errors.StoreError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(client.budgets, "check", check)
+        with pytest.raises(errors.StoreError, match="the disk is full"):
+            client.map(frame, "row {{n}}")
+
+    assert [status for _, status in written(client.store)] == ["ok", "ok", "refused"]
+    assert list(client.map(frame, "row {{n}}")["status"]) == ["ok"] * 9
+    assert len(prompts_of(box)) == 9
+
+
 def test_an_answer_is_not_lost_because_the_ledger_could_not_be_written_once(
     client, box, monkeypatch
 ):

@@ -155,6 +155,12 @@ def test_half_a_surrogate_pair_is_refused(client):
         client.ask("hello \ud83d")
 
 
+def test_half_a_surrogate_pair_in_an_agents_name_is_refused_in_a_batch_too(client):
+    for asks in (client.ask, lambda *asked: client.map(pd.DataFrame({"n": [1]}), *asked)):
+        with pytest.raises(errors.PromptError, match="surrogates"):
+            asks("hello", "\ud800")
+
+
 def test_the_frame_has_its_columns_and_real_dtypes_even_when_empty(client):
     empty = client.usage()
     client.ask("hello")
@@ -297,12 +303,19 @@ def test_no_token_is_sent_whosever_it_is_and_wherever_it_stands(client, box, mon
         (f"my other key is {others}", {}),
         ("hello", {"system": f"my key is {box.token}"}),
         ("hello", {"agent": others}),
+        ("hello", {"user": others}),
+        ("hello", {"metadata": {"keys": [box.token]}}),
+        ("hello", {box.token: 1}),
+        ("hello", {"dialect": "native", "files": [(".env", f"KEY={others}".encode())]}),
+        ("hello", {"dialect": "native", "files": [(f"{box.token}.txt", b"hello")]}),
+        ("hello", {"dialect": "native", "files": [f"https://host.example/?key={others}"]}),
     ):
-        with pytest.raises(errors.PromptError, match="your token"):
+        with pytest.raises(errors.PromptError, match="your token") as caught:
             client.ask(text, **options)
+        assert box.token not in str(caught.value)
     assert list(client.map(rows, "{{text}}", progress=False).status) == ["ok", "refused"]
 
-    assert len([seen for seen in box.requests if seen.method == "POST"]) == 1
+    assert [seen.method for seen in box.requests] == ["POST"]
     kept = client.usage(text=True).to_csv()
     assert box.token not in kept
     assert "of-another" not in kept  # of two tokens that begin alike, too

@@ -1,6 +1,8 @@
 """The I/O thread: work is handed over, comes back in order, and stops when its watcher does."""
 
 import asyncio
+import contextlib
+import gc
 import os
 import signal
 import subprocess
@@ -182,6 +184,25 @@ def test_what_is_handed_over_while_the_loop_stops_ends():
         assert job.wait(10)
         with pytest.raises(ConnectionFailed, match="client was closed"):
             job.result()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the loop that was made is dropped
+def test_ctrl_c_before_the_thread_runs_leaves_no_loop_that_nobody_turns(thread, monkeypatch):
+    async def work():
+        return "done"
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, contextlib.closing(work()) as coroutine:
+        patched.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            thread.run(coroutine)
+    gc.collect()
+
+    job = thread.submit(work())
+    assert job.wait(20)
+    assert job.result() == "done"
 
 
 def test_the_last_coroutine_runs_on_the_loop_that_stops():

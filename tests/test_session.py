@@ -239,8 +239,9 @@ def test_last_sends_only_so_many_turns(page):
     page.run("c6", "6", last=0)
 
     assert page.sent() == ["6"]
-    with pytest.raises(errors.ConfigurationError, match="--last"):
-        page.run("c7", "7", last=-1)
+    for wrong in (-1, "2"):
+        with pytest.raises(errors.ConfigurationError, match="--last"):
+            page.run("c7", "7", last=wrong)
 
 
 def test_a_limit_leaves_the_oldest_whole_turns_out_and_says_so(page):

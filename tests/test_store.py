@@ -284,6 +284,8 @@ def test_a_group_that_cannot_be_written_whole_is_not_written_at_all(turns):
         "host=db password=s3cret", "sslmode=require PASSWORD = s3cret",
         "postgresql:/ada:s3cret@db/turns", "postgresql://ada:s3c@ret@db/turns",
         "postgresql://ada:s3c/ret@db/turns", Path("postgresql://ada:s3cret@db/turns"),
+        "postgresql://ada:s3c%ret@db/turns", "postgresql://ada:s3c%00ret@db/turns",
+        "postgresql://ada:s3c ret@db/turns", "postgresql://ada@db/turns?password=s3c%",
     ],
 )  # fmt: skip
 def test_a_ledger_named_in_no_way_we_know_is_refused_and_no_password_repeated(named):

@@ -539,6 +539,7 @@ def test_a_configured_proxy_carries_what_is_for_another_host(
 
     (seen,) = proxy.seen
     assert seen.startswith("POST http://service.example/v1/chat/completions HTTP/1.1\n")
+    assert "\naccept-encoding: identity\n" in seen.lower()  # as without one: packed, it may wait
     assert len(posts(box)) == 1
 
 
@@ -645,15 +646,19 @@ def test_a_proxy_that_is_not_there_says_what_to_check(box, monkeypatch, at_once)
     assert caught.value.sent is False
 
 
-@pytest.mark.parametrize("named", ["gopher://127.0.0.1:1", "http://proxy:port"])
+@pytest.mark.parametrize(
+    "named",
+    ["gopher://ada:s3cret@127.0.0.1:1", "http://proxy:port", "http://ada:s3cret/@127.0.0.1:1"],
+)
 def test_a_proxy_whose_url_is_none_is_a_setting_to_correct(box, monkeypatch, named):
     monkeypatch.setenv("HTTP_PROXY", named)
 
     with (
         asks("http://service.example", box.token) as client,
-        pytest.raises(errors.ConfigurationError, match="HTTP_PROXY"),
+        pytest.raises(errors.ConfigurationError, match="HTTP_PROXY") as caught,
     ):
         client.ask("hello")
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_proxys_own_refusal_is_shown_with_its_status(box, proxy, names, monkeypatch):
@@ -748,3 +753,22 @@ def test_every_logger_of_httpx_is_known():
         }
 
     assert theirs <= {"httpcore", *LOGGERS}
+
+
+def test_an_error_that_repeats_its_url_shows_no_token_however_it_is_written_there():
+    def serve(service, connection):
+        while (asked := service.take(connection)) is not None:
+            said = b"Cannot " + asked.partition(b" HTTP")[0]
+            connection.sendall(sized(said, b"HTTP/1.1 404 Not Found\r\n"))
+
+    with (
+        Service(serve) as service,
+        Swiftask(base_url=service.url, token="s3+cr/et==", agent="a", dialect="widget") as client,
+    ):
+        with pytest.raises(errors.AgentNotFound, match="clientToken=") as caught:
+            client.ask("hello")
+        with pytest.raises(errors.BadRequest, match="clientToken=") as further:
+            client.widget.config()
+
+        for said in (caught.value, further.value, client.usage()["error"].iloc[0]):
+            assert "s3" not in str(said)

@@ -210,13 +210,14 @@ def test_credits_are_a_difference_only_where_they_grow_throughout_a_session(ledg
     ):
         add(ledger, agent, at=NOON + place, spent=Usage(credits=spent, source="api"))
     add(ledger, "grows", at=NOON + 9)
+    add(ledger, "grows", at=NOON + 10, spent=Usage(0, 0, 0, credits=0.0), cached=True)
 
     cost = usage(ledger.accounts).swiftask.cost()
 
     grows = cost[cost["agent"] == "grows"]
-    assert grows["credits_difference"].tolist() == [pd.NA, 0.5, 2.5, pd.NA]
+    assert grows["credits_difference"].tolist() == [pd.NA, 0.5, 2.5, pd.NA, pd.NA]
     assert cost.loc[cost["agent"] == "falls", "credits_difference"].isna().all()
-    assert grows["credits"].tolist() == [1.0, 1.5, 4.0, pd.NA]
+    assert grows["credits"].tolist() == [1.0, 1.5, 4.0, pd.NA, 0.0]
 
 
 def test_frames_put_together_are_a_frame(ledger):

@@ -26,11 +26,11 @@ def drawn_nowhere():
     assert plt.get_fignums() == []
 
 
-def add(ledger, agent="a", *, at=NOON, status="ok", spent=None, seconds=2.0):
+def add(ledger, agent="a", *, at=NOON, status="ok", spent=None, seconds=2.0, cached=False):
     reply = Reply(agent, turn=new_id(), session="s", at=at)
     ledger.turns.begin(reply, Place(None, "s"), "hello")
     reply.status, reply.seconds, reply.first_token_seconds = status, seconds, seconds / 4
-    reply.usage = spent or Usage()
+    reply.usage, reply.cached = spent or Usage(), cached
     reply.apply([Delta("hi")])
     ledger.turns.complete(reply)
 
@@ -49,14 +49,18 @@ def test_each_picture_shows_all_that_was_reported_and_says_what_was_not(ledger):
         add(ledger, "a", at=NOON + day * 86_400, spent=Usage(1, 2, 3, credits=1.5, source="api"))
         add(ledger, "b", at=NOON + day * 86_400, spent=Usage(4, 6, 10, source="api"))
     add(ledger, "a", status="interrupted")
+    add(ledger, "a", status="refused")
+    add(ledger, "a", cached=True, spent=Usage(0, 0, 0, credits=0.0))
 
     spent, tokens, latency, ends = parts(usage(ledger.accounts).swiftask.plot())
 
-    assert spent.get_title(loc="left") == "credits as reported: 4.50\n4 of 7 turns reported none"
-    assert tokens.get_title(loc="left") == "tokens: 39.00\n1 of 7 turns reported none"
-    assert (heights(spent), heights(tokens), heights(ends)) == (4.5, 39, 7)
+    assert spent.get_title(loc="left") == "credits as reported: 4.50\n4 of 7 calls reported none"
+    assert tokens.get_title(loc="left") == "tokens: 39.00\n1 of 7 calls reported none"
+    assert (heights(spent), heights(tokens), heights(ends)) == (4.5, 39, 9)
     assert [text.get_text() for text in latency.get_yticklabels()] == ["b", "a"]
-    assert [text.get_text() for text in ends.get_legend().get_texts()] == ["ok", "interrupted"]
+    assert [text.get_text() for text in ends.get_legend().get_texts()] == [
+        "ok", "interrupted", "refused", "cached",
+    ]  # fmt: skip
     assert [text.get_text() for text in tokens.get_legend().get_texts()] == ["a", "b"]
 
 

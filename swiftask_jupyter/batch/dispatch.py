@@ -17,7 +17,7 @@ from swiftask_jupyter.batch.gate import SLOW_DOWN, NotNow, RowGate
 from swiftask_jupyter.batch.office import Office
 from swiftask_jupyter.batch.plan import Question
 from swiftask_jupyter.batch.sending import Broken, Sending, is_hopeless
-from swiftask_jupyter.errors import Refused, ServiceError, SwiftaskError
+from swiftask_jupyter.errors import ServiceError, SwiftaskError
 from swiftask_jupyter.retry import patience
 from swiftask_jupyter.store.turns import Row
 
@@ -111,13 +111,16 @@ class Dispatch:
         return sending
 
     def _allowed(self, sending: Sending) -> bool:
-        """Tell whether a new turn may be sent; one that would pass the budget ends the batch."""
+        """Tell whether a new turn may be sent; one that would pass the budget ends the batch.
+
+        So does one of which that can't be told.
+        """
         office = self._office
         if office.budget is None:
             return True
         try:
             office.budget(sending.reply, office.place)
-        except Refused as error:
+        except SwiftaskError as error:
             sending.end("refused", error)
             self._stop = error
             self._ended.append(sending)

@@ -50,10 +50,12 @@ def _server(named: str) -> str | None:
             raise ConfigurationError(
                 f"no ledger can be kept in a URL of {scheme}", advice=HOW_TO_NAME_IT
             )
-        if re.search(r"@[^?]*@|/[^?]*@", rest[1:].partition("?")[0]):
+        amiss = re.search(r"@[^?]*@|/[^?]*@", rest[1:].partition("?")[0])
+        # What libpq would say of these repeats the password.
+        if amiss or re.search(r"%(?![0-9a-fA-F]{2})|%00|\s", rest):
             raise ConfigurationError(
                 "the ledger's URL can't be read",
-                advice="in its password write %40 for @ and %2F for /",
+                advice="in its password write %40 for @, %2F for /, %25 for % and %20 for a space",
             )
         return f"{scheme}:/{rest}"
     if _SETTING.search(named) or _LOGIN.match(named) or "://" in named:

@@ -9,6 +9,7 @@ from typing import Any
 
 from swiftask_jupyter.replies import Delta, Reply, Usage
 from swiftask_jupyter.store.database import AT_ONCE, Database
+from swiftask_jupyter.store.turns import storable
 
 RECENT = 50
 
@@ -56,7 +57,7 @@ class EarlierRows:
             rows = table.execute(
                 "SELECT credits FROM turns WHERE agent = ? AND status = 'ok'"
                 " AND credits IS NOT NULL AND coalesce(cached, 0) = 0 ORDER BY at DESC LIMIT ?",
-                (agent, RECENT),
+                (storable(agent), RECENT),
             ).fetchall()
         return (median(spent for (spent,) in rows), len(rows)) if rows else None
 

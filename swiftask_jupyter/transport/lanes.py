@@ -80,7 +80,9 @@ class Lanes:
         """Carry a request and yield its response; whoever leaves early closes the connection."""
         content = request.content
         body = content if len(content) < LARGE else in_pieces(request, note)
-        headers = {**request.headers, "Content-Length": str(len(content))} if content else None
+        headers = dict(request.headers)
+        if content:  # httpx would ask for it packed, and it might wait till whole
+            headers |= {"Accept-Encoding": "identity", "Content-Length": str(len(content))}
         lane = self.lane(address)
         keep_out_of_logs()
         with foreign_errors(address.shown, patience) as progress, lane as client:
@@ -88,7 +90,7 @@ class Lanes:
             async with client.stream(
                 request.method,
                 request.url,
-                headers=headers or request.headers,
+                headers=headers,
                 content=body,
                 timeout=time_limits(patience),
             ) as response:
@@ -113,8 +115,10 @@ class Lanes:
                 quietest = _Lane(self._client(secure=kind[0], direct=kind[1]))
             # A proxy's URL, what it would need, a certificate file.
             except (no_address, ImportError, ValueError, OSError) as wrong:
+                # httpx takes a part of a password for the port, and would repeat it.
+                why = "a proxy's URL is none" if isinstance(wrong, no_address) else wrong
                 raise ConfigurationError(
-                    f"the HTTP client can't be made ({wrong})",
+                    f"the HTTP client can't be made ({why})",
                     advice="check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE",
                 ) from None
             lanes.append(quietest)

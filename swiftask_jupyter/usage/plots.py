@@ -69,12 +69,14 @@ def _draw(figure: Figure, places: Any, frame: pd.DataFrame) -> None:
     colours = _colours(frame)
     agents = frame["agent"].astype("object").where(frame["agent"].isin(list(colours)), "others")
     steps = frame["at"].dt.floor(_step(frame))
+    cached = frame["cached"].fillna(value=False)
+    calls = frame[(frame["status"] != "refused") & ~cached]  # only these have a cost to report
     _stacked(spent, frame["credits"], steps, agents, colours)
-    _titled(spent, "credits as reported", frame["credits"])
+    _titled(spent, "credits as reported", calls["credits"])
     _stacked(tokens, frame["total_tokens"], steps, agents, colours)
-    _titled(tokens, "tokens", frame["total_tokens"])
+    _titled(tokens, "tokens", calls["total_tokens"])
     _latency(latency, frame, agents, colours)
-    how = frame["status"].astype("object").mask(frame["cached"].fillna(value=False), "cached")
+    how = frame["status"].astype("object").mask(cached, "cached")
     _stacked(ends, frame["seconds"].notna().astype("Int64") * 0 + 1, steps, how, ENDS)
     ends.set_title(f"{quantity(len(frame), 'turn')} by how they ended")
     _legend(tokens, colours, agents)
@@ -135,12 +137,12 @@ def _times(axes: Axes) -> None:
 
 
 def _titled(axes: Axes, what: str, values: pd.Series[Any]) -> None:
-    """Say how much it is in all, and of how many turns nothing is known."""
+    """Say how much it is in all, and of how many calls nothing is known."""
     missing = int(values.isna().sum())
     if missing == len(values):
         axes.set_title(f"no {what}")
         return
-    unknown = f"\n{missing:,} of {quantity(len(values), 'turn')} reported none" if missing else ""
+    unknown = f"\n{missing:,} of {quantity(len(values), 'call')} reported none" if missing else ""
     total = float(values.sum())
     axes.set_title(f"{what}: {total:,.{0 if total >= 100 else 2}f}{unknown}")
 

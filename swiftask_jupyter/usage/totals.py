@@ -49,10 +49,12 @@ def differences(frame: pd.DataFrame) -> pd.Series[Any]:
 
     Whether the service's figure is of the call or of the whole session is undocumented. It is
     taken for a growing sum only where it grows from call to call throughout one session with one
-    agent; everywhere else, and for the first call, the difference is missing.
+    agent; everywhere else, and for the first call, the difference is missing. What was shown again
+    was no call: its 0 says nothing of a sum.
     """
     rows = frame.reset_index(drop=True)  # of frames put together, several rows have one label
-    known = rows[rows["credits"].notna()].sort_values(["at", "turn"], kind="stable")
+    called = rows["credits"].notna() & ~rows["cached"].fillna(value=False)
+    known = rows[called].sort_values(["at", "turn"], kind="stable")
     keys = [known[name].astype("string") for name in ("session", "agent", "dialect")]
     steps = known["credits"].groupby(keys, dropna=False).diff()
     grows = (steps > 0).fillna(value=True).groupby(keys, dropna=False).transform("all")
