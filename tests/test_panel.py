@@ -153,6 +153,19 @@ def test_asking_again_and_editing_fill_the_same_place(front, box):
     assert [each["content"] for each in box.requests[-1].json["messages"]] == ["uno"]
 
 
+def test_an_edit_of_what_another_view_has_asked_again_fills_the_same_place(front, client):
+    front.ask("one")
+    [said] = front.settled()
+    front.say("retry", key=said["key"])
+    front.wait(lambda: said["key"] not in front.order)
+    front.settled()
+
+    assert "error" not in front.ask("uno", key=said["key"])
+
+    assert [each["prompt"] for each in front.settled()] == ["uno"]
+    assert [each.prompt for each in client.session().history()] == ["uno"]
+
+
 def test_an_error_is_painted_and_retry_is_offered_until_it_works(front, box):
     box.fail(Fault(status=400), agent="echo")
     front.ask("hi")

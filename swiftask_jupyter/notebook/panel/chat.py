@@ -77,7 +77,7 @@ class Chat:
                 raise PromptError("an answer is still coming", advice="stop it, or wait for it")
             self._asking = True
         try:
-            before = self.shown.find(instead) if instead else None
+            before = self.shown.find(instead, replaced=True) if instead else None
             slot = before.reply.standing.slot if before else None
             options: dict[str, Any] = {"slot": slot} if slot else {}
             attached = (*(before.attached if before else ()), *files)

@@ -20,13 +20,13 @@ class Exchanges(list[Shown]):
         super().__init__(shown)
         self.replaced: list[Shown] = []
 
-    def find(self, key: str) -> Shown:
-        """Return what is shown under a key.
+    def find(self, key: str, *, replaced: bool = False) -> Shown:
+        """Return what is shown under a key, or, if that will do, what was until it was replaced.
 
         Raises:
             PromptError: there is no such thing any more.
         """
-        for shown in self:
+        for shown in [*self, *self.replaced] if replaced else self:
             if shown.key == key:
                 return shown
         raise PromptError("that message is not in this conversation any more")
