@@ -341,6 +341,22 @@ def test_a_service_that_takes_ratings_is_told_of_them(front, client, box):
     assert told.json["comment"] == "too short"
 
 
+def test_a_comment_outlives_a_later_rating(front, panel, client, box):
+    client.wanted = type(client.wanted)(box.url, box.client_token("echo"), "echo", "widget")
+    front.ask("hi")
+    [said] = front.settled()
+    front.say("rate", key=said["key"], liked=None, comment="too short")
+    panel.chat.shown.clear()  # as in another kernel
+    front.say("hello")
+
+    assert "error" not in front.say("rate", key=said["key"], liked=False)
+
+    assert box.requests[-1].json["comment"] == "too short"
+    session = client.session()
+    newest = session.ledger.history.marks(session.ledger.sessions.lines(session.id))[-1]
+    assert json.loads(newest.value) == {"good": False, "comment": "too short"}
+
+
 def test_what_a_cell_takes_back_leaves_the_panel_when_the_cell_has_run(shell):
     with Sandbox() as box:
         shell.run_cell("%config SwiftaskMagics.agent = 'echo'")

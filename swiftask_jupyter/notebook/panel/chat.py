@@ -106,19 +106,23 @@ class Chat:
             )
         return self.ask(shown.prompt, shown.reply.agent, instead=key)
 
-    def rate(self, key: str, *, liked: bool | None, comment: str = "") -> Shown:
+    def rate(self, key: str, *, liked: bool | None, comment: str | None = None) -> Shown:
         """Keep what the user thinks of an answer, and tell the service where it takes that.
+
+        Without a comment the last one stays.
 
         Raises:
             SwiftaskError: the service didn't take it; it is kept all the same.
         """
         shown = self.shown.find(key)
         shown.liked = liked
-        reply, value = shown.reply, json.dumps({"good": liked, "comment": comment})
+        if comment is not None:
+            shown.comment = comment
+        reply, value = shown.reply, json.dumps({"good": liked, "comment": shown.comment})
         self.session.ledger.history.mark(LIKED, self.session.id, reply.turn, value)
         self._channel.tell("patch", key=key, changes=[], end=shown.end())
         if reply.dialect == "widget" and liked is not None and reply.conversation is not None:
-            self._client.widget.feedback(reply.conversation, good=liked, comment=comment)
+            self._client.widget.feedback(reply.conversation, good=liked, comment=shown.comment)
         return shown
 
     def refresh(self) -> bool:
@@ -127,7 +131,7 @@ class Chat:
         Cells may have changed it. While the ledger can't be read, what is shown stays.
         """
         try:
-            held, liked = self.session.history(), self._liked()
+            held, rated = self.session.history(), self._rated()
         except StoreError:
             for shown in tuple(self.shown):
                 shown.waits = True
@@ -135,7 +139,8 @@ class Chat:
         with self._channel.lock:
             merged = self.shown.merged(held)
             for shown in merged:
-                shown.liked = liked.get(shown.reply.turn, shown.liked)
+                last = shown.liked, shown.comment
+                shown.liked, shown.comment = rated.get(shown.reply.turn, last)
             moved = [each.key for each in merged] != [each.key for each in self.shown]
             stale = {each.turn: each.stale for each in held}
             turned = [
@@ -216,11 +221,12 @@ class Chat:
         finally:
             self._ended()
 
-    def _liked(self) -> dict[str, bool | None]:
+    def _rated(self) -> dict[str, tuple[bool | None, str]]:
         ledger = self.session.ledger
         marks = ledger.history.marks(ledger.sessions.lines(self.session.id))
-        liked = [mark for mark in marks if mark.kind == LIKED and mark.turn and mark.value]
-        return {str(mark.turn): json.loads(str(mark.value)).get("good") for mark in liked}
+        rated = [mark for mark in marks if mark.kind == LIKED and mark.turn and mark.value]
+        said = {str(mark.turn): json.loads(str(mark.value)) for mark in rated}
+        return {turn: (each.get("good"), each.get("comment", "")) for turn, each in said.items()}
 
     def agent(self) -> str:
         """Return the agent that answers where none is named; empty if none does."""

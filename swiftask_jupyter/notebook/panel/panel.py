@@ -191,8 +191,7 @@ class ChatPanel(AnyWidget):
         self._tell_state()
 
     def _rate(self, call: _Call) -> None:
-        liked, comment = call["liked"], str(call.get("comment", ""))
-        self.chat.rate(call["key"], liked=liked, comment=comment)
+        self.chat.rate(call["key"], liked=call["liked"], comment=call.get("comment"))
 
     def _export(self, _: _Call) -> _Call:
         session = self.chat.session

@@ -26,6 +26,7 @@ class Shown:
         attached: the files themselves, as long as this kernel has them.
         stale: whether something else stands before it by now.
         liked: what the user thinks of it.
+        comment: what the user says of it.
         waits: whether it may have to reach the ledger yet, which was away.
         aside: whether the conversation goes on with what stood in its place before.
     """
@@ -37,6 +38,7 @@ class Shown:
         self.files = [visible(str(file[0])) for file in self.attached]
         self.stale = False
         self.liked: bool | None = None
+        self.comment = ""
         self.waits = False
         self.aside = False
         self._growth = Growth()
