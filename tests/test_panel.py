@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import json
+import sqlite3
 import threading
 import weakref
 from types import SimpleNamespace
@@ -604,6 +605,29 @@ def test_an_answer_during_which_the_ledger_goes_away_ends_and_leaves_the_panel_f
 
         [said] = front.settled()
         assert said["status"] == "ok"
+
+
+def let_fail(client, statement):
+    """From now on a kind of statement fails in the ledger, as on a disk that is full."""
+    with contextlib.closing(sqlite3.connect(client.store)) as ledger:
+        ledger.execute(
+            f"CREATE TRIGGER full BEFORE {statement} ON turns"
+            " BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
+
+
+def test_an_answer_whose_end_the_ledger_did_not_take_stays_in_view(front, client):
+    front.ask("before")
+    front.settled()
+    let_fail(client, "UPDATE")
+
+    front.ask("hi")
+
+    _, said = front.settled(2)
+    assert (said["status"], said["text"]) == ("ok", "hi")
+    assert "its end is not in the ledger" in said["note"]
+    front.say("hello")
+    assert [each["text"] for each in front.settled(2)] == ["before", "hi"]
 
 
 def test_a_panel_is_opened_while_the_ledger_is_away_and_cells_run_without_a_word(

@@ -58,7 +58,8 @@ class Exchanges(list[Shown]):
         for each in merged:
             each.waits = each.aside = False
         for n, each in enumerate(self):
-            if each in merged or (each.reply.status == "ok" and not each.waits):
+            reply, waits = each.reply, each.waits or not each.reply.recorded
+            if each in merged or (reply.status == "ok" and not waits):
                 continue
             there = slots.get(each.place[0])
             if there is not None:  # a newer try that failed stands for what it did not replace
