@@ -630,6 +630,16 @@ def test_an_answer_whose_end_the_ledger_did_not_take_stays_in_view(front, client
     assert [each["text"] for each in front.settled(2)] == ["before", "hi"]
 
 
+def test_a_question_that_the_ledger_does_not_take_has_failed(front, client):
+    let_fail(client, "INSERT")
+
+    front.ask("hi")
+
+    [said] = front.settled()
+    assert said["status"] == "error"
+    assert "database or disk is full" in said["error"]
+
+
 def test_a_panel_is_opened_while_the_ledger_is_away_and_cells_run_without_a_word(
     away, client, shell, capsys
 ):
