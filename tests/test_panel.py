@@ -376,6 +376,41 @@ def test_what_a_cell_takes_back_leaves_the_panel_when_the_cell_has_run(shell):
         assert panel.chat.cell_ran not in shell.events.callbacks["post_run_cell"]
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_what_was_read_before_an_answer_ended_does_not_take_it_away(
+    front, panel, monkeypatch, told
+):
+    """Nor is it made anew, without its files."""
+    history, was_read, go_on = panel.chat.session.history, threading.Event(), threading.Event()
+    finish, tell = Following.finish, threading.Event()
+    monkeypatch.setattr(Following, "finish", lambda self: tell.wait(WAIT) and finish(self))
+
+    def read():
+        held = history()
+        if threading.current_thread() is slow:
+            was_read.set()
+            go_on.wait(WAIT)
+        return held
+
+    monkeypatch.setattr(panel.chat.session, "history", read)
+    slow = threading.Thread(target=panel.chat.refresh)
+    slow.start()
+    assert was_read.wait(WAIT)
+    asked = panel.ask("hi")
+    until(lambda: not asked.running)
+    if told:
+        tell.set()
+        front.settled()
+
+    go_on.set()
+    slow.join(WAIT)
+
+    assert panel.chat.shown == [asked]
+    tell.set()
+    front.settled()
+    assert panel.chat.shown == [asked]
+
+
 @pytest.mark.parametrize(("given", "named"), [((), "nothing"), ((5,), "int")])
 def test_what_is_no_client_is_one_clear_line_and_leaves_no_widget(given, named):
     with pytest.raises(errors.ConfigurationError, match=f"takes a client, not {named}; ChatPanel"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import json
 from collections.abc import Callable, Iterable
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.getipython import get_ipython
@@ -53,6 +54,7 @@ class Chat:
         self._ended = ended
         self._following: dict[str, Following] = {}
         self._asking = False
+        self._reads, self._taken = count(1), 0
         self.refresh()
         self.session.watchers.append(self._turn)
         if (shell := get_ipython()) is not None:
@@ -130,6 +132,7 @@ class Chat:
 
         Cells may have changed it. While the ledger can't be read, what is shown stays.
         """
+        read = next(self._reads)
         try:
             held, rated = self.session.history(), self._rated()
         except StoreError:
@@ -137,7 +140,10 @@ class Chat:
                 shown.waits = True
             return False
         with self._channel.lock:
-            merged = self.shown.merged(held)
+            if read < self._taken:
+                return True  # another thread has read later, and was quicker
+            self._taken = read
+            merged = self.shown.merged(held, self._following)
             for shown in merged:
                 last = shown.liked, shown.comment
                 shown.liked, shown.comment = rated.get(shown.reply.turn, last)
