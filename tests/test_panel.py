@@ -13,6 +13,7 @@ import pytest
 from swiftask_jupyter import ChatPanel, Sandbox, Swiftask, errors
 from swiftask_jupyter.budget import parse
 from swiftask_jupyter.notebook.markdown import reader
+from swiftask_jupyter.notebook.panel.channel import Channel
 from swiftask_jupyter.notebook.panel.following import Following
 from swiftask_jupyter.notebook.panel.opening import take_the_place
 from swiftask_jupyter.notebook.panel.twin import LONGEST, bundle
@@ -860,6 +861,35 @@ def test_a_closed_panel_leaves_no_thread(client):
     for each in mine:
         each.join(WAIT)
         assert not each.is_alive()
+
+
+def test_a_cell_that_asks_a_hundred_times_leaves_no_hundred_threads(front, client, monkeypatch):
+    """What has ended beats until something else ends, whose heartbeats tell of both."""
+    monkeypatch.setattr("swiftask_jupyter.notebook.panel.following.BEATS", [0.1] * 10_000)
+
+    for n in range(20):
+        client.session().ask(f"question {n}", surface="cell")
+
+    front.settled(20)
+    until(lambda: [each.name for each in threading.enumerate()].count("swiftask-panel") == 1)
+
+
+def test_a_heartbeat_does_not_overtake_what_it_tells_of():
+    told = []
+
+    def send(_, buffers):
+        kind = json.loads(buffers[0])["kind"]
+        if kind == "state":
+            beats.start()
+            beats.join(0.1)
+        told.append(kind)
+
+    channel = Channel(send)
+    beats = threading.Thread(target=channel.beat)
+    channel.tell("state")
+    beats.join(WAIT)
+
+    assert told == ["state", "heartbeat"]
 
 
 def test_a_conversation_whose_name_has_marks_is_gone_on_with_from_the_view(front, client):

@@ -86,9 +86,10 @@ class Following:
             failure = f"{type(error).__name__}: {error}"
         self._settle(failure)
         self.finish()
+        self._channel.ended = key = self.shown.key
         for seconds in BEATS:
-            if self._channel.closed.wait(seconds):
-                return
+            if self._channel.closed.wait(seconds) or self._channel.ended != key:
+                return  # what ended later has beats of its own
             self._channel.beat()
 
     def _watch(self) -> None:
