@@ -44,8 +44,9 @@ class Composer {
     if (!text.trim() || this.sending) return;
     if (files.some(({ done }) => !done)) return void view.warn("A file is still on its way: wait, or remove it.");
     this.sending = true;
-    const key = view.asked = this.edited?.told.key ?? null, agent = view.agent.value.trim(), id = view.name();
-    const sent = this.sent = { id, text, files, known: new Set(view.exchanges.keys()) };
+    const { edited } = this, key = view.asked = edited?.told.key ?? null;
+    const agent = view.agent.value.trim(), id = view.name(), known = new Set(view.exchanges.keys());
+    const sent = this.sent = { id, text, files, edited, known };
     const ask = { kind: "ask", text, key, agent, files: files.map((file) => file.id) };
     const { error, late } = await view.call(ask, { id });
     this.sending = false;
@@ -67,9 +68,11 @@ class Composer {
   clear(sent) {
     if (this.sent !== sent) return;
     this.sent = null;
-    if (this.text.value === sent.text) this.text.value = "";
     sent.files.forEach(({ id }) => this.drop(id));
-    this.edit(null, this.text.value);
+    if (this.edited === sent.edited) {
+      if (this.text.value === sent.text) this.text.value = "";
+      this.edit(null, this.text.value);
+    } else if (this.draft === sent.text) this.draft = ""; // another message is edited by now
     this.fit();
   }
 
