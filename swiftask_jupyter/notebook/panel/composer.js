@@ -121,8 +121,12 @@ class Composer {
     this.chips.append(chip);
     this.chips.hidden = false;
     for (let at = 0; at < file.size || at === 0; at += CHUNK) {
-      const bytes = await file.slice(at, at + CHUNK).arrayBuffer();
+      const bytes = await file.slice(at, at + CHUNK).arrayBuffer().catch(() => null);
       if (!this.files.has(id)) return;
+      if (!bytes) {
+        this.remove(id);
+        return void view.warn(`${file.name} can't be read: it is a folder, or has changed since.`);
+      }
       const told = { kind: "upload", file: id, name: file.name, size: file.size, at };
       const { error } = await view.call(told, { buffers: [bytes] });
       if (error) this.drop(id);
