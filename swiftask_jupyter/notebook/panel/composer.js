@@ -149,6 +149,10 @@ class Composer {
     this.chips.hidden = this.files.size === 0;
   }
 
+  close() {
+    for (const id of [...this.files.keys()]) this.remove(id); // nobody else will send them
+  }
+
   fit() {
     this.ready();
     this.text.style.height = "auto";

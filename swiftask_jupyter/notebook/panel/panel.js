@@ -27,6 +27,7 @@ class View {
     this.model.off("msg:custom", this.listen);
     this.model.off("comm_live_update", this.greet);
     this.pace.clear();
+    this.composer.close();
     this.sizes.disconnect();
     for (const { timer } of this.waiting.values()) clearTimeout(timer);
   }
