@@ -582,6 +582,21 @@ def test_what_a_cell_asked_is_not_asked_again_by_the_panel(front, client, box):
     assert len(box.requests) == sent
 
 
+def test_what_a_cell_asked_in_python_is_not_edited_for_the_rest_of_its_run_stands_there_too(
+    front, client, monkeypatch
+):
+    monkeypatch.setattr(client.means, "where", lambda: ("c1", "run 1"))
+    for n in range(3):
+        client.session().ask(f"question {n}")
+    asked = front.settled(3)
+    assert all(each["cell"] for each in asked)  # a view offers neither Edit nor Retry
+
+    told = front.ask("another", key=asked[1]["key"])
+
+    assert told["error"] == "a cell asked this, with options of its own; run the cell again"
+    assert len(client.session().history()) == 3
+
+
 @pytest.fixture
 def away(postgres_server, monkeypatch, tmp_path):
     """A ledger's server that a test may stop: it runs again afterwards."""

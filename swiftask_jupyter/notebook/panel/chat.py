@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from swiftask_jupyter.turn import Turn
 
 LIKED = "liked"
-ELSEWHERE = frozenset(("cell", "python"))  # whose turns had options that a panel doesn't know
 
 
 class Chat:
@@ -80,6 +79,10 @@ class Chat:
             self._asking = True
         try:
             before = self.shown.find(instead, replaced=True) if instead else None
+            if before and before.by_cell:
+                raise PromptError(
+                    "a cell asked this, with options of its own", advice="run the cell again"
+                )
             slot = before.reply.standing.slot if before else None
             options: dict[str, Any] = {"slot": slot} if slot else {}
             attached = (*(before.attached if before else ()), *files)
@@ -102,10 +105,6 @@ class Chat:
             Refused: nothing was sent.
         """
         shown = self.shown.find(key)
-        if shown.reply.standing.surface in ELSEWHERE:
-            raise PromptError(
-                "a cell asked this, with options of its own", advice="run the cell again"
-            )
         return self.ask(shown.prompt, shown.reply.agent, instead=key)
 
     def rate(self, key: str, *, liked: bool | None, comment: str | None = None) -> Shown:
