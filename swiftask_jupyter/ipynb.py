@@ -90,7 +90,10 @@ class Watched:
             return there
         for path in Path(self._path).parent.glob("*.ipynb") if self._file else ():
             state = _state(path)
-            if state is not None and _which(state) == self._file and self._is_known(path):
+            if state is None or _which(state) != self._file:
+                continue
+            known = self._is_known(path) if self._document is not None else there is None
+            if known:
                 self._path = str(path)
                 return state
         if there is not None:  # written anew, as some editors do
@@ -100,7 +103,7 @@ class Watched:
     def _is_known(self, path: Path) -> bool:
         """Tell whether it may be the same notebook: the number of a deleted file is given again."""
         before, found = self._document, document(path)
-        return before is None or found is None or not set(before.cells).isdisjoint(found.cells)
+        return not (before and found and set(before.cells).isdisjoint(found.cells))
 
 
 def _state(path: str | Path) -> os.stat_result | None:

@@ -131,6 +131,7 @@ class Reply(Struct):
         form: how it is shown: `md`, `text`, `json` or `code`.
         standing: where it stands in its conversation.
         cached: whether it is an earlier answer, shown again without asking.
+        recorded: whether the ledger could be told how it ended.
         remarks: what else the user should know, for the footer.
     """
 
@@ -156,6 +157,7 @@ class Reply(Struct):
     form: str = "md"
     standing: Standing = Standing()
     cached: bool = False
+    recorded: bool = True
     remarks: list[str] = field(default_factory=list)
     _parts: list[str] = field(default_factory=list)
 

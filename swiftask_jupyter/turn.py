@@ -119,6 +119,7 @@ class Turn:
         try:
             self._ledger.turns.complete(self.reply, self.prompt.text)
         except StoreError as error:
+            self.reply.recorded = False
             self.reply.remarks.append(f"its end is not in the ledger: {error}")
         finally:
             self._announce()

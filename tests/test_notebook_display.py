@@ -189,6 +189,8 @@ def test_the_record_holds_neither_prompt_nor_answer():
             "a · 2.1 s · cut at its length limit · tokens not reported · turn 3",
         ),
         ({"seconds": 75.2}, "a · 1 min 15 s · tokens not reported · turn 3"),
+        ({"seconds": 119.7}, "a · 2 min 0 s · tokens not reported · turn 3"),
+        ({"seconds": 59.96}, "a · 1 min 0 s · tokens not reported · turn 3"),
     ],
 )
 def test_the_footer_says_who_how_long_how_much_and_which_turn(fields, line):

@@ -2,6 +2,8 @@
 
 import contextlib
 import gc
+import json
+import sqlite3
 import threading
 import weakref
 from types import SimpleNamespace
@@ -13,6 +15,7 @@ from swiftask_jupyter import ChatPanel, Sandbox, Swiftask, errors
 from swiftask_jupyter.budget import parse
 from swiftask_jupyter.notebook.bundle import TURN, record
 from swiftask_jupyter.notebook.markdown import reader
+from swiftask_jupyter.notebook.panel.channel import Channel
 from swiftask_jupyter.notebook.panel.following import Following
 from swiftask_jupyter.notebook.panel.opening import take_the_place
 from swiftask_jupyter.notebook.panel.twin import LONGEST, bundle
@@ -152,6 +155,19 @@ def test_asking_again_and_editing_fill_the_same_place(front, box):
     assert [first["prompt"], second["prompt"]] == ["uno", "two"]
     assert (first["stale"], second["stale"]) == (False, True)
     assert [each["content"] for each in box.requests[-1].json["messages"]] == ["uno"]
+
+
+def test_an_edit_of_what_another_view_has_asked_again_fills_the_same_place(front, client):
+    front.ask("one")
+    [said] = front.settled()
+    front.say("retry", key=said["key"])
+    front.wait(lambda: said["key"] not in front.order)
+    front.settled()
+
+    assert "error" not in front.ask("uno", key=said["key"])
+
+    assert [each["prompt"] for each in front.settled()] == ["uno"]
+    assert [each.prompt for each in client.session().history()] == ["uno"]
 
 
 def test_an_error_is_painted_and_retry_is_offered_until_it_works(front, box):
@@ -370,6 +386,20 @@ def test_a_service_that_takes_ratings_is_told_of_them(front, client, box):
     assert told.json["comment"] == "too short"
 
 
+def test_a_comment_outlives_a_later_rating(front, panel, client, box):
+    client.wanted = type(client.wanted)(box.url, box.client_token("echo"), "echo", "widget")
+    front.ask("hi")
+    [said] = front.settled()
+    front.say("rate", key=said["key"], liked=None, comment="too short")
+    panel.chat.shown.clear()  # as in another kernel
+    front.say("hello")
+
+    assert "error" not in front.say("rate", key=said["key"], liked=False)
+
+    assert box.requests[-1].json["comment"] == "too short"
+    assert thoughts(client) == [(False, "too short")]
+
+
 def test_what_a_cell_takes_back_leaves_the_panel_when_the_cell_has_run(shell):
     with Sandbox() as box:
         shell.run_cell("%config SwiftaskMagics.agent = 'echo'")
@@ -386,6 +416,41 @@ def test_what_a_cell_takes_back_leaves_the_panel_when_the_cell_has_run(shell):
         assert front.order == []
         panel.close()
         assert panel.chat.cell_ran not in shell.events.callbacks["post_run_cell"]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_what_was_read_before_an_answer_ended_does_not_take_it_away(
+    front, panel, monkeypatch, told
+):
+    """Nor is it made anew, without its files."""
+    history, was_read, go_on = panel.chat.session.history, threading.Event(), threading.Event()
+    finish, tell = Following.finish, threading.Event()
+    monkeypatch.setattr(Following, "finish", lambda self: tell.wait(WAIT) and finish(self))
+
+    def read():
+        held = history()
+        if threading.current_thread() is slow:
+            was_read.set()
+            go_on.wait(WAIT)
+        return held
+
+    monkeypatch.setattr(panel.chat.session, "history", read)
+    slow = threading.Thread(target=panel.chat.refresh)
+    slow.start()
+    assert was_read.wait(WAIT)
+    asked = panel.ask("hi")
+    until(lambda: not asked.running)
+    if told:
+        tell.set()
+        front.settled()
+
+    go_on.set()
+    slow.join(WAIT)
+
+    assert panel.chat.shown == [asked]
+    tell.set()
+    front.settled()
+    assert panel.chat.shown == [asked]
 
 
 @pytest.mark.parametrize(("given", "named"), [((), "nothing"), ((5,), "int")])
@@ -558,6 +623,21 @@ def test_what_a_cell_asked_is_not_asked_again_by_the_panel(front, client, box):
     assert len(box.requests) == sent
 
 
+def test_what_a_cell_asked_in_python_is_not_edited_for_the_rest_of_its_run_stands_there_too(
+    front, client, monkeypatch
+):
+    monkeypatch.setattr(client.means, "where", lambda: ("c1", "run 1"))
+    for n in range(3):
+        client.session().ask(f"question {n}")
+    asked = front.settled(3)
+    assert all(each["cell"] for each in asked)  # a view offers neither Edit nor Retry
+
+    told = front.ask("another", key=asked[1]["key"])
+
+    assert told["error"] == "a cell asked this, with options of its own; run the cell again"
+    assert len(client.session().history()) == 3
+
+
 @pytest.fixture
 def away(postgres_server, monkeypatch, tmp_path):
     """A ledger's server that a test may stop: it runs again afterwards."""
@@ -617,6 +697,39 @@ def test_an_answer_during_which_the_ledger_goes_away_ends_and_leaves_the_panel_f
 
         [said] = front.settled()
         assert said["status"] == "ok"
+
+
+def let_fail(client, statement):
+    """From now on a kind of statement fails in the ledger, as on a disk that is full."""
+    with contextlib.closing(sqlite3.connect(client.store)) as ledger:
+        ledger.execute(
+            f"CREATE TRIGGER full BEFORE {statement} ON turns"
+            " BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
+
+
+def test_an_answer_whose_end_the_ledger_did_not_take_stays_in_view(front, client):
+    front.ask("before")
+    front.settled()
+    let_fail(client, "UPDATE")
+
+    front.ask("hi")
+
+    _, said = front.settled(2)
+    assert (said["status"], said["text"]) == ("ok", "hi")
+    assert "its end is not in the ledger" in said["note"]
+    front.say("hello")
+    assert [each["text"] for each in front.settled(2)] == ["before", "hi"]
+
+
+def test_a_question_that_the_ledger_does_not_take_has_failed(front, client):
+    let_fail(client, "INSERT")
+
+    front.ask("hi")
+
+    [said] = front.settled()
+    assert said["status"] == "error"
+    assert "database or disk is full" in said["error"]
 
 
 def test_a_panel_is_opened_while_the_ledger_is_away_and_cells_run_without_a_word(
@@ -804,6 +917,35 @@ def test_a_closed_panel_leaves_no_thread(client):
     for each in mine:
         each.join(WAIT)
         assert not each.is_alive()
+
+
+def test_a_cell_that_asks_a_hundred_times_leaves_no_hundred_threads(front, client, monkeypatch):
+    """What has ended beats until something else ends, whose heartbeats tell of both."""
+    monkeypatch.setattr("swiftask_jupyter.notebook.panel.following.BEATS", [0.1] * 10_000)
+
+    for n in range(20):
+        client.session().ask(f"question {n}", surface="cell")
+
+    front.settled(20)
+    until(lambda: [each.name for each in threading.enumerate()].count("swiftask-panel") == 1)
+
+
+def test_a_heartbeat_does_not_overtake_what_it_tells_of():
+    told = []
+
+    def send(_, buffers):
+        kind = json.loads(buffers[0])["kind"]
+        if kind == "state":
+            beats.start()
+            beats.join(0.1)
+        told.append(kind)
+
+    channel = Channel(send)
+    beats = threading.Thread(target=channel.beat)
+    channel.tell("state")
+    beats.join(WAIT)
+
+    assert told == ["state", "heartbeat"]
 
 
 def test_a_conversation_whose_name_has_marks_is_gone_on_with_from_the_view(front, client):

@@ -452,6 +452,17 @@ def test_a_file_that_is_written_anew_is_the_same_notebook(page, tmp_path):
     anew.close()
 
 
+def test_files_that_are_written_anew_before_the_first_question_are_not_mixed_up(page, tmp_path):
+    other = Page(page.box, tmp_path / "other.ipynb")
+    page.save(["c1"])
+    watched = ipynb.Watched(str(page.path))
+    page.path.rename(other.path)  # the first one's number, as after a checkout
+    page.save(["c1"])
+
+    assert watched.path == str(page.path)
+    other.close()
+
+
 def test_the_number_of_a_deleted_file_leads_to_no_other_notebook(page, tmp_path, monkeypatch):
     page.save(["c1"])
     page.run("c1", "one")

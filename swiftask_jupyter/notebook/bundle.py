@@ -86,8 +86,9 @@ def footer(reply: Reply, remarks: tuple[str, ...] = ()) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    if seconds >= 60:
-        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+    if seconds >= 59.95:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes} min {rest} s"
     return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s"
 
 

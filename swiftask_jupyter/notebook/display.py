@@ -151,11 +151,8 @@ class CellDisplay:
         document = self._document
         if not self._newest.drawn:
             html = document.html()
-            if len(html) <= SMALL:
-                self._covered = document.settled + len(document.tail)
-                self._answer.draw({"text/html": html})
-                return
-            if not self._answer.drawn:  # the answer's place is above the newest text's
+            # Of a long one too the first is drawn: the answer's place is above the newest text's.
+            if len(html) <= SMALL or not self._answer.drawn:
                 self._covered = document.settled + len(document.tail)
                 self._answer.draw({"text/html": html})
                 return

@@ -28,6 +28,12 @@ while panel.chat.asked:
 channel._send = send
 channel.beat()
 """
+HELD = """import time
+for _ in range(500):
+    if panel._uploads._files:
+        time.sleep(.02)
+[*panel._uploads._files]"""
+CLEAR = "() => window.jupyterapp.shell.currentWidget.content.widgets[0].outputArea.model.clear()"
 COPIED = "() => navigator.clipboard.readText()"
 RESTART = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
 DARK = """() => window.jupyterapp.commands.execute('apputils:change-theme',
@@ -194,7 +200,7 @@ def test_views_agree_whatever_is_lost_on_the_way(
     """A gap in the numbers, or a tail that only the heartbeat tells of, brings a snapshot."""
     lose = "channel = panel._channel\nchannel.revision += 1"
     native = env | {"SWIFTASK_DIALECT": "native"}
-    notebook.open("views.ipynb", [PANEL, "panel", lose, LOSE_THE_TAIL], env=native)
+    notebook.open("views.ipynb", [PANEL, "panel", lose, LOSE_THE_TAIL, HELD], env=native)
     first = shown(notebook)
     notebook.run_cell(1)
     notebook.wait_idle()
@@ -224,6 +230,12 @@ def test_views_agree_whatever_is_lost_on_the_way(
         ["large.bin", "a <b>.csv"]
     )
     expect(second.text).to_have_value("a draft")
+    notebook.page.evaluate(DROP, [["never sent"], 3])
+    expect(first.root.get_by_label("Files to send").locator("li")).to_have_count(1)
+    expect(first.root.locator("progress")).to_have_count(0)
+    notebook.page.evaluate(CLEAR)
+    notebook.run_cell(4)
+    notebook.wait_text(4, "[]")
 
 
 def attach(panel: Panel) -> None:

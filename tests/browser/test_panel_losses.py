@@ -30,6 +30,8 @@ channel.answer = lose
 panel._ask = lambda call: None"""
 ASK_AGAIN = 'panel._ask = ask\npanel._choose({"agent": "echo"})'
 MISS_ONE = "channel.revision += 1\nchannel.beat()"
+HOLD = "held = []\npanel._ask = held.append\nanswer_now = channel.answer\nchannel.answer = lose"
+GO_ON = "panel._ask = ask\nchannel.answer = answer_now\n[ask(call) for call in held]"
 ANSWER_ALL = """channel.answer = answer
 for call, kind, fields in lost:
     if kind == "snapshot":
@@ -73,6 +75,34 @@ def test_a_lost_answer_disables_nothing(notebook: Notebook, env: dict[str, str])
     panel.ask("third")
     panel.ended(3)
     assert page.evaluate("() => window.redrawn") == 2
+    assert notebook.page_errors == []
+
+
+def test_a_question_that_arrives_late_leaves_an_edit_alone(notebook: Notebook, env: dict[str, str]):
+    """What is edited by then is asked in its own place; what has arrived is no draft any more."""
+    notebook.open("late.ipynb", [PANEL, LOSE, ASK_AGAIN, ANSWER_ALL, HOLD, GO_ON], env=env)
+    panel = shown(notebook)
+    notebook.page.evaluate(HASTE)
+    for cell in (1, 2, 3):
+        run(notebook, cell)
+    panel.ask("first")
+    panel.ended()
+    run(notebook, 4)
+    panel.ask("second")
+    expect(panel.banner).to_contain_text("No answer from the kernel")
+
+    panel.button("Edit and ask again").click()
+    panel.text.fill("first, edited")
+    run(notebook, 5)
+    panel.ended(2)
+    expect(panel.root.get_by_text("Asking an earlier message again")).to_be_visible()
+    expect(panel.text).to_have_value("first, edited")
+    panel.text.press("Enter")
+
+    said = panel.root.locator(".st-prompt")
+    expect(said).to_have_text(["first, edited", "second"])
+    panel.ended(2)
+    expect(panel.text).to_have_value("")
     assert notebook.page_errors == []
 
 

@@ -30,6 +30,9 @@ ANNOUNCED = """() => {
   window.announced = 0;
   new MutationObserver(() => { window.announced += 1; }).observe(said, { childList: true });
 }"""
+NOTHING_READS = """() => {
+  Blob.prototype.arrayBuffer = () => Promise.reject(new DOMException('gone', 'NotFoundError'));
+}"""
 NOTHING_COPIES = """() => {
   navigator.clipboard.write = () => Promise.reject(new Error('refused'));
   document.execCommand = () => false;
@@ -164,6 +167,10 @@ def check_files(panel: Panel, notebook: Notebook) -> None:
     expect(panel.banner).to_be_hidden()
     expect(panel.answers).to_contain_text("look")
     panel.ended()
+    expect(chips).to_have_count(0)
+    panel.page.evaluate(NOTHING_READS)
+    panel.page.evaluate(DROP, [["a folder"], 1])
+    expect(panel.banner).to_contain_text("a folder can't be read")
     expect(chips).to_have_count(0)
 
 

@@ -9,6 +9,10 @@ from .test_panel import DARK, PANEL, shown
 
 pytestmark = pytest.mark.browser
 
+GONE_ON = """() => {
+  const { textContent } = document.querySelector('.st-running .st-agent .st-body');
+  return textContent.length > (window.length_before ??= textContent.length) + 20;
+}"""
 LONG = "a question\n" * 12
 TABLE = "| opened | volume | ticker |\n|--:|--:|---|\n" + "| 101.25 | 1234567.25 | LONGNAME |\n" * 3
 # The cells of a table whose words or numbers stand on more than a line.
@@ -112,9 +116,22 @@ def test_what_runs_is_in_sight(notebook: Notebook, env: dict[str, str]):
     check_held(panel)
     panel.button("Go to the newest message").click()
     page.wait_for_function(AT_THE_END)
+    check_behind_a_tab(panel)
     panel.button("Stop").click()
     panel.ended(5)
     assert notebook.page_errors == []
+
+
+def check_behind_a_tab(panel: Panel) -> None:
+    """Who has scrolled up is still there after another notebook was in front."""
+    page = panel.page
+    panel.log.evaluate("(log) => { log.scrollTop = 40; }")
+    expect(panel.button("Go to the newest message")).to_be_visible()
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.hide()")
+    page.wait_for_function(GONE_ON)
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.show()")
+    expect(panel.button("Go to the newest message")).to_be_visible()
+    assert panel.log.evaluate("(log) => log.scrollTop") == 40
 
 
 def check_held(panel: Panel) -> None:

@@ -24,6 +24,7 @@ class Channel:
         closed: set when there is nobody to tell any more.
         lock: held while the panel's state changes and the change is told, which are one act.
         revision: the number of the last message.
+        ended: the key of the exchange that ended last.
     """
 
     def __init__(self, send: Send) -> None:
@@ -31,6 +32,7 @@ class Channel:
         self.closed = Event()
         self.lock = RLock()
         self.revision = 0
+        self.ended = ""
 
     def tell(self, kind: str, **fields: Any) -> None:
         """Tell every view of a change."""
@@ -51,7 +53,8 @@ class Channel:
 
     def beat(self) -> None:
         """Tell every view the number of the last message: it may have been lost."""
-        self._write({"kind": "heartbeat", "rev": self.revision})
+        with self.lock:  # a number that was not told yet would seem to be lost
+            self._write({"kind": "heartbeat", "rev": self.revision})
 
     def _write(self, message: dict[str, Any]) -> None:
         packed = json.dumps(message, ensure_ascii=False, separators=(",", ":"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Iterable
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.getipython import get_ipython
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from swiftask_jupyter.turn import Turn
 
 WORDS = {True: "good", False: "bad", None: None}
-ELSEWHERE = frozenset(("cell", "python"))  # whose turns had options that a panel doesn't know
 
 
 class Chat:
@@ -52,6 +52,7 @@ class Chat:
         self._ended = ended
         self._following: dict[str, Following] = {}
         self._asking = False
+        self._reads, self._taken = count(1), 0
         self.refresh()
         self.session.watchers.append(self._turn)
         if (shell := get_ipython()) is not None:
@@ -76,7 +77,11 @@ class Chat:
                 raise PromptError("an answer is still coming", advice="stop it, or wait for it")
             self._asking = True
         try:
-            before = self.shown.find(instead) if instead else None
+            before = self.shown.find(instead, replaced=True) if instead else None
+            if before and before.by_cell:
+                raise PromptError(
+                    "a cell asked this, with options of its own", advice="run the cell again"
+                )
             slot = before.reply.standing.slot if before else None
             options: dict[str, Any] = {"slot": slot} if slot else {}
             attached = (*(before.attached if before else ()), *files)
@@ -99,16 +104,12 @@ class Chat:
             Refused: nothing was sent.
         """
         shown = self.shown.find(key)
-        if shown.reply.standing.surface in ELSEWHERE:
-            raise PromptError(
-                "a cell asked this, with options of its own", advice="run the cell again"
-            )
         return self.ask(shown.prompt, shown.reply.agent, instead=key)
 
     def rate(self, key: str, *, liked: bool | None, comment: str | None = None) -> Shown:
         """Keep what the user thinks of an answer, and tell the service where it takes that.
 
-        Without a comment, an earlier one stays.
+        Without a comment the last one stays.
 
         Raises:
             SwiftaskError: the service didn't take it; it is kept all the same.
@@ -122,7 +123,7 @@ class Chat:
             history.mark("comment", self.session.id, reply.turn, comment)
         self._channel.tell("patch", key=key, changes=[], end=shown.end())
         if reply.dialect == "widget" and liked is not None and reply.conversation is not None:
-            self._client.widget.feedback(reply.conversation, good=liked, comment=comment or "")
+            self._client.widget.feedback(reply.conversation, good=liked, comment=shown.comment)
         return shown
 
     def refresh(self) -> bool:
@@ -130,6 +131,7 @@ class Chat:
 
         Cells may have changed it. While the ledger can't be read, what is shown stays.
         """
+        read = next(self._reads)
         try:
             held, (liked, comments) = self.session.history(), self._rated()
         except StoreError:
@@ -137,7 +139,10 @@ class Chat:
                 shown.waits = True
             return False
         with self._channel.lock:
-            merged = self.shown.merged(held)
+            if read < self._taken:
+                return True  # another thread has read later, and was quicker
+            self._taken = read
+            merged = self.shown.merged(held, self._following)
             for shown in merged:
                 shown.liked = liked.get(shown.reply.turn, shown.liked)
                 shown.comment = comments.get(shown.reply.turn, shown.comment)

@@ -59,8 +59,9 @@ class Composer {
     if (!text.trim() || this.sending) return;
     if (files.some(({ done }) => !done)) return void view.warn("A file is still on its way: wait, or remove it.");
     this.sending = true;
-    const key = view.asked = this.edited?.told.key ?? null, agent = view.agent.value.trim(), id = view.name();
-    const sent = this.sent = { id, text, files, known: new Set(view.exchanges.keys()) };
+    const { edited } = this, key = view.asked = edited?.told.key ?? null;
+    const agent = view.agent.value.trim(), id = view.name(), known = new Set(view.exchanges.keys());
+    const sent = this.sent = { id, text, files, edited, known };
     const ask = { kind: "ask", text, key, agent, files: files.map((file) => file.id) };
     const { error, late } = await view.call(ask, { id });
     this.sending = false;
@@ -82,9 +83,11 @@ class Composer {
   clear(sent) {
     if (this.sent !== sent) return;
     this.sent = null;
-    if (this.text.value === sent.text) this.text.value = "";
     sent.files.forEach(({ id }) => this.drop(id));
-    this.edit(null, this.text.value);
+    if (this.edited === sent.edited) {
+      if (this.text.value === sent.text) this.text.value = "";
+      this.edit(null, this.text.value);
+    } else if (this.draft === sent.text) this.draft = ""; // another message is edited by now
     this.fit();
   }
 
@@ -134,8 +137,12 @@ class Composer {
     this.chips.append(chip);
     this.chips.hidden = false;
     for (let at = 0; at < file.size || at === 0; at += CHUNK) {
-      const bytes = await file.slice(at, at + CHUNK).arrayBuffer();
+      const bytes = await file.slice(at, at + CHUNK).arrayBuffer().catch(() => null);
       if (!this.files.has(id)) return;
+      if (!bytes) {
+        this.remove(id);
+        return void view.warn(`${file.name} can't be read: it is a folder, or has changed since.`);
+      }
       const told = { kind: "upload", file: id, name: file.name, size: file.size, at };
       const { error } = await view.call(told, { buffers: [bytes] });
       if (error) this.drop(id);
@@ -156,6 +163,10 @@ class Composer {
     this.files.get(id)?.chip.remove();
     this.files.delete(id);
     this.chips.hidden = this.files.size === 0;
+  }
+
+  close() {
+    for (const id of [...this.files.keys()]) this.remove(id); // nobody else will send them
   }
 
   fit() {

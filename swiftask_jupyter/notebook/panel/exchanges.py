@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from swiftask_jupyter.conversation import Exchange
 from swiftask_jupyter.errors import PromptError
@@ -20,13 +20,13 @@ class Exchanges(list[Shown]):
         super().__init__(shown)
         self.replaced: list[Shown] = []
 
-    def find(self, key: str) -> Shown:
-        """Return what is shown under a key.
+    def find(self, key: str, *, replaced: bool = False) -> Shown:
+        """Return what is shown under a key, or, if that will do, what was until it was replaced.
 
         Raises:
             PromptError: there is no such thing any more.
         """
-        for shown in self:
+        for shown in [*self, *self.replaced] if replaced else self:
             if shown.key == key:
                 return shown
         raise PromptError("that message is not in this conversation any more")
@@ -47,10 +47,14 @@ class Exchanges(list[Shown]):
         self[:] = [*before, shown, *(each for each in self[at:] if each.key not in keys)]
         return after, keys
 
-    def merged(self, held: Sequence[Exchange]) -> Exchanges:
+    def merged(self, held: Sequence[Exchange], coming: Container[str] = ()) -> Exchanges:
         """Return what the conversation holds now, and beside it what failed or is still coming.
 
         What the history doesn't hold stays behind what stood before it.
+
+        Args:
+            held: the history.
+            coming: the keys of what may have ended since that was read.
         """
         known = {each.reply.turn: each for each in (*self.replaced, *self)}
         slots = {each.slot: each for each in held}
@@ -58,7 +62,8 @@ class Exchanges(list[Shown]):
         for each in merged:
             each.waits = each.aside = False
         for n, each in enumerate(self):
-            if each in merged or (each.reply.status == "ok" and not each.waits):
+            kept = each.waits or not each.reply.recorded or each.key in coming
+            if each in merged or (each.reply.status == "ok" and not kept):
                 continue
             there = slots.get(each.place[0])
             if there is not None:  # a newer try that failed stands for what it did not replace

@@ -76,20 +76,20 @@ class Following:
         self.over.set()
 
     def _run(self, first: Callable[[], None]) -> None:
+        failure = None
         try:
             first()
             self._watch()
         except SwiftaskError as error:
-            self._fail(str(error))
+            failure = str(error)
         except Exception as error:  # noqa: BLE001 - a thread's traceback is seen by nobody
-            self._fail(f"{type(error).__name__}: {error}")
-        sent = self.shown.reply.at  # a stop may come before
-        if not (sent and self.over.wait(CLOSING)):
-            self.shown.reply.status = "interrupted"
+            failure = f"{type(error).__name__}: {error}"
+        self._settle(failure)
         self.finish()
+        self._channel.ended = key = self.shown.key
         for seconds in BEATS:
-            if self._channel.closed.wait(seconds):
-                return
+            if self._channel.closed.wait(seconds) or self._channel.ended != key:
+                return  # what ended later has beats of its own
             self._channel.beat()
 
     def _watch(self) -> None:
@@ -100,12 +100,13 @@ class Following:
         for _ in self.stream.batches(TICK / 4):
             self.tell()
 
-    def _fail(self, message: str) -> None:
+    def _settle(self, failure: str | None) -> None:
+        """Wait until the turn is over; what says nothing of its end was stopped, or has failed."""
         reply = self.shown.reply
-        self.over.wait(CLOSING)
-        if reply.status == "running":
-            reply.status = "error"
-        reply.error = reply.error or message
+        over = reply.at and self.over.wait(CLOSING)  # a stop may come before it is sent
+        if self.shown.running and not over:
+            reply.status = "error" if failure else "interrupted"
+        reply.error = reply.error or failure
 
     def tell(self) -> None:
         """Tell what is new, if it is time."""

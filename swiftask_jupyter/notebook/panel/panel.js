@@ -28,6 +28,7 @@ class View {
     this.model.off("msg:custom", this.listen);
     this.model.off("comm_live_update", this.greet);
     this.pace.clear();
+    this.composer.close();
     this.sizes.disconnect();
     for (const { timer } of this.waiting.values()) clearTimeout(timer);
   }
@@ -312,9 +313,9 @@ class View {
   // The newest message stays in sight, unless the user has scrolled away from it.
 
   follow(act) {
-    const { log } = this, at = log.scrollTop, far = log.scrollHeight - at - log.clientHeight;
-    this.pinned = !this.holds && (far < 24 || !(at < this.top - 4)); // above where we left it: the user did that
-    const { size } = this.exchanges;
+    const { log, exchanges: { size } } = this, at = log.scrollTop, far = log.scrollHeight - at - log.clientHeight;
+    const above = log.clientHeight ? far >= 24 && at < this.top - 4 : !this.jump.hidden; // no size behind another tab
+    this.pinned = !this.holds && !above;
     this.keep(act);
     if (this.pinned && this.exchanges.size > size) this.trim();
     if (this.brought) this.bring(this.brought);
@@ -358,8 +359,8 @@ class View {
   }
 
   scrolled() {
-    const { log } = this;
-    this.jump.hidden = log.scrollHeight - log.scrollTop - log.clientHeight < 24;
+    const { scrollHeight, scrollTop, clientHeight } = this.log;
+    if (clientHeight) this.jump.hidden = scrollHeight - scrollTop - clientHeight < 24;
   }
 }
 

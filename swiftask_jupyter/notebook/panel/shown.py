@@ -76,6 +76,14 @@ class Shown:
         return self.reply.standing.slot, self.reply.standing.run
 
     @property
+    def by_cell(self) -> bool:
+        """Whether a cell asked: with options that a panel doesn't know, and maybe more than this.
+
+        All that one run of a cell asks stands in one place.
+        """
+        return self.reply.standing.surface in {"cell", "python"}
+
+    @property
     def running(self) -> bool:
         """Whether the answer is still to come."""
         return self.reply.status == "running"
@@ -105,7 +113,7 @@ class Shown:
         return {
             "key": self.key,
             "prompt": visible(self.prompt),
-            "cell": self.reply.standing.surface == "cell",
+            "cell": self.by_cell,
             "files": self.files,
             "tree": self._growth.whole(),
             **self.end(),
