@@ -18,7 +18,10 @@ OURS = (
     "stream", "system", "timeout",
 )  # fmt: skip
 ALIKE = 0.8
-MISTAKEN = {"dry_run": "write swiftask.dry_run(…), or --dry-run in a cell"}
+MISTAKEN = {
+    "dry_run": "write swiftask.dry_run(…), or --dry-run in a cell",
+    "session": "write swiftask.session(name).ask(…), or -s NAME in a cell",
+}
 
 
 def compose(

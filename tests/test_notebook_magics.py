@@ -432,6 +432,7 @@ def test_a_quote_within_quotes_is_written_with_a_backslash():
         ("echo ans << more", "stands at the end of the line"),
         ('echo -o metadata={"a":1}', "in single quotes"),
         ("echo -o dry_run=true", "--dry-run"),
+        ("echo -o session=other", "-s NAME in a cell"),
         ("echo -o tiemout=1", "did you mean timeout"),
         *[
             (f"echo -o {name}=1", f"-o {name} is no field of a request; ")

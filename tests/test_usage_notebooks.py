@@ -208,7 +208,7 @@ def test_no_file_is_one_clear_line(tmp_path):
         ({"cached": 1}, "cached 1 can't be"),
         ({"usage": []}, "usage is no object"),
         ({"usage": {"source": "guessed"}}, "usage_source 'guessed' is none of ours"),
-        ({"usage": {"source": "api", "input_tokens": 2**63}}, "input_tokens"),
+        ({"usage": {"source": "api", "input_tokens": 2**53 + 1}}, "input_tokens"),
         ({"usage": {"source": "api", "credits": -0.5}}, "credits -0.5 can't be"),
         ({"usage": {"source": "api", "credits": math.nan}}, "credits nan can't be"),
     ],

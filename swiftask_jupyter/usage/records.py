@@ -10,7 +10,7 @@ from swiftask_jupyter.store.columns import COLUMNS, Column
 from swiftask_jupyter.visible import visible
 
 LONGEST = 2_000  # characters of a text
-LARGEST = 2**63 - 1
+LARGEST = 2**53  # many of which can still be summed up
 STATUSES = ("running", "ok", "error", "interrupted", "lost", "refused")
 SOURCES = ("api", "stream", "none")
 # These stand in a folder of the record's own.

@@ -33,9 +33,10 @@ class Composer {
     this.fit();
   }
 
-  leave() {
+  close() {
     const text = this.edited ? this.draft : this.text.value;
     if (text.trim() && !this.sending) DRAFTS.set(this.view.now.place, text);
+    for (const id of [...this.files.keys()]) this.remove(id); // nobody else will send them
   }
 
   label(words) {
@@ -163,10 +164,6 @@ class Composer {
     this.files.get(id)?.chip.remove();
     this.files.delete(id);
     this.chips.hidden = this.files.size === 0;
-  }
-
-  close() {
-    for (const id of [...this.files.keys()]) this.remove(id); // nobody else will send them
   }
 
   fit() {

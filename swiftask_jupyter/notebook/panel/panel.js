@@ -24,7 +24,6 @@ class View {
   }
 
   close() {
-    this.composer.leave();
     this.model.off("msg:custom", this.listen);
     this.model.off("comm_live_update", this.greet);
     this.pace.clear();
