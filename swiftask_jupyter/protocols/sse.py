@@ -58,9 +58,7 @@ class Lines:
 
 def cut() -> StreamError:
     """Return the error for a stream that ended before it said so."""
-    return StreamError(
-        "the stream was cut before its end", advice="what came is kept; run the cell again"
-    )
+    return StreamError("the stream was cut before its end", advice="what came is kept; ask again")
 
 
 def nonsense(said: bytes, token: Token) -> StreamError:

@@ -33,7 +33,7 @@ def silent(host: str, patience: float) -> TimedOut:
 def cut_short(reason: str) -> StreamError:
     """Return the error for an answer that broke off."""
     return StreamError(
-        f"the answer was cut short ({reason})", advice="what came is kept; run the cell again"
+        f"the answer was cut short ({reason})", advice="what came is kept; ask again"
     )
 
 

@@ -97,14 +97,14 @@ class Chat:
             self._asking = False
         return shown
 
-    def again(self, key: str) -> Shown:
-        """Ask the same once more, in the same place.
+    def again(self, key: str, agent: str = "") -> Shown:
+        """Ask the same once more, in the same place; the same agent, unless another is named.
 
         Raises:
             Refused: nothing was sent.
         """
         shown = self.shown.find(key)
-        return self.ask(shown.prompt, shown.reply.agent, instead=key)
+        return self.ask(shown.prompt, agent or shown.reply.agent, instead=key)
 
     def rate(self, key: str, *, liked: bool | None, comment: str | None = None) -> Shown:
         """Keep what the user thinks of an answer, and tell the service where it takes that.

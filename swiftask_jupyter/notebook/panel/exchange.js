@@ -47,9 +47,8 @@ class Exchange {
     this.element.classList.toggle("st-running", running);
     this.name.textContent = agent;
     this.name.title = at;
-    const retry = make("button", { type: "button", class: "st-text", onclick: () => this.again(),
-      "aria-label": `Retry: ask ${agent} again`, title: `Ask ${agent} again` }, "Retry");
-    retry.classList.add("st-retry");
+    const retry = make("button", { type: "button", class: "st-text st-retry", title: "Ask again whom the box above names",
+      onclick: () => this.again(this.view.agent.value.trim()) }, "Retry");
     const line = make("div", { class: "st-error" }, make("span", {}, error ?? ""), cell ? null : retry);
     const more = stale ? " · an earlier message has changed since" : "";
     const actions = error && !this.body.firstChild ? null : this.actions(); // there is no answer
@@ -78,10 +77,10 @@ class Exchange {
         { "aria-pressed": String(comment !== "") }));
   }
 
-  again() {
+  again(agent = "") {
     if (this.view.now.busy) return;
     this.view.asked = this.told.key;
-    this.view.call({ kind: "retry", key: this.told.key });
+    this.view.call({ kind: "retry", key: this.told.key, agent });
   }
 
   rate(given) {

@@ -156,7 +156,7 @@ class ChatPanel(AnyWidget):
         calls: dict[str, Callable[[_Call], _Call | None]] = {
             "hello": self._hello,
             "ask": self._ask,
-            "retry": lambda call: self._tell_state(self.chat.again(call["key"])),
+            "retry": self._retry,
             "stop": lambda _: self.stop(),
             "rate": self._rate,
             "source": lambda call: {"text": self.chat.shown.find(call["key"]).reply.text},
@@ -188,6 +188,10 @@ class ChatPanel(AnyWidget):
         files = self._uploads.find(call["files"])
         self.chat.ask(call["text"], agent, files, call["key"])
         self._uploads.discard(*call["files"])
+        self._tell_state()
+
+    def _retry(self, call: _Call) -> None:
+        self.chat.again(call["key"], call.get("agent", ""))
         self._tell_state()
 
     def _rate(self, call: _Call) -> None:
