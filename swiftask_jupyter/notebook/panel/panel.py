@@ -229,7 +229,7 @@ class ChatPanel(AnyWidget):
         if self._twin is not None:
             self._twin.update(self.chat.shown, self.chats.unseen())
 
-    def _tell_state(self, _: Shown | None = None) -> None:
+    def _tell_state(self) -> None:
         with self._channel.lock:
             self._channel.tell("state", state=self._state())
 
