@@ -638,6 +638,27 @@ def test_what_a_cell_asked_in_python_is_not_edited_for_the_rest_of_its_run_stand
     assert len(client.session().history()) == 3
 
 
+def test_what_failed_in_a_cell_stands_beside_what_else_the_same_run_asked(
+    front, client, box, monkeypatch
+):
+    monkeypatch.setattr(client.means, "where", lambda: ("c1", "run 1"))
+    client.session().ask("one")
+    box.fail(Fault(status=400), agent="echo")
+    with contextlib.suppress(errors.BadRequest):
+        client.session().ask("two")
+    client.session().ask("three")
+    box.fail(Fault(status=400), agent="echo")
+    with contextlib.suppress(errors.BadRequest):
+        client.session().ask("four")
+    front.settled(4)
+
+    front.say("hello")
+
+    told = [(each["prompt"], each["status"]) for each in front.settled(4)]
+    assert told == [("one", "ok"), ("two", "error"), ("three", "ok"), ("four", "error")]
+    assert "still counts" not in front.settled(4)[3]["note"]
+
+
 @pytest.fixture
 def away(postgres_server, monkeypatch, tmp_path):
     """A ledger's server that a test may stop: it runs again afterwards."""

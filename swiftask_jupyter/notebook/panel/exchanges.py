@@ -66,7 +66,8 @@ class Exchanges(list[Shown]):
             if each in merged or (each.reply.status == "ok" and not kept):
                 continue
             there = slots.get(each.place[0])
-            if there is not None:  # a newer try that failed stands for what it did not replace
+            if there is not None and there.run != each.place[1]:
+                # A newer try that failed stands for what it did not replace.
                 old = next((one for one in merged if one.reply.turn == there.turn), None)
                 if old is not None and each.reply.at >= there.at:
                     merged[merged.index(old)], each.aside = each, True
