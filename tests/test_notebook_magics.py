@@ -516,6 +516,8 @@ def test_doctor_says_what_is_wrong(shell, monkeypatch, capsys):
         ("%%swiftask echo -f js", ["json"]),
         ("%%swiftask echo\nhello {{nam", ["name"]),
         ("%%swiftask echo\nhello {{ nam", ["name"]),
+        ("\n%%swiftask ech", ["echo"]),
+        ("\n\n%%swiftask echo\nhello {{nam", ["name"]),
     ],
 )
 def test_tab_completes_exactly_what_can_stand_there(connected, text, expected):

@@ -54,8 +54,9 @@ def _find(magics: SwiftaskMagics, context: CompletionContext) -> tuple[str, list
     """Return the piece of text to complete, and what it may become."""
     lines = context.full_text.split("\n")
     line = lines[context.cursor_line][: context.cursor_position]  # a column, by IPython's use of it
-    in_cell = lines[0].lstrip().startswith("%%swiftask")
-    if in_cell and context.cursor_line > 0:
+    first = next((number for number, each in enumerate(lines) if each.strip()), 0)
+    in_cell = lines[first].lstrip().startswith("%%swiftask")
+    if in_cell and context.cursor_line > first:
         if not (field := _FIELD.search(line)):
             return "", []
         names = [name for name in magics.ipython.user_ns if not name.startswith("_")]
