@@ -108,9 +108,9 @@ def test_the_history_is_a_frame_and_n_its_last_rows(ask, command):
     assert list(command("history -n 2")["number"]) == [2, 3]
     assert list(command("history -n1")["answer"]) == ["three"]
     assert len(command("history -n 0")) == 0
-    for wrong in ("history 2", "history -n", "history -n x", "history -n -1", "history -x 2"):
+    for wrong in ("2", "-n", "-n x", "-n -1", "-x 2", "-n1 2"):
         with pytest.raises(UsageError, match="history"):
-            command(wrong)
+            command(f"history {wrong}")
 
 
 def test_commands_take_turns_out_and_say_which(ask, command, capsys):

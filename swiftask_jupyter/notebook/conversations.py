@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -83,10 +84,11 @@ def history_frame(held: Iterable[Exchange]) -> pd.DataFrame:
 def _history(magics: SwiftaskMagics, *words: str) -> pd.DataFrame:
     held = magics.client.session().history()
     if words:
-        count = words[-1].removeprefix("-n")
-        if words[0][:2] != "-n" or not count.isdecimal() or len(words) > 2 - words[0].count("n", 2):
+        found = re.fullmatch(r"-n ?(\d+)", " ".join(words))
+        if not found:
             raise UsageError("%swiftask history takes -n and a number of turns")
-        held = held[-int(count) :] if int(count) else []
+        count = int(found[1])
+        held = held[-count:] if count else []
     return history_frame(held)
 
 
