@@ -211,6 +211,22 @@ def test_a_failed_retry_takes_nothing_from_the_conversation(front, client, box):
     assert "still counts" not in again["note"]
 
 
+def test_a_failed_retry_does_not_say_that_what_was_taken_back_counts(front, panel, client, box):
+    front.ask("hi")
+    [said] = front.settled()
+    box.fail(Fault(status=400), agent="echo")
+    front.say("retry", key=said["key"])
+    front.wait(lambda: said["key"] not in front.order)
+    [failed] = front.settled()
+    assert failed["note"].endswith("still counts")
+
+    client.session().undo()
+    panel.chat.refresh()
+
+    [failed] = front.settled()
+    assert failed["note"].endswith("turn 2")
+
+
 def test_two_views_are_told_the_same_and_a_late_one_gets_all_of_it(panel, front):
     front.ask("# one\n\n- a\n- b")
     front.settled()

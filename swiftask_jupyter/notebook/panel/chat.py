@@ -142,18 +142,17 @@ class Chat:
             if read < self._taken:
                 return True  # another thread has read later, and was quicker
             self._taken = read
+            told = {each.key: (each.stale, each.aside) for each in self.shown}
             merged = self.shown.merged(held, self._following)
-            for shown in merged:
-                shown.liked = liked.get(shown.reply.turn, shown.liked)
-                shown.comment = comments.get(shown.reply.turn, shown.comment)
-            moved = [each.key for each in merged] != [each.key for each in self.shown]
             stale = {each.turn: each.stale for each in held}
-            turned = [
-                each for each in merged if each.stale != stale.get(each.reply.turn, each.stale)
-            ]
-            for shown in turned:
-                shown.stale = not shown.stale
-                if not moved:
+            for shown in merged:
+                turn = shown.reply.turn
+                shown.liked = liked.get(turn, shown.liked)
+                shown.comment = comments.get(turn, shown.comment)
+                shown.stale = stale.get(turn, shown.stale)
+            moved = [each.key for each in merged] != [each.key for each in self.shown]
+            for shown in merged:
+                if not moved and (shown.stale, shown.aside) != told[shown.key]:
                     self._channel.tell("patch", key=shown.key, changes=[], end=shown.end())
             self.shown = merged
             if moved:

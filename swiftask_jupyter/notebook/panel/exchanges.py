@@ -62,6 +62,7 @@ class Exchanges(list[Shown]):
         for each in merged:
             each.waits = each.aside = False
         for n, each in enumerate(self):
+            each.aside = False
             kept = each.waits or not each.reply.recorded or each.key in coming
             if each in merged or (each.reply.status == "ok" and not kept):
                 continue
