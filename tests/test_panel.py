@@ -270,6 +270,17 @@ def test_conversations_are_begun_left_and_gone_on_with(panel, front, client):
     assert len(client.session().watchers) == 1
 
 
+def test_a_conversation_that_is_opened_meanwhile_disturbs_no_list_of_them(panel, monkeypatch):
+    class Names(list):
+        def __contains__(self, name):
+            panel.chats.known.setdefault("opened meanwhile", panel.chat)
+            return False
+
+    monkeypatch.setattr(panel.chat.session.ledger.sessions, "names", lambda _: Names())
+
+    assert panel.chats.names() == [panel.chat.session.name]
+
+
 def test_a_long_conversation_comes_in_pages(panel, client):
     session = client.session()
     for n in range(60):

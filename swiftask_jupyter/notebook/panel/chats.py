@@ -55,7 +55,8 @@ class Chats:
         session = self.current.session
         with suppress(StoreError):  # the total says so
             self._names = session.ledger.sessions.names(session.notebook)
-        return [*self._names, *(name for name in self.known if name not in self._names)]
+        known = tuple(self.known)  # another may be opened meanwhile
+        return [*self._names, *(name for name in known if name not in self._names)]
 
     def named(self, told: str | None) -> str | None:
         """Return the name that a view has been told, which shows what can't be seen in it."""
