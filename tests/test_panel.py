@@ -441,6 +441,14 @@ def test_what_a_cell_takes_back_leaves_the_panel_when_the_cell_has_run(shell):
         shell.run_cell("%swiftask undo")
 
         assert front.order == []
+        front.ask("two")
+        front.settled()
+        front.ask("it fails", agent="nosuch")
+        assert front.settled(2)[1]["error"]
+
+        shell.run_cell("%swiftask reset")
+
+        assert front.order == []
         panel.close()
         assert panel.chat.cell_ran not in shell.events.callbacks["post_run_cell"]
 

@@ -14,7 +14,9 @@ from swiftask_jupyter.transport.heads import Malformed
 from swiftask_jupyter.transport.http1 import Reader
 
 MOST_UNREAD = 1024 * 1024  # bytes; then the service waits for whoever reads
-IDLE_SECONDS = 5.0  # many services hang up on who is silent for longer
+# Many services hang up after 5 s, as Node's and uvicorn's do by default: what is sent just before
+# that is lost on the way, and may not be sent twice.
+IDLE_SECONDS = 4.0
 
 
 class Connection(asyncio.Protocol):

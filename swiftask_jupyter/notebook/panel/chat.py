@@ -13,13 +13,13 @@ from swiftask_jupyter.errors import PromptError, StoreError, SwiftaskError
 from swiftask_jupyter.notebook.panel.channel import Part
 from swiftask_jupyter.notebook.panel.exchanges import Exchanges
 from swiftask_jupyter.notebook.panel.following import Following
+from swiftask_jupyter.notebook.panel.ratings import rate, rated
 from swiftask_jupyter.notebook.panel.shown import Shown, short
 
 if TYPE_CHECKING:
     from swiftask_jupyter.client import Swiftask
+    from swiftask_jupyter.conversation import Mark
     from swiftask_jupyter.turn import Turn
-
-WORDS = {True: "good", False: "bad", None: None}
 
 
 class Chat:
@@ -117,10 +117,9 @@ class Chat:
         shown = self.shown.find(key)
         reply, history = shown.reply, self.session.ledger.history
         shown.liked = liked
-        history.mark("liked", self.session.id, reply.turn, WORDS[liked])
         if comment is not None:
             shown.comment = comment
-            history.mark("comment", self.session.id, reply.turn, comment)
+        rate(history, self.session.id, reply.turn, liked=liked, comment=comment)
         self._channel.tell("patch", key=key, changes=[], end=shown.end())
         if reply.dialect == "widget" and liked is not None and reply.conversation is not None:
             self._client.widget.feedback(reply.conversation, good=liked, comment=shown.comment)
@@ -133,7 +132,7 @@ class Chat:
         """
         read = next(self._reads)
         try:
-            held, (liked, comments) = self.session.history(), self._rated()
+            held, marks = self.session.history(), self._marks()
         except StoreError:
             for shown in tuple(self.shown):
                 shown.waits = True
@@ -143,7 +142,9 @@ class Chat:
                 return True  # another thread has read later, and was quicker
             self._taken = read
             told = {each.key: (each.stale, each.aside) for each in self.shown}
-            merged = self.shown.merged(held, self._following)
+            liked, comments = rated(marks)
+            begun = max((mark.at for mark in marks if mark.kind == "reset"), default=0.0)
+            merged = self.shown.merged(held, self._following, begun)
             stale = {each.turn: each.stale for each in held}
             for shown in merged:
                 turn = shown.reply.turn
@@ -225,14 +226,9 @@ class Chat:
         finally:
             self._ended()
 
-    def _rated(self) -> tuple[dict[str, bool | None], dict[str, str]]:
-        """Return the newest rating and the newest comment of each turn that has one."""
-        ledger, liked = self.session.ledger, {word: liked for liked, word in WORDS.items()}
-        marks = ledger.history.marks(ledger.sessions.lines(self.session.id))
-        return (
-            {str(mark.turn): liked.get(mark.value) for mark in marks if mark.kind == "liked"},
-            {str(mark.turn): mark.value or "" for mark in marks if mark.kind == "comment"},
-        )
+    def _marks(self) -> list[Mark]:
+        ledger = self.session.ledger
+        return ledger.history.marks(ledger.sessions.lines(self.session.id))
 
     def agent(self) -> str:
         """Return the agent that answers where none is named; empty if none does."""

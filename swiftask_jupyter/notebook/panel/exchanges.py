@@ -47,7 +47,9 @@ class Exchanges(list[Shown]):
         self[:] = [*before, shown, *(each for each in self[at:] if each.key not in keys)]
         return after, keys
 
-    def merged(self, held: Sequence[Exchange], coming: Container[str] = ()) -> Exchanges:
+    def merged(
+        self, held: Sequence[Exchange], coming: Container[str] = (), begun: float = 0.0
+    ) -> Exchanges:
         """Return what the conversation holds now, and beside it what failed or is still coming.
 
         What the history doesn't hold stays behind what stood before it.
@@ -55,6 +57,7 @@ class Exchanges(list[Shown]):
         Args:
             held: the history.
             coming: the keys of what may have ended since that was read.
+            begun: when the conversation began anew; what failed before that is over.
         """
         known = {each.reply.turn: each for each in (*self.replaced, *self)}
         slots = {each.slot: each for each in held}
@@ -64,7 +67,8 @@ class Exchanges(list[Shown]):
         for n, each in enumerate(self):
             each.aside = False
             kept = each.waits or not each.reply.recorded or each.key in coming
-            if each in merged or (each.reply.status == "ok" and not kept):
+            over = 0 < each.reply.at <= begun and not each.running
+            if each in merged or over or (each.reply.status == "ok" and not kept):
                 continue
             there = slots.get(each.place[0])
             if there is not None and there.run != each.place[1]:
