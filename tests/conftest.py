@@ -1,5 +1,6 @@
 """What every test stands on: a clean environment, a sandbox, and no way out of this machine."""
 
+import atexit
 import os
 import signal
 import socket
@@ -89,3 +90,5 @@ def shell():
     yield shell
     shell.extension_manager.unload_extension("swiftask_jupyter")
     InteractiveShell.clear_instance()
+    # Each would be kept until the end, and collect the garbage of all then: a minute and a half.
+    atexit.unregister(shell.atexit_operations)
