@@ -237,7 +237,7 @@ def in_lab(  # noqa: PLR0917 - what is measured, in the order of the table
         notebook.run_cell(0)
         notebook.wait_idle()
         more = notebook.page.get_by_role("button", name="Show earlier messages")
-        for shown in range(50, before, 50):
+        for shown in range(30, before, 30):
             notebook.page.wait_for_function(HOLDS.format(min(shown, before)))
             more.click()
         notebook.page.wait_for_function(HOLDS.format(before))

@@ -283,16 +283,16 @@ def test_a_conversation_that_is_opened_meanwhile_disturbs_no_list_of_them(panel,
 
 def test_a_long_conversation_comes_in_pages(panel, client):
     session = client.session()
-    for n in range(60):
+    for n in range(45):
         session.ask(f"q{n}", surface="cell")
     front = Front(panel)
     front.say("hello")
-    assert len(front.order) == 50
-    assert front.told[-1]["earlier"] == 10
+    assert len(front.order) == 30
+    assert front.told[-1]["earlier"] == 15
 
     page = front.say("earlier", key=front.order[0])
 
-    assert [each["prompt"] for each in page["exchanges"]] == [f"q{n}" for n in range(10)]
+    assert [each["prompt"] for each in page["exchanges"]] == [f"q{n}" for n in range(15)]
     assert page["earlier"] == 0
 
 

@@ -32,7 +32,7 @@ from swiftask_jupyter.visible import visible
 if TYPE_CHECKING:
     from swiftask_jupyter.client import Swiftask
 
-PAGE = 50  # exchanges sent at once
+PAGE = 30  # exchanges sent at once
 PAGE_BYTES = 400_000  # of their texts, after which a page ends sooner
 
 _HERE = Path(__file__).parent

@@ -21,7 +21,7 @@ const MOST_PATIENCE = 80_000; // ms between two tries to reach it
 const AGAIN = "run %load_ext swiftask_jupyter and this cell again; your text stays.";
 const SILENT = `No answer from the kernel: it may be busy. If it was restarted, ${AGAIN}`;
 const BESIDE = words("hello agents upload discard source"); // calls that a user has not made as such
-const MOST = 50; // exchanges kept while the newest is in sight
+const MOST = 30; // exchanges kept while the newest is in sight
 const ICONS = {
   copy: "M9 9h10v11H9z M5 15V4h10", retry: "M19 12a7 7 0 1 1-2-5l2 2 M19 4v5h-5",
   edit: "M4 20l1-4L16 5l3 3L8 19z", good: "M7 11v9H4v-9z M7 11l4-7c2 0 2 2 1 5h7l-2 11H7",
