@@ -172,6 +172,7 @@ def test_it_streams_and_stops_while_a_cell_runs(notebook: Notebook, env: dict[st
     expect(panel.notes).to_contain_text("interrupted")
     expect(panel.answers).to_contain_text("word5 ")
     panel.ask("once more")
+    expect(panel.answers).to_have_count(2)
     expect(panel.answers.last).to_contain_text("word3 ")
     (notebook.folder / "go").touch()
     notebook.wait_idle()
@@ -180,6 +181,7 @@ def test_it_streams_and_stops_while_a_cell_runs(notebook: Notebook, env: dict[st
     assert notebook.page_errors == []
 
     panel.ask("until it is gone")
+    expect(panel.answers).to_have_count(3)
     expect(panel.answers.last).to_contain_text("word3 ")
     notebook.page.evaluate(RESTART)
     expect(panel.banner).to_contain_text("and this cell again; your text stays", timeout=WAIT)

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from .jupyter import Notebook
-from .panels import WAIT
+from .panels import CHAT, WAIT
 from .test_panel import PANEL, shown
 
 pytestmark = pytest.mark.browser
@@ -42,6 +42,25 @@ WATCH = """() => {
   new MutationObserver((all) => all.forEach(({ removedNodes }) => [...removedNodes].forEach(
     (node) => { if (node.className === 'st-exchange') window.redrawn += 1; }
   ))).observe(log, { childList: true });
+}"""
+# What the kernel says to the panel is held back; then all but the first word comes too late.
+HOLD_WORDS = """() => {
+  const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
+  window.words = [];
+  for (const comm of kernel._comms.values()) {
+    const hear = comm.onMsg;
+    comm.onMsg = (word) => void window.words.push(() => hear(word));
+  }
+}"""
+HEARD = "() => window.words.length >= 3"  # the question, the state, the answer to the call
+RESTART_AFTER_ONE = """() => {
+  const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
+  window.words.shift()();
+  return kernel.restart();
+}"""
+LAST_WORDS = """() => {
+  for (const word of window.words) word();
+  return new Promise((then) => setTimeout(then, 200));
 }"""
 
 
@@ -103,6 +122,25 @@ def test_a_question_that_arrives_late_leaves_an_edit_alone(notebook: Notebook, e
     expect(said).to_have_text(["first, edited", "second"])
     panel.ended(2)
     expect(panel.text).to_have_value("")
+    assert notebook.page_errors == []
+
+
+def test_the_last_words_of_a_kernel_hide_nothing(notebook: Notebook, env: dict[str, str]):
+    """What it said before its restart is drawn, and nothing of it runs; the banner stays."""
+    notebook.open("gone.ipynb", [f"{CHAT} slow"], env=env)
+    panel, page = shown(notebook), notebook.page
+    page.evaluate(HOLD_WORDS)
+    panel.ask("are you there?")
+    page.wait_for_function(HEARD, timeout=WAIT)
+
+    page.evaluate(RESTART_AFTER_ONE)
+    page.evaluate(LAST_WORDS)
+
+    expect(panel.banner).to_contain_text("The kernel was restarted")
+    expect(panel.notes).to_have_text("interrupted: the kernel is gone")
+    expect(panel.root.locator(".st-waiting")).to_have_count(0)
+    expect(panel.button("Send")).to_be_visible()
+    expect(panel.text).to_have_value("are you there?")
     assert notebook.page_errors == []
 
 

@@ -67,7 +67,7 @@ class View {
   hear(message) {
     if (message.to !== undefined && message.to !== this.id) return;
     const { kind, id, rev } = message, awaited = this.waiting.has(id);
-    if (message.to) this.settle(message);
+    if (message.to && (awaited || this.rev >= 0)) this.settle(message); // else the kernel's last words
     if (kind === "snapshot" && awaited) this.restore(message);
     if (kind === "snapshot" || rev === undefined || this.rev < 0) return;
     if (rev > this.rev + (kind === "heartbeat" ? 0 : 1)) this.hello(); // a message was lost on the way
@@ -205,13 +205,21 @@ class View {
         this.model.send({ ...message, view: this.id, id }, undefined, buffers);
       } catch {
         this.gone();
-        this.settle({ id, error: `The kernel was restarted: ${AGAIN}`, silent: true });
       }
     });
   }
 
-  // Nothing more will come of what was running; should the kernel be back, it tells all anew.
+  // What it has said is still drawn. What arrives from now on says nothing of how it stands; should
+  // the kernel be back, it tells all anew.
   gone() {
+    this.rev = -1;
+    for (const id of [...this.waiting.keys()])
+      this.settle({ id, error: `The kernel was restarted: ${AGAIN}`, silent: true });
+    this.pace.add({ kind: "over" });
+  }
+
+  // Nothing more will come of what was running.
+  over() {
     for (const each of this.exchanges.values())
       if (each.told.status === "running") each.end({ status: "interrupted", note: "interrupted: the kernel is gone" });
     this.now.busy = null;
