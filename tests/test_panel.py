@@ -18,8 +18,10 @@ from swiftask_jupyter.notebook.markdown import reader
 from swiftask_jupyter.notebook.panel.channel import Channel
 from swiftask_jupyter.notebook.panel.following import Following
 from swiftask_jupyter.notebook.panel.opening import take_the_place
+from swiftask_jupyter.notebook.panel.shown import Shown
 from swiftask_jupyter.notebook.panel.twin import LONGEST, bundle
 from swiftask_jupyter.notebook.panel.uploads import MOST, Uploads
+from swiftask_jupyter.replies import Delta, Reply
 from swiftask_jupyter.sandbox import Fault
 
 from .fronts import WAIT, Front, text, until
@@ -984,6 +986,22 @@ def test_a_cell_that_asks_a_hundred_times_leaves_no_hundred_threads(front, clien
 
     front.settled(20)
     until(lambda: [each.name for each in threading.enumerate()].count("swiftask-panel") == 1)
+
+
+def test_an_answer_that_says_nothing_for_long_is_told_to_run():
+    """So that a view which hears nothing at all can know that the kernel is gone."""
+    told, now = [], [100.0]
+    channel = Channel(lambda _, buffers: told.append(json.loads(buffers[0])["kind"]))
+    shown = Shown("hi", Reply("echo"))
+    following = Following(shown, channel, None, lambda _: None, clock=lambda: now[0])
+
+    for now[0] in (103.0, 107.0, 108.0, 114.0):
+        following.tell()
+    shown.reply.apply([Delta("hello ")])
+    for now[0] in (114.5, 116.0, 121.0):
+        following.tell()
+
+    assert told == ["heartbeat", "heartbeat", "patch", "heartbeat"]
 
 
 def test_a_heartbeat_does_not_overtake_what_it_tells_of():

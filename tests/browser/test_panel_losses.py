@@ -16,7 +16,7 @@ HASTE = """() => {
   window.setTimeout = (then, ms, ...more) => {
     const patience = ms >= 5000 && Math.log2(ms / 5000) % 1 === 0;
     if (patience) window.waited.push(ms);
-    return real(then, patience ? ms / 25 : ms, ...more);
+    return real(then, patience || ms === 18000 ? ms / 25 : ms, ...more);
   };
 }"""
 LOSE = """channel, lost = panel._channel, []
@@ -141,6 +141,21 @@ def test_the_last_words_of_a_kernel_hide_nothing(notebook: Notebook, env: dict[s
     expect(panel.root.locator(".st-waiting")).to_have_count(0)
     expect(panel.button("Send")).to_be_visible()
     expect(panel.text).to_have_value("are you there?")
+    assert notebook.page_errors == []
+
+
+def test_a_kernel_that_is_gone_unheard_is_missed(notebook: Notebook, env: dict[str, str]):
+    """Where nobody tells the page, such as after a restart from elsewhere, the silence does."""
+    notebook.open("silence.ipynb", [f"{CHAT} slow"], env=env)
+    panel, page = shown(notebook), notebook.page
+    page.evaluate(HASTE)
+    panel.ask("are you there?")
+    expect(panel.answers).to_contain_text("word2 ")
+
+    [running] = notebook.server.api("GET", "api/sessions")
+    notebook.server.api("POST", f"api/kernels/{running['kernel']['id']}/restart")
+
+    expect(panel.banner).to_contain_text("If it was restarted, run", timeout=WAIT)
     assert notebook.page_errors == []
 
 

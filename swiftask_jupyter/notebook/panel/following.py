@@ -21,6 +21,7 @@ from swiftask_jupyter.streams import Stream
 
 TICK = 0.12  # seconds between two messages
 SHARE = 8  # a message waits this many times as long as the last one took to make
+PULSE = 6.0  # seconds without a change after which a heartbeat says that the answer still runs
 BEATS = (1.0, 3.0, 6.0, 20.0)  # seconds between the heartbeats after the end
 
 
@@ -51,7 +52,7 @@ class Following:
         self._channel = channel
         self._ended = ended
         self._clock = clock
-        self._due = 0.0
+        self._due = self._told = clock()
         self._doing = ""
 
     def start(self, context: contextvars.Context, first: Callable[[], None] = lambda: None) -> None:
@@ -109,7 +110,7 @@ class Following:
         reply.error = reply.error or failure
 
     def tell(self) -> None:
-        """Tell what is new, if it is time."""
+        """Tell what is new, if it is time; and that it still runs, where nothing is for long."""
         start = self._clock()
         if start < self._due:
             return
@@ -119,9 +120,12 @@ class Following:
             if changes or doing != self._doing:
                 end = {"end": shown.end()} if doing != self._doing else {}
                 channel.tell("patch", key=shown.key, changes=changes, **end)
-                now = self._clock()
+                self._told = now = self._clock()
                 self._due = now + max(TICK, SHARE * (now - start))
                 self._doing = doing
+            elif start > self._told + PULSE:
+                channel.beat()
+                self._told = start
 
     def finish(self) -> None:
         """Tell how it has ended."""

@@ -29,6 +29,7 @@ class View {
     this.pace.clear();
     this.composer.close();
     this.sizes.disconnect();
+    clearTimeout(this.silence);
     for (const { timer } of this.waiting.values()) clearTimeout(timer);
   }
 
@@ -65,6 +66,8 @@ class View {
   // What Python says.
 
   hear(message) {
+    clearTimeout(this.silence); // while an answer is to come, there is a word every few seconds
+    this.silence = setTimeout(() => this.runs() && this.hello(), QUIET);
     if (message.to !== undefined && message.to !== this.id) return;
     const { kind, id, rev } = message, awaited = this.waiting.has(id);
     if (message.to && (awaited || this.rev >= 0)) this.settle(message); // else the kernel's last words
@@ -169,6 +172,10 @@ class View {
     this.sessions.value = `=${state.session}`;
     this.agents.replaceChildren(...state.agents.map(({ slug, name }) => option(slug, name)));
     this.total.textContent = state.total;
+  }
+
+  runs() {
+    return [...this.exchanges.values()].some(({ told }) => told.status === "running");
   }
 
   // While an answer streams no other can be asked for.

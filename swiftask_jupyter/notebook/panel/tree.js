@@ -17,6 +17,7 @@ const INLINE = words("em strong s a code span");
 const LONG_ONES = words("ul ol table tbody blockquote"); // made child by child
 const PART = 32; // blocks of an answer that the browser lays out, or leaves out, together
 const PATIENCE = 5000; // ms without a word from the kernel
+const QUIET = 18_000; // ms in which nothing is heard of an answer that is to come: is the kernel gone?
 const MOST_PATIENCE = 80_000; // ms between two tries to reach it
 const AGAIN = "run %load_ext swiftask_jupyter and this cell again; your text stays.";
 const SILENT = `No answer from the kernel: it may be busy. If it was restarted, ${AGAIN}`;
