@@ -332,4 +332,15 @@ def test_nothing_keeps_anyone_out(notebook: Notebook, env: dict[str, str], axe: 
     every = {"Message", "Attach files", "Copy answer as Markdown", "Good answer", "Copy message"}
     every |= {"Comment on this answer", "Messages", "Export as Markdown", "Agent", "Conversation"}
     assert every <= reached
+
+    sessions = panel.root.get_by_label("Conversation")
+    sessions.focus()
+    page.keyboard.press("ArrowDown")  # looked at
+    page.keyboard.press("Escape")
+    expect(sessions).to_have_value("=main")
+    expect(sessions).to_be_focused()
+    for key in ("c", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    expect(sessions).to_have_value("=chat-2")
+    expect(panel.text).to_be_focused()
     assert notebook.page_errors == []

@@ -35,7 +35,8 @@ class View {
 
   draw() {
     const list = `st-agents-${this.id}`;
-    this.sessions = make("select", { "aria-label": "Conversation", onchange: () => this.choose() });
+    this.sessions = make("select", { "aria-label": "Conversation", onchange: () => this.choose(),
+      onkeydown: (event) => this.unfold(event) });
     this.agents = make("datalist", { id: list });
     this.agent = make("input", { type: "text", list, "aria-label": "Agent", placeholder: "agent",
       spellcheck: "false", onchange: () => this.chooseAgent(),
@@ -270,6 +271,16 @@ class View {
     this.choosing = (this.choosing ?? 0) + 1; // until Python has heard of it, it knows another
     await this.call({ kind: "agent", agent: this.agent.value.trim() });
     this.choosing -= 1;
+  }
+
+  // While the list is closed, a key would choose at once what it passes: it opens the list instead.
+  unfold(event) {
+    const { key, ctrlKey, altKey, metaKey } = event, passes = key.length === 1 || /^(Arrow|Page|Home|End)/.test(key);
+    if (!passes || ctrlKey || altKey || metaKey) return;
+    try {
+      this.sessions.showPicker();
+      event.preventDefault();
+    } catch { /* an older browser, or a frame of another site */ }
   }
 
   async choose() {
