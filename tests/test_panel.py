@@ -829,6 +829,21 @@ def test_the_limit_on_files_does_not_stop_one_that_is_on_its_way():
         uploads.take("one more", "c", 1, 0, b"x")
 
 
+def test_files_that_a_page_left_when_it_was_loaded_again_make_room():
+    uploads = Uploads()
+    for n in range(MOST):
+        uploads.take(f"old.{n}", "a", 1, 0, b"x")
+
+    for n in range(MOST):
+        uploads.take(f"new.{n}", "b", 1, 0, b"y")
+
+    assert len(uploads.find([f"new.{n}" for n in range(MOST)])) == MOST
+    with pytest.raises(errors.PromptError, match="is not here"):
+        uploads.find([f"old.{MOST - 1}"])
+    with pytest.raises(errors.PromptError, match=f"and {MOST} files"):
+        uploads.take("new.one more", "b", 1, 0, b"y")
+
+
 def test_a_stop_that_comes_before_the_thread_watches_holds(panel, front, box, monkeypatch):
     start, started = Following.start, []
     monkeypatch.setattr(Following, "start", lambda *given: started.append(given))

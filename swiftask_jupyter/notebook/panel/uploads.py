@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 
 from swiftask_jupyter.attachments import MAX_BYTES
 from swiftask_jupyter.errors import PromptError
@@ -45,6 +46,8 @@ class Uploads:
             PromptError: it is too large, or doesn't follow what came before.
         """
         another = file not in self._files
+        if another and size <= self._largest and len(self._files) >= MOST:
+            self._make_room(file)
         if size > self._largest or (another and len(self._files) >= MOST):
             limit = f"{self._largest // 1_000_000} MB and {MOST} files"
             raise PromptError(f"{clean(name)} is too much; at most {limit}")
@@ -54,6 +57,12 @@ class Uploads:
             self.discard(file)
             raise PromptError(f"{clean(name)} came in disorder", advice="attach it again")
         upload.content += chunk
+
+    def _make_room(self, file: str) -> None:
+        """Forget the oldest file of another view: it may be of a page that was loaded again."""
+        view = file.rpartition(".")[0]
+        others = (each for each in self._files if each.rpartition(".")[0] != view)
+        self.discard(*islice(others, 1))
 
     def discard(self, *files: str) -> None:
         """Forget files."""
