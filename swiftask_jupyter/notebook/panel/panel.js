@@ -222,7 +222,7 @@ class View {
   gone() {
     this.rev = -1;
     for (const id of [...this.waiting.keys()])
-      this.settle({ id, error: `The kernel was restarted: ${AGAIN}`, silent: true });
+      this.settle({ id, error: `The kernel was restarted or shut down: ${AGAIN}`, silent: true });
     this.pace.add({ kind: "over" });
   }
 
