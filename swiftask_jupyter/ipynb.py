@@ -103,7 +103,9 @@ class Watched:
     def _is_known(self, path: Path) -> bool:
         """Tell whether it may be the same notebook: the number of a deleted file is given again."""
         before, found = self._document, document(path)
-        return not (before and found and set(before.cells).isdisjoint(found.cells))
+        if not (before and before.cells and found):  # a new one's file has no cells yet
+            return True
+        return not set(before.cells).isdisjoint(found.cells)
 
 
 def _state(path: str | Path) -> os.stat_result | None:

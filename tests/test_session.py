@@ -437,6 +437,21 @@ def test_a_notebook_is_followed_when_it_is_renamed_while_its_kernel_runs(page, t
     other.close()
 
 
+def test_a_new_notebook_is_followed_when_its_first_save_names_it(page, tmp_path):
+    page.save([], later=-60)  # as a server makes one; the front end adds the first cell
+    page.run("c1", "one")
+    page.save(["c1"])
+    old, page.path = page.path, page.path.rename(tmp_path / "named.ipynb")
+    other = Page(page.box, old)
+    other.save([])
+
+    page.run("c2", "two")
+
+    assert page.sent() == ["one", "two"]
+    assert page.client.notebook == str(page.path)
+    other.close()
+
+
 def test_a_file_that_is_written_anew_is_the_same_notebook(page, tmp_path):
     page.save(["c1", "c2"])
     page.run("c2", "two")
