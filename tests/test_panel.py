@@ -965,6 +965,18 @@ def test_a_panel_of_any_client_takes_the_place_of_the_one_its_cell_showed_before
         assert kernel.run("len(client.session().watchers)", "c").texts() == ["1"]
 
 
+def test_the_total_counts_only_calls(front, client, tmp_path):
+    session = client.session()
+    session.ask("one two", cache="on", fresh=True)
+    session.ask("one two", cache="on", fresh=True)
+    session.read(session.export(tmp_path / "said.json"))
+    front.ask("hi")
+
+    front.settled(5)
+
+    assert front.state["total"] == "2 calls · tokens not reported"
+
+
 def test_the_total_says_how_many_turns_reported_nothing(front, client, box):
     front.ask("one two")
     front.settled()

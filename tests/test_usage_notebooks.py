@@ -15,6 +15,8 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.ipynb import TURN, document
 from swiftask_jupyter.notebook.bundle import record
+from swiftask_jupyter.notebook.panel.shown import Shown
+from swiftask_jupyter.notebook.panel.twin import bundle
 from swiftask_jupyter.sandbox import Fault
 from swiftask_jupyter.usage import NotebookWarning, usage_from_notebooks
 
@@ -85,6 +87,19 @@ def test_the_frame_is_the_live_one_for_every_dialect_and_every_end(box, tmp_path
     assert set(frame["dialect"]) == {name for name, _ in everyone(box)}
     assert set(frame["status"]) == {"ok", "error", "interrupted"}
     assert frame["cached"].sum() == 5
+
+
+def test_what_was_imported_is_no_call_in_a_panels_transcript_either(client, tmp_path):
+    session = client.session()
+    session.ask("hello")
+    session.read(session.export(tmp_path / "said.json"))
+    told = bundle([Shown.before(each) for each in session.history()])
+    path = save(tmp_path / "panel.ipynb", *told[TURN])
+
+    frame = usage_from_notebooks(path)
+
+    assert len(told[TURN]) == 2
+    assert frame["turn"].tolist() == client.usage()["turn"].tolist()
 
 
 def test_what_nbclient_saved_is_the_live_frame(box, monkeypatch, tmp_path):

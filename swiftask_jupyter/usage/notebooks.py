@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAMES = tuple(column.name for column in COLUMNS)
+SURFACE = NAMES.index("surface")
 
 
 class NotebookWarning(UserWarning):
@@ -97,9 +98,12 @@ def _rows(path: Path, notes: list[str]) -> Iterator[tuple[Any, ...]]:
     reasons = []
     for record in records:
         try:
-            yield row(record, str(path))
+            values = row(record, str(path))
         except Unusable as error:
             reasons.append(str(error))
+            continue
+        if values[SURFACE] != "import":  # a panel tells of those too, which were no calls here
+            yield values
     if reasons:
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
         notes.append(_note(path, f"a turn's record is left out: {reasons[0]}{more}"))

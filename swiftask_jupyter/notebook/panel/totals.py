@@ -23,7 +23,9 @@ def total(session: Session) -> str:
 
 def _reported(session: Session) -> Iterator[str]:
     ledger = session.ledger
-    _, sent = ledger.history.turns(ledger.sessions.lines(session.id))
+    _, turns = ledger.history.turns(ledger.sessions.lines(session.id))
+    # What was imported, or shown again, was no call.
+    sent = [each for each in turns if each.surface != "import" and not each.provenance.cached]
     usages = [each.usage for each in sent]
     counted = [each for each in usages if each.input_tokens is not None]
     spent = [each.credits for each in usages if each.credits is not None]
