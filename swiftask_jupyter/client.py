@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from swiftask_jupyter.answers import Answer
 from swiftask_jupyter.errors import ConfigurationError, Refused
-from swiftask_jupyter.ipynb import Watched
+from swiftask_jupyter.ipynb import Watched, address
 from swiftask_jupyter.replies import Event
 from swiftask_jupyter.service import Service
 from swiftask_jupyter.session import Means, Session
@@ -61,7 +61,7 @@ class Swiftask(Service):
         dialect: str | None = None,
         connection: str | None = None,
         store: str | Path | None = None,
-        notebook: str | None = None,
+        notebook: str | Path | None = None,
         session: str | None = None,
     ) -> None:
         super().__init__(Wanted(base_url, token, agent, dialect, connection).checked())
@@ -182,7 +182,7 @@ class Swiftask(Service):
         return swiftask_jupyter.ChatPanel(self, agent, **options)
 
     def usage(
-        self, by: str | Sequence[str] = (), *, notebook: str | None = None, **wanted: Any
+        self, by: str | Sequence[str] = (), *, notebook: str | Path | None = None, **wanted: Any
     ) -> pd.DataFrame:
         """Return the ledger, one row a call, oldest first, or with `by` one row a group.
 
@@ -197,8 +197,10 @@ class Swiftask(Service):
         """
         from swiftask_jupyter.usage.ledger import usage
 
-        path = self.notebook if notebook == "." else None if notebook == "all" else notebook
-        if notebook == "." and path is None:
+        path = self.notebook
+        if notebook != ".":
+            path = None if notebook in (None, "all") else address(notebook)
+        elif path is None:
             raise ConfigurationError(
                 "which notebook this is, is not known", advice="name its path, or leave it out"
             )

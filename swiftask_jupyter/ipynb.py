@@ -30,6 +30,11 @@ class _Cells(msgspec.Struct):
     cells: list[_Cell] = []
 
 
+def address(path: str | Path) -> str:
+    """Return a notebook's path as the ledger has it, whatever folder the kernel is in later."""
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - Path's keep a `..`, and take no ~nobody
+
+
 def document(path: str | Path) -> Document | None:
     """Return the ids of a saved notebook's cells; `None` if it can't be read or holds none.
 
@@ -57,8 +62,8 @@ class Watched:
         path: where it lies; `None` for no notebook.
     """
 
-    def __init__(self, path: str | None) -> None:
-        self._path = path
+    def __init__(self, path: str | Path | None) -> None:
+        self._path = address(path) if path else None
         self._file: tuple[int, int] | None = None  # which one it is, whatever its name
         self._seen: tuple[int, int] | None = None
         self._document: Document | None = None

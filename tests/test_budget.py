@@ -270,6 +270,22 @@ def test_the_magic_sets_shows_raises_and_drops(connected, capsys):
     assert "calls/day" not in said("budget drop calls/day --agent echo")
 
 
+@pytest.mark.parametrize("named", ["n.ipynb", "../deep/n.ipynb"])
+def test_a_notebooks_budget_counts_its_calls_however_its_path_is_written(
+    connected, box, monkeypatch, tmp_path, named
+):
+    path = tmp_path / "deep" / "n.ipynb"
+    path.parent.mkdir()
+    path.touch()
+    monkeypatch.chdir(path.parent)
+    connected.run_line_magic("swiftask", f"budget 1 call/day --notebook {named}")
+
+    with Swiftask(base_url=box.url, token=box.token, agent="echo", notebook=str(path)) as client:
+        client.ask("hello")
+        with pytest.raises(errors.BudgetSpent):
+            client.ask("hello")
+
+
 def test_the_magic_says_which_budget_to_drop_or_drops_all(connected, tmp_path):
     def refused(line):
         with pytest.raises((UsageError, errors.ConfigurationError)) as raised:

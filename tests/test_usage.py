@@ -4,6 +4,7 @@ import datetime as dt
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -349,6 +350,19 @@ def test_the_client_reads_its_own_notebooks_usage(box):
         assert list(client.usage("notebook")["calls"]) == [1, 1]
         with pytest.raises(errors.ConfigurationError, match="which notebook this is"):
             client.usage(notebook=".")
+
+
+@pytest.mark.parametrize("named", ["n.ipynb", Path("n.ipynb"), "deep/../n.ipynb"])
+def test_a_notebook_is_the_same_however_its_path_is_written(box, monkeypatch, tmp_path, named):
+    monkeypatch.chdir(tmp_path)
+    to = {"base_url": box.url, "token": box.token, "agent": "echo"}
+    with Swiftask(**to, notebook=named) as mine, Swiftask(**to) as client:
+        mine.ask("hello")
+
+        assert len(client.usage(notebook=named)) == 1
+        assert len(client.usage(notebook=tmp_path / "n.ipynb")) == 1
+        monkeypatch.chdir("/")
+        assert mine.notebook == str(tmp_path / "n.ipynb")
 
 
 def test_a_failure_in_the_frame_is_its_one_line_with_its_secret_masked(client, box):

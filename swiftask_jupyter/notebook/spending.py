@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from IPython.core.error import UsageError
 
+from swiftask_jupyter.ipynb import address
 from swiftask_jupyter.notebook.arguments import closest, options_of
 from swiftask_jupyter.quantities import quantity
 from swiftask_jupyter.visible import in_line
@@ -122,11 +122,10 @@ def budget(magics: SwiftaskMagics, *words: str) -> None:
 def _notebook(client: Swiftask, named: str | None, *, known: bool) -> str | None:
     """Return the path that `--notebook` names; a budget that there is may outlive its file."""
     if named != ".":
-        # Unlike Path's, this `expanduser` leaves ~nobody alone.
-        path = Path(os.path.expanduser(named)).absolute() if named else None  # noqa: PTH111
-        if path and not known and not path.is_file() and str(path) != client.notebook:
+        path = address(named) if named else None
+        if path and not known and not Path(path).is_file() and path != client.notebook:
             raise UsageError(f"there is no notebook {path}")
-        return str(path) if path else None
+        return path
     if client.notebook is None:
         raise UsageError("which notebook this is, is not known; name its path")
     return client.notebook
