@@ -86,7 +86,7 @@ class Swiftask(Service):
 
     def sessions(self) -> list[str]:
         """Return the names of this notebook's conversations, the newest last."""
-        return self._ledger.sessions.names(self.notebook)
+        return self._ledger.sessions.names(self.place.notebook)
 
     def ask(self, text: str, agent: str | None = None, **options: Any) -> Answer:
         """Ask an agent one question, outside of any conversation, and return its whole answer.

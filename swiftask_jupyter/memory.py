@@ -49,6 +49,7 @@ class Memory:
             if self._id is None:
                 self._id = Lineage(ledger.sessions, ledger.history, notebook).find(self.name)
             elif notebook != self._placed:  # it was renamed
+                ledger.sessions.follow(self._placed, notebook)
                 ledger.sessions.place(self._id, notebook, self.name)
             self._placed = notebook
         except StoreUnreachable:

@@ -437,6 +437,18 @@ def test_a_notebook_is_followed_when_it_is_renamed_while_its_kernel_runs(page, t
     other.close()
 
 
+def test_all_conversations_of_a_notebook_follow_its_new_name(page, tmp_path):
+    page.run("c1", "one")
+    page.run("c2", "beside", session="side")
+    page.restart()
+    page.save(["c1", "c2"])
+    page.run("c1", "one")
+    page.path = page.path.rename(tmp_path / "renamed.ipynb")
+
+    assert page.client.sessions() == ["side", "main"]
+    assert page.held("side") == ["beside"]
+
+
 def test_a_new_notebook_is_followed_when_its_first_save_names_it(page, tmp_path):
     page.save([], later=-60)  # as a server makes one; the front end adds the first cell
     page.run("c1", "one")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
+from pathlib import Path
 from typing import Any
 
 from swiftask_jupyter.store.database import Database
@@ -83,6 +84,13 @@ class Sessions:
         """Say that a name means this session in a notebook from now on."""
         with self._database.write() as rows:
             _place(rows, session, notebook, name, None)
+
+    def follow(self, old: str | None, new: str | None) -> None:
+        """Let names mean in a renamed notebook what they meant, if no other has its old name."""
+        if old is not None and not Path(old).exists():
+            for name in self.names(old):
+                if (session := self.find(old, name)) is not None:
+                    self.place(session, new, name)
 
     def lines(self, session: str) -> list[Line]:
         """Return the session and those it was taken over from, with the moment of each."""

@@ -54,7 +54,7 @@ class Chats:
         """Return the names of the notebook's conversations; the last known while none are told."""
         session = self.current.session
         with suppress(StoreError):  # the total says so
-            self._names = session.ledger.sessions.names(session.notebook)
+            self._names = session.ledger.sessions.names(session.place.notebook)
         known = tuple(self.known)  # another may be opened meanwhile
         return [*self._names, *(name for name in known if name not in self._names)]
 
