@@ -277,6 +277,18 @@ def test_the_sandbox_ends_on_request(connected, box, capsys):
     assert "has ended" in capsys.readouterr().out
 
 
+def test_the_status_names_the_sandbox_only_while_it_is_asked(connected, capsys):
+    def sends_to():
+        connected.run_line_magic("swiftask", "")
+        return capsys.readouterr().out.partition("sends to  ")[2].partition("\n")[0]
+
+    connected.run_line_magic("swiftask", "sandbox")
+    assert sends_to().startswith("the sandbox, at http://127.0.0.1:")
+    connected.run_line_magic("config", "SwiftaskMagics.base_url = 'https://other.example'")
+
+    assert sends_to() == "https://other.example"
+
+
 def test_the_status_says_where_and_never_the_token(connected, box, capsys):
     connected.run_line_magic("swiftask", "")
 

@@ -134,7 +134,7 @@ def _use(magics: SwiftaskMagics, agent: str) -> None:
 def _status(magics: SwiftaskMagics) -> None:
     client = magics.client
     connection = client.connection()
-    where = "the sandbox, at " if magics.sandbox is not None else ""
+    where = "the sandbox, at " if sandboxed.asked(magics) else ""
     rows = {
         "agent": connection.agent or "none named: %%swiftask my-agent",
         "dialect": connection.dialect,
