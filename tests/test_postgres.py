@@ -347,8 +347,8 @@ def test_a_password_is_shown_nowhere(monkeypatch, tmp_path):
 
     assert "s3cret" not in str(raised.value) + str(client.store)
     assert str(client.store) == "postgresql://ada:••••@127.0.0.1:1/turns"
-    assert masked("postgresql:///turns?password=abc&host=x") == (
-        "postgresql:///turns?password=••••&host=x"
+    assert masked("postgresql:///turns?password=abc&pwd=abc&Passwd=abc&host=x") == (
+        "postgresql:///turns?password=••••&pwd=••••&Passwd=••••&host=x"
     )
 
 

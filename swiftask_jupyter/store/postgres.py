@@ -230,7 +230,7 @@ class Postgres:
 def masked(url: str) -> str:
     """Return the address without its password."""
     url = re.sub(r"(://[^:@/?#]*):.*@", r"\1:••••@", url)  # rather too much than too little
-    return re.sub(r"(?i)(password=)[^&\s]*", r"\1••••", url)
+    return re.sub(r"(?i)(p(?:ass|w)\w*=)[^&\s]*", r"\1••••", url)  # misspelt ones too
 
 
 def _psycopg() -> Any:
