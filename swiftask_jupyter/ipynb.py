@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -151,8 +152,8 @@ def sessions(path: str | Path) -> list[str]:
         named = [each.get("session") for each in records(path) if isinstance(each, dict)]
     except (OSError, ValueError):
         return []
-    counted = [each for each in named if isinstance(each, str) and each]
-    return sorted(set(counted), key=counted.count, reverse=True)
+    counted = Counter(each for each in named if isinstance(each, str) and each)
+    return [each for each, _ in counted.most_common()]
 
 
 def _bundles(cells: list[Any]) -> Iterator[dict[str, Any]]:

@@ -464,6 +464,14 @@ def test_a_new_notebook_is_followed_when_its_first_save_names_it(page, tmp_path)
     other.close()
 
 
+def test_of_sessions_named_equally_often_the_first_in_the_file_counts(page):
+    names = [f"main-{n}" for n in range(20)]
+    page.save(["c1", "c2"], sessions=[*names, names[7]])
+
+    # Each looked for once: a file of some MB that names ever others held the first question up.
+    assert ipynb.sessions(page.path) == [names[7], *names[:7], *names[8:]]
+
+
 def test_a_file_that_is_written_anew_is_the_same_notebook(page, tmp_path):
     page.save(["c1", "c2"])
     page.run("c2", "two")
