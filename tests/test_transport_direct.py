@@ -187,13 +187,19 @@ def test_a_connection_with_an_answer_nobody_read_is_not_used_again():
     assert service.accepted == 3
 
 
-def test_a_request_that_cannot_be_written_is_the_prompts_fault():
+LOOP = []
+LOOP.append(LOOP)
+
+
+@pytest.mark.parametrize("said", ["me\r\nX-Other: you", LOOP])
+def test_a_request_that_cannot_be_written_is_the_prompts_fault(said):
+    dialect = "native" if said is LOOP else "chat"
     with (
         Service(always(ANSWER)) as service,
-        Swiftask(base_url=service.url, token="s3cr3t", agent="a", dialect="chat") as client,
+        Swiftask(base_url=service.url, token="s3cr3t", agent="a", dialect=dialect) as client,
         pytest.raises(errors.PromptError, match="can't be written"),
     ):
-        client.ask("hello", user_identifier="me\r\nX-Other: you")
+        client.ask("hello", user_identifier=said)
     assert service.asked == []
 
 

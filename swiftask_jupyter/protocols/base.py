@@ -163,7 +163,7 @@ class Protocol(ABC):
         """
         try:
             return self.request(prompt)
-        except (TypeError, ValueError) as wrong:
+        except (TypeError, ValueError, RecursionError) as wrong:
             raise errors.PromptError(f"the request can't be written ({wrong})") from None
 
     @abstractmethod
