@@ -634,6 +634,39 @@ def test_a_cell_that_is_run_again_shows_what_was_stopped_and_stops_what_runs(
         assert late.settled(3)[2]["status"] == "ok"
 
 
+def test_a_view_that_is_quicker_than_the_panel_before_it_is_closed_sees_what_that_did(
+    front, panel, client
+):
+    front.ask("more", "slow")
+    front.wait(lambda: front.order and text(front.views[front.order[0]].root))
+    panel.place = (None, "an earlier run")
+
+    with contextlib.closing(ChatPanel(client)) as again:
+        quick = Front(again, "w")
+        quick.say("hello")
+        take_the_place(again, [panel])
+
+        [said] = quick.settled()
+        assert said["status"] == "interrupted"
+
+
+def test_what_a_panel_was_stopped_from_sending_does_not_run_in_the_next(panel, client, monkeypatch):
+    start, started = Following.start, []
+    with monkeypatch.context() as patch:
+        patch.setattr(Following, "start", lambda *given: started.append(given))
+        panel.ask("hi", "slow")
+    panel.place = (None, "an earlier run")
+
+    with contextlib.closing(ChatPanel(client)) as again:
+        take_the_place(again, [panel])
+        late = Front(again, "w")
+        late.say("hello")
+        start(*started[0])
+
+        [said] = late.settled()
+        assert said["status"] == "interrupted"
+
+
 def test_python_asks_stops_and_exports_too(panel, front, tmp_path):
     asked = panel.ask("from python")
     front.settled()

@@ -83,6 +83,7 @@ class Chats:
         """Show what an earlier panel does, which has been closed."""
         for name, chat in old.known.items():
             self.at(name).take_over(chat)
+        self._channel.tell("stale")  # a view may have asked for all of it meanwhile
 
     def close(self) -> None:
         """Stop what runs, and look no more."""

@@ -94,8 +94,9 @@ class Following:
             self._channel.beat()
 
     def _watch(self) -> None:
-        if self.stream is None:
-            while not self.over.wait(TICK):
+        shown = self.shown
+        if self.stream is None:  # of what was stopped before it was sent no end is told
+            while (shown.running or shown.reply.at) and not self.over.wait(TICK):
                 self.tell()
             return
         for _ in self.stream.batches(TICK / 4):
