@@ -490,6 +490,31 @@ def test_what_was_read_before_an_answer_ended_does_not_take_it_away(
     assert panel.chat.shown == [asked]
 
 
+def test_what_was_read_before_an_answer_ended_is_not_taken_over_after_it(front, panel, monkeypatch):
+    """While what was read after its end is still on its way."""
+    history, was_read, go_on = panel.chat.session.history, threading.Event(), threading.Event()
+
+    def read():
+        held = history()
+        if threading.current_thread() is slow:
+            was_read.set()
+            go_on.wait(WAIT)
+        elif threading.current_thread().name == "swiftask-panel":
+            go_on.set()
+            slow.join(WAIT)
+        return held
+
+    monkeypatch.setattr(panel.chat.session, "history", read)
+    slow = threading.Thread(target=panel.chat.refresh)
+    slow.start()
+    assert was_read.wait(WAIT)
+    asked = panel.ask("hi")
+
+    front.settled()
+
+    assert panel.chat.shown == [asked]
+
+
 @pytest.mark.parametrize(("given", "named"), [((), "nothing"), ((5,), "int")])
 def test_what_is_no_client_is_one_clear_line_and_leaves_no_widget(given, named):
     with pytest.raises(errors.ConfigurationError, match=f"takes a client, not {named}; ChatPanel"):

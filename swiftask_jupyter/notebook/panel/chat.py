@@ -220,7 +220,9 @@ class Chat:
         following.start(self.context.copy(), first)
 
     def _over(self, shown: Shown) -> None:
-        self._following.pop(shown.key, None)
+        with self._channel.lock:
+            self._following.pop(shown.key, None)
+            self._taken = next(self._reads)  # what was read before this may not hold it
         try:
             self.refresh()
         finally:
