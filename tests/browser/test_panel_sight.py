@@ -21,6 +21,18 @@ BROKEN = """(answer) => [...answer.querySelectorAll('th, td')].filter((cell) => 
   range.selectNodeContents(cell);
   return new Set([...range.getClientRects()].map((each) => each.top)).size > 1;
 }).map((cell) => cell.innerText)"""
+LISTS = (
+    "1. \u0645\u0631\u062d\n2. abc\n\nand\n\n- \u0645\u0631\u062d\n\n- abc\n   - \u0645\u0631\u062d"
+)
+# Where each item of a list begins, and whether there is room for its mark.
+MARKS = """(answer) => {
+  const all = answer.closest('.st-said').getBoundingClientRect();
+  return [...answer.querySelectorAll('li')].map((item) => {
+    const { left, right } = item.getBoundingClientRect();
+    const fromRight = getComputedStyle(item).direction === 'rtl';
+    return [fromRight ? 'right' : 'left', (fromRight ? all.right - right : left - all.left) > 20];
+  });
+}"""
 # How far the running exchange is below the top of the log.
 BELOW_TOP = """(log) => log.querySelector('.st-running').getBoundingClientRect().top
   - log.getBoundingClientRect().top"""
@@ -88,6 +100,18 @@ def check_contrast(panel: Panel) -> None:
         found = panel.page.evaluate(RATIOS, where)
         assert len(found) >= count, found
         assert {kind: ratio for kind, ratio in found.items() if ratio < 4.5} == {}
+
+
+def test_the_marks_of_a_list_stand_where_its_items_begin(notebook: Notebook, env: dict[str, str]):
+    """Numbers, too, in whichever direction a language is read."""
+    notebook.open("lists.ipynb", [PANEL], env=env)
+    panel = shown(notebook)
+    panel.choose("echo")
+
+    panel.ask(LISTS)
+
+    found = panel.ended().evaluate(MARKS)
+    assert found == [[side, True] for side in ("right", "left", "right", "left", "right")]
 
 
 def test_what_runs_is_in_sight(notebook: Notebook, env: dict[str, str]):

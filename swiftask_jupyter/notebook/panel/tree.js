@@ -106,6 +106,7 @@ function fill(element, nodes, view) {
 // The blocks of an answer stand in parts, so that one more costs the browser no more in a long one.
 function put(element, kid) {
   if (element.inParts && element.kids.length % PART === 0) element.append(make("div", { class: "st-part" }));
+  if (element.localName === "li") kid.removeAttribute?.("dir"); // or the item would not go by its text
   (element.inParts ? element.lastChild : element).append(kid.outer ?? kid);
   element.kids.push(kid);
 }
