@@ -45,6 +45,24 @@ SEVEN = """for n in range(7):
     client.session().ask(f"question {n}", "echo", fresh=True)
 panel = __import__("swiftask_jupyter").ChatPanel(client, "echo")
 panel"""
+# The answer to a comment, or to the choice of a conversation, waits for a file of that name.
+LATE = """import pathlib, threading, time
+channel = panel._channel
+answer = channel.answer
+def wait(call, kind, fields):
+    while not pathlib.Path(call["kind"]).exists():
+        time.sleep(.02)
+    answer(call, kind, **fields)
+    panel._choose({"agent": call["kind"]})
+def late(call, kind="answer", **fields):
+    if call["kind"] in ("rate", "session"):
+        threading.Thread(target=wait, args=(call, kind, fields)).start()
+    else:
+        answer(call, kind, **fields)
+channel.answer = late"""
+REFUSE = """def refuse(_):
+    raise ValueError("no other")
+panel.switch, channel.answer = refuse, answer"""
 CLICK_TWICE = "(button) => { button.click(); button.click(); }"
 
 
@@ -172,6 +190,63 @@ def check_files(panel: Panel, notebook: Notebook) -> None:
     panel.page.evaluate(DROP, [["a folder"], 1])
     expect(panel.banner).to_contain_text("a folder can't be read")
     expect(chips).to_have_count(0)
+
+
+def test_who_has_gone_elsewhere_is_left_there(notebook: Notebook, env: dict[str, str]):
+    """What was waited for takes the keyboard from nobody; a choice that failed is not shown."""
+    notebook.open("elsewhere.ipynb", [PANEL, LATE, REFUSE], env=env)
+    panel, page = shown(notebook), notebook.page
+    sessions, agent = panel.root.get_by_label("Conversation"), panel.root.get_by_label("Agent")
+    comment = panel.root.get_by_label("Your comment")
+    notebook.run_cell(1)
+    notebook.wait_idle()
+    panel.choose("echo")
+    panel.ask("hello")
+    panel.ended()
+
+    press(panel, "Comment on this answer")
+    comment.fill("a careful comment")
+    comment.press("Enter")
+    panel.text.focus()
+    (notebook.folder / "rate").touch()
+    expect(comment).to_have_count(0)
+    assert focused(page) == "Message"
+    sessions.select_option("New conversation")
+    agent.focus()
+    (notebook.folder / "session").touch()
+    expect(panel.text).to_have_attribute("placeholder", "Ask session")
+    assert focused(page) == "Agent"
+
+    notebook.run_cell(2)
+    notebook.wait_idle()
+    sessions.select_option("main")
+    expect(panel.banner).to_contain_text("no other")
+    expect(sessions).to_have_value("=chat-2")
+    assert notebook.page_errors == []
+
+
+def test_a_click_too_many_stops_and_breaks_nothing(notebook: Notebook, env: dict[str, str]):
+    """Some click twice on everything."""
+    notebook.open("twice.ipynb", [PANEL], env=env)
+    panel = shown(notebook)
+    panel.choose("echo")
+    panel.ask("hello")
+    panel.ended()
+
+    panel.button("Ask echo again").evaluate(CLICK_TWICE)
+    expect(panel.notes).to_contain_text("turn 2")
+    expect(panel.banner).to_be_hidden()
+    panel.choose("slow")
+    panel.text.fill("go on")
+    panel.button("Send").hover()
+    for count in (1, 2):
+        panel.page.mouse.down(click_count=count)
+        panel.page.mouse.up(click_count=count)
+        expect(panel.button("Stop")).to_be_visible()
+    expect(panel.answers.last).to_contain_text("word8 ")
+    panel.button("Stop").click()
+    panel.ended(2)
+    assert notebook.page_errors == []
 
 
 def test_earlier_messages_come_once_and_in_order(notebook: Notebook, env: dict[str, str]):

@@ -21,7 +21,8 @@ class Composer {
       onpaste: (event) => this.paste(event) });
     this.picker = make("input", { type: "file", multiple: true, hidden: true, "aria-label": "Files",
       onchange: () => this.attach([...this.picker.files]) });
-    this.send = button("send", "Send", () => (view.now.busy ? view.stop() : this.submit()));
+    // The second click of two is no stop: one has sent, and the button stops by then.
+    this.send = button("send", "Send", ({ detail }) => detail === 2 || (view.now.busy ? view.stop() : this.submit()));
     this.parts = [this.editing, this.chips, make("div", { class: "st-composer" },
       button("attach", "Attach files", () => this.picker.click()), this.picker, this.text, this.send)];
   }

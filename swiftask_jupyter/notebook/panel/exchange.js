@@ -77,10 +77,12 @@ class Exchange {
         { "aria-pressed": String(comment !== "") }));
   }
 
-  again(agent = "") {
-    if (this.view.now.busy) return;
+  async again(agent = "") {
+    if (this.view.now.busy || this.asking) return; // until it is heard of, another click may come
+    this.asking = true;
     this.view.asked = this.told.key;
-    this.view.call({ kind: "retry", key: this.told.key, agent });
+    const { error } = await this.view.call({ kind: "retry", key: this.told.key, agent });
+    if (error) this.asking = false; // else another stands here
   }
 
   rate(given) {
@@ -105,9 +107,9 @@ class Exchange {
   }
 
   leave() {
-    if (!this.form) return;
-    this.form.remove();
+    const inside = this.form?.contains(document.activeElement);
+    this.form?.remove();
     this.form = null;
-    this.foot.querySelector(".st-comment")?.focus();
+    if (inside) this.foot.querySelector(".st-comment")?.focus();
   }
 }

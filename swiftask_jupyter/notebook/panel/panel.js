@@ -285,8 +285,9 @@ class View {
 
   async choose() {
     const { value } = this.sessions;
-    await this.call({ kind: "session", name: value === "+" ? null : value.slice(1) });
-    this.composer.text.focus();
+    const { error } = await this.call({ kind: "session", name: value === "+" ? null : value.slice(1) });
+    if (error) this.sessions.value = `=${this.now.session}`;
+    if (document.activeElement === this.sessions) this.composer.text.focus(); // else the user is elsewhere
   }
 
   async earlier() {
