@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from swiftask_jupyter.conversation import Exchange
 from swiftask_jupyter.errors import ConfigurationError, PromptError
 from swiftask_jupyter.messages import BYTES_PER_TOKEN, Attachment, Message, Prompt
+from swiftask_jupyter.tokens import Token
 
 # Fields of a request that say what a prompt says: no option may say otherwise.
 RESERVED = frozenset(("model", "messages", "input", "message", "apiIntegrationId"))
@@ -135,9 +136,15 @@ def fitting(exchanges: list[Exchange], limit: int) -> list[Exchange]:
     return exchanges[len(exchanges) - kept :]
 
 
-def said_before(exchanges: Iterable[Exchange]) -> Iterator[Message]:
-    """Yield what was said before, as it is sent along."""
+def said_before(exchanges: Iterable[Exchange], secrets: Collection[Token]) -> Iterator[Message]:
+    """Yield what was said before, as it is sent along: what has become a token since is masked."""
+
+    def masked(text: str) -> str:
+        for token in secrets:
+            text = token.mask(text) if token.stands_in(text) else text
+        return text
+
     for each in exchanges:
         if each.spoken:  # a service takes no empty message, and a question alone misleads
-            yield Message("user", each.prompt)
-            yield Message("assistant", each.spoken)
+            yield Message("user", masked(each.prompt))
+            yield Message("assistant", masked(each.spoken))

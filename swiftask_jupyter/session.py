@@ -156,7 +156,7 @@ class Session(Memory):
                 standing = replace(standing, slot=slot or cell or identity)
                 try:
                     whole = self._context(context, standing, identity)
-                    prompt, context = self._with_history(prompt, whole, last)
+                    prompt, context = self._with_history(prompt, route, whole, last)
                 except StoreUnreachable as error:
                     # Which conversation it is of could not be looked up, and is not later.
                     apart = ", and stays out of the conversation" if self._id is None else ""
@@ -187,7 +187,7 @@ class Session(Memory):
         )
 
     def _with_history(
-        self, prompt: Prompt, context: Context, last: int | None
+        self, prompt: Prompt, route: Route, context: Context, last: int | None
     ) -> tuple[Prompt, Context]:
         """Put what was said before in front of the prompt, as far as it is wanted."""
         if context.fresh:
@@ -198,7 +198,7 @@ class Session(Memory):
         kept = self.ledger.history.with_texts(context.earlier[start:])
         sent = fitting(kept, self._means.history_limit)
         return (
-            replace(prompt, history=(*prompt.history, *said_before(sent))),
+            replace(prompt, history=(*prompt.history, *said_before(sent, route.secrets))),
             replace(context, left_out=len(kept) - len(sent)),
         )
 

@@ -9,8 +9,10 @@ import pytest
 from swiftask_jupyter import Swiftask, errors, ipynb
 from swiftask_jupyter.conversation import Exchange, fold
 from swiftask_jupyter.replies import Delta, Raw, Reply
-from swiftask_jupyter.sandbox import Fault
+from swiftask_jupyter.sandbox import Fault, Sandbox
 from swiftask_jupyter.store.turns import Place, new_id
+from swiftask_jupyter.tokens import MASK
+from swiftask_jupyter.values import replace
 
 from .pages import Page
 
@@ -395,6 +397,21 @@ def test_a_ledger_that_can_not_be_used_hides_nothing_and_ends_the_turn(box, tmp_
     assert stream.reply.status == "error"
     assert "not a database" in stream.reply.error
     assert box.requests == []
+
+
+def test_what_has_become_a_token_since_it_was_said_is_masked_where_it_is_sent_along(page):
+    with Sandbox() as other:
+        page.run("c1", f"is {other.token} a key?")
+        page.client.wanted = replace(page.client.wanted, base_url=other.url, token=other.token)
+        page.box, ours = other, page.box
+        page.run("c2", "two")
+        assert page.sent() == [f"is {MASK} a key?", "two"]
+        page.client.wanted = replace(page.client.wanted, base_url=ours.url, token=ours.token)
+        page.box = ours
+        page.run("c3", "three")
+
+    assert page.sent() == [f"is {MASK} a key?", "two", "three"]
+    assert other.token not in str(ours.requests[-1].json)
 
 
 def test_a_renamed_notebook_finds_its_conversation(page, tmp_path):
