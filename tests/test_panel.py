@@ -186,6 +186,24 @@ def test_an_error_is_painted_and_retry_is_offered_until_it_works(front, box):
     assert (said["text"], said["error"]) == ("hi", None)
 
 
+def test_a_retry_of_what_failed_comes_after_what_was_said_meanwhile(front, client):
+    for number, question in enumerate(("one", "two", "three", "four")):
+        front.ask(question, agent="echo" if number == 2 else "nosuch")
+        front.wait(lambda: not front.state["busy"])
+    one, two, three, four = front.settled(4)
+
+    def retried(failed):
+        front.say("retry", key=failed["key"], agent="echo")
+        front.wait(lambda: failed["key"] not in front.order)
+        told = [each for each in front.told if each["kind"] == "exchange"][-1]
+        return told["after"], [each["prompt"] for each in front.settled(4)]
+
+    assert retried(two) == (three["key"], ["one", "three", "two", "four"])
+    assert retried(four)[1] == ["one", "three", "two", "four"]
+    assert retried(one)[1] == ["three", "two", "four", "one"]
+    assert [each.prompt for each in client.session().history()] == ["three", "two", "four", "one"]
+
+
 def test_a_prompt_that_cant_be_sent_is_refused_in_one_line_and_leaves_nothing(front, client):
     assert front.ask("   ")["error"].startswith("the prompt is empty")
     assert "your token" in front.ask(f"say {client.wanted.token}")["error"]

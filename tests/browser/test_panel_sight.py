@@ -143,6 +143,18 @@ def test_what_runs_is_in_sight(notebook: Notebook, env: dict[str, str]):
     check_behind_a_tab(panel)
     panel.button("Stop").click()
     panel.ended(5)
+
+    panel.ask("stopped")
+    panel.button("Stop").click()
+    panel.choose("echo")
+    for count in (7, 8):
+        panel.ask(LONG)
+        panel.ended(count)
+    panel.button("Ask slow again").last.click()  # it has no place yet: it comes to stand at the end
+    expect(panel.answers.last).to_contain_text("word12 ")
+    page.wait_for_function(AT_THE_END)
+    panel.button("Stop").click()
+    panel.ended(8)
     assert notebook.page_errors == []
 
 

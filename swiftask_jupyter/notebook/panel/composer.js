@@ -70,8 +70,7 @@ class Composer {
     if (error && !late) this.sent = null; // it was refused
     if (error) return;
     this.clear(sent);
-    view.pace.all();
-    if (!view.held) view.toBottom();
+    view.look();
   }
 
   // Where the answer to the call is lost, or late, the exchange itself is one.

@@ -78,11 +78,13 @@ class Exchange {
   }
 
   async again(agent = "") {
-    if (this.view.now.busy || this.asking) return; // until it is heard of, another click may come
+    const { view, told: { key } } = this;
+    if (view.now.busy || this.asking) return; // until it is heard of, another click may come
     this.asking = true;
-    this.view.asked = this.told.key;
-    const { error } = await this.view.call({ kind: "retry", key: this.told.key, agent });
-    if (error) this.asking = false; // else another stands here
+    view.asked = key;
+    const { error } = await view.call({ kind: "retry", key, agent });
+    this.asking = false;
+    if (!error) view.look();
   }
 
   rate(given) {

@@ -34,6 +34,9 @@ class Exchanges(list[Shown]):
     def put(self, shown: Shown) -> tuple[str, list[str]]:
         """Put an exchange in its place: of those it replaces, or after all others.
 
+        What only failed has no place in the conversation: a panel's next try, which is told all
+        that was said meanwhile, comes after that.
+
         Returns the key that it stands behind, empty if it is the first, and the keys replaced.
         """
         slot, run = shown.place
@@ -41,11 +44,17 @@ class Exchanges(list[Shown]):
         gone = [n for n in same if self[n].place[1] != run]
         at = gone[0] if gone else (same[-1] + 1 if same else len(self))
         keys = [self[n].key for n in gone]
+        if gone and not shown.by_cell and not self._answered(slot):
+            at = max([at, *(n + 1 for n, each in enumerate(self) if n not in gone and each.counts)])
         after = self[at - 1].key if at else ""
         self.replaced += [self[n] for n in gone]
         before = [each for each in self[:at] if each.key not in keys]
         self[:] = [*before, shown, *(each for each in self[at:] if each.key not in keys)]
         return after, keys
+
+    def _answered(self, slot: str | None) -> bool:
+        """Tell whether anything was ever answered in a slot."""
+        return any(each.counts for each in (*self, *self.replaced) if each.place[0] == slot)
 
     def merged(
         self, held: Sequence[Exchange], coming: Container[str] = (), begun: float = 0.0

@@ -96,7 +96,7 @@ class View {
 
   exchange({ exchange: told, after, gone = [] }) {
     const replaced = gone.map((key) => this.exchanges.get(key)?.element).find(Boolean);
-    const place = replaced?.previousSibling ?? this.exchanges.get(after)?.element;
+    const place = this.exchanges.get(after)?.element ?? replaced?.previousSibling;
     for (const key of gone) this.remove(key);
     if (place || this.more.hidden) this.put([told], this.exchanges, place); // else it is an earlier one
     if (told.status === "running") this.hold(this.exchanges.get(told.key), gone.includes(this.asked));
@@ -107,6 +107,12 @@ class View {
     const last = !exchange?.element.nextSibling;
     if (last || ours || this.pinned) this.held = last ? null : exchange;
     this.brought = this.held === exchange ? exchange : null;
+  }
+
+  // The answer to what was asked is looked at: at the end, unless it is held in an earlier place.
+  look() {
+    this.pace.all();
+    if (!this.held) this.toBottom();
   }
 
   get holds() {

@@ -88,6 +88,11 @@ class Shown:
         """Whether the answer is still to come."""
         return self.reply.status == "running"
 
+    @property
+    def counts(self) -> bool:
+        """Whether its place is one in the conversation: of an answer, old or still to come."""
+        return self.running or self.aside or self.reply.status == "ok"
+
     def grow(self) -> list[Operation]:
         """Return what the answer has gained since the last whence."""
         return self._growth.changes() if self._feed() else []
