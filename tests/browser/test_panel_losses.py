@@ -156,6 +156,8 @@ def test_a_kernel_that_is_gone_unheard_is_missed(notebook: Notebook, env: dict[s
     notebook.server.api("POST", f"api/kernels/{running['kernel']['id']}/restart")
 
     expect(panel.banner).to_contain_text("If it was restarted, run", timeout=WAIT)
+    run(notebook, 0)  # JupyterLab goes on to speak to a subshell that went with the old kernel
+    expect(panel.banner).to_contain_text("If you have, save, and reload the page", timeout=WAIT)
     assert notebook.page_errors == []
 
 

@@ -212,7 +212,7 @@ class View {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         if (message.kind === "upload") this.warn(SILENT, true);
-        else this.settle({ id, error: SILENT, silent: true, late: true });
+        else this.settle({ id, error: this.now.session ? SILENT : NEVER, silent: true, late: true });
       }, patience);
       this.waiting.set(id, { timer, resolve, kind: message.kind });
       try {

@@ -21,6 +21,8 @@ const QUIET = 18_000; // ms in which nothing is heard of an answer that is to co
 const MOST_PATIENCE = 80_000; // ms between two tries to reach it
 const AGAIN = "run %load_ext swiftask_jupyter and this cell again; your text stays.";
 const SILENT = `No answer from the kernel: it may be busy. If it was restarted, ${AGAIN}`;
+// JupyterLab that wasn't told of a restart reaches no widget of the new kernel until it is loaded anew.
+const NEVER = `${SILENT} If you have, save, and reload the page.`;
 const BESIDE = words("hello agents upload discard source"); // calls that a user has not made as such
 const MOST = 30; // exchanges kept while the newest is in sight
 const ICONS = {
