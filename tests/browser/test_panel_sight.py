@@ -40,6 +40,12 @@ AT_THE_END = """() => {
   const log = document.querySelector('.swiftask-panel [role=log]');
   return log.scrollHeight - log.scrollTop - log.clientHeight < 2;
 }"""
+# How far each name in a transcript is from what stands above it, less how far from what it said.
+NEARER = """() => [...document.querySelectorAll('details b')].map(({ parentElement: name }) => {
+  const box = (each) => each.getBoundingClientRect(), { previousElementSibling: above } = name;
+  return above && box(name).top - box(above).bottom
+    - (box(name.nextElementSibling).top - box(name).bottom);
+})"""
 
 # The lowest contrast of each kind of coloured text with what is painted behind it.
 RATIOS = """(where) => {
@@ -177,3 +183,17 @@ def check_held(panel: Panel) -> None:
     for word in ("word3 ", "word12 "):
         expect(panel.answers.nth(1)).to_contain_text(word)
         assert 0 <= panel.log.evaluate(BELOW_TOP) < 20
+
+
+def test_names_in_a_transcript_stand_with_what_they_said(notebook: Notebook, env: dict[str, str]):
+    """Not with what was said before."""
+    notebook.open("names.ipynb", [PANEL], env=env)
+    panel = shown(notebook)
+    panel.choose("echo")
+    for count in (1, 2):
+        panel.ask("hello")
+        panel.ended(count)
+    notebook.page.get_by_text("Transcript of the chat · 2 turns").click()
+    _, *gaps = notebook.page.evaluate(NEARER)
+    assert len(gaps) == 3
+    assert min(gaps) > 5

@@ -20,6 +20,7 @@ from swiftask_jupyter.visible import visible
 
 LONGEST = 200_000  # characters of the newest exchanges; the export has them all
 LONG = 40_000  # characters of one text
+NAME = '<div style="margin-top:1em">'  # nearer to what was said than to what was said before
 
 
 class Twin:
@@ -86,7 +87,7 @@ def _as_html(shown: Shown) -> str:
     who, note = escape(visible(reply.agent)), escape(visible(footer(reply)))
     error = f"<p>{escape(visible(reply.error))}</p>" if reply.error else ""
     return (
-        f"<p><b>You</b>{files}</p>{prompt}<p><b>{who}</b></p>{answer}{error}"
+        f"{NAME}<b>You</b>{files}</div>{prompt}{NAME}<b>{who}</b></div>{answer}{error}"
         f"<div><small>{note}</small></div>"
     )
 
