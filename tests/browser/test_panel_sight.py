@@ -164,6 +164,34 @@ def test_what_runs_is_in_sight(notebook: Notebook, env: dict[str, str]):
     assert notebook.page_errors == []
 
 
+def test_a_cell_that_is_run_again_leaves_the_panels_own_answer_in_sight(
+    notebook: Notebook, env: dict[str, str]
+):
+    """While that is coming; else what the cell asks is looked at."""
+    notebook.open("cell.ipynb", [PANEL, f"%%swiftask echo\n{LONG}"], env=env)
+    panel, page = shown(notebook), notebook.page
+    notebook.run_cell(1)
+    panel.ended(1)
+    panel.choose("echo")
+    for count in (2, 3, 4):
+        panel.ask(LONG)
+        panel.ended(count)
+    panel.choose("slow")
+    panel.ask("go on")
+    expect(panel.answers.last).to_contain_text("word2 ")
+
+    notebook.run_cell(1)
+    expect(panel.notes.first).to_contain_text("turn 6")
+    notebook.wait_idle()
+    page.wait_for_function(AT_THE_END)
+    panel.button("Stop").click()
+    panel.ended(5)
+
+    notebook.run_cell(1)
+    expect(panel.notes.first).to_contain_text("turn 7")
+    expect(panel.button("Go to the newest message")).to_be_visible()
+
+
 def check_behind_a_tab(panel: Panel) -> None:
     """Who has scrolled up is still there after another notebook was in front."""
     page = panel.page

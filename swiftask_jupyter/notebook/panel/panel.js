@@ -102,10 +102,11 @@ class View {
     if (told.status === "running") this.hold(this.exchanges.get(told.key), gone.includes(this.asked));
   }
 
-  // What is asked again in an earlier place is looked at there while it runs, not at the end.
+  // What is asked again in an earlier place is looked at there while it runs, not at the end; unless
+  // a cell does so while the panel's own answer is followed.
   hold(exchange, ours) {
     const last = !exchange?.element.nextSibling;
-    if (last || ours || this.pinned) this.held = last ? null : exchange;
+    if (last || ours || (this.pinned && !this.now.busy)) this.held = last ? null : exchange;
     this.brought = this.held === exchange ? exchange : null;
   }
 
