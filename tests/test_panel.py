@@ -447,7 +447,7 @@ def test_a_comment_outlives_a_later_rating(front, panel, client, box):
     assert thoughts(client) == [(False, "too short")]
 
 
-def test_what_a_cell_takes_back_leaves_the_panel_when_the_cell_has_run(shell):
+def test_what_a_cell_takes_back_or_sets_is_seen_in_the_panel_when_the_cell_has_run(shell):
     with Sandbox() as box:
         shell.run_cell("%config SwiftaskMagics.agent = 'echo'")
         magics = shell.magics_manager.registry["SwiftaskMagics"]
@@ -469,6 +469,12 @@ def test_what_a_cell_takes_back_leaves_the_panel_when_the_cell_has_run(shell):
         shell.run_cell("%swiftask reset")
 
         assert front.order == []
+
+        shell.run_cell("%swiftask session new")
+        shell.run_cell("%swiftask use math")
+
+        assert front.state["sessions"][1:] == ["new-2"]
+        assert front.state["agent"] == "math"
         panel.close()
         assert panel.chat.cell_ran not in shell.events.callbacks["post_run_cell"]
 

@@ -161,9 +161,10 @@ class Chat:
         return moved
 
     def cell_ran(self, result: Any) -> None:
-        """Look again after a cell that may have taken something back."""
+        """Look again after a cell that may have taken something back, or set something."""
         named = "swiftask" in (getattr(result.info, "raw_cell", "") or "")
-        if named and not self._channel.muted and self.refresh():
+        if named and not self._channel.muted:
+            self.refresh()
             self._ended()
 
     def take_over(self, old: Chat) -> None:
