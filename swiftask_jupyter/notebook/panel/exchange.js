@@ -22,7 +22,7 @@ class Exchange {
   }
 
   question({ prompt, cell, files }) {
-    const { view } = this, copy = button("copy", "Copy message", () => view.copy(copy, prompt));
+    const { view } = this, copy = button("copy", "Copy message", () => copyText(view, copy, prompt));
     const edit = cell ? null : button("edit", "Edit and ask again", () => view.now.busy || view.composer.edit(this));
     const who = make("div", { class: "st-who" }, make("span", {}, "You"),
       cell ? make("span", { class: "st-tag" }, "cell") : null,

@@ -1,5 +1,6 @@
 // The panel itself: what Python says is drawn, what the user does is told to Python.
-// `tree.js`, `lab.js`, `exchange.js`, `composer.js` and `pace.js` come before this file, in one module.
+// `tree.js`, `clipboard.js`, `lab.js`, `exchange.js`, `composer.js` and `pace.js` come before this file,
+// in one module.
 
 class View {
   constructor(model, root) {
@@ -312,28 +313,7 @@ class View {
 
   copySource(from, { told, body }) {
     const text = this.call({ kind: "source", key: told.key }).then(({ text = body.innerText }) => text);
-    this.copy(from, text);
-  }
-
-  async copy(from, text) {
-    try {
-      const blob = Promise.resolve(text).then((ready) => new Blob([ready], { type: "text/plain" }));
-      await navigator.clipboard.write([new ClipboardItem({ "text/plain": blob })]);
-    } catch {
-      const area = make("textarea", { class: "st-unseen" });
-      area.value = await text;
-      this.root.append(area);
-      area.select();
-      const copied = document.execCommand("copy");
-      area.remove();
-      from.focus({ preventScroll: true });
-      if (!copied) return void this.warn("The browser did not let it be copied: select it, and copy it by hand.");
-    }
-    this.announce("copied");
-    clearTimeout(from.shown);
-    from.drawn ??= from.firstChild;
-    from.replaceChildren(icon("check"));
-    from.shown = setTimeout(() => from.replaceChildren(from.drawn), 1500);
+    copyText(this, from, text);
   }
 
   async export() {

@@ -61,7 +61,9 @@ class ChatPanel(AnyWidget):
         ConfigurationError: that is no client.
     """
 
-    _esm = _source("tree.js", "lab.js", "exchange.js", "composer.js", "pace.js", "panel.js")
+    _esm = _source(
+        "tree.js", "clipboard.js", "lab.js", "exchange.js", "composer.js", "pace.js", "panel.js"
+    )
     _css = _source("panel.css")
     _displayed: ClassVar[list[ChatPanel]] = []
     _closed = False

@@ -140,7 +140,7 @@ function spoken(answer, most) {
 }
 
 function codeBlock(pre, view) {
-  const copy = button("copy", "Copy code", () => view.copy(copy, pre.textContent));
+  const copy = button("copy", "Copy code", () => copyText(view, copy, pre.textContent));
   const bar = make("div", { class: "st-code-bar" }, copy);
   const insert = () => view.lab.insertCell(pre.textContent);
   if (view.lab.here) bar.append(button("insert", "Insert as a cell below", insert));
