@@ -192,6 +192,23 @@ def check_files(panel: Panel, notebook: Notebook) -> None:
     expect(chips).to_have_count(0)
 
 
+def test_a_page_that_is_left_takes_its_files_along(notebook: Notebook, env: dict[str, str]):
+    """Nobody could send them any more, and the kernel holds so many."""
+    notebook.open("left.ipynb", [PANEL, HELD], env=env)
+    panel = shown(notebook)
+    notebook.page.evaluate(DROP, [["a.txt", "b.txt"], 9])
+    expect(panel.root.locator("progress")).to_have_count(0)
+    expect(panel.root.get_by_label("Files to send").locator("li")).to_have_count(2)
+    notebook.save()
+
+    notebook.page.reload()
+
+    panel.ready()
+    notebook.run_cell(1)
+    notebook.wait_idle()
+    assert notebook.output_text(1) == "0"
+
+
 def test_who_has_gone_elsewhere_is_left_there(notebook: Notebook, env: dict[str, str]):
     """What was waited for takes the keyboard from nobody; a choice that failed is not shown."""
     notebook.open("elsewhere.ipynb", [PANEL, LATE, REFUSE], env=env)

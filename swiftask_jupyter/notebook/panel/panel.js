@@ -15,6 +15,8 @@ class View {
       this.greeting = null; // who was asked before will not answer
       this.hello();
     };
+    this.leave = () => this.composer.close(); // nobody closes the views of a page that is left
+    window.addEventListener("pagehide", this.leave);
     this.draw();
     // What changes the size of the log or of what is in it leaves the end where it was: in sight.
     this.sizes = new ResizeObserver(() => this.jump.hidden && !this.holds && this.toBottom());
@@ -27,6 +29,7 @@ class View {
   close() {
     this.model.off("msg:custom", this.listen);
     this.model.off("comm_live_update", this.greet);
+    window.removeEventListener("pagehide", this.leave);
     this.pace.clear();
     this.composer.close();
     this.sizes.disconnect();
