@@ -939,6 +939,24 @@ def test_a_stop_that_comes_before_the_thread_watches_holds(panel, front, box, mo
     assert not box.requests
 
 
+def test_an_interrupt_while_a_question_is_told_leaves_the_panel_free(panel, front, box):
+    send = panel._channel._send
+
+    def strike(*_):
+        panel._channel._send = send
+        front.rev += 1  # a view that misses one asks for all of it
+        raise KeyboardInterrupt
+
+    panel._channel._send = strike
+    with pytest.raises(KeyboardInterrupt):
+        panel.ask("hi")
+
+    assert "error" not in front.ask("again")
+    struck, said = front.settled(2)
+    assert (struck["status"], said["text"]) == ("interrupted", "again")
+    assert len(box.requests) == 1
+
+
 def test_a_stream_that_is_closed_first_sends_nothing(client, box):
     stream = client.stream("hi")
     stream.close()

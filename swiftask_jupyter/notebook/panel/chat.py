@@ -91,8 +91,7 @@ class Chat:
             shown = Shown(text, stream.reply, attached)
             following = Following(shown, self._channel, stream, self._over)
             self._following[shown.key] = following
-            self._put(shown)
-            following.start(contextvars.copy_context())
+            following.begin(lambda: self._put(shown))
         finally:
             self._asking = False
         return shown

@@ -55,6 +55,21 @@ class Following:
         self._due = self._told = clock()
         self._doing = ""
 
+    def begin(self, first: Callable[[], None]) -> None:
+        """Begin to follow what this thread asks, which tells of it first.
+
+        Whatever strikes meanwhile, such as an interrupt of the kernel, ends it: as long as an
+        answer is to come, no other can be asked for.
+        """
+        try:
+            first()
+            self.start(contextvars.copy_context())
+        except BaseException:
+            self.close()
+            self.shown.reply.status = "interrupted"
+            self._channel.tell("stale")
+            raise
+
     def start(self, context: contextvars.Context, first: Callable[[], None] = lambda: None) -> None:
         """Begin.
 
