@@ -16,6 +16,7 @@ from swiftask_jupyter.budget import parse
 from swiftask_jupyter.notebook.bundle import TURN, record
 from swiftask_jupyter.notebook.markdown import reader
 from swiftask_jupyter.notebook.panel.channel import Channel
+from swiftask_jupyter.notebook.panel.chat import Chat
 from swiftask_jupyter.notebook.panel.following import Following
 from swiftask_jupyter.notebook.panel.opening import take_the_place
 from swiftask_jupyter.notebook.panel.shown import Shown
@@ -776,6 +777,29 @@ def test_what_failed_in_a_cell_stands_beside_what_else_the_same_run_asked(
     told = [(each["prompt"], each["status"]) for each in front.settled(4)]
     assert told == [("one", "ok"), ("two", "error"), ("three", "ok"), ("four", "error")]
     assert "still counts" not in front.settled(4)[3]["note"]
+
+
+def test_what_one_run_asks_stands_in_order_whichever_thread_tells_first(
+    front, client, box, monkeypatch
+):
+    put, told = Chat._put, threading.Event()
+
+    def late(chat, shown):
+        if shown.prompt == "two":
+            told.wait(WAIT)
+        put(chat, shown)
+        if shown.prompt == "three":
+            told.set()
+
+    monkeypatch.setattr(Chat, "_put", late)
+    monkeypatch.setattr(client.means, "where", lambda: ("c1", "run 1"))
+    client.session().ask("one")
+    box.fail(Fault(status=400), agent="echo")
+    with contextlib.suppress(errors.BadRequest):
+        client.session().ask("two")
+    client.session().ask("three")
+
+    assert [each["prompt"] for each in front.settled(3)] == ["one", "two", "three"]
 
 
 @pytest.fixture

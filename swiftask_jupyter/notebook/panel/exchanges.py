@@ -42,7 +42,9 @@ class Exchanges(list[Shown]):
         slot, run = shown.place
         same = [n for n, each in enumerate(self) if each.place[0] == slot]
         gone = [n for n in same if self[n].place[1] != run]
-        at = gone[0] if gone else (same[-1] + 1 if same else len(self))
+        end = same[-1] + 1 if same else len(self)
+        later = (n for n in same if self[n].reply.at > shown.reply.at)  # told by a quicker thread
+        at = gone[0] if gone else next(later, end)
         keys = [self[n].key for n in gone]
         if gone and not shown.by_cell and not self._answered(slot):
             at = max([at, *(n + 1 for n, each in enumerate(self) if n not in gone and each.counts)])
