@@ -82,6 +82,7 @@ def math(formula):
             ),
         ),
         ("שלום", "<p dir=auto>שלום</p>\n"),
+        ("- שלום\n\n- b", "<ul><li dir=auto><p>שלום</p></li><li><p>b</p></li></ul>\n"),
         ("a\x1bb", "<p>a␛b</p>\n"),
     ],
 )

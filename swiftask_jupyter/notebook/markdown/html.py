@@ -39,7 +39,7 @@ STYLE = (
     + "background:color-mix(in srgb,currentColor 5%,transparent)}"
     + ".swiftask.swiftask pre code{background:none}"
     + ".swiftask .task{list-style:none}"
-    + ".swiftask [dir]{text-align:start}"  # JupyterLab has all paragraphs begin on the left
+    + ".swiftask :is([dir],[dir] p){text-align:start}"  # JupyterLab has all paragraphs begin on the left
     + ".swiftask table .l{text-align:left}"
     + ".swiftask table .m{text-align:center}"
     + ".swiftask table .r{text-align:right}"
@@ -103,6 +103,8 @@ def _written(node: Node | str) -> str:
         inside = _coloured(str(node.children[0]), str(node.attrs["lang"]))
     else:
         inside = "".join(map(_written, node.children))
+    if tag == "li":  # goes by all of its text, which what has a direction of its own is no part of
+        inside = inside.replace("<p dir=auto>", "<p>")
     return f"<{tag}{_attributes(node, inside)}>{inside}</{tag}>"
 
 

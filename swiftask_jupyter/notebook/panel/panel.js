@@ -72,7 +72,7 @@ class View {
 
   hear(message) {
     clearTimeout(this.silence); // while an answer is to come, there is a word every few seconds
-    this.silence = setTimeout(() => this.runs() && this.hello(), QUIET);
+    this.silence = setTimeout(() => (this.now.busy || this.runs()) && this.hello(), QUIET);
     if (message.to !== undefined && message.to !== this.id) return;
     const { kind, id, rev } = message, awaited = this.waiting.has(id);
     if (message.to && (awaited || this.rev >= 0)) this.settle(message); // else the kernel's last words
@@ -256,6 +256,7 @@ class View {
 
   warn(text, silent = false) {
     this.silent = silent;
+    if (text && this.banner.firstChild?.textContent === text) return; // it has been said
     const close = button("close", "Close", () => this.warn(""));
     this.keep(() => {
       this.banner.replaceChildren(make("span", {}, text), close);
