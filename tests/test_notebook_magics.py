@@ -389,6 +389,7 @@ def test_doctor_says_what_is_well_and_that_it_streams(connected, monkeypatch, ca
 WELL = {  # and what is said of it
     "lorem by chat": "streaming   chat streams from a conversation's second turn on",
     "image by native": "ok   answer      image by native",
+    "echo by openai": "ok   answer      echo by openai",  # in one piece, and no proxy is near
 }
 
 

@@ -39,7 +39,8 @@ STYLE = (
     + "background:color-mix(in srgb,currentColor 5%,transparent)}"
     + ".swiftask.swiftask pre code{background:none}"
     + ".swiftask .task{list-style:none}"
-    + ".swiftask :is([dir],[dir] p){text-align:start}"  # JupyterLab has all paragraphs begin on the left
+    # JupyterLab has all paragraphs begin on the left.
+    + ".swiftask :is([dir],[dir] p){text-align:start}"
     + ".swiftask table .l{text-align:left}"
     + ".swiftask table .m{text-align:center}"
     + ".swiftask table .r{text-align:right}"
