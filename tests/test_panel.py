@@ -471,11 +471,14 @@ def test_what_a_cell_takes_back_or_sets_is_seen_in_the_panel_when_the_cell_has_r
 
         assert front.order == []
 
+        written = []
+        panel._twin._publish = lambda *made, **_: written.append(made)
         shell.run_cell("%swiftask session new")
         shell.run_cell("%swiftask use math")
 
         assert front.state["sessions"][1:] == ["new-2"]
         assert front.state["agent"] == "math"
+        assert written == []  # the transcript is the same
         panel.close()
         assert panel.chat.cell_ran not in shell.events.callbacks["post_run_cell"]
 

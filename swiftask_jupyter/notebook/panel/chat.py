@@ -29,7 +29,7 @@ class Chat:
         client: asks.
         name: the conversation; `None` for the one that cells go on with.
         channel: tells the views, while they show this one.
-        ended: called after each turn.
+        ended: called after each turn, and after a cell that may have changed something.
 
     Attributes:
         shown: what is there, in order.
@@ -42,7 +42,7 @@ class Chat:
         client: Swiftask,
         name: str | None,
         channel: Part,
-        ended: Callable[[], None],
+        ended: Callable[..., None],
     ) -> None:
         self.session = client.session(name)
         self.shown = Exchanges()
@@ -163,8 +163,7 @@ class Chat:
         """Look again after a cell that may have taken something back, or set something."""
         named = "swiftask" in (getattr(result.info, "raw_cell", "") or "")
         if named and not self._channel.muted:
-            self.refresh()
-            self._ended()
+            self._ended(moved=self.refresh())
 
     def take_over(self, old: Chat) -> None:
         """Show what an earlier panel does, of which the history doesn't hold all."""

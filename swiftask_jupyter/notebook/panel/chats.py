@@ -23,7 +23,7 @@ class Chats:
         client: asks.
         session: the name of the one shown first; `None` for the one that cells go on with.
         channel: tells the views.
-        ended: called after each turn.
+        ended: called after each turn, and after a cell that may have changed something.
 
     Attributes:
         current: the one that is shown.
@@ -31,7 +31,7 @@ class Chats:
     """
 
     def __init__(
-        self, client: Swiftask, session: str | None, channel: Channel, ended: Callable[[], None]
+        self, client: Swiftask, session: str | None, channel: Channel, ended: Callable[..., None]
     ) -> None:
         self._client = client
         self._channel = channel

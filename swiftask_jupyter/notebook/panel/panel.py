@@ -226,9 +226,9 @@ class ChatPanel(AnyWidget):
                 size += len(shown[start].prompt) + len(shown[start].reply.text)
             return {"exchanges": [each.whole() for each in shown[start:end]], "earlier": start}
 
-    def _ended(self) -> None:
+    def _ended(self, *, moved: bool = True) -> None:
         self._tell_state()
-        if self._twin is not None:
+        if moved and self._twin is not None:
             self._twin.update(self.chat.shown, self.chats.unseen())
 
     def _tell_state(self) -> None:
