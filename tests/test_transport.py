@@ -572,6 +572,20 @@ def test_a_proxy_may_be_configured_taken_away_and_changed_at_any_time(
         assert (len(proxy.seen), len(other.seen), len(posts(box))) == (1, 1, 4)
 
 
+def test_a_proxy_whose_port_is_none_is_one_line(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://ada:s3cret@127.0.0.1:99999")
+
+    with (
+        asks("http://service.example", "t" * 30) as client,
+        pytest.raises(
+            errors.ConnectionFailed, match=r"port must be 0-65535.*and the proxy"
+        ) as failed,
+    ):
+        client.ask("hello")
+
+    assert "s3cret" not in str(failed.value)
+
+
 def test_what_is_exempt_goes_past_the_proxy(box, proxy, names, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
     monkeypatch.setenv("NO_PROXY", "service.example")

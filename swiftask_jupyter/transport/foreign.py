@@ -94,6 +94,10 @@ def foreign_errors(host: str, patience: float) -> Iterator[Progress]:
         yield progress
     except foreign as error:
         raise _ours(error, host, patience, began=progress.began) from None
+    except (
+        ExceptionGroup
+    ) as group:  # anyio's, of what connecting raises: a proxy's port may be none
+        raise out_of_reach(host, words_of(group.exceptions[0]), sent=False) from None
 
 
 def _ours(error: Exception, host: str, patience: float, *, began: bool) -> SwiftaskError:
