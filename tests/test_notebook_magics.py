@@ -157,13 +157,14 @@ def test_a_line_that_makes_no_sense_is_refused_in_one_line_and_recorded(connecte
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("usge", "did you mean usage"),
+        ("usge", "to ask: %%swiftask usge; did you mean usage"),
         ("sandbx", "did you mean sandbox"),
         ("config everything", "takes nothing"),
         ("usage everything", "unrecognized arguments: everything"),
         ("usage --sinse 7d", "did you mean --since"),
         ("usage <<", "needs a variable's name"),
-        ("use", "takes 1"),
+        ("use", "takes 1 word;"),
+        ("chat echo mirror", "takes at most 1 word;"),
         ("ask", "takes 1 to 2 words"),
         ('ask "open', "can't be read"),
     ],

@@ -11,6 +11,7 @@ from IPython.core.error import StdinNotImplementedError, UsageError
 
 from swiftask_jupyter.notebook import conversations, sandboxed, spending
 from swiftask_jupyter.notebook.arguments import closest, words
+from swiftask_jupyter.quantities import quantity
 from swiftask_jupyter.values import replace
 from swiftask_jupyter.visible import in_line
 
@@ -77,13 +78,15 @@ def run(magics: SwiftaskMagics, line: str) -> object:
     word, _, rest = line.strip().partition(" ")
     word = "help" if word in HELP_WORDS else word
     if word not in COMMANDS:
-        raise UsageError(f"no command {word}{closest(word, COMMANDS)}; to ask: %%swiftask {word}")
+        raise UsageError(f"no command {word}; to ask: %%swiftask {word}{closest(word, COMMANDS)}")
     arguments = words(rest)
     if {*HELP_WORDS} & {*arguments}:
         word, arguments = "help", []
     command, least, most = COMMANDS[word]
     if not least <= len(arguments) <= most:
-        takes = "nothing" if not most else f"{least} to {most} words" if most > least else least
+        some = quantity(most, "word")
+        some = some if most == least else f"{least} to {some}" if least else f"at most {some}"
+        takes = some if most else "nothing"
         raise UsageError(f"%swiftask {word} takes {takes}; see %swiftask help")
     return command(magics, *arguments)
 
