@@ -267,7 +267,9 @@ except KeyboardInterrupt:
     assert {"closed", "interrupted"} == {
         word for word in ("closed", "interrupted") if word in done.stdout
     }
-    assert done.stderr == ""
+    # How long a callback took, which asyncio's debug mode tells of, is the machine's affair.
+    noise = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
+    assert noise == []
 
 
 def test_a_users_nest_asyncio_does_not_disturb_the_thread():
