@@ -106,6 +106,35 @@ def test_one_connection_carries_one_question_after_another():
     assert (service.accepted, len(service.asked)) == (1, 5)
 
 
+@pytest.mark.parametrize(
+    ("before", "within", "sent"), [(1, 60, False), (1, 0, True), (0, 60, True)]
+)
+def test_what_hangs_up_at_once_on_a_kept_connection_has_not_heard(
+    monkeypatch, before, within, sent
+):
+    """It closed after its last answer, without having said so; then it may be asked again."""
+    monkeypatch.setattr("swiftask_jupyter.transport.connection.AT_ONCE_SECONDS", within)
+
+    def serve(service, connection):
+        for _ in range(before):
+            service.take(connection)
+            connection.sendall(sized(b"yes"))
+        service.take(connection)
+
+    with Service(serve) as service:
+
+        async def fetch():
+            async with transport() as made:
+                for _ in range(before):
+                    assert await get(made, service.url) == b"yes"
+                with pytest.raises(errors.ConnectionFailed, match="hung up") as caught:
+                    await get(made, service.url)
+                return caught.value.sent
+
+        assert asyncio.run(fetch()) is sent
+    assert service.accepted == 1
+
+
 def test_many_at_once_have_a_connection_each_and_later_ones_take_the_same():
     together = threading.Barrier(8)
 

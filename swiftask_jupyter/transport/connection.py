@@ -15,8 +15,11 @@ from swiftask_jupyter.transport.http1 import Reader
 
 MOST_UNREAD = 1024 * 1024  # bytes; then the service waits for whoever reads
 # Many services hang up after 5 s, as Node's and uvicorn's do by default: what is sent just before
-# that is lost on the way, and may not be sent twice.
+# that is lost on the way.
 IDLE_SECONDS = 4.0
+# What hangs up on a kept connection as soon as it is asked had done so before it heard of it:
+# llama.cpp's server does after each stream, without having said so. Later it may have heard.
+AT_ONCE_SECONDS = 0.5
 
 
 class Connection(asyncio.Protocol):
@@ -34,6 +37,8 @@ class Connection(asyncio.Protocol):
         self._reader: Reader | None = None
         self._gate = OPEN
         self._error: SwiftaskError | None = None
+        self._carried = False  # an exchange before this one
+        self._heard = False  # anything of an answer to this one
         self._unread: list[bytes] = []
         self._size = 0
         self._waiter: asyncio.Future[None] | None = None
@@ -58,6 +63,7 @@ class Connection(asyncio.Protocol):
             raise out_of_reach(self._host, "it hung up at once", sent=False)
         gate.leaving()
         self._gate, self._reader, self._patience = gate, Reader(), patience
+        self._heard = False
         self._transport.write(data)
         self._moved = self._loop.time()
         self._timer = self._loop.call_later(patience, self._look)
@@ -95,6 +101,7 @@ class Connection(asyncio.Protocol):
     def ended(self) -> bool:
         """End the exchange; tell whether the connection may carry another."""
         reader, self._reader, self._gate = self._reader, None, OPEN
+        self._carried = True
         unread = bool(self._unread)  # then it may have been told to wait
         self._unread.clear()
         self._size = 0
@@ -151,7 +158,7 @@ class Connection(asyncio.Protocol):
         if reader is None or reader.over or self._error is not None:  # nobody asked
             self.close()
             return
-        self._moved = self._loop.time()
+        self._moved, self._heard = self._loop.time(), True
         begun = reader.head is not None
         try:
             piece = reader.feed(data)
@@ -200,7 +207,9 @@ class Connection(asyncio.Protocol):
     def _fail(self, reason: str) -> None:
         reader = self._reader
         begun = reader is not None and reader.head is not None and reader.head.status < 300
-        self._error = cut_short(reason) if begun else out_of_reach(self._host, reason, sent=True)
+        soon = self._loop.time() - self._moved < AT_ONCE_SECONDS
+        sent = self._heard or not (self._carried and soon)
+        self._error = cut_short(reason) if begun else out_of_reach(self._host, reason, sent=sent)
         self._wake()
 
 
