@@ -23,8 +23,8 @@ demo: $(VENV)/.demo ## a model on this machine, an answer, then JupyterLab (DEMO
 
 # Both halves mostly wait, so they run at once; what the browser's had to say comes at the end.
 test: $(VENV)/.test ## every test but the long ones, in a real browser too
-	$(PY) tests/browser/find_chromium.py
-	$(PY) tests/postgres.py
+	$(PY) tests/support/find_chromium.py
+	$(PY) tests/support/postgres.py
 	@$(VENV)/bin/swiftask-jupyter model || echo "the tests of the real model will be skipped"
 	@mkdir -p .pytest_cache; \
 	$(PY) -m pytest -m "browser and not soak" >.pytest_cache/browser.txt 2>&1 & \
@@ -39,8 +39,8 @@ check: $(VENV)/.test ## lint, format, types
 	$(PY) -m mypy
 
 soak: $(VENV)/.test $(VENV)/ipykernel6/.done ## the long tests, older kernels, other Pythons on PATH
-	$(PY) tests/browser/find_chromium.py
-	$(PY) tests/postgres.py
+	$(PY) tests/support/find_chromium.py
+	$(PY) tests/support/postgres.py
 	$(PY) -m pytest -m soak --timeout 3600
 	$(VENV)/ipykernel6/bin/python -m pytest -m "not browser" --timeout 3600
 	@for version in $(VERSIONS); do \

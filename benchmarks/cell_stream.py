@@ -16,8 +16,8 @@ from typing import Any
 from _measure import table
 from _wire import Wire
 
+from swiftask_jupyter.answers.reply import Delta, Reply
 from swiftask_jupyter.notebook.display import CellDisplay
-from swiftask_jupyter.replies import Delta, Reply
 
 PROSE = ("The quick brown fox jumps over the lazy dog, *again* and `again`. " * 5 + "\n\n") * 400
 CODE = "```python\n" + "def total(prices):\n    return sum(prices) + 1  # one more\n" * 2500

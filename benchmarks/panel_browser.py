@@ -24,10 +24,10 @@ import psutil
 from _measure import interleaved, median, table
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from browser.find_chromium import find_chromium
-from browser.jupyter import JupyterServer, Notebook
+from tests.support.find_chromium import find_chromium
+from tests.support.jupyter import JupyterServer, Notebook
 
 FOREVER = 900_000  # ms; an `HTML` widget takes minutes
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
@@ -49,9 +49,9 @@ def feed(text, rate, take, head=0):
 LAB = {
     "panel": """
 from swiftask_jupyter import ChatPanel, Sandbox, Swiftask
-from swiftask_jupyter.notebook.panel.following import Following
-from swiftask_jupyter.notebook.panel.shown import Shown
-from swiftask_jupyter.replies import Delta, Reply
+from swiftask_jupyter.notebook.panel.reply_publisher import Following
+from swiftask_jupyter.notebook.panel.exchange_view import Shown
+from swiftask_jupyter.answers.reply import Delta, Reply
 client = Swiftask(base_url="http://127.0.0.1:9", token="none", agent="none")
 panel = ChatPanel(client, transcript=False)
 class Played:
@@ -116,7 +116,7 @@ pn.serve(app, port=int(sys.argv[2]), show=False, admin=False)
 """
 EARLIER = """
 if {0}:
-    from swiftask_jupyter.conversation import Exchange
+    from swiftask_jupyter.conversation.rules import Exchange
     said = "A question, answered with *some* words and `code`.\\n\\n- one\\n- two\\n"
     for n in range({0}):
         panel.chat.shown.append(Shown.before(Exchange(

@@ -23,11 +23,11 @@ from typing import Any
 from _measure import median, table
 from _wire import Wire
 
+from swiftask_jupyter.answers.reply import Delta, Reply
 from swiftask_jupyter.notebook.markdown.document import to_html
 from swiftask_jupyter.notebook.panel.channel import Channel
-from swiftask_jupyter.notebook.panel.following import Following
-from swiftask_jupyter.notebook.panel.shown import Shown
-from swiftask_jupyter.replies import Delta, Reply
+from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
+from swiftask_jupyter.notebook.panel.reply_publisher import ReplyPublisher
 
 PARAGRAPH = "The quick brown fox jumps over the lazy dog, *again* and `again`. " * 5 + "\n\n"
 CODE = "```python\n" + "def total(prices):\n    return sum(prices) + 1  # more\n" * 4 + "```\n\n"
@@ -47,8 +47,8 @@ class InPanel:
             wire.tell({"method": "custom", "content": content}, buffers)
 
         self._reply = Reply("agent", turn="0" * 32, number=1)
-        shown = Shown("a question", self._reply)
-        self._following = Following(
+        shown = ExchangeView("a question", self._reply)
+        self._following = ReplyPublisher(
             shown, Channel(custom), None, lambda _: None, clock=lambda: wire.now
         )
 

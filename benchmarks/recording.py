@@ -38,9 +38,9 @@ OURS = (
     PACED
     + """
 from pathlib import Path
-from swiftask_jupyter.replies import Delta, Reply, Usage
-from swiftask_jupyter.store import Database, Turns
-from swiftask_jupyter.store.turns import Place, new_id
+from swiftask_jupyter.answers.reply import Delta, Reply, Usage
+from swiftask_jupyter.ledger import Database, Turns
+from swiftask_jupyter.ledger.turns import Place, new_id
 table, place = Turns(Database(Path(path))), Place("/n.ipynb", "main-1")
 def begin():
     global reply

@@ -19,9 +19,10 @@ from pathlib import Path
 
 from _measure import child_figures, median, table
 
-from swiftask_jupyter.store import Database, Ledger
-from swiftask_jupyter.store.accounts import MEASURES, Selection
-from swiftask_jupyter.store.columns import COLUMNS
+from swiftask_jupyter.ledger import Ledger
+from swiftask_jupyter.ledger.schema import COLUMNS
+from swiftask_jupyter.ledger.sqlite import Database
+from swiftask_jupyter.ledger.usage import MEASURES, Selection
 
 TURNS = 1_000_000
 ROUNDS = 3
@@ -31,7 +32,7 @@ MEASURE = """
 import json, resource, sys
 from pathlib import Path
 import numpy, pandas as pd, pyarrow, pyarrow.parquet, sqlite3
-from swiftask_jupyter.store import Database, Ledger
+from swiftask_jupyter.ledger import Database, Ledger
 from swiftask_jupyter.usage import arrow, ledger, frames
 import swiftask_jupyter.usage.accessor
 def seconds():

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from swiftask_jupyter.answers import Answer
+    from swiftask_jupyter.answers.answer import Answer
+    from swiftask_jupyter.answers.reply import Delta, Finish, Usage
     from swiftask_jupyter.client import Swiftask
     from swiftask_jupyter.notebook.panel.panel import ChatPanel
-    from swiftask_jupyter.replies import Delta, Finish, Usage
-    from swiftask_jupyter.sandbox import Sandbox
-    from swiftask_jupyter.usage import usage_from_notebooks
+    from swiftask_jupyter.sandbox.server import Sandbox
+    from swiftask_jupyter.usage.notebooks import usage_from_notebooks
 
 __version__ = "0.1.0"
 
@@ -36,14 +36,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Answer": "answers",
+    "Answer": "answers.answer",
     "ChatPanel": "notebook.panel.panel",
-    "Delta": "replies",
-    "Finish": "replies",
+    "Delta": "answers.reply",
+    "Finish": "answers.reply",
     "Sandbox": "sandbox",
     "Swiftask": "client",
-    "Usage": "replies",
-    "usage_from_notebooks": "usage",
+    "Usage": "answers.reply",
+    "usage_from_notebooks": "usage.notebooks",
 }
 
 

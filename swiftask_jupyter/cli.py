@@ -48,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _sandbox(port: int, *, model: bool) -> int:
-    from swiftask_jupyter.sandbox import ModelUnavailable, Sandbox, serve_forever
+    from swiftask_jupyter.sandbox.model import ModelUnavailable
+    from swiftask_jupyter.sandbox.server import Sandbox, serve_forever
 
     def ready(box: Sandbox) -> None:
         print(f"sandbox at {box.url}; agents: {', '.join(box.agents)}; Ctrl-C stops it")
@@ -63,7 +64,7 @@ def _sandbox(port: int, *, model: bool) -> int:
 
 
 def _model() -> int:
-    from swiftask_jupyter.sandbox import ModelUnavailable, fetch_weights
+    from swiftask_jupyter.sandbox.model import ModelUnavailable, fetch_weights
 
     try:
         print(f"the model's weights are at {fetch_weights()}")
@@ -86,9 +87,10 @@ def _doctor() -> int:
 
 
 def _demo() -> int:
+    from swiftask_jupyter.answers.reply import Delta
     from swiftask_jupyter.client import Swiftask
-    from swiftask_jupyter.replies import Delta
-    from swiftask_jupyter.sandbox import ModelUnavailable, Sandbox
+    from swiftask_jupyter.sandbox.model import ModelUnavailable
+    from swiftask_jupyter.sandbox.server import Sandbox
 
     try:
         box, agent = Sandbox(model=True), "smollm2"

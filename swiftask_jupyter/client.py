@@ -9,26 +9,27 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from swiftask_jupyter.answers import Answer
+from swiftask_jupyter.answers.answer import Answer
+from swiftask_jupyter.answers.reply import Event
+from swiftask_jupyter.conversation.notebook_file import NotebookFile, address
+from swiftask_jupyter.conversation.session import Means, Session
+from swiftask_jupyter.conversation.stream import Stream
 from swiftask_jupyter.errors import ConfigurationError, Refused
-from swiftask_jupyter.ipynb import Watched, address
-from swiftask_jupyter.replies import Event
-from swiftask_jupyter.service import Service
-from swiftask_jupyter.session import Means, Session
-from swiftask_jupyter.settings import Wanted
-from swiftask_jupyter.store import Budgets, Ledger
-from swiftask_jupyter.store.opening import opened
-from swiftask_jupyter.store.turns import Place
-from swiftask_jupyter.streams import Stream
+from swiftask_jupyter.ledger import Ledger
+from swiftask_jupyter.ledger.budgets import Budgets
+from swiftask_jupyter.ledger.opening import opened
+from swiftask_jupyter.ledger.turns import Place
+from swiftask_jupyter.settings.connection import ConnectionOverrides
+from swiftask_jupyter.turns.connections import Connections
 
 if TYPE_CHECKING:
     import pandas as pd
 
     import swiftask_jupyter
-    from swiftask_jupyter.drafts import Draft
+    from swiftask_jupyter.turns.request_preview import RequestPreview
 
 
-class Swiftask(Service):
+class Swiftask(Connections):
     """A client: ask agents, watch their answers, read what they cost.
 
     Args:
@@ -64,14 +65,14 @@ class Swiftask(Service):
         notebook: str | Path | None = None,
         session: str | None = None,
     ) -> None:
-        super().__init__(Wanted(base_url, token, agent, dialect, connection).checked())
+        super().__init__(ConnectionOverrides(base_url, token, agent, dialect, connection).checked())
         self._ledger = Ledger(opened(store, os.environ))
         self.store = self._ledger.database.path or str(self._ledger.database)
         self.means = Means(
             self._ledger, self._transport, self._thread, self._prepared, self._masked,
             cache=os.environ.get("SWIFTASK_CACHE") or "off",
         )  # fmt: skip
-        self._file = Watched(notebook)
+        self._file = NotebookFile(notebook)
         self.current = session or ("main" if notebook else f"python-{secrets.token_hex(4)}")
         self._sessions: dict[str, Session] = {}
         if base_url or token or connection:
@@ -123,7 +124,7 @@ class Swiftask(Service):
         """Yield the events of an answer in a running loop; all else as `ask`."""
         return self.session().stream_async(text, agent, history=False, **options)
 
-    def dry_run(self, text: str, agent: str | None = None, **options: Any) -> Draft:
+    def dry_run(self, text: str, agent: str | None = None, **options: Any) -> RequestPreview:
         """Return what `ask` would send, and send nothing; `print` shows it."""
         return self.session().dry_run(text, agent, history=False, **options)
 
@@ -156,22 +157,26 @@ class Swiftask(Service):
             Interrupted: the user stopped it; what was answered is kept.
             StoreError: the ledger can't be read or written.
         """
-        from swiftask_jupyter.batch import Batch, Wishes, is_partitioned, partitioned
+        from swiftask_jupyter.batch.batch import Batch
+        from swiftask_jupyter.batch.dask import is_partitioned, partitioned
+        from swiftask_jupyter.batch.options import BatchSettings
 
         if is_partitioned(frame):
             made: pd.DataFrame = partitioned(self, frame, text, {"agent": agent, **options})
             return made
-        return Batch(self.means, self.notebook, frame, text, Wishes.of(agent, options)).run()
+        return Batch(self.means, self.notebook, frame, text, BatchSettings.of(agent, options)).run()
 
     async def map_async(
         self, frame: pd.DataFrame, text: str, agent: str | None = None, **options: Any
     ) -> pd.DataFrame:
         """Do the same from a running loop; above 1,000 rows it wants `confirm=False`."""
-        from swiftask_jupyter.batch import Batch, Wishes, is_partitioned
+        from swiftask_jupyter.batch.batch import Batch
+        from swiftask_jupyter.batch.dask import is_partitioned
+        from swiftask_jupyter.batch.options import BatchSettings
 
         if is_partitioned(frame):
             return self.map(frame, text, agent, **options)  # computed by others, later
-        wishes = Wishes.of(agent, options)
+        wishes = BatchSettings.of(agent, options)
         batch = await asyncio.to_thread(Batch, self.means, self.notebook, frame, text, wishes)
         return await batch.run_async()
 
@@ -195,7 +200,7 @@ class Swiftask(Service):
             ConfigurationError: a group or a time is none.
             StoreError: the ledger can't be read.
         """
-        from swiftask_jupyter.usage.ledger import usage
+        from swiftask_jupyter.usage.query import usage
 
         path = self.notebook
         if notebook != ".":

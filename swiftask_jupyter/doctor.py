@@ -7,15 +7,14 @@ import urllib.request
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from swiftask_jupyter.answers.reply import has_text
 from swiftask_jupyter.client import Swiftask
 from swiftask_jupyter.errors import ConfigurationError, ConnectionFailed, SwiftaskError
-from swiftask_jupyter.quantities import quantity
-from swiftask_jupyter.replies import has_text
-from swiftask_jupyter.settings import Connection
 from swiftask_jupyter.settings.addresses import is_loopback
-from swiftask_jupyter.settings.connection import shown
-from swiftask_jupyter.values import Struct
-from swiftask_jupyter.visible import in_line
+from swiftask_jupyter.settings.connection import Connection, shown
+from swiftask_jupyter.support.sanitize import in_line
+from swiftask_jupyter.support.structs import Struct
+from swiftask_jupyter.support.wording import quantity
 
 QUESTION = "Count from 1 to 30 in words, one a line."
 

@@ -47,7 +47,9 @@ class SwiftaskError(_OneLine, Exception):
     """
 
     def __init__(self, message: str, *, advice: str = "") -> None:
-        from swiftask_jupyter.visible import visible  # its patterns cost more than all this file
+        from swiftask_jupyter.support.sanitize import (
+            visible,  # its patterns cost more than all this file
+        )
 
         # Some of the words are a service's: no control character of its reaches a terminal.
         message = visible(" ".join(message.split()))

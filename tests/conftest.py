@@ -10,10 +10,9 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from swiftask_jupyter import Sandbox, Swiftask
-from swiftask_jupyter.store import Ledger
-from swiftask_jupyter.store.opening import opened
-
-from . import postgres
+from swiftask_jupyter.ledger import Ledger
+from swiftask_jupyter.ledger.opening import opened
+from tests.support import postgres
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # What a shell starts in its background ignores Ctrl-C, and so would all that it starts.

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from swiftask_jupyter import Delta, Finish, Sandbox, Swiftask, Usage, errors
-from swiftask_jupyter.sandbox import Fault
+from swiftask_jupyter.sandbox.faults import Fault
 
 
 def test_an_answer_has_its_text_turn_usage_and_the_rest(client):

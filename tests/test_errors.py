@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from swiftask_jupyter import errors
-from swiftask_jupyter.protocols.failures import Head, failure, message_of
+from swiftask_jupyter.protocols.errors import Head, failure, message_of
 
 ALL = [
     kind

@@ -7,24 +7,21 @@ from collections.abc import Iterator
 from itertools import count
 from typing import TYPE_CHECKING
 
-from swiftask_jupyter.batch.dispatch import Dispatch
-from swiftask_jupyter.batch.judge import Judge
-from swiftask_jupyter.batch.office import Office
-from swiftask_jupyter.batch.outcomes import check_columns, with_answers
-from swiftask_jupyter.batch.plan import Plan, Question
+from swiftask_jupyter.answers.reply import Reply, Standing
+from swiftask_jupyter.answers.schemas import schema_of
+from swiftask_jupyter.batch.limiter import ConcurrencyLimiter
+from swiftask_jupyter.batch.options import BatchSettings
+from swiftask_jupyter.batch.plan import Plan, Prompts, RowPrompt
 from swiftask_jupyter.batch.progress import Bar, announced, tell
-from swiftask_jupyter.batch.prompts import Prompts
+from swiftask_jupyter.batch.results import ResultCollector, check_columns, with_answers
 from swiftask_jupyter.batch.rows import Rows
-from swiftask_jupyter.batch.schemas import schema_of
-from swiftask_jupyter.batch.window import Window
-from swiftask_jupyter.batch.wishes import Wishes
+from swiftask_jupyter.batch.scheduler import Office, Scheduler
+from swiftask_jupyter.conversation.session import Means
 from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError, Refused
-from swiftask_jupyter.replies import Reply, Standing
-from swiftask_jupyter.session import Means
-from swiftask_jupyter.store.rows import EarlierRows
-from swiftask_jupyter.store.turns import Place, new_id
-from swiftask_jupyter.templates import left_as_written
-from swiftask_jupyter.values import replace
+from swiftask_jupyter.ledger.history import EarlierRows
+from swiftask_jupyter.ledger.turns import Place, new_id
+from swiftask_jupyter.prompts.templates import left_as_written
+from swiftask_jupyter.support.structs import replace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +47,12 @@ class Batch:
     """
 
     def __init__(
-        self, means: Means, notebook: str | None, frame: pd.DataFrame, template: str, wishes: Wishes
+        self,
+        means: Means,
+        notebook: str | None,
+        frame: pd.DataFrame,
+        template: str,
+        wishes: BatchSettings,
     ) -> None:
         self._means, self._frame, self._wishes = means, frame, wishes
         self._schema = None if wishes.schema is None else schema_of(wishes.schema)
@@ -60,9 +62,9 @@ class Batch:
         options = {**wishes.options, "needs_token": not strict}
         prompts = Prompts(rows, self._schema, means.prepare, wishes.agent, options)
         earlier = EarlierRows(means.ledger.database)
-        self._judge = Judge(self._schema)
+        self._judge = ResultCollector(self._schema)
         self._plan = Plan(prompts, len(rows), earlier, self._judge, wishes.retry)
-        self._window = Window(wishes.concurrency)
+        self._window = ConcurrencyLimiter(wishes.concurrency)
         self._numbers = count(1)
         cell, run = means.where()
         self._place = Place(notebook, f"batch-{new_id()}")
@@ -145,16 +147,16 @@ class Batch:
             tell(f"{line}; {HOW}")
         return bool(agreed)
 
-    def _dispatch(self, numbers: list[int]) -> Dispatch:
+    def _dispatch(self, numbers: list[int]) -> Scheduler:
         means, budgets = self._means, self._means.ledger.budgets
         office = Office(
             means.transport, means.ledger.turns, self._place, self._standing, self._window,
             self._wishes.tries, self._settle, budgets.check if budgets.all() else None,
             self._numbers,
         )  # fmt: skip
-        return Dispatch(office, self._plan.questions(numbers))
+        return Scheduler(office, self._plan.questions(numbers))
 
-    def _settle(self, question: Question, reply: Reply) -> Question | None:
+    def _settle(self, question: RowPrompt, reply: Reply) -> RowPrompt | None:
         """Take a reply, on the I/O thread; return the repair that it calls for."""
         repair = self._judge.take(question.number, question.prompt, reply)
         return None if repair is None else replace(question, prompt=repair)

@@ -1,24 +1,86 @@
-"""Which rows must be sent: equal prompts once, and none that was answered before."""
+"""What is asked for each row, and the way it travels.
+
+Which rows must be sent: equal prompts once, and none that was answered before.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from swiftask_jupyter.batch.judge import Judge
-from swiftask_jupyter.batch.outcomes import NOT_SENT, Outcome
-from swiftask_jupyter.batch.prompts import Prompts, keys_of
+from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.schemas import Schema
+from swiftask_jupyter.batch.results import NOT_SENT, Outcome, ResultCollector
+from swiftask_jupyter.batch.rows import Rows
+from swiftask_jupyter.conversation.session import check
 from swiftask_jupyter.errors import Refused
-from swiftask_jupyter.messages import Prompt
-from swiftask_jupyter.replies import Reply
-from swiftask_jupyter.routes import Route
-from swiftask_jupyter.store.rows import EarlierRows
-from swiftask_jupyter.values import Struct, replace
+from swiftask_jupyter.ledger.history import EarlierRows
+from swiftask_jupyter.prompts.prompt import Prompt
+from swiftask_jupyter.support.structs import Struct, replace
+from swiftask_jupyter.turns.routing import Route
+
+Prepare = Callable[..., tuple[Prompt, Route]]
+
+
+class Prompts:
+    """Makes the prompt of a row whenever it is wanted, so that none need be kept.
+
+    Args:
+        rows: the frame and its template.
+        schema: what the answer must hold; it is said after the prompt.
+        prepare: makes a prompt and its route out of a text, an agent and options.
+        agent: the slug; default: the connection's.
+        options: all that `Swiftask.ask` takes.
+
+    Raises:
+        Refused: no row could be sent.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        schema: Schema | None,
+        prepare: Prepare,
+        agent: str | None,
+        options: dict[str, Any],
+    ) -> None:
+        self._rows = rows
+        self._suffix = f"\n\n{schema.instruction}" if schema else ""
+        self._prepare = prepare
+        self._options = options
+        # Settings and route are looked up once, and not for each of a hundred thousand rows.
+        self._pattern, self._route = prepare("…", agent, **options)
+
+    @property
+    def agent(self) -> str:
+        """The slug that is asked."""
+        return self._pattern.agent
+
+    def of(self, at: int) -> tuple[Prompt, Route]:
+        """Return the prompt of a row, counted from 0, and its route.
+
+        Raises:
+            Refused: the row lacks what the prompt needs, or can't be sent.
+        """
+        text = self._rows.text(at) + self._suffix
+        if files := self._rows.files(at):
+            prompt, route = self._prepare(text, self.agent, files=files, **self._options)
+        else:
+            prompt, route = replace(self._pattern, text=text), self._route
+        check(prompt, route.secrets)
+        return prompt, route
+
+
+def keys_of(prompt: Prompt, route: Route) -> tuple[str, ...]:
+    """Return the digests that a request of this prompt may have: one for each way it may go."""
+    return tuple(prompt.digest(protocol.name, route.realm) for protocol in route.candidates())
+
 
 CHUNK, CHUNK_BYTES = 400, 16_000_000  # what is looked up at once: so many prompts, with files
 RETRY = (None, "errors", "all")
 
 
-class Question(Struct, frozen=True):
+class RowPrompt(Struct, frozen=True):
     """A prompt to send.
 
     Attributes:
@@ -47,7 +109,12 @@ class Plan:
     """
 
     def __init__(
-        self, prompts: Prompts, count: int, earlier: EarlierRows, judge: Judge, retry: str | None
+        self,
+        prompts: Prompts,
+        count: int,
+        earlier: EarlierRows,
+        judge: ResultCollector,
+        retry: str | None,
     ) -> None:
         self.judge = judge
         self.pending: list[int] = []
@@ -117,7 +184,7 @@ class Plan:
             best = next((reply for reply in replies if reply.status == "ok"), None)
             yield number, prompt, route, best or next(iter(replies), None)
 
-    def questions(self, numbers: list[int]) -> Iterator[Question]:
+    def questions(self, numbers: list[int]) -> Iterator[RowPrompt]:
         """Yield what is to be sent, each made when it is wanted."""
         for number in numbers:
             try:
@@ -127,7 +194,7 @@ class Plan:
                 continue
             if (repair := self._repairs.get(number)) is not None:
                 prompt = replace(prompt, text=repair)
-            yield Question(number, prompt, route)
+            yield RowPrompt(number, prompt, route)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Yield what became of each row, in the order of the rows."""

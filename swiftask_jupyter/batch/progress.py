@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from swiftask_jupyter.batch.outcomes import Outcome
-from swiftask_jupyter.batch.window import Window
-from swiftask_jupyter.quantities import quantity
+from swiftask_jupyter.batch.limiter import ConcurrencyLimiter
+from swiftask_jupyter.batch.results import Outcome
+from swiftask_jupyter.support.wording import quantity
 
 
 class Bar:
@@ -20,7 +20,7 @@ class Bar:
         refused: how many of them were not sent.
     """
 
-    def __init__(self, total: int, window: Window, *, shown: bool) -> None:
+    def __init__(self, total: int, window: ConcurrencyLimiter, *, shown: bool) -> None:
         from tqdm.auto import tqdm
 
         self.done = self.failed = self.refused = 0

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.errors import ConfigurationError, PromptError
-from swiftask_jupyter.templates import fill
+from swiftask_jupyter.prompts.templates import fill
 
 if TYPE_CHECKING:
     import pandas as pd

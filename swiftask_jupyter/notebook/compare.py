@@ -7,21 +7,22 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from swiftask_jupyter.answers import Answer
+from swiftask_jupyter.answers.answer import Answer
+from swiftask_jupyter.answers.reply import TURN
 from swiftask_jupyter.errors import ConfigurationError, Interrupted, ServiceError, SwiftaskError
-from swiftask_jupyter.notebook.bundle import FOOTER_STYLE, TURN, footer, record
 from swiftask_jupyter.notebook.display import AT_ONCE
 from swiftask_jupyter.notebook.interrupts import holding_interrupts
 from swiftask_jupyter.notebook.markdown.html import NO_MATH
-from swiftask_jupyter.visible import visible
+from swiftask_jupyter.notebook.mimebundle import FOOTER_STYLE, footer, record
+from swiftask_jupyter.support.sanitize import visible
 
 if TYPE_CHECKING:
     import pandas as pd
     from IPython.core.interactiveshell import InteractiveShell
 
-    from swiftask_jupyter.notebook.arguments import Line
-    from swiftask_jupyter.replies import Reply
-    from swiftask_jupyter.streams import Stream
+    from swiftask_jupyter.answers.reply import Reply
+    from swiftask_jupyter.conversation.stream import Stream
+    from swiftask_jupyter.notebook.arguments import MagicLine
 
 TICK = 0.25  # seconds between two paintings: each is the newest text of every agent
 NEWEST = 600  # characters of each answer that are shown while it grows
@@ -105,7 +106,9 @@ class Comparison(Sequence[Answer]):
         return pd.DataFrame(rows).astype({name: kinds.get(name, "string") for name in rows[0]})
 
 
-def compare(shell: InteractiveShell, streams: Sequence[Stream], line: Line) -> Comparison | None:
+def compare(
+    shell: InteractiveShell, streams: Sequence[Stream], line: MagicLine
+) -> Comparison | None:
     """Watch all the agents at once, show their answers as they grow, and return them.
 
     Raises:
@@ -198,7 +201,7 @@ class _Columns:
             self._send({**bundle, TURN: [record(reply) for reply in replies]})
 
     def _plain(self, reply: Reply) -> str:
-        from swiftask_jupyter.notebook import extras
+        from swiftask_jupyter.notebook import attachments_view as extras
 
         if not self._shown:
             return footer(reply)
@@ -206,7 +209,7 @@ class _Columns:
         return f"{visible(reply.agent)}:\n{told}\n{footer(reply)}"
 
     def _columns(self) -> Iterator[str]:
-        from swiftask_jupyter.notebook import extras
+        from swiftask_jupyter.notebook import attachments_view as extras
         from swiftask_jupyter.notebook.markdown.document import to_html
 
         for reply in self._replies:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.completer import SimpleCompletion, context_matcher
 
 from swiftask_jupyter.errors import SwiftaskError
-from swiftask_jupyter.notebook.options import FORMS
+from swiftask_jupyter.notebook.arguments import FORMS
 
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
@@ -72,7 +72,7 @@ def _find(magics: SwiftaskMagics, context: CompletionContext) -> tuple[str, list
 def _words(
     magics: SwiftaskMagics, before: list[str], fragment: str, *, in_cell: bool
 ) -> list[tuple[str, str]]:
-    from swiftask_jupyter.notebook.commands import COMMANDS
+    from swiftask_jupyter.notebook.commands.general import COMMANDS
 
     if not in_cell and not before:
         return _starting(fragment, filter(None, COMMANDS), "command")
@@ -92,7 +92,7 @@ def _words(
 def _values(magics: SwiftaskMagics, option: str) -> tuple[Iterable[str], str] | None:
     """Return what may stand behind an option, and what kind of thing that is."""
     if option == "--dialect":
-        from swiftask_jupyter.dialects import choices
+        from swiftask_jupyter.turns.routing import choices
 
         return choices(), "dialect"
     if option in {"-c", "--connection"}:

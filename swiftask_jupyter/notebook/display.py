@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from swiftask_jupyter.notebook.bundle import TURN, footer, footer_bundle, record
+from swiftask_jupyter.answers.reply import TURN, Delta, Event, Reply
+from swiftask_jupyter.notebook.mimebundle import footer, footer_bundle, record
 from swiftask_jupyter.notebook.terminal import TerminalDisplay
-from swiftask_jupyter.replies import Delta, Event, Reply
-from swiftask_jupyter.visible import Cleaner, visible
+from swiftask_jupyter.support.sanitize import Cleaner, visible
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -91,7 +91,7 @@ class CellDisplay:
         remarks: tuple[str, ...] = (),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        from swiftask_jupyter.notebook.forms import growing
+        from swiftask_jupyter.notebook.formats import growing
 
         self._publish = publish
         self._reply = reply
@@ -204,7 +204,8 @@ class CellDisplay:
         if not reply.number:
             return  # it never left: the error that follows says all
         line = footer_bundle(footer(reply, self._remarks))
-        from swiftask_jupyter.notebook import extras, forms
+        from swiftask_jupyter.notebook import attachments_view as extras
+        from swiftask_jupyter.notebook import formats as forms
 
         text = reply.text if self._shown else ""
         beside = extras.rows(reply) if self._shown else []

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
-from swiftask_jupyter.notebook.bundle import footer
-from swiftask_jupyter.notebook.extras import as_text, rows
-from swiftask_jupyter.replies import Delta, Event, Reply
-from swiftask_jupyter.visible import Cleaner, visible
+from swiftask_jupyter.answers.reply import Delta, Event, Reply
+from swiftask_jupyter.notebook.attachments_view import as_text, rows
+from swiftask_jupyter.notebook.mimebundle import footer
+from swiftask_jupyter.support.sanitize import Cleaner, visible
 
 
 class TerminalDisplay:
@@ -50,7 +50,7 @@ class TerminalDisplay:
         print(footer(self._reply, self._remarks))
 
     def _whole(self) -> str:
-        from swiftask_jupyter.notebook.forms import final
+        from swiftask_jupyter.notebook.formats import final
 
         found = final(self._reply)
         return visible(self._reply.text) if found is None else found[1]

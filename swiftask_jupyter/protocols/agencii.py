@@ -15,11 +15,11 @@ from typing import Any
 import msgspec
 
 from swiftask_jupyter import errors
-from swiftask_jupyter.messages import ALIAS, Prompt
+from swiftask_jupyter.answers.reply import Conversation, Delta, Event, Raw
+from swiftask_jupyter.prompts.prompt import ALIAS, Prompt
 from swiftask_jupyter.protocols.base import BodyDecoder, Decoder, Protocol, Request
-from swiftask_jupyter.protocols.failures import Head
-from swiftask_jupyter.replies import Conversation, Delta, Event, Raw
-from swiftask_jupyter.tokens import Token
+from swiftask_jupyter.protocols.errors import Head
+from swiftask_jupyter.settings.secrets import Secret
 
 ROUTES = ("/get_completion", "/get_response")
 
@@ -35,7 +35,7 @@ class Agencii(Protocol):
     takes_alias = True
     credential = "agencii takes its platform's own token; of a Sandbox: box.agencii_token"
 
-    def __init__(self, root: str, token: Token, route: str = ROUTES[0]) -> None:
+    def __init__(self, root: str, token: Secret, route: str = ROUTES[0]) -> None:
         super().__init__(root, token)
         self._route = route
 

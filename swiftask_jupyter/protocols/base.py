@@ -1,4 +1,6 @@
-"""What a dialect is: bytes out of a prompt, events out of bytes, errors out of a refusal.
+"""Usage without invented numbers: what a service reports is checked before it is believed.
+
+What a dialect is: bytes out of a prompt, events out of bytes, errors out of a refusal.
 
 A `Protocol` holds an address and a token and performs no I/O. `transport` carries what `request`
 returns, hands the head of the response to `decoder` (or `error`), and every network read to
@@ -13,8 +15,9 @@ from collections.abc import Generator, Iterator, Mapping
 from typing import Any, ClassVar
 
 from swiftask_jupyter import errors
-from swiftask_jupyter.messages import Prompt
-from swiftask_jupyter.protocols.failures import (
+from swiftask_jupyter.answers.reply import Event, Source, Usage
+from swiftask_jupyter.prompts.prompt import Prompt
+from swiftask_jupyter.protocols.errors import (
     CREDENTIAL,
     LONGEST_MESSAGE,
     Head,
@@ -23,16 +26,58 @@ from swiftask_jupyter.protocols.failures import (
     in_band,
     message_of,
 )
-from swiftask_jupyter.replies import Event
-from swiftask_jupyter.tokens import Token
-from swiftask_jupyter.values import Discreet
+from swiftask_jupyter.settings.secrets import Secret
+from swiftask_jupyter.support.structs import Redacted
+
+
+def counted(  # noqa: D417 - the rest are as in Usage
+    sent: Any,
+    made: Any,
+    total: Any,
+    *,
+    source: Source,
+    answered: bool,
+    credits: Any = None,  # noqa: A002 - the platform's word
+) -> Usage:
+    """Return the usage without the zeros that can't be true, and without what is no number.
+
+    No request has 0 tokens, and no answer with text has; the live `/v1` reports both.
+
+    Args:
+        answered: whether the answer had text.
+    """
+    sent, made, total = _count(sent) or None, _count(made), _count(total) or None
+    if made == 0 and (answered or sent is None):
+        made = None
+    known = sent is not None and made is not None
+    spent = credits if _is_number(credits) else None
+    return Usage(
+        input_tokens=sent,
+        output_tokens=made,
+        total_tokens=(sent or 0) + (made or 0) if known else None,
+        reported_total=total,
+        credits=spent,
+        source=source if (sent, made, total, spent) != (None,) * 4 else "none",
+    )
+
+
+def _count(value: Any) -> int | None:
+    """Return a token count as a service wrote it, or `None` if it is none."""
+    return int(value) if _is_number(value) and value >= 0 else None
+
+
+def _is_number(value: Any) -> bool:
+    """Tell a number that a ledger can hold from what only looks like one: `True`, 10 to the 400."""
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return plain and abs(value) < 2**53
+
 
 # Fields of a request that only the native dialect takes.
 ONLY_NATIVE = frozenset(("files", "documentAnalysisMode", "extraConfig"))
 LONGEST_BODY = 16 * 1024 * 1024
 
 
-class Request(Discreet, frozen=True):
+class Request(Redacted, frozen=True):
     """One HTTP request. Its headers or its URL hold the token, so they are not shown."""
 
     unshown = frozenset(("url", "headers", "content"))
@@ -139,7 +184,7 @@ class Protocol(ABC):
     credential: ClassVar[str] = CREDENTIAL
     takes_system: ClassVar[bool] = False
 
-    def __init__(self, root: str, token: Token) -> None:
+    def __init__(self, root: str, token: Secret) -> None:
         self.root = root
         self.token = token
 

@@ -14,13 +14,12 @@ from urllib.parse import quote
 
 import msgspec
 
+from swiftask_jupyter.answers.reply import Conversation, Delta, Event, Raw
 from swiftask_jupyter.errors import StreamError
-from swiftask_jupyter.messages import Prompt
-from swiftask_jupyter.protocols.base import BodyDecoder, Decoder, Protocol, Request
-from swiftask_jupyter.protocols.counts import counted
-from swiftask_jupyter.protocols.failures import Head, in_band
+from swiftask_jupyter.prompts.prompt import Prompt
+from swiftask_jupyter.protocols.base import BodyDecoder, Decoder, Protocol, Request, counted
+from swiftask_jupyter.protocols.errors import Head, in_band
 from swiftask_jupyter.protocols.sse import Lines, cut, nonsense, payload
-from swiftask_jupyter.replies import Conversation, Delta, Event, Raw
 
 IDENTITY = "user_identifier"
 

@@ -16,13 +16,12 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from swiftask_jupyter import errors
-from swiftask_jupyter.messages import Attachment, Prompt
-from swiftask_jupyter.protocols.base import BodyDecoder, Decoder, Protocol, Request
-from swiftask_jupyter.protocols.counts import counted
-from swiftask_jupyter.protocols.failures import Head
-from swiftask_jupyter.replies import Conversation, Delta, Event, Raw, Usage
-from swiftask_jupyter.tokens import Token
-from swiftask_jupyter.values import replace
+from swiftask_jupyter.answers.reply import Conversation, Delta, Event, Raw, Usage
+from swiftask_jupyter.prompts.prompt import Attachment, Prompt
+from swiftask_jupyter.protocols.base import BodyDecoder, Decoder, Protocol, Request, counted
+from swiftask_jupyter.protocols.errors import Head
+from swiftask_jupyter.settings.secrets import Secret
+from swiftask_jupyter.support.structs import replace
 
 
 class Native(Protocol):
@@ -36,7 +35,7 @@ class Native(Protocol):
     takes_files = True
     takes_system = True
 
-    def __init__(self, root: str, token: Token, session_type: type[int | str] = int) -> None:
+    def __init__(self, root: str, token: Secret, session_type: type[int | str] = int) -> None:
         super().__init__(root, token)
         self._session_type = session_type
 

@@ -8,7 +8,7 @@ over two `data:` lines.
 from __future__ import annotations
 
 from swiftask_jupyter.errors import StreamError
-from swiftask_jupyter.tokens import Token
+from swiftask_jupyter.settings.secrets import Secret
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LONGEST_LINE = 16 * 1024 * 1024
@@ -61,7 +61,7 @@ def cut() -> StreamError:
     return StreamError("the stream was cut before its end", advice="what came is kept; ask again")
 
 
-def nonsense(said: bytes, token: Token) -> StreamError:
+def nonsense(said: bytes, token: Secret) -> StreamError:
     """Return the error for a `data:` line that is no piece of an answer."""
     shown = token.mask(said.decode("utf-8", "replace"))[:80]
     return StreamError(

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from swiftask_jupyter.errors import ServiceError
-from swiftask_jupyter.messages import Prompt
+from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.base import Protocol, Request
 from swiftask_jupyter.protocols.native import Native
 

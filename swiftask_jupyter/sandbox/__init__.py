@@ -6,10 +6,9 @@ folder, so that a test against it compares two separate readings of those docume
 
 from .agents import Agent, Counts, File
 from .faults import Fault
-from .forever import serve_forever
 from .model import ModelUnavailable, fetch_weights, weights
-from .requests import Seen
-from .server import Sandbox
+from .requests import RecordedRequest
+from .server import Sandbox, serve_forever
 
 __all__ = [
     "Agent",
@@ -17,8 +16,8 @@ __all__ = [
     "Fault",
     "File",
     "ModelUnavailable",
+    "RecordedRequest",
     "Sandbox",
-    "Seen",
     "fetch_weights",
     "serve_forever",
     "weights",

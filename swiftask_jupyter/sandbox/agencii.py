@@ -7,24 +7,24 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .agents import Question
-from .exchange import Route, as_json
+from .handler import Route, as_json
 from .integrations import Integration, made_up
-from .room import Room
 from .rules import Rule, array, record
 from .sessions import Conversation
-from .telling import Telling
+from .state import SandboxState
 from .turn import Turn
+from .whole_reply import WholeReplyHandler
 
 MISSING = "Your JSON payload is missing required fields. Please consult the documentation."
 """The documented 400, also for JSON that is malformed."""
 
 
-def routes(room: Room) -> list[Route]:
+def routes(room: SandboxState) -> list[Route]:
     """Where this dialect is spoken; a fault for the path takes one of the names away."""
     here = {"room": room}
     return [
-        (r"/(?:get_completion|get_response)/?", Completing, here),
-        (r"/create_new_chat/?", Opening, here),
+        (r"/(?:get_completion|get_response)/?", CompletionHandler, here),
+        (r"/create_new_chat/?", CreateChatHandler, here),
     ]
 
 
@@ -49,7 +49,7 @@ FIELDS: dict[str, Rule] = {
 }
 
 
-class Platform(Telling):
+class Platform(WholeReplyHandler):
     """A request with the platform's own token, about one integration."""
 
     shape = "detail"
@@ -83,7 +83,7 @@ class Platform(Telling):
         return found
 
 
-class Opening(Platform):
+class CreateChatHandler(Platform):
     """A new chat, before anything is said in it."""
 
     async def post(self) -> None:
@@ -98,7 +98,7 @@ class Opening(Platform):
             self.give({"chatId": chat})
 
 
-class Completing(Platform):
+class CompletionHandler(Platform):
     """A message to the agent of an integration."""
 
     async def post(self) -> None:

@@ -1,15 +1,15 @@
 """The public catalogue: GET /public/bots, without a key."""
 
-from .exchange import Exchange, Route
-from .room import Room
+from .handler import DialectHandler, Route
+from .state import SandboxState
 
 
-def routes(room: Room) -> list[Route]:
+def routes(room: SandboxState) -> list[Route]:
     """Where the catalogue is found."""
-    return [(r"/public/bots", Bots, {"room": room})]
+    return [(r"/public/bots", CatalogueHandler, {"room": room})]
 
 
-class Bots(Exchange):
+class CatalogueHandler(DialectHandler):
     """A bare array; `isChatLMM` is spelt so by the service (measured)."""
 
     async def get(self) -> None:

@@ -10,29 +10,29 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from .agents import AgentFailed, AgentRefused, Question
-from .exchange import Route, as_json
 from .faults import Fault, failed
-from .room import Room
+from .handler import Route, as_json
 from .sessions import Conversation
-from .telling import Telling
+from .state import SandboxState
 from .turn import Quirk, Turn
+from .whole_reply import WholeReplyHandler
 
 Remember: TypeAlias = Callable[[str], None]
 """Called with what was said, before its end can be seen."""
 
 
-def routes(room: Room) -> list[Route]:
+def routes(room: SandboxState) -> list[Route]:
     """Where this dialect is spoken."""
-    return [(r"/v1/api/chat/([^/]+)", Chatting, {"room": room})]
+    return [(r"/v1/api/chat/([^/]+)", ChatHandler, {"room": room})]
 
 
-class Chatting(Telling):
+class ChatHandler(WholeReplyHandler):
     """A message to one agent, with the account's key."""
 
     shape = "data"
     unauthorized = "Invalid or missing API token"
 
-    def initialize(self, room: Room) -> None:
+    def initialize(self, room: SandboxState) -> None:
         """Takes the room; tornado calls this."""
         super().initialize(room)
         self._limit: int | None = None

@@ -4,21 +4,21 @@ import dataclasses
 import re
 from typing import Any
 
-from .exchange import Exchange, Route
 from .faults import fault_from
-from .requests import Seen
-from .room import Room
+from .handler import DialectHandler, Route
+from .requests import RecordedRequest
+from .state import SandboxState
 
 
-def routes(room: Room) -> list[Route]:
+def routes(room: SandboxState) -> list[Route]:
     """Where the sandbox itself is spoken to; nothing of the service lies under this path."""
     return [
-        (r"/sandbox/faults", FaultOrders, {"room": room}),
-        (r"/sandbox/requests", Records, {"room": room}),
+        (r"/sandbox/faults", FaultsHandler, {"room": room}),
+        (r"/sandbox/requests", RequestsHandler, {"room": room}),
     ]
 
 
-class FaultOrders(Exchange):
+class FaultsHandler(DialectHandler):
     """POST a fault's fields (and agent, path, times); DELETE forgets them all."""
 
     recorded = False
@@ -44,7 +44,7 @@ class FaultOrders(Exchange):
             self.give({"ordered": False})
 
 
-class Records(Exchange):
+class RequestsHandler(DialectHandler):
     """GET what was asked so far, without anybody's credentials."""
 
     recorded = False
@@ -55,7 +55,7 @@ class Records(Exchange):
             self.give([_record(each) for each in self.room.requests.snapshot()])
 
 
-def _record(seen: Seen) -> dict[str, Any]:
+def _record(seen: RecordedRequest) -> dict[str, Any]:
     record = {each.name: getattr(seen, each.name) for each in dataclasses.fields(seen)}
     record["body"] = seen.body.decode(errors="replace")
     record["query"] = re.sub(r"(?<=clientToken=)[^&]*", "...", seen.query)

@@ -6,8 +6,8 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
-from .exchange import Nowhere
-from .room import Room
+from .handler import NotFoundHandler
+from .state import SandboxState
 
 DIALECTS = ("openai", "catalogue", "native", "widget", "chat", "agencii", "storage", "control")
 """A new dialect is a new file and its name in this line."""
@@ -15,12 +15,12 @@ DIALECTS = ("openai", "catalogue", "native", "widget", "chat", "agencii", "stora
 LARGEST_BODY = 128 * 1024 * 1024  # an upload may have 100 MB
 
 
-def server_for(room: Room) -> HTTPServer:
+def server_for(room: SandboxState) -> HTTPServer:
     """A server with every dialect, all of them in the same room."""
     modules = [import_module(f".{name}", __package__) for name in DIALECTS]
     application = Application(
         [route for module in modules for route in module.routes(room)],
-        default_handler_class=Nowhere,
+        default_handler_class=NotFoundHandler,
         default_handler_args={"room": room},
         log_function=_silently,
     )

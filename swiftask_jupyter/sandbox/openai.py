@@ -5,11 +5,11 @@ import time
 from typing import Any
 
 from .agents import Agent, AgentFailed, AgentRefused, Question
-from .exchange import Exchange, Route, as_json
 from .faults import Fault
-from .room import Room
-from .telling import Telling
+from .handler import DialectHandler, Route, as_json
+from .state import SandboxState
 from .turn import Quirk, Turn
+from .whole_reply import WholeReplyHandler
 
 MODELS = (
     "llama31",
@@ -29,15 +29,15 @@ GENERIC = Agent(lambda _messages: "Hello! How can I help you today?", instant=Tr
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
-def routes(room: Room) -> list[Route]:
+def routes(room: SandboxState) -> list[Route]:
     """Where this dialect is spoken."""
     return [
-        (r"/v1/chat/completions", Completions, {"room": room}),
-        (r"/v1/models", Models, {"room": room}),
+        (r"/v1/chat/completions", CompletionsHandler, {"room": room}),
+        (r"/v1/models", ModelsHandler, {"room": room}),
     ]
 
 
-class Models(Exchange):
+class ModelsHandler(DialectHandler):
     """Eight fixed slugs, with or without a key (measured)."""
 
     async def get(self) -> None:
@@ -47,7 +47,7 @@ class Models(Exchange):
         self.give({"object": "list", "data": [{"id": id_, "object": "model"} for id_ in MODELS]})
 
 
-class Completions(Telling):
+class CompletionsHandler(WholeReplyHandler):
     """A question to an agent, answered whole or as server-sent events."""
 
     async def post(self) -> None:

@@ -14,7 +14,7 @@ KEPT_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(eq=False)
-class Seen:
+class RecordedRequest:
     """One request as it arrived, and how its answer went; times are `time.monotonic()`."""
 
     method: str
@@ -42,11 +42,11 @@ class Requests:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._seen: deque[Seen] = deque()
+        self._seen: deque[RecordedRequest] = deque()
         self._bytes = 0
         self._open = 0
 
-    def arrived(self, seen: Seen) -> None:
+    def arrived(self, seen: RecordedRequest) -> None:
         """Keeps a request that is about to be answered, and lets the oldest go."""
         with self._changed:
             self._seen.append(seen)
@@ -67,14 +67,14 @@ class Requests:
             self._open -= 1
             self._changed.notify_all()
 
-    def note(self, seen: Seen, **changes: Any) -> None:
+    def note(self, seen: RecordedRequest, **changes: Any) -> None:
         """Writes what became of a request, and wakes those who wait for it."""
         with self._changed:
             for name, value in changes.items():
                 setattr(seen, name, value)
             self._changed.notify_all()
 
-    def snapshot(self) -> list[Seen]:
+    def snapshot(self) -> list[RecordedRequest]:
         """The records as they are now, newest last."""
         with self._changed:
             return list(self._seen)

@@ -1,23 +1,26 @@
-"""`with Sandbox() as box: box.url`: a server of our own on this machine, for nobody else."""
+"""A sandbox that a process of its own serves until it is told to end.
+
+`with Sandbox() as box: box.url`: a server of our own on this machine, for nobody else.
+"""
 
 import asyncio
 import atexit
 import logging
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
-from .allowance import STANDARD
-from .faults import Fault
+from .faults import Fault, named
 from .integrations import integration_id
 from .model import ModelUnavailable, missing
-from .named_faults import named
-from .requests import Seen
-from .room import room_for
+from .rate_limit import STANDARD
+from .requests import RecordedRequest
+from .state import room_for
 
 Found = TypeVar("Found")
 
@@ -148,7 +151,7 @@ class Sandbox:
         return tuple(slug for slug, each in self._room.agents.items() if each.listed)
 
     @property
-    def requests(self) -> list[Seen]:
+    def requests(self) -> list[RecordedRequest]:
         """The last few thousand requests, newest last."""
         return self._room.requests.snapshot()
 
@@ -245,3 +248,24 @@ async def _end_the_rest() -> None:
     for task in rest:
         task.cancel()
     await asyncio.gather(*rest, return_exceptions=True)
+
+
+def serve_forever(
+    port: int = 0, *, model: bool = False, on_ready: Callable[[Sandbox], None] | None = None
+) -> None:
+    """Serves until SIGINT or SIGTERM; `on_ready` is called once it listens."""
+    asked = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        asked.set()
+
+    before = {each: signal.signal(each, end) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with Sandbox(port, model=model) as box:
+            if on_ready is not None:
+                on_ready(box)
+            while not asked.wait(0.5):  # in steps: an endless wait can't be interrupted everywhere
+                pass
+    finally:
+        for each, former in before.items():
+            signal.signal(each, former)

@@ -3,17 +3,17 @@
 from html import escape
 from urllib.parse import quote
 
-from .exchange import Exchange, Route
-from .room import Room
+from .handler import DialectHandler, Route
+from .state import SandboxState
 from .uploads import ROOT, SignatureRefused
 
 
-def routes(room: Room) -> list[Route]:
+def routes(room: SandboxState) -> list[Route]:
     """Where the files lie; faults are asked for with the path "/files/"."""
-    return [(ROOT + r"[^/]+/[^/]+", Place, {"room": room})]
+    return [(ROOT + r"[^/]+/[^/]+", StorageHandler, {"room": room})]
 
 
-class Place(Exchange):
+class StorageHandler(DialectHandler):
     """One file, kept as an object store keeps it; its errors are XML, as there."""
 
     async def put(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .agents import Agent, Counts, File, Question, pieces
 from .faults import Fault
-from .room import Room
+from .state import SandboxState
 
 APOLOGY = "I'm sorry, something went wrong while I was answering. Please try again."
 _WORD = re.compile(r"\S+")
@@ -35,7 +35,7 @@ class Turn:
 
     def __init__(
         self,
-        room: Room,
+        room: SandboxState,
         agent: Agent,
         question: Question,
         fault: Fault | None,

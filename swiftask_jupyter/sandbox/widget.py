@@ -7,31 +7,31 @@ said to be undocumented below, it is the smallest sensible thing.
 import hmac
 from typing import Any
 
-from .exchange import Route
 from .faults import Fault
-from .replying import Asked, Replying, schema
-from .room import Room
+from .handler import Route
+from .native import Asked, NativeHandler, schema
 from .rules import number, one_of, record, text
+from .state import SandboxState
 
 FEEDBACK = one_of("POSITIVE", "NEGATIVE")
 """Documented is only the first; the second is inferred."""
 
 
-def routes(room: Room) -> list[Route]:
+def routes(room: SandboxState) -> list[Route]:
     """Where this dialect is spoken; the last path has no /api, as the documents print it."""
     here = {"room": room}
     return [
-        (r"/api/widget/ai", Asking, here),
-        (r"/api/widget/config", Config, here),
-        (r"/api/widget/feedback", Feedback, here),
-        (r"/api/widget/like-dislike", Liking, here),
-        (r"/api/widget/conversation", Conversing, here),
-        (r"/api/widget/conversation/delete", Deleting, here),
-        (r"/widget/get-signed-url", Signing, here),
+        (r"/api/widget/ai", WidgetAskHandler, here),
+        (r"/api/widget/config", ConfigHandler, here),
+        (r"/api/widget/feedback", FeedbackHandler, here),
+        (r"/api/widget/like-dislike", LikeHandler, here),
+        (r"/api/widget/conversation", ConversationHandler, here),
+        (r"/api/widget/conversation/delete", DeleteConversationHandler, here),
+        (r"/widget/get-signed-url", SignedUrlHandler, here),
     ]
 
 
-class Widget(Replying):
+class WidgetHandler(NativeHandler):
     """A request that may bring a client token."""
 
     def agent_asked(self) -> str | None:
@@ -55,7 +55,7 @@ class Widget(Replying):
         return await self.misbehave(self.fault())
 
 
-class Asking(Widget):
+class WidgetAskHandler(WidgetHandler):
     """A visitor's question."""
 
     async def post(self) -> None:
@@ -90,7 +90,7 @@ class Asking(Widget):
             visits.remember(conversation, told[-1], said)
 
 
-class Config(Widget):
+class ConfigHandler(WidgetHandler):
     """How the widget looks."""
 
     async def get(self) -> None:
@@ -102,7 +102,7 @@ class Config(Widget):
         self.give({"botSlug": slug, "name": name, "avatar": None, **colours})
 
 
-class Feedback(Widget):
+class FeedbackHandler(WidgetHandler):
     """A visitor's opinion of a conversation."""
 
     async def post(self) -> None:
@@ -120,7 +120,7 @@ class Feedback(Widget):
             self.give({"success": True})
 
 
-class Liking(Widget):
+class LikeHandler(WidgetHandler):
     """A visitor's opinion of one message; documented without any token."""
 
     async def post(self) -> None:
@@ -134,7 +134,7 @@ class Liking(Widget):
             self.give({"success": True})
 
 
-class Conversing(Widget):
+class ConversationHandler(WidgetHandler):
     """What was said in one session; documented without any token."""
 
     async def get(self) -> None:
@@ -148,7 +148,7 @@ class Conversing(Widget):
         self.give({"sessionId": session, "messages": conversation.messages})
 
 
-class Deleting(Widget):
+class DeleteConversationHandler(WidgetHandler):
     """The end of one session; documented without any token."""
 
     async def post(self) -> None:
@@ -161,7 +161,7 @@ class Deleting(Widget):
             self.refuse(404, "the conversation does not exist")
 
 
-class Signing(Widget):
+class SignedUrlHandler(WidgetHandler):
     """Where to upload a file before it is named in a request."""
 
     async def get(self) -> None:

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.settings.addresses import base_root, is_loopback, service_of
-from swiftask_jupyter.settings.sources import Found, Sources
-from swiftask_jupyter.tokens import Token
-from swiftask_jupyter.values import Discreet, Struct, field
+from swiftask_jupyter.settings.secrets import Secret
+from swiftask_jupyter.settings.sources import ResolvedSetting, Sources
+from swiftask_jupyter.support.structs import Redacted, Struct, field
 
 # The documented addresses: one for the OpenAI-compatible service, one for all else.
 OPENAI_ROOT = "https://api.swiftask.fr"
@@ -22,7 +22,7 @@ HOW_TO_GET_IN = "try without one: %swiftask sandbox; or set SWIFTASK_API_KEY, or
 HOW_TO_NAME_ONE = "name one (%%swiftask my-agent) or set SWIFTASK_AGENT_SLUG"
 
 
-class Wanted(Discreet, frozen=True):
+class ConnectionOverrides(Redacted, frozen=True):
     """What a call, a client or `%config` names itself; `None` leaves it to the settings.
 
     Attributes:
@@ -38,7 +38,7 @@ class Wanted(Discreet, frozen=True):
     connection: str | None = None
     by: Mapping[str, str] = field(default_factory=dict)
 
-    def checked(self) -> Wanted:
+    def checked(self) -> ConnectionOverrides:
         """Return this, if it can be what a caller meant.
 
         Raises:
@@ -53,10 +53,10 @@ class Wanted(Discreet, frozen=True):
                 raise ConfigurationError(f"{key} is empty", advice="name one, or leave it out")
         return self
 
-    def found(self, origin: str) -> dict[str, Found]:
+    def found(self, origin: str) -> dict[str, ResolvedSetting]:
         """Return what is named, as the settings of one place."""
         return {
-            key: Found(value, self.by.get(key, origin))
+            key: ResolvedSetting(value, self.by.get(key, origin))
             for key in ("base_url", "token", "agent", "dialect", "connection")
             if (value := getattr(self, key))
         }
@@ -77,7 +77,7 @@ class Connection(Struct, frozen=True):
     """
 
     base_url: str | None = None
-    token: Token = field(default_factory=lambda: Token(""))
+    token: Secret = field(default_factory=lambda: Secret(""))
     agent: str | None = None
     dialect: str = AUTO
     name: str | None = None
@@ -107,7 +107,7 @@ class Connection(Struct, frozen=True):
 
 def resolve(
     sources: Sources,
-    wanted: Mapping[str, Wanted],
+    wanted: Mapping[str, ConnectionOverrides],
     known_token: Callable[[str], str | None] = lambda _: None,
 ) -> Connection:
     """Return the connection that all the settings together describe.
@@ -129,7 +129,7 @@ def resolve(
     root = base_root(base.value) if base else None
     token = found.get("token")
     if token is None and (kept := known_token(service_of(root or SWIFTASK_ROOT))):
-        token = found["token"] = Found(kept, "login")
+        token = found["token"] = ResolvedSetting(kept, "login")
     elif token is not None and base is not None:
         _bind(base, token, root or SWIFTASK_ROOT)
     return Connection(
@@ -145,8 +145,8 @@ def resolve(
 
 
 def _layers(
-    sources: Sources, named: list[dict[str, Found]]
-) -> tuple[Found | None, list[dict[str, Found]]]:
+    sources: Sources, named: list[dict[str, ResolvedSetting]]
+) -> tuple[ResolvedSetting | None, list[dict[str, ResolvedSetting]]]:
     """Return the connection that counts, if one is named, and the settings in their order.
 
     Of what was said less closely than its name, a connection takes only the agent that it has
@@ -165,16 +165,16 @@ def _layers(
     return found, layers
 
 
-def _agents(layers: Iterable[dict[str, Found]]) -> list[dict[str, Found]]:
+def _agents(layers: Iterable[dict[str, ResolvedSetting]]) -> list[dict[str, ResolvedSetting]]:
     return [{"agent": each["agent"]} for each in layers
             if "agent" in each and "base_url" not in each]  # fmt: skip
 
 
-def _first(layers: list[dict[str, Found]], key: str) -> Found | None:
+def _first(layers: list[dict[str, ResolvedSetting]], key: str) -> ResolvedSetting | None:
     return next((layer[key] for layer in layers if key in layer), None)
 
 
-def _bind(base: Found, token: Found, root: str) -> None:
+def _bind(base: ResolvedSetting, token: ResolvedSetting, root: str) -> None:
     """Refuse to send a token from elsewhere to a service that only a project's file names."""
     host = service_of(root)  # no name of a host where the token would travel in the open
     if not base.file or base.file == token.file or host in DOCUMENTED or is_loopback(host):
@@ -185,7 +185,7 @@ def _bind(base: Found, token: Found, root: str) -> None:
     )
 
 
-def sendable(token: str) -> Token:
+def sendable(token: str) -> Secret:
     """Return the token, if it can stand in an HTTP header.
 
     Raises:
@@ -196,7 +196,7 @@ def sendable(token: str) -> Token:
         raise ConfigurationError(
             "the token holds characters that no token has", advice="copy it again, whole"
         )
-    return Token(token)
+    return Secret(token)
 
 
 def shown(connection: Connection) -> Iterator[tuple[str, str, str]]:

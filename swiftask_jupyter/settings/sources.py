@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from swiftask_jupyter.errors import ConfigurationError
-from swiftask_jupyter.values import Discreet
+from swiftask_jupyter.support.structs import Redacted
 
 # What each setting is called in the environment and in a `.env`.
 NAMES = {
@@ -26,7 +26,7 @@ NAMES = {
 KEYS = frozenset(("agent", "base_url", "dialect", "token_env", "connection", "connections"))
 
 
-class Found(Discreet, frozen=True):
+class ResolvedSetting(Redacted, frozen=True):
     """A setting's value and where it stands.
 
     Attributes:
@@ -41,7 +41,7 @@ class Found(Discreet, frozen=True):
     file: str = ""
 
 
-class Table(Discreet, frozen=True):
+class Table(Redacted, frozen=True):
     """The settings of one TOML file."""
 
     unshown = frozenset(("values",))
@@ -65,7 +65,7 @@ class Sources:
         self._directory = directory
         self._read: dict[Path, tuple[tuple[int, int], Any]] = {}
 
-    def layers(self) -> Iterator[dict[str, Found]]:
+    def layers(self) -> Iterator[dict[str, ResolvedSetting]]:
         """Yield the settings of each place, the one that counts most first.
 
         Raises:
@@ -93,7 +93,7 @@ class Sources:
         """Return the names of all connections."""
         return sorted({name for table in self.tables() for name in table.connections})
 
-    def connection(self, name: str) -> dict[str, Found]:
+    def connection(self, name: str) -> dict[str, ResolvedSetting]:
         """Return the settings of a named connection.
 
         Raises:
@@ -117,9 +117,9 @@ class Sources:
         there_is = f"there is: {', '.join(known)}" if known else "none is configured"
         raise ConfigurationError(f"no connection {name!r}", advice=there_is)
 
-    def _settings(self, table: Table) -> dict[str, Found]:
+    def _settings(self, table: Table) -> dict[str, ResolvedSetting]:
         found = {
-            key: Found(value, table.origin, table.file)
+            key: ResolvedSetting(value, table.origin, table.file)
             for key, value in table.values.items()
             if key not in {"token_env", "connections"}
         }
@@ -127,7 +127,7 @@ class Sources:
             found["token"] = token
         return found
 
-    def _token(self, name: str, table: Table) -> Found | None:
+    def _token(self, name: str, table: Table) -> ResolvedSetting | None:
         """Look the token up where `token_env` says: in the environment, then in a `.env`."""
         if table.file and not name.startswith("SWIFTASK_"):
             raise ConfigurationError(
@@ -135,10 +135,10 @@ class Sources:
                 advice="a project's file may name only variables that begin with SWIFTASK_",
             )
         if value := self._environ.get(name):
-            return Found(value, f"{name} in the environment")
+            return ResolvedSetting(value, f"{name} in the environment")
         path = self._upward(".env")
         value = self._cached(path, _dotenv).get(name) if path is not None else None
-        return Found(value, f"{name} in {path}", str(path)) if value else None
+        return ResolvedSetting(value, f"{name} in {path}", str(path)) if value else None
 
     def _directories(self) -> Iterator[Path]:
         here = self._directory
@@ -164,9 +164,9 @@ class Sources:
         return self._read[path][1]
 
 
-def _named(values: Mapping[str, str], origin: str, file: str = "") -> dict[str, Found]:
+def _named(values: Mapping[str, str], origin: str, file: str = "") -> dict[str, ResolvedSetting]:
     return {
-        key: Found(value, f"{name} in {origin}", file)
+        key: ResolvedSetting(value, f"{name} in {origin}", file)
         for key, name in NAMES.items()
         if (value := values.get(name))
     }

@@ -1,11 +1,16 @@
-"""Where a request goes."""
+"""Where a request goes.
+
+Whether a proxy may stand in between.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 from urllib.parse import urlsplit
 
 from swiftask_jupyter.errors import ConnectionFailed
-from swiftask_jupyter.values import Struct
+from swiftask_jupyter.support.structs import Struct
 
 PORTS = {"http": 80, "https": 443}
 
@@ -51,3 +56,27 @@ def address_of(url: str) -> Address:
         (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
         parts.scheme in PORTS and bool(host) and host.isascii() and not before and port != 0,
     )
+
+
+def named() -> tuple[tuple[str, str], ...]:
+    """Return what the environment says of proxies now: a notebook may set them at any time."""
+    return tuple(
+        (name, value)
+        for name, value in os.environ.items()
+        if value and name.lower().endswith("_proxy")
+    )
+
+
+def may_be_proxied() -> bool:
+    """Tell whether the environment, or the system, names any proxy.
+
+    For which hosts it counts is httpx's to read, exceptions included: here a wrong yes costs a
+    little time, and nothing else.
+    """
+    if any(name.lower() != "no_proxy" for name, _ in named()):
+        return True
+    if sys.platform in {"darwin", "win32"}:  # which have settings of their own
+        from urllib.request import getproxies
+
+        return bool(getproxies())
+    return False

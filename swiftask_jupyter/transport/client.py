@@ -11,23 +11,17 @@ import ssl
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, suppress
 
-from swiftask_jupyter.errors import (
-    ConfigurationError,
-    StreamError,
-    SwiftaskError,
-)
-from swiftask_jupyter.messages import Prompt
-from swiftask_jupyter.protocols import Head, Protocol, Request
-from swiftask_jupyter.replies import Event
+from swiftask_jupyter.answers.reply import Event
+from swiftask_jupyter.errors import ConfigurationError, StreamError, SwiftaskError
+from swiftask_jupyter.prompts.prompt import Prompt
+from swiftask_jupyter.protocols.base import Protocol, Request
+from swiftask_jupyter.protocols.errors import Head
 from swiftask_jupyter.settings.addresses import is_loopback
-from swiftask_jupyter.transport.addresses import Address, address_of
-from swiftask_jupyter.transport.direct import Direct
-from swiftask_jupyter.transport.failures import READ_SECONDS
-from swiftask_jupyter.transport.gates import OPEN, Gate
-from swiftask_jupyter.transport.lanes import Lanes
-from swiftask_jupyter.transport.pieces import LARGE
-from swiftask_jupyter.transport.proxies import may_be_proxied
-from swiftask_jupyter.transport.responses import Response
+from swiftask_jupyter.transport.addresses import Address, address_of, may_be_proxied
+from swiftask_jupyter.transport.errors import READ_SECONDS
+from swiftask_jupyter.transport.exchange import LARGE, OPEN, RequestHook, Response
+from swiftask_jupyter.transport.httpx_pool import HttpxPool
+from swiftask_jupyter.transport.pool import ConnectionPool
 
 LONGEST_ANSWER = 64 * 1024 * 1024
 LONGEST_ERROR = 64 * 1024
@@ -49,8 +43,8 @@ class Transport:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context: ssl.SSLContext | None = None
-        self._direct = Direct(self._tls)
-        self._lanes = Lanes(self._tls)
+        self._direct = ConnectionPool(self._tls)
+        self._lanes = HttpxPool(self._tls)
 
     async def warm(self, url: str) -> None:
         """Make what a request to such an address needs, ahead of the first."""
@@ -65,7 +59,7 @@ class Transport:
         if self._loop is not (loop := asyncio.get_running_loop()):
             # What was opened on another loop can't be used here, nor closed.
             self._loop = loop
-            self._direct, self._lanes = Direct(self._tls), Lanes(self._tls)
+            self._direct, self._lanes = ConnectionPool(self._tls), HttpxPool(self._tls)
         # Loopback is never asked through a proxy.
         return address.plain and (is_loopback(address.host) or not may_be_proxied())
 
@@ -91,7 +85,7 @@ class Transport:
         protocol: Protocol,
         prompt: Prompt,
         note: Callable[[str], None] = _no_note,
-        gate: Gate = OPEN,
+        gate: RequestHook = OPEN,
     ) -> AsyncGenerator[list[Event], None]:
         """Yield the events of the answer, one list for each network read.
 
@@ -131,7 +125,7 @@ class Transport:
             raise error
 
     async def _prepared(
-        self, protocol: Protocol, prompt: Prompt, note: Callable[[str], None], gate: Gate
+        self, protocol: Protocol, prompt: Prompt, note: Callable[[str], None], gate: RequestHook
     ) -> Prompt:
         """Carry the requests that must come before the question: uploads."""
         steps = protocol.prepare(prompt)
@@ -145,7 +139,11 @@ class Transport:
             return prepared
 
     def _exchange(
-        self, request: Request, patience: float | None, gate: Gate, note: Callable[[str], None]
+        self,
+        request: Request,
+        patience: float | None,
+        gate: RequestHook,
+        note: Callable[[str], None],
     ) -> AbstractAsyncContextManager[Response]:
         """Carry a request by whichever way leads there."""
         address, patience = address_of(request.url), patience or READ_SECONDS
@@ -158,7 +156,7 @@ class Transport:
         request: Request,
         note: Callable[[str], None] = _no_note,
         limit: int = LONGEST_FETCH,
-        gate: Gate = OPEN,
+        gate: RequestHook = OPEN,
     ) -> tuple[Head, bytes]:
         """Return the whole of a short answer, whatever its status.
 

@@ -7,11 +7,10 @@ import select
 from typing import Any
 
 from swiftask_jupyter.errors import SwiftaskError
-from swiftask_jupyter.protocols import Head
-from swiftask_jupyter.transport.failures import cut_short, out_of_reach, silent, words_of
-from swiftask_jupyter.transport.gates import OPEN, Gate
-from swiftask_jupyter.transport.heads import Malformed
-from swiftask_jupyter.transport.http1 import Reader
+from swiftask_jupyter.protocols.errors import Head
+from swiftask_jupyter.transport.errors import cut_short, out_of_reach, silent, words_of
+from swiftask_jupyter.transport.exchange import OPEN, RequestHook
+from swiftask_jupyter.transport.http1 import Malformed, Reader
 
 MOST_UNREAD = 1024 * 1024  # bytes; then the service waits for whoever reads
 # Many services hang up after 5 s, as Node's and uvicorn's do by default: what is sent just before
@@ -48,7 +47,7 @@ class Connection(asyncio.Protocol):
 
     # What the exchange does.
 
-    def ask(self, data: bytes, patience: float, gate: Gate) -> None:
+    def ask(self, data: bytes, patience: float, gate: RequestHook) -> None:
         """Write a request, if the gate is open; what the last one left must be gone.
 
         Args:

@@ -1,7 +1,11 @@
-"""`frame.swiftask`: what a usage frame can do beside what every DataFrame can."""
+"""`frame.swiftask`: what a usage frame can do beside what every DataFrame can.
+
+A usage frame as a file.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from swiftask_jupyter.errors import ConfigurationError
-from swiftask_jupyter.store.columns import EVERY
+from swiftask_jupyter.ledger.schema import EVERY
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,7 +85,7 @@ class UsageAccessor:
 
     def traces(self) -> pd.DataFrame:
         """Return the frame with OpenTelemetry's names, such as `gen_ai.usage.input_tokens`."""
-        from swiftask_jupyter.usage.traces import traces
+        from swiftask_jupyter.usage.otel import traces
 
         return traces(self._frame)
 
@@ -91,8 +95,6 @@ class UsageAccessor:
         Raises:
             ConfigurationError: it can't be written, or what writes Parquet is not installed.
         """
-        from swiftask_jupyter.usage.export import export
-
         return export(self._frame, path)
 
     def columns(self) -> pd.DataFrame:
@@ -126,3 +128,30 @@ def groups(by: str | Sequence[str], further: Sequence[str] = ()) -> tuple[str, .
         if name not in known:
             raise ConfigurationError(f"usage can't be grouped by {name}", advice=advice)
     return wanted
+
+
+def export(frame: pd.DataFrame, path: str | Path) -> Path:
+    """Write a `.parquet` or `.csv` file; returns its path.
+
+    Raises:
+        ConfigurationError: it can't be written, or what writes Parquet is not installed.
+    """
+    file = Path(os.path.expanduser(path))  # noqa: PTH111 - unlike Path's, it leaves ~nobody alone
+    try:
+        if file.suffix == ".csv":
+            frame.to_csv(file, index=False)
+        elif file.suffix == ".parquet":
+            frame.to_parquet(file, index=False)
+        else:
+            raise ConfigurationError(
+                f"{file.name} names no format", advice="end it in .parquet or .csv"
+            )
+    except ImportError:
+        raise ConfigurationError(
+            "Parquet needs pyarrow", advice="pip install 'swiftask-jupyter[arrow]', or write .csv"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{file} can't be written ({error.strerror or error})", advice="name another place"
+        ) from None
+    return file

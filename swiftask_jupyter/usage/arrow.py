@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from swiftask_jupyter.store.accounts import Accounts, Selection
-from swiftask_jupyter.store.columns import EVERY
+from swiftask_jupyter.ledger.schema import EVERY
+from swiftask_jupyter.ledger.usage import Accounts, Selection
 from swiftask_jupyter.usage.frames import category, moments
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def through_arrow(
     accounts: Accounts, names: Sequence[str], wanted: Selection
 ) -> pd.DataFrame | None:
     """Return the rows through Arrow; `None` where that can't be, or isn't worth it."""
-    from swiftask_jupyter.store import arrow
+    from swiftask_jupyter.ledger import arrow
 
     path = accounts.path
     if path is None or not arrow.installed() or not accounts.has(WORTH_IT, wanted):

@@ -1,12 +1,17 @@
-"""Rows become a DataFrame with real dtypes, a chunk at a time."""
+"""Rows become a DataFrame with real dtypes, a chunk at a time.
+
+What was used, as DataFrames: from the ledger, or from the notebooks themselves.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from swiftask_jupyter.store.accounts import MEASURES
-from swiftask_jupyter.store.columns import EVERY, Kind
+from swiftask_jupyter.ledger.schema import EVERY, Kind
+from swiftask_jupyter.ledger.usage import MEASURES
+from swiftask_jupyter.turns.catalogue import Agent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -188,3 +193,17 @@ _BUILDERS: dict[Kind, Callable[[], Any]] = {
     "real": lambda: _Numbers("float64"),
     "flag": lambda: _Numbers("bool"),
 }
+
+
+def agents(catalogue: tuple[Agent, ...], pattern: str) -> pd.DataFrame:
+    """Return the agents whose slug or name has the pattern in it: `slug`, `name`, `chat`."""
+    import pandas as pd
+
+    wanted = pattern.lower() if any(mark in pattern for mark in "*?[") else f"*{pattern.lower()}*"
+    found = [
+        (agent.slug, agent.name, agent.chat)
+        for agent in catalogue
+        if fnmatchcase(agent.slug.lower(), wanted) or fnmatchcase(agent.name.lower(), wanted)
+    ]
+    frame = pd.DataFrame(found, columns=["slug", "name", "chat"])
+    return frame.astype({"slug": "string", "name": "string", "chat": "boolean"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from swiftask_jupyter.errors import ConfigurationError
-from swiftask_jupyter.quantities import quantity
+from swiftask_jupyter.support.wording import quantity
 
 if TYPE_CHECKING:
     import pandas as pd

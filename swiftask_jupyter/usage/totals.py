@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from swiftask_jupyter.store.accounts import MEASURES
+from swiftask_jupyter.ledger.usage import MEASURES
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,10 +8,9 @@ from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 from swiftask_jupyter import Sandbox
-
-from .find_chromium import find_chromium
-from .jupyter import JupyterServer, Notebook
-from .panels import environment, fetch_axe
+from tests.support.find_chromium import find_chromium
+from tests.support.jupyter import JupyterServer, Notebook
+from tests.support.panels import environment, fetch_axe
 
 NO_CHROMIUM = "no Chromium that starts; set CHROMIUM, or run `make test`, which installs one"
 FLAGS = (  # what Chromium needs as root and in a container, and to keep quiet

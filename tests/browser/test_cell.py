@@ -7,10 +7,9 @@ import pytest
 from playwright.sync_api import expect
 
 from swiftask_jupyter import Sandbox, Swiftask
-from swiftask_jupyter.notebook.bundle import TURN
-
-from .jupyter import App, Notebook
-from .panels import LOAD
+from swiftask_jupyter.answers.reply import TURN
+from tests.support.jupyter import App, Notebook
+from tests.support.panels import LOAD
 
 pytestmark = pytest.mark.browser
 

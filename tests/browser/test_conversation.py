@@ -2,16 +2,16 @@
 
 import pytest
 
-from swiftask_jupyter import Sandbox, Swiftask, conversation
-
-from .jupyter import App, Notebook
+from swiftask_jupyter import Sandbox, Swiftask
+from swiftask_jupyter.conversation import rules as conversation
+from tests.support.jupyter import App, Notebook
 
 pytestmark = pytest.mark.browser
 
 # One clock is the file's and the kernel's here, so that a cell may leave as soon as it has run.
 LOAD = """%load_ext swiftask_jupyter
-import swiftask_jupyter.conversation
-swiftask_jupyter.conversation.SKEW = 0.0"""
+import swiftask_jupyter.conversation.rules
+swiftask_jupyter.conversation.rules.SKEW = 0.0"""
 TRIES = 50
 WRITE = """([index, source]) => {
   window.jupyterapp.shell.currentWidget.content.widgets[index].model.sharedModel.setSource(source);

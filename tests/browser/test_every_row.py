@@ -7,9 +7,8 @@ import pytest
 from playwright.sync_api import expect
 
 from swiftask_jupyter import Sandbox
-
-from ..batches import Stalling  # noqa: TID252 - the folder above has no name to import by
-from .jupyter import Notebook
+from tests.support.frames import Stalling
+from tests.support.jupyter import Notebook
 
 pytestmark = pytest.mark.browser
 

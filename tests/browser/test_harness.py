@@ -3,7 +3,7 @@
 import pytest
 from nbformat.v4 import new_markdown_cell
 
-from .jupyter import App, Notebook
+from tests.support.jupyter import App, Notebook
 
 pytestmark = pytest.mark.browser
 

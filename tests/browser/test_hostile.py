@@ -13,10 +13,9 @@ import pytest
 from playwright.sync_api import expect
 
 from swiftask_jupyter import Sandbox
-from swiftask_jupyter.sandbox import Fault
-
-from .hostility import LOAD, Guard, echoing, question
-from .jupyter import App, Notebook
+from swiftask_jupyter.sandbox.faults import Fault
+from tests.support.hostility import LOAD, Guard, echoing, question
+from tests.support.jupyter import App, Notebook
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +25,7 @@ ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
 
 # In every payload `alert(1)` becomes a mark that tells which payload made it, and evil.example
 # becomes a server of this test, which nobody should ever ask for anything.
-FILED = (Path(__file__).parent.parent / "hostile_payloads.txt").read_text(encoding="utf-8")
+FILED = (Path(__file__).parents[1] / "support" / "hostile_payloads.txt").read_text(encoding="utf-8")
 # These do not lead the page away, so that the controls can show what they would do.
 TAME = (
     "<script>alert(1); document.title = 'pwned'; fetch('https://evil.example/fetched')</script>",

@@ -19,9 +19,8 @@ from nbformat.v4 import new_code_cell
 from playwright.sync_api import Browser, expect
 
 from swiftask_jupyter import Sandbox
-
-from .hostility import LOAD, Guard, echoing, question, shut_in, wrap_scripts
-from .jupyter import App, JupyterServer, Notebook
+from tests.support.hostility import LOAD, Guard, echoing, question, shut_in, wrap_scripts
+from tests.support.jupyter import App, JupyterServer, Notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.soak, pytest.mark.timeout(3000)]
 

@@ -5,10 +5,9 @@ from nbformat import NotebookNode
 from playwright.sync_api import expect
 
 from swiftask_jupyter import Sandbox
-from swiftask_jupyter.notebook.bundle import TURN
-
-from .jupyter import Notebook
-from .panels import CHAT, LOAD, WAIT, Panel, violations
+from swiftask_jupyter.answers.reply import TURN
+from tests.support.jupyter import Notebook
+from tests.support.panels import CHAT, LOAD, WAIT, Panel, violations
 
 pytestmark = pytest.mark.browser
 

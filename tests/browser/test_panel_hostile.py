@@ -8,13 +8,21 @@ from playwright.sync_api import expect
 from swiftask_jupyter import Sandbox
 from swiftask_jupyter.notebook.markdown.mathml import TAGS as MATH
 from swiftask_jupyter.notebook.markdown.tree import TAGS
-
-from .hostility import LOAD, SCHEMES, Guard, echoing, shut_in
-from .jupyter import Notebook
-from .panels import Panel
-from .test_hostile import FORMULAS, MORE, PER_CELL, TAME, Listener, armed, filed, listener
-from .test_hostile_collections import PER_CELL as MANY
-from .test_hostile_collections import collection, split
+from tests.browser.test_hostile import (
+    FORMULAS,
+    MORE,
+    PER_CELL,
+    TAME,
+    Listener,
+    armed,
+    filed,
+    listener,
+)
+from tests.browser.test_hostile_collections import PER_CELL as MANY
+from tests.browser.test_hostile_collections import collection, split
+from tests.support.hostility import LOAD, SCHEMES, Guard, echoing, shut_in
+from tests.support.jupyter import Notebook
+from tests.support.panels import Panel
 
 __all__ = ["collection", "listener"]  # fixtures
 pytestmark = pytest.mark.browser

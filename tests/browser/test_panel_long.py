@@ -8,11 +8,10 @@ from nbformat import v4, write
 from playwright.sync_api import expect
 
 from swiftask_jupyter import Sandbox, Swiftask
-
-from .hostility import shut_in
-from .jupyter import Notebook
-from .panels import CHAT, LOAD, WAIT, Panel, violations
-from .test_panel import BUSY, DROP, PANEL, shown
+from tests.browser.test_panel import BUSY, DROP, PANEL, shown
+from tests.support.hostility import shut_in
+from tests.support.jupyter import Notebook
+from tests.support.panels import CHAT, LOAD, WAIT, Panel, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.soak]
 

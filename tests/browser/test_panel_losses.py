@@ -3,9 +3,9 @@
 import pytest
 from playwright.sync_api import expect
 
-from .jupyter import Notebook
-from .panels import CHAT, WAIT
-from .test_panel import PANEL, shown
+from tests.browser.test_panel import PANEL, shown
+from tests.support.jupyter import Notebook
+from tests.support.panels import CHAT, WAIT
 
 pytestmark = pytest.mark.browser
 

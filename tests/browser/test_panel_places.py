@@ -4,10 +4,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from swiftask_jupyter import Sandbox
-
-from .jupyter import Notebook
-from .panels import LOAD, WAIT, Panel
-from .test_panel import DROP, PANEL, shown
+from tests.browser.test_panel import DROP, PANEL, shown
+from tests.support.jupyter import Notebook
+from tests.support.panels import LOAD, WAIT, Panel
 
 pytestmark = pytest.mark.browser
 

@@ -3,9 +3,9 @@
 import pytest
 from playwright.sync_api import expect
 
-from .jupyter import Notebook
-from .panels import Panel
-from .test_panel import DARK, PANEL, shown
+from tests.browser.test_panel import DARK, PANEL, shown
+from tests.support.jupyter import Notebook
+from tests.support.panels import Panel
 
 pytestmark = pytest.mark.browser
 

@@ -5,9 +5,8 @@ import pytest
 from playwright.sync_api import expect
 
 from swiftask_jupyter import Swiftask, usage_from_notebooks
-
-from .jupyter import Notebook
-from .panels import LOAD
+from tests.support.jupyter import Notebook
+from tests.support.panels import LOAD
 
 pytestmark = pytest.mark.browser
 

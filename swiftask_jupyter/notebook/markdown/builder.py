@@ -14,7 +14,7 @@ from markdown_it.common.normalize_url import normalizeLink
 
 from swiftask_jupyter.notebook.markdown.formulas import is_harmless
 from swiftask_jupyter.notebook.markdown.tree import TAGS, Node, safe_href, words
-from swiftask_jupyter.visible import visible
+from swiftask_jupyter.support.sanitize import visible
 
 if TYPE_CHECKING:
     from markdown_it.token import Token

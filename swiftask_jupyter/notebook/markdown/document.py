@@ -11,10 +11,9 @@ read once, written once and kept. Only the block that is still open is read agai
 from functools import cached_property
 
 from swiftask_jupyter.notebook.markdown import html
-from swiftask_jupyter.notebook.markdown.fences import FENCE, OpenFence, last
-from swiftask_jupyter.notebook.markdown.growing import Growing
+from swiftask_jupyter.notebook.markdown.incremental import FENCE, Growing, OpenFence, last
 from swiftask_jupyter.notebook.markdown.tree import Node
-from swiftask_jupyter.visible import Cleaner, visible
+from swiftask_jupyter.support.sanitize import Cleaner, visible
 
 LONGEST_ANSWER = 2 * 1024 * 1024
 LONGEST_TAIL = 32 * 1024

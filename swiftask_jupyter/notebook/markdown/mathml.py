@@ -1,4 +1,4 @@
-r"""A formula as MathML, which browsers draw by themselves.
+"""A formula as MathML, which browsers draw by themselves.
 
 A cell leaves its formulas to the front end; a panel may stand where there is none. The formula
 has been found harmless (`formulas`), and what is made of it is checked here tag by tag all the
@@ -13,7 +13,7 @@ from html import unescape
 from typing import TYPE_CHECKING
 
 from swiftask_jupyter.notebook.markdown.tree import Node
-from swiftask_jupyter.visible import visible
+from swiftask_jupyter.support.sanitize import visible
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swiftask_jupyter.errors import ConnectionFailed, SwiftaskError
-from swiftask_jupyter.visible import visible
+from swiftask_jupyter.support.sanitize import visible
 
 if TYPE_CHECKING:
     from swiftask_jupyter.client import Swiftask

@@ -1,4 +1,7 @@
-"""A conversation as a panel shows it: what is there, what is asked, what others ask in it."""
+"""What the user thinks of answers, kept as marks of the ledger.
+
+A conversation as a panel shows it: what is there, what is asked, what others ask in it.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,38 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.getipython import get_ipython
 
+from swiftask_jupyter.conversation.rules import Mark
 from swiftask_jupyter.errors import PromptError, StoreError, SwiftaskError
+from swiftask_jupyter.ledger.history import History
 from swiftask_jupyter.notebook.panel.channel import Part
-from swiftask_jupyter.notebook.panel.exchanges import Exchanges
-from swiftask_jupyter.notebook.panel.following import Following
-from swiftask_jupyter.notebook.panel.ratings import rate, rated
-from swiftask_jupyter.notebook.panel.shown import Shown, short
+from swiftask_jupyter.notebook.panel.exchange_view import Exchanges, ExchangeView, short
+from swiftask_jupyter.notebook.panel.reply_publisher import ReplyPublisher
 
 if TYPE_CHECKING:
     from swiftask_jupyter.client import Swiftask
-    from swiftask_jupyter.conversation import Mark
-    from swiftask_jupyter.turn import Turn
+    from swiftask_jupyter.conversation.rules import Mark
+    from swiftask_jupyter.conversation.running_turn import RunningTurn
+
+WORDS = {True: "good", False: "bad", None: None}
+
+
+def rate(
+    history: History, session: str, turn: str, *, liked: bool | None, comment: str | None
+) -> None:
+    """Keep a rating, and a comment unless it is `None`: then an earlier one stays."""
+    history.mark("liked", session, turn, WORDS[liked])
+    if comment is not None:
+        history.mark("comment", session, turn, comment)
+
+
+def rated(marks: Iterable[Mark]) -> tuple[dict[str, bool | None], dict[str, str]]:
+    """Return the newest rating and the newest comment of each turn that has one."""
+    liked = {word: liked for liked, word in WORDS.items()}
+    marks = tuple(marks)
+    return (
+        {str(mark.turn): liked.get(mark.value) for mark in marks if mark.kind == "liked"},
+        {str(mark.turn): mark.value or "" for mark in marks if mark.kind == "comment"},
+    )
 
 
 class Chat:
@@ -50,7 +74,7 @@ class Chat:
         self._client = client
         self._channel = channel
         self._ended = ended
-        self._following: dict[str, Following] = {}
+        self._following: dict[str, ReplyPublisher] = {}
         self._asking = False
         self._reads, self._taken = count(1), 0
         self.refresh()
@@ -59,14 +83,14 @@ class Chat:
             shell.events.register("post_run_cell", self.cell_ran)
 
     @property
-    def asked(self) -> Following | None:
+    def asked(self) -> ReplyPublisher | None:
         """The answer that the panel waits for, if it waits for one."""
         ours = (each for each in tuple(self._following.values()) if each.stream is not None)
         return next((each for each in ours if each.shown.running), None)
 
     def ask(
         self, text: str, agent: str | None, files: Iterable[Any] = (), instead: str | None = None
-    ) -> Shown:
+    ) -> ExchangeView:
         """Ask, at the end or in the place of an earlier question, whose files go along again.
 
         Raises:
@@ -88,15 +112,15 @@ class Chat:
             stream = self.session.stream(
                 text, agent or None, surface="panel", files=attached, **options
             )
-            shown = Shown(text, stream.reply, attached)
-            following = Following(shown, self._channel, stream, self._over)
+            shown = ExchangeView(text, stream.reply, attached)
+            following = ReplyPublisher(shown, self._channel, stream, self._over)
             self._following[shown.key] = following
             following.begin(lambda: self._put(shown))
         finally:
             self._asking = False
         return shown
 
-    def again(self, key: str, agent: str = "") -> Shown:
+    def again(self, key: str, agent: str = "") -> ExchangeView:
         """Ask the same once more, in the same place; the same agent, unless another is named.
 
         Raises:
@@ -105,7 +129,7 @@ class Chat:
         shown = self.shown.find(key)
         return self.ask(shown.prompt, agent or shown.reply.agent, instead=key)
 
-    def rate(self, key: str, *, liked: bool | None, comment: str | None = None) -> Shown:
+    def rate(self, key: str, *, liked: bool | None, comment: str | None = None) -> ExchangeView:
         """Keep what the user thinks of an answer, and tell the service where it takes that.
 
         Without a comment the last one stays.
@@ -193,12 +217,12 @@ class Chat:
         for following in tuple(self._following.values()):
             following.close()
 
-    def _put(self, shown: Shown) -> None:
+    def _put(self, shown: ExchangeView) -> None:
         with self._channel.lock:
             after, gone = self.shown.put(shown)
             self._channel.tell("exchange", exchange=shown.whole(), after=after, gone=gone)
 
-    def _turn(self, turn: Turn) -> None:
+    def _turn(self, turn: RunningTurn) -> None:
         """Follow a turn that somebody else has begun, such as a cell; on the I/O thread.
 
         That thread never waits for ours.
@@ -208,17 +232,17 @@ class Chat:
             return
         following = self._following.get(short(reply.turn))
         if following is None and reply.status == "running":
-            shown = Shown(turn.prompt.text, reply)
+            shown = ExchangeView(turn.prompt.text, reply)
             self._follow(shown, lambda: self._put(shown))
         elif following is not None and reply.status != "running":
             following.over.set()
 
-    def _follow(self, shown: Shown, first: Callable[[], None] = lambda: None) -> None:
-        following = Following(shown, self._channel, None, self._over)
+    def _follow(self, shown: ExchangeView, first: Callable[[], None] = lambda: None) -> None:
+        following = ReplyPublisher(shown, self._channel, None, self._over)
         self._following[shown.key] = following
         following.start(self.context.copy(), first)
 
-    def _over(self, shown: Shown) -> None:
+    def _over(self, shown: ExchangeView) -> None:
         with self._channel.lock:
             self._following.pop(shown.key, None)
             self._taken = next(self._reads)  # what was read before this may not hold it

@@ -1,4 +1,6 @@
-"""`ChatPanel`: a conversation with agents as a widget.
+"""Where a panel can be shown, and what is said where it can't.
+
+`ChatPanel`: a conversation with agents as a widget.
 
 Python holds the state; a view (`panel.js`) shows it and says what the user does. Every call of a
 view is answered, with one line of an error where there is one: what a widget's callback raises is
@@ -14,23 +16,66 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from anywidget import AnyWidget
+from IPython.core.getipython import get_ipython
 
-from swiftask_jupyter import transcripts
+from swiftask_jupyter.conversation import transcript as transcripts
 from swiftask_jupyter.errors import ConfigurationError, SwiftaskError
-from swiftask_jupyter.notebook.panel import opening
+from swiftask_jupyter.notebook.identity import running_cell
 from swiftask_jupyter.notebook.panel.agents import Agents
 from swiftask_jupyter.notebook.panel.channel import Channel
 from swiftask_jupyter.notebook.panel.chat import Chat, listens
-from swiftask_jupyter.notebook.panel.chats import Chats
+from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
 from swiftask_jupyter.notebook.panel.patches import prepare
-from swiftask_jupyter.notebook.panel.shown import Shown
+from swiftask_jupyter.notebook.panel.switcher import ConversationSwitcher
 from swiftask_jupyter.notebook.panel.totals import total
-from swiftask_jupyter.notebook.panel.twin import Twin
+from swiftask_jupyter.notebook.panel.transcript import Transcript
 from swiftask_jupyter.notebook.panel.uploads import Uploads
-from swiftask_jupyter.visible import visible
+from swiftask_jupyter.support.sanitize import visible
 
 if TYPE_CHECKING:
     from swiftask_jupyter.client import Swiftask
+
+AGAIN = "ChatPanel(client) opens another"
+CLOSED = "this chat panel is closed"
+NO_NOTEBOOK = "a chat panel needs a notebook"
+INSTEAD = "ask with %%swiftask"
+
+
+def expect_client(client: Any) -> Swiftask:
+    """Return the client, or refuse what is none before there is a widget.
+
+    Raises:
+        ConfigurationError: it is no client.
+    """
+    from swiftask_jupyter.client import Swiftask
+
+    if not isinstance(client, Swiftask):
+        given = "nothing" if client is None else type(client).__name__
+        raise ConfigurationError(
+            f"a chat panel takes a client, not {given}", advice="ChatPanel(Swiftask())"
+        )
+    return client
+
+
+def obstacle(*, closed: bool) -> str:
+    """Return in one line why a panel can't be shown here; empty if it can."""
+    if closed:
+        return f"{CLOSED}; {AGAIN}"
+    shell = get_ipython()
+    return "" if shell is None or hasattr(shell, "kernel") else f"{NO_NOTEBOOK}; {INSTEAD}"
+
+
+def take_the_place(panel: Any, displayed: list[Any]) -> None:
+    """Close the panels that an earlier run of this cell has shown: nobody sees them."""
+    shell = get_ipython()
+    panel.place = cell, run = (None, None) if shell is None else running_cell(shell)
+    for old in tuple(displayed):
+        if old is not panel and old.place[0] == cell and old.place[1] != run:
+            old.close()
+            panel.chats.take_over(old.chats)
+    if cell is not None and panel not in displayed:
+        displayed.append(panel)
+
 
 PAGE = 30  # exchanges sent at once
 PAGE_BYTES = 400_000  # of their texts, after which a page ends sooner
@@ -77,15 +122,15 @@ class ChatPanel(AnyWidget):
         enter_sends: bool = True,
         transcript: bool = True,
     ) -> None:
-        self.client = client = opening.expect_client(client)
+        self.client = client = expect_client(client)
         super().__init__()
         self.agent = agent
         self._enter_sends = enter_sends
         self._agents = Agents(client)
         self._uploads = Uploads()
         self._channel = Channel(self.send)
-        self._twin = Twin() if transcript else None
-        self.chats = Chats(client, session, self._channel, self._ended)
+        self._twin = Transcript() if transcript else None
+        self.chats = ConversationSwitcher(client, session, self._channel, self._ended)
         self.on_msg(self._heard)
         with suppress(AttributeError):
             # ipykernel 7.4 hands what a view says to the shell of what was last told to it, which
@@ -97,14 +142,14 @@ class ChatPanel(AnyWidget):
         """The conversation that is shown."""
         return self.chats.current
 
-    def ask(self, text: str, agent: str | None = None, files: Iterable[Any] = ()) -> Shown:
+    def ask(self, text: str, agent: str | None = None, files: Iterable[Any] = ()) -> ExchangeView:
         """Ask, as if it had been typed into the panel; the answer streams into it.
 
         Raises:
             Refused: nothing was sent, and the message says why.
         """
         if self._closed:
-            raise ConfigurationError(opening.CLOSED, advice=opening.AGAIN)
+            raise ConfigurationError(CLOSED, advice=AGAIN)
         shown = self.chat.ask(text, agent or self.agent, files)
         self._tell_state()
         return shown
@@ -142,13 +187,13 @@ class ChatPanel(AnyWidget):
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        if why := opening.obstacle(closed=self._closed):
+        if why := obstacle(closed=self._closed):
             display({"text/plain": why}, raw=True)
             return
         bundle = self._repr_mimebundle_()
         if bundle is not None:
             display(bundle[0], metadata=bundle[1], raw=True)
-        opening.take_the_place(self, self._displayed)
+        take_the_place(self, self._displayed)
         if self._twin is not None:
             self._twin.show(self.chat.shown, self.chats.unseen())
 

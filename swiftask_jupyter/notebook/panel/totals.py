@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from swiftask_jupyter import budget
+from swiftask_jupyter.conversation.session import Session
 from swiftask_jupyter.errors import StoreError
-from swiftask_jupyter.quantities import quantity
-from swiftask_jupyter.session import Session
+from swiftask_jupyter.support.wording import quantity
+from swiftask_jupyter.turns import budget
 
 
 def total(session: Session) -> str:

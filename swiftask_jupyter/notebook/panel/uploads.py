@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable
 from itertools import islice
 
-from swiftask_jupyter.attachments import MAX_BYTES
 from swiftask_jupyter.errors import PromptError
-from swiftask_jupyter.values import Struct, field
-from swiftask_jupyter.visible import visible
+from swiftask_jupyter.prompts.attachments import MAX_BYTES
+from swiftask_jupyter.support.sanitize import visible
+from swiftask_jupyter.support.structs import Struct, field
 
 LARGEST = MAX_BYTES
 LARGEST_CHUNK = 1024 * 1024

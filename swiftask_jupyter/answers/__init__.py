@@ -1,0 +1,1 @@
+"""What comes back: events, the reply they add up to, and the structure in its text."""

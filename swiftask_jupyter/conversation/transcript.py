@@ -1,0 +1,122 @@
+"""A conversation as a file that a person reads, and that can be read back."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from swiftask_jupyter.conversation.rules import Exchange
+from swiftask_jupyter.errors import ConfigurationError
+
+KIND = "swiftask-conversation"
+VERSION = 1
+
+# In Markdown, a comment before each turn says how long its texts are: so they are read back
+# exactly, whatever stands in them.
+_TURN = re.compile(r"<!-- swiftask-turn (\{.*?\}) -->\n")
+
+
+def write(path: Path, exchanges: Sequence[Exchange]) -> Path:
+    """Write a conversation to a `.md` or `.json` file.
+
+    Raises:
+        ConfigurationError: the file's name or place won't do.
+    """
+    if path.suffix not in _WRITERS:
+        raise ConfigurationError(f"{path.name!r} is no .md or .json file")
+    try:
+        path.write_text(_WRITERS[path.suffix](exchanges), "utf-8", "replace", newline="\n")
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be written ({error.strerror})") from None
+    return path
+
+
+def read(path: Path) -> list[Exchange]:
+    """Return the turns of an exported file.
+
+    Raises:
+        ConfigurationError: it can't be read, or is no export.
+    """
+    if path.suffix not in _READERS:
+        raise ConfigurationError(f"{path.name!r} is no .md or .json file")
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            content = file.read()
+        return [_exchange(**fields) for fields in _READERS[path.suffix](content)]
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be read ({error.strerror})") from None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise ConfigurationError(
+            f"{path} is no exported conversation, or was changed since",
+            advice="%swiftask export writes one",
+        ) from None
+
+
+def as_markdown(exchanges: Iterable[Exchange]) -> str:
+    """Return the conversation as Markdown."""
+    parts = []
+    for each in exchanges:
+        sizes = {**_about(each), "prompt": len(each.prompt), "answer": len(each.spoken)}
+        comment = json.dumps(sizes).replace("--", "-\\u002d")  # `--` may not stand in a comment
+        parts.append(
+            f"<!-- swiftask-turn {comment} -->\n**You**\n\n{each.prompt}\n\n"
+            f"**{each.agent}**\n\n{each.spoken}\n"
+        )
+    return "\n".join(parts)
+
+
+def _as_json(exchanges: Iterable[Exchange]) -> str:
+    turns = [{**_about(each), "prompt": each.prompt, "answer": each.spoken} for each in exchanges]
+    return json.dumps({"kind": KIND, "version": VERSION, "turns": turns}, indent=1) + "\n"
+
+
+def _about(each: Exchange) -> dict[str, Any]:
+    at = datetime.fromtimestamp(each.at, UTC).isoformat(timespec="seconds")
+    return {"number": each.number, "agent": each.agent, "dialect": each.dialect, "at": at}
+
+
+def _from_json(content: str) -> list[dict[str, Any]]:
+    found = json.loads(content)
+    if found["kind"] != KIND or found["version"] != VERSION:
+        raise ValueError(found["kind"])
+    turns: list[dict[str, Any]] = found["turns"]
+    return turns
+
+
+def _from_markdown(content: str) -> list[dict[str, Any]]:
+    turns, at = [], 0
+    while at < len(content):
+        if not (found := _TURN.match(content, at)):
+            raise ValueError(content[at : at + 40])
+        about = json.loads(found[1])
+        at = found.end()
+        texts = {}
+        for name, head in (("prompt", "**You**\n\n"), ("answer", f"**{about['agent']}**\n\n")):
+            start = at + len(head)
+            end = start + about[name]
+            tail = "\n\n" if name == "prompt" else "\n"
+            if content[at:start] != head or content[end : end + len(tail)] != tail:
+                raise ValueError(content[at:start])
+            texts[name] = content[start:end]
+            at = end + len(tail)
+        at += content.startswith("\n", at)
+        turns.append({**about, **texts})
+    if not turns:
+        raise ValueError("empty")
+    return turns
+
+
+def _exchange(*, prompt: str, answer: str, agent: str, dialect: str, **_: Any) -> Exchange:
+    if not all(isinstance(text, str) for text in (prompt, answer, agent, dialect)):
+        raise TypeError
+    return Exchange(
+        "", 0.0, 0, None, None, None, "import", agent, dialect, prompt=prompt, answer=answer
+    )
+
+
+_WRITERS = {".md": as_markdown, ".json": _as_json}
+_READERS = {".md": _from_markdown, ".json": _from_json}

@@ -1,0 +1,160 @@
+"""Budgets in the ledger, and what was spent of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.errors import ConfigurationError, StoreUnreachable
+from swiftask_jupyter.ledger.sqlite import Database
+from swiftask_jupyter.ledger.turns import Place, new_id, storable
+from swiftask_jupyter.turns.budget import PERIODS, SESSION, Budget, Spent, check_budget, flags
+
+_AMOUNTS = {"credits": "credits", "tokens": "total_tokens", "calls": "1"}
+
+
+class Budgets:
+    """The table of budgets: each line sets one, or takes it away (without an amount)."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._clock = clock
+
+    def all(self) -> list[Budget]:
+        """Return the budgets that hold now, in the order in which they were first set.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
+        with self._database.read() as table:
+            return _holding(table)
+
+    def set(self, budget: Budget) -> None:
+        """Let a budget hold, in place of one of the same unit, period and scope.
+
+        Raises:
+            StoreError: the ledger can't be written.
+        """
+        self._write(budget, budget.amount)
+
+    def drop(self, budget: Budget) -> None:
+        """Let a budget hold no more.
+
+        Raises:
+            ConfigurationError: there is no such budget.
+            StoreError: the ledger can't be written.
+        """
+        self._known(budget)
+        self._write(budget, None)
+
+    def increase(self, budget: Budget) -> None:
+        """Set a budget that there is to more.
+
+        Raises:
+            ConfigurationError: there is no such budget, or it is not less.
+            StoreError: the ledger can't be written.
+        """
+        known = self._known(budget)
+        if budget.amount <= known.amount:
+            raise ConfigurationError(
+                f"{budget} is not more than {known}", advice="to lower it, set it anew"
+            )
+        self._write(budget, budget.amount)
+
+    def spent(self, budget: Budget, session: str, besides: str = "") -> Spent:
+        """Return what was spent of a budget by now.
+
+        Args:
+            budget: which one.
+            session: whose calls count where the budget is of a session.
+            besides: a turn that does not count: the one that asks.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
+        with self._database.read() as table:
+            return self._spent(table, budget, session, besides)
+
+    def check(self, reply: Reply, place: Place) -> list[str]:
+        """Return what is to be remarked of budgets when a turn is about to be sent.
+
+        The turn's row is in the ledger already, as are those of all calls in flight, whichever
+        process they are of.
+
+        Raises:
+            BudgetSpent: it may not be sent.
+            StoreError: the ledger can't be read.
+        """
+        remarks = []
+        try:
+            with self._database.read() as table:
+                for budget in _holding(table):
+                    if budget.agent not in (None, storable(reply.agent)):
+                        continue
+                    if budget.notebook in (None, storable(place.notebook)):
+                        spent = self._spent(table, budget, place.session, reply.turn)
+                        remarks.append(check_budget(budget, spent))
+        except StoreUnreachable:
+            return ["budgets were not checked"]
+        return [remark for remark in remarks if remark]
+
+    def _spent(self, table: Any, budget: Budget, session: str, besides: str) -> Spent:
+        wanted: dict[str, Any] = {"turn <> ?": besides}
+        if budget.period == SESSION:
+            wanted["session = ?"] = storable(session)
+        else:
+            wanted["at >= ?"] = self._clock() - PERIODS[budget.period]
+        scope = {"agent = ?": budget.agent, "notebook = ?": budget.notebook}
+        wanted |= {test: value for test, value in scope.items() if value is not None}
+        amount = _AMOUNTS[budget.unit]
+        ended = "status <> 'running'" if budget.unit != "calls" else "1 = 1"
+        row = table.execute(
+            f"SELECT count(*), sum(CASE WHEN {ended} THEN {amount} END),"  # noqa: S608 - our own columns
+            f" sum(CASE WHEN NOT ({ended}) THEN 1 ELSE 0 END),"
+            f" sum(CASE WHEN {ended} AND {amount} IS NULL THEN 1 ELSE 0 END) FROM turns"
+            " WHERE status <> 'refused' AND coalesce(cached, 0) = 0"
+            f" AND coalesce(surface, '') <> 'import' AND {' AND '.join(wanted)}",
+            tuple(wanted.values()),
+        ).fetchone()
+        return Spent(float(row[1] or 0), int(row[0]), int(row[2] or 0), int(row[3] or 0))
+
+    def _known(self, budget: Budget) -> Budget:
+        holding = self.all()
+        for known in holding:
+            if _scope(known) == _scope(budget):
+                return known
+        advice = "%swiftask budget lists them"
+        for known in holding:
+            if (known.unit, known.period) == (budget.unit, budget.period):
+                named = flags(known).strip()
+                advice = f"there is {known}: " + (
+                    f"add {named}" if named else "leave its options out"
+                )
+        raise ConfigurationError(
+            f"there is no budget of {budget.unit}/{budget.period} to change",
+            advice=advice,
+        )
+
+    def _write(self, budget: Budget, amount: float | None) -> None:
+        with self._database.write() as rows:
+            rows.execute(
+                "INSERT INTO budgets (budget, at, unit, period, agent, notebook, amount)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (new_id(), self._clock(), *_scope(budget), amount),
+            )
+
+
+def _scope(budget: Budget) -> tuple[str, str, str | None, str | None]:
+    return budget.unit, budget.period, storable(budget.agent), storable(budget.notebook)
+
+
+def _holding(table: Any) -> list[Budget]:
+    """Return the last line of each scope, where it has an amount."""
+    lines: dict[tuple[Any, ...], float | None] = {}
+    for amount, *scope in table.execute(
+        "SELECT amount, unit, period, agent, notebook FROM budgets ORDER BY at, budget"
+    ):
+        lines[tuple(scope)] = amount
+    return [Budget(amount, *scope) for scope, amount in lines.items() if amount is not None]

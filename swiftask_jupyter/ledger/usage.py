@@ -1,0 +1,162 @@
+"""Reads the ledger for what was used: rows in chunks, or sums made where the rows are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from swiftask_jupyter.ledger.owner import alive
+from swiftask_jupyter.ledger.sqlite import Database
+from swiftask_jupyter.ledger.turns import storable
+from swiftask_jupyter.support.structs import Struct
+
+CHUNK = 2_000  # rows; larger ones outgrow the processor's cache and take longer
+_FAILED = "('error', 'refused')"
+_CALLED = "status <> 'refused' AND coalesce(cached, 0) = 0"
+_COUNTED = {
+    "calls": _CALLED,
+    "ok": f"{_CALLED} AND status = 'ok'",
+    "error": f"{_CALLED} AND status = 'error'",
+    "interrupted": f"{_CALLED} AND status = 'interrupted'",
+    "lost": f"{_CALLED} AND status = 'lost'",
+    "running": f"{_CALLED} AND status = 'running'",
+    "refused": "status = 'refused'",
+    "cached": "coalesce(cached, 0) = 1",
+    "unreported": f"{_CALLED} AND coalesce(input_tokens, output_tokens, credits) IS NULL",
+}
+_SUMMED = ("input_tokens", "output_tokens", "total_tokens", "credits")
+_AVERAGED = ("seconds", "first_token_seconds")
+MEASURES = (*_COUNTED, *_SUMMED, *_AVERAGED)
+
+
+class Selection(Struct, frozen=True):
+    """Which turns are wanted; what is `None` does not matter.
+
+    Attributes:
+        since: seconds since the epoch.
+        agent: a slug.
+        notebook: a path.
+        session: the id of one conversation.
+    """
+
+    since: float | None = None
+    agent: str | None = None
+    notebook: str | None = None
+    session: str | None = None
+
+    def where(self) -> tuple[str, tuple[Any, ...]]:
+        """Return the condition, and its parameters."""
+        wanted = {
+            "at >= ?": self.since,
+            "agent = ?": storable(self.agent),
+            "notebook = ?": storable(self.notebook),
+            "session = ?": storable(self.session),
+        }
+        chosen = {text: value for text, value in wanted.items() if value is not None}
+        text = " AND ".join(["(surface IS NULL OR surface <> 'import')", *chosen])
+        return text, tuple(chosen.values())
+
+
+class Accounts:
+    """The table of turns, read for what they cost."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def shared(self) -> bool:
+        """Whether several users write to the ledger."""
+        return self._database.shared
+
+    @property
+    def path(self) -> Path | None:
+        """The ledger's file, where it is one."""
+        return self._database.path
+
+    def query(self, names: Sequence[str], wanted: Selection) -> tuple[str, tuple[Any, ...]]:
+        """Return the statement that reads these columns, oldest row first in the main.
+
+        Nothing is sorted here: rows are stored as they begin, nearly in order of time.
+        """
+        where, parameters = wanted.where()
+        lost, dead = self._lost()
+        special = {
+            "status": f"{lost} AS status",
+            "error": f"CASE WHEN status IN {_FAILED} THEN {_text('error')} END AS error",
+            "prompt": f"{_text('prompt')} AS prompt",
+            "answer": f"{_text('answer')} AS answer",
+            "liked": f"CASE {_mark('liked')} WHEN 'good' THEN 1 WHEN 'bad' THEN 0 END AS liked",
+            "comment": f"nullif({_mark('comment')}, '') AS comment",
+            "user": '"user"',
+        }
+        columns = ", ".join(special.get(name, name) for name in names)
+        dead = dead if "status" in names else ()
+        return f"SELECT {columns} FROM turns WHERE {where}", (*dead, *parameters)  # noqa: S608 - our own columns
+
+    def rows(self, names: Sequence[str], wanted: Selection) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield the rows, some at a time.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
+        yield from self._database.chunks(*self.query(names, wanted), CHUNK)
+
+    def has(self, count: int, wanted: Selection) -> bool:
+        """Tell whether there are at least so many rows.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
+        where, parameters = wanted.where()
+        inner = f"SELECT 1 FROM turns WHERE {where} LIMIT ?"  # noqa: S608 - our own conditions
+        with self._database.read() as table:
+            found = table.execute(f"SELECT count(*) FROM ({inner}) AS found", (*parameters, count))  # noqa: S608 - as above
+            return bool(found.fetchone()[0] == count)
+
+    def sums(self, by: Sequence[str], wanted: Selection) -> list[tuple[Any, ...]]:
+        """Return a row for each group: what it is of, then `MEASURES`.
+
+        A day is the number of days since the epoch, in UTC.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
+        where, parameters = wanted.where()
+        lost, dead = self._lost()
+        special = {"day": self._database.day, "user": '"user"'}
+        keys = [special.get(name, name) for name in by]
+        counts = [f"sum(CASE WHEN {test} THEN 1 ELSE 0 END)" for test in _COUNTED.values()]
+        sums = [f"sum(CASE WHEN {_CALLED} THEN {name} END)" for name in _SUMMED]
+        means = [f"avg(CASE WHEN {_CALLED} THEN {name} END)" for name in _AVERAGED]
+        places = ", ".join(str(number + 1) for number in range(len(by)))
+        end = f" GROUP BY {places}" if by else ""
+        inner = f"SELECT turns.*, {lost} AS ended FROM turns WHERE {where}"  # noqa: S608 - as above
+        columns = ", ".join([*keys, *counts, *sums, *means]).replace("status", "ended")
+        with self._database.read() as table:
+            statement = f"SELECT {columns} FROM ({inner}) AS turns{end}"  # noqa: S608 - as above
+            return [tuple(row) for row in table.execute(statement, (*dead, *parameters)).fetchall()]
+
+    def _lost(self) -> tuple[str, tuple[str, ...]]:
+        """Return an expression of the status in which a dead process's turns are lost."""
+        with self._database.read() as table:
+            owners = table.execute(
+                "SELECT DISTINCT owner FROM turns WHERE status = 'running'"
+            ).fetchall()
+        dead = tuple(owner for (owner,) in owners if not alive(owner))
+        if not dead:
+            return "status", ()
+        marks = ", ".join("?" * len(dead))
+        return (
+            f"CASE WHEN status = 'running' AND owner IN ({marks}) THEN 'lost' ELSE status END",
+            dead,
+        )
+
+
+def _text(name: str) -> str:
+    return f"(SELECT {name} FROM texts WHERE texts.turn = turns.turn)"  # noqa: S608 - our own columns
+
+
+def _mark(kind: str) -> str:
+    newest = "ORDER BY marks.at DESC, mark DESC LIMIT 1"
+    return f"(SELECT value FROM marks WHERE marks.turn = turns.turn AND kind = '{kind}' {newest})"  # noqa: S608 - our own kinds

@@ -1,0 +1,107 @@
+"""What is saved with the notebook: an answer, its footer, and the turn's record."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+
+from swiftask_jupyter.answers.reply import TURN, Reply
+from swiftask_jupyter.support.sanitize import in_line
+
+__all__ = ["FOOTER_STYLE", "TURN", "footer", "footer_bundle", "record"]
+
+# The footer is ours, so it may carry a style; it reads in light and dark, and where no theme is.
+FOOTER_STYLE = "color:var(--jp-ui-font-color2,gray);font-size:.85em"
+_FOOTER = (
+    '<div class="swiftask-footer tex2jax_ignore mathjax_ignore" '
+    f'style="{FOOTER_STYLE};margin:.2em 0">{{}}</div>'
+)
+
+
+def record(reply: Reply) -> dict[str, Any]:
+    """Return the turn as JSON: what it was and what it cost; no prompt, no answer, no secret.
+
+    It has all that the ledger's row has but for the notebook's path, so that usage can be counted
+    from the files alone.
+    """
+    usage, standing = reply.usage, reply.standing
+    return {
+        "version": 1,
+        "turn": reply.turn,
+        "session": reply.session,
+        "number": reply.number,
+        "cell": standing.cell,
+        "slot": standing.slot,
+        "surface": standing.surface,
+        "agent": reply.agent,
+        "dialect": reply.dialect,
+        "at": datetime.fromtimestamp(reply.at, UTC).isoformat(timespec="microseconds"),
+        "status": reply.status,
+        "finish_reason": reply.finish_reason,
+        "attempts": reply.attempts,
+        "seconds": reply.seconds,
+        "first_token_seconds": reply.first_token_seconds,
+        "usage": {
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "total_tokens": usage.total_tokens,
+            "reported_total": usage.reported_total,
+            "credits": usage.credits,
+            "source": usage.source,
+        },
+        "cached": reply.cached,
+        "request_sha256": reply.digest or None,
+        "error": reply.error,
+    }
+
+
+def footer(reply: Reply, remarks: tuple[str, ...] = ()) -> str:
+    """Return the line below an answer: agent, seconds, tokens in→out, turn.
+
+    The dialect is named where it cost something: the text came all at once, or uncounted.
+    """
+    parts = [reply.agent, _seconds(reply.seconds)]
+    if reply.status not in {"ok", "running"}:
+        parts.append(reply.status)
+    elif reply.suspect:
+        parts.append("empty, or a failure in disguise")
+    elif reply.finish_reason == "length":
+        parts.append("cut at its length limit")
+    elif reply.finish_reason not in {None, "stop"}:
+        parts.append(f"ended by {in_line(reply.finish_reason or '')}")
+    if not reply.streams:
+        parts.append(f"{reply.dialect} does not stream")
+    if reply.cached:
+        parts.append("cached")
+    elif reply.status == "ok" or reply.usage.source != "none":
+        parts.append(_tokens(reply))
+    if reply.usage.credits is not None and not reply.cached:
+        parts.append(f"{reply.usage.credits:g} credits")
+    parts.append(f"turn {reply.number}")
+    if reply.attempts > 1:
+        parts.append(f"{reply.attempts} tries")
+    parts += [*reply.remarks, *remarks]
+    return in_line(" · ".join(parts))
+
+
+def _seconds(seconds: float) -> str:
+    if seconds >= 59.95:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes} min {rest} s"
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s"
+
+
+def _tokens(reply: Reply) -> str:
+    usage = reply.usage
+    if usage.input_tokens is None and usage.output_tokens is None:
+        by = f" by {reply.dialect}" if reply.dialect else ""
+        return f"tokens not reported{by}"
+    sent = "?" if usage.input_tokens is None else usage.input_tokens
+    made = "?" if usage.output_tokens is None else usage.output_tokens
+    return f"{sent}→{made} tokens"
+
+
+def footer_bundle(line: str) -> dict[str, Any]:
+    """Return the footer's line for every kind of front end."""
+    return {"text/html": _FOOTER.format(escape(line)), "text/plain": line}

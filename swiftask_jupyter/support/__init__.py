@@ -1,0 +1,1 @@
+"""What every room stands on: the I/O thread, plain values, text cleaned for display."""

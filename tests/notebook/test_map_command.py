@@ -1,0 +1,80 @@
+"""`%%swiftask --over`: a prompt for every row, from a cell."""
+
+import pandas as pd
+import pytest
+from IPython.core.error import UsageError
+
+from swiftask_jupyter.errors import PromptError
+from tests.support.frames import prompts_of
+
+
+@pytest.fixture
+def magic(shell, box, monkeypatch):
+    monkeypatch.setenv("SWIFTASK_BASE_URL", box.url)
+    monkeypatch.setenv("SWIFTASK_API_KEY", box.token)
+    monkeypatch.setenv("SWIFTASK_AGENT_SLUG", "echo")
+    shell.user_ns["df"] = pd.DataFrame({"text": ["one", "two"]})
+    return lambda line, cell: shell.run_cell_magic("swiftask", line, cell)
+
+
+def test_a_cell_asks_for_each_row_and_shows_the_frame(magic):
+    out = magic("--over df", "say {{text}}\n")
+
+    assert list(out["answer"]) == ["say one", "say two"]
+
+
+def test_the_frame_goes_into_a_variable(magic, shell):
+    assert magic("--over df out <<", "say {{text}}") is None
+    assert list(shell.user_ns["out"]["answer"]) == ["say one", "say two"]
+    assert magic("--over df out =<<", "say {{text}}") is shell.user_ns["out"]
+
+
+def test_what_is_no_column_may_be_a_variable(magic, shell):
+    shell.user_ns.update(word="shout", text="never this")
+
+    out = magic("--over df", "{{word}} {{text}}")
+
+    assert list(out["answer"]) == ["shout one", "shout two"]
+
+
+def test_options_are_those_of_map_and_of_the_request(magic, box):
+    out = magic(
+        'echo --over df --schema "x: int" -o prefix=my_ -o pilot=1 -o confirm=false'
+        " -o temperature=0 --system short",
+        '{"x": 5} {{text}}',
+    )
+
+    assert list(out["my_status"]) == ["ok", "ok"]
+    assert list(out["my_x"]) == [5, 5]
+    assert box.requests[-1].json["temperature"] == 0
+    assert box.requests[-1].json["messages"][0]["content"] == "short"
+
+
+def test_a_schema_may_be_a_variable(magic, shell):
+    shell.user_ns["kinds"] = {"x": "int32"}
+
+    out = magic("--over df --schema kinds", '{"x": 5} {{text}}')
+
+    assert str(out["x"].dtype) == "int32"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("--over fd", "no variable fd; did you mean df"),
+        ("--over df --fresh", "--fresh does not go with --over"),
+        ("--over df -a file.txt", "--attach does not go with --over"),
+        ("echo lorem --over df", "--over asks one agent"),
+    ],
+)
+def test_what_makes_no_sense_for_rows_is_one_clear_line(magic, box, line, said):
+    with pytest.raises(UsageError, match=said):
+        magic(line, "say {{text}}")
+    assert prompts_of(box) == []
+
+
+@pytest.mark.parametrize("name", ["frame", "text", "agent", "slot"])
+def test_a_parameter_of_ours_is_no_field_of_the_request(magic, box, name):
+    with pytest.raises(PromptError, match=f"-o {name} is no field of a request"):
+        magic(f"--over df -o {name}=1", "say {{text}}")
+    assert prompts_of(box) == []

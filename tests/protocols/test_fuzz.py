@@ -1,0 +1,534 @@
+"""Anything at all in place of an answer: what comes out is an answer or one of our errors."""
+
+import asyncio
+import contextlib
+import gzip
+import json
+import math
+import re
+import sqlite3
+import tracemalloc
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from swiftask_jupyter import Sandbox, Swiftask, errors
+from swiftask_jupyter.answers.reply import Conversation, Delta, Finish, Raw, Reply, Usage
+from swiftask_jupyter.prompts.prompt import Prompt
+from swiftask_jupyter.protocols.base import LONGEST_BODY
+from swiftask_jupyter.protocols.errors import LONGEST_MESSAGE, Head, message_of, seconds_of
+from swiftask_jupyter.protocols.native import signed
+from swiftask_jupyter.protocols.openai import OpenAI
+from swiftask_jupyter.protocols.registry import PROTOCOLS
+from swiftask_jupyter.protocols.sse import LONGEST_LINE, Lines
+from swiftask_jupyter.sandbox.agents import Agent
+from swiftask_jupyter.sandbox.faults import Fault
+from swiftask_jupyter.settings.secrets import Secret
+from swiftask_jupyter.transport.client import LONGEST_ANSWER, Transport
+
+SECRET = "s3cr3t-t0ken"
+MB = 1 << 20
+DIALECTS = sorted(PROTOCOLS)
+SSE, JSON, TEXT = "text/event-stream", "application/json", "text/plain"
+fuzz = settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+)
+
+WIRE = Path(__file__).with_name("wire")
+BODIES = {
+    path: path.read_bytes().partition(b"\n\n")[2]
+    for path in sorted(WIRE.rglob("*.http"))
+    if not path.stem.startswith(("error-4", "error-5"))
+}
+DOCUMENTED_KEYS = sorted(
+    {key.decode() for body in BODIES.values() for key in re.findall(rb'"(\$?\w+)": ?', body)}
+    | {"msg", "code", "$error", "url", "name"}
+)
+numbers = st.one_of(
+    st.integers(),
+    st.integers(10**17, 10**40),
+    st.floats(allow_nan=True, allow_infinity=True),
+    st.sampled_from([0, -1, 2**53, 2**63, 1e400]),
+)
+words = st.one_of(
+    st.text(max_size=20),
+    st.text(st.characters(categories=["Cs", "Cc", "Lu"]), max_size=4),
+    st.sampled_from(["", "stop", "hi", SECRET, "\ud83d", "\ude00", "a\ud83d"]),
+)
+keys = st.sampled_from(DOCUMENTED_KEYS) | st.text(max_size=3)
+values = st.recursive(
+    st.none() | st.booleans() | numbers | words,
+    lambda inside: st.lists(inside, max_size=4) | st.dictionaries(keys, inside, max_size=6),
+    max_leaves=20,
+)
+objects = st.dictionaries(keys, values, max_size=8)
+media = st.sampled_from([SSE, JSON, TEXT, "text/html", "", "TEXT/EVENT-STREAM ; charset=x"])
+heads = st.builds(
+    lambda kind, more: Head(200, {**more, "content-type": kind}),
+    media | st.text(max_size=20),
+    st.dictionaries(
+        st.sampled_from(["x-conversation-id", "x-ratelimit-limit", "retry-after"]),
+        st.text(max_size=10),
+    ),
+)
+
+
+def written(value):
+    return json.dumps(value).encode()
+
+
+def near(value, *, stream):
+    """Wrap a value as each dialect's answers are wrapped, so that it gets past the door."""
+    return written(value) if not stream else b"data: " + written(value) + b"\n\n"
+
+
+def read(dialect, head, pieces):
+    """Read as the transport does, and check all that may be asked of what comes out."""
+    decoder = PROTOCOLS[dialect]("https://host", Secret(SECRET)).decoder(head)
+    reply, seen, error = Reply("a"), [], None
+    try:
+        for events in (*map(decoder.feed, pieces), decoder.finish()):
+            for event in events:
+                seen.append(event)  # noqa: PERF402 - what came before an error counts
+    except errors.SwiftaskError as caught:
+        error = caught
+    reply.apply(seen)
+    for event in seen:
+        check(event)
+    if error is not None:
+        assert SECRET not in str(error)
+        assert len(str(error)) < 2 * LONGEST_MESSAGE
+        assert "\n" not in str(error)
+    reply.status = "ok"
+    assert isinstance(reply.text, str)
+    assert isinstance(reply.suspect, bool)
+    assert all(isinstance(file["url"], str) for file in reply.files)
+    return reply, error
+
+
+def check(event):
+    """Hold an event to its declaration, and to what the ledger can keep."""
+    match event:
+        case Delta(text):
+            assert isinstance(text, str)
+            assert text
+        case Usage():
+            for count in (
+                event.input_tokens,
+                event.output_tokens,
+                event.total_tokens,
+                event.reported_total,
+            ):
+                assert count is None or (type(count) is int and 0 <= count < 2**54)
+            assert event.credits is None or type(event.credits) in {int, float}
+        case Finish(reason):
+            assert isinstance(reason, str)
+        case Conversation(identity):
+            assert isinstance(identity, int | str)
+        case Raw(fields):
+            assert isinstance(fields, dict)
+        case _:
+            pytest.fail(f"no event: {event!r}")
+
+
+def pieces_of(data, body):
+    """Cut bytes anywhere."""
+    at = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=6), "cuts"))
+    return [body[a:b] for a, b in zip([0, *at], [*at, len(body)], strict=True)]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@fuzz
+@given(heads, st.lists(st.binary(max_size=200), max_size=6))
+def test_any_bytes_are_an_answer_or_our_error(dialect, head, pieces):
+    read(dialect, head, pieces)
+
+
+@pytest.mark.parametrize("kind", [SSE, JSON])
+@pytest.mark.parametrize("dialect", DIALECTS)
+@fuzz
+@given(st.data())
+def test_any_json_is_an_answer_or_our_error(dialect, kind, data):
+    given_ = data.draw(st.lists(objects | values, min_size=1, max_size=4))
+    stream = kind == SSE
+    body = b"".join(near(each, stream=stream) for each in (given_ if stream else given_[:1]))
+    head = Head(200, {"content-type": kind})
+    whole, error = read(dialect, head, [body])
+    cut, cut_error = read(dialect, head, pieces_of(data, body))
+
+    assert (cut.text, repr(cut.usage), cut.finish_reason) == (
+        whole.text,
+        repr(whole.usage),
+        whole.finish_reason,
+    )
+    assert type(cut_error) is type(error)
+
+
+def answers(dialect):
+    """Answers of the right outline, with anything where the content belongs."""
+    choice = st.fixed_dictionaries(
+        {},
+        optional={
+            "delta": st.fixed_dictionaries({}, optional={"content": values}) | values,
+            "message": st.fixed_dictionaries({}, optional={"content": values}) | values,
+            "finish_reason": values,
+        },
+    )
+    usage = st.fixed_dictionaries(
+        {}, optional=dict.fromkeys(["prompt_tokens", "completion_tokens", "total_tokens"], values)
+    )
+    native = st.fixed_dictionaries(
+        {"text": words},
+        optional=dict.fromkeys(
+            ["sessionId", "totalBotUsage", "tokenUsage", "usageDetail", "files", "botSlug"], values
+        ),
+    )
+    return {
+        "openai": st.fixed_dictionaries(
+            {"choices": st.lists(choice | values, max_size=3)},
+            optional={"usage": usage | values, "id": values, "model": values},
+        ),
+        "native": native,
+        "widget": native,
+        "chat": st.fixed_dictionaries(
+            {"chunk": values},
+            optional={
+                "data": st.fixed_dictionaries(
+                    {"response": words}, optional={"conversationId": values, "metadata": objects}
+                ),
+                "conversationId": values,
+            },
+        ),
+        "agencii": st.fixed_dictionaries(
+            {"message": st.fixed_dictionaries({"content": words}) | values},
+            optional={"chatId": values, "numMessages": values},
+        ),
+    }[dialect]
+
+
+@pytest.mark.parametrize("kind", [SSE, JSON])
+@pytest.mark.parametrize("dialect", DIALECTS)
+@fuzz
+@given(st.data())
+def test_any_content_in_the_right_outline_is_an_answer_or_our_error(dialect, kind, data):
+    found = data.draw(st.lists(answers(dialect), min_size=1, max_size=4))
+    stream = kind == SSE
+    body = b"".join(near(each, stream=stream) for each in (found if stream else found[:1]))
+
+    read(dialect, Head(200, {"content-type": kind}), pieces_of(data, body))
+
+
+@settings(fuzz, max_examples=600)
+@given(st.data())
+def test_any_mutation_of_a_transcript_is_an_answer_or_our_error(data):
+    path = data.draw(st.sampled_from(sorted(BODIES)))
+    body = bytearray(BODIES[path])
+    for _ in range(data.draw(st.integers(1, 6))):
+        at = data.draw(st.integers(0, len(body)))
+        match data.draw(st.integers(0, 4)):
+            case 0:
+                body[at : at + data.draw(st.integers(1, 30))] = b""
+            case 1:
+                body[at:at] = data.draw(st.binary(min_size=1, max_size=8))
+            case 2:
+                body[at : at + 1] = data.draw(st.binary(min_size=1, max_size=1))
+            case 3:
+                body[at:at] = body[: data.draw(st.integers(0, len(body)))]
+            case 4:
+                del body[at:]
+    kind = SSE if path.stem.startswith("stream") else TEXT if "text-only" in path.stem else JSON
+
+    read(path.parent.name, Head(200, {"content-type": kind}), pieces_of(data, bytes(body)))
+
+
+@fuzz
+@given(st.lists(st.binary(max_size=40) | st.sampled_from([b"\r", b"\n", b"\r\n"]), max_size=12))
+def test_lines_are_the_same_however_they_are_cut(pieces):
+    def lines(cut):
+        splitter = Lines()
+        found = [line for piece in cut for line in splitter.feed(piece)] + splitter.finish()
+        return [line for line in found if line]
+
+    body = b"".join(pieces)
+    assert lines(pieces) == lines([body]) == lines([body[i : i + 1] for i in range(len(body))])
+
+
+def deep(levels):
+    """JSON that is nested deeper than any reader follows."""
+    return [
+        b"[" * levels,
+        b"[" * levels + b"]" * levels,
+        b'{"error":' * levels + b'"x"' + b"}" * levels,
+        b'{"choices":' * levels + b"1" + b"}" * levels,
+    ]
+
+
+@pytest.mark.parametrize("levels", [90, 700, 980, 100_000])
+@pytest.mark.parametrize("kind", [SSE, JSON])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_json_of_any_depth_is_our_error_or_an_answer(dialect, kind, levels):
+    for body in deep(levels):
+        data = b"data: " + body + b"\n\n" if kind == SSE else body
+        read(dialect, Head(200, {"content-type": kind}), [data])
+        assert message_of(body)
+
+
+# Error bodies.
+
+statuses = st.integers(300, 599)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@fuzz
+@given(statuses, heads, st.binary(max_size=300) | (objects | values).map(written))
+def test_any_error_body_is_one_short_line_without_the_token(dialect, status, head, body):
+    protocol = PROTOCOLS[dialect]("https://host", Secret(SECRET))
+
+    error = protocol.error(Head(status, head.headers), body, "agent")
+
+    assert isinstance(error, errors.ServiceError)
+    assert error.status == status
+    said = str(error)
+    assert SECRET not in said
+    assert "\n" not in said
+    assert len(said) < 6 * LONGEST_MESSAGE  # an invisible character is written out
+    assert protocol.alternative(error) is None or status in {400, 404}
+
+
+@fuzz
+@given(st.text(max_size=40), st.text(max_size=40), st.sampled_from(["error", "message", "detail"]))
+def test_a_token_in_an_error_is_masked_wherever_it_stands(before, after, key):
+    said = f"{before}{SECRET}{after}"
+
+    for body in (
+        said.encode(errors="replace"),
+        written({key: said}),
+        written({key: {"msg": said}}),
+    ):
+        assert SECRET not in message_of(body, Secret(SECRET))
+
+
+@pytest.mark.parametrize("dialect", ["openai", "chat"])
+@fuzz
+@given(st.integers(0, 100))
+def test_no_part_of_a_token_is_shown_where_a_nonsensical_line_is_cut(dialect, at):
+    decoder = PROTOCOLS[dialect]("https://host", Secret(SECRET)).decoder(
+        Head(200, {"content-type": SSE})
+    )
+
+    with pytest.raises(errors.StreamError) as caught:
+        list(decoder.feed(b"data: {" + b"x" * at + SECRET.encode() + b"\n"))
+
+    assert SECRET[:3] not in str(caught.value)
+
+
+@fuzz
+@given(st.binary(max_size=100) | objects.map(written))
+def test_any_answer_of_the_signing_route_is_two_urls_or_our_error(body):
+    with contextlib.suppress(errors.StreamError):
+        put, named = signed(body)
+        assert put
+        assert isinstance(named, str)
+
+
+# Retry-After.
+
+months = st.dates().map("{:%b}".format) | st.just("Foo")
+dates = st.builds(
+    lambda day, month, year, hour, zone: f"Sun, {day:02} {month} {year} {hour:02}:00:00 {zone}",
+    st.integers(0, 40),
+    months,
+    st.integers(0, 12000),
+    st.integers(0, 99),
+    st.sampled_from(["GMT", "+0000", "-0000", "+9999", "-2359", "+2359", "EST", "", "x"]),
+)
+retries = st.one_of(
+    st.text(max_size=30),
+    dates,
+    numbers.map(str),
+    st.from_regex(r"[0-9eE_.+\-xna²\u0661]{1,12}", fullmatch=True),
+    st.sampled_from(["1e400", "9" * 400, "nan", "-1", "0", "+5", "1_0", "²", "", "inf", "0x10"]),
+)
+
+
+@settings(fuzz, max_examples=2000)
+@given(retries)
+def test_any_retry_after_is_a_wait_or_none(said):
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    wait = seconds_of(said, now)
+
+    assert wait is None or (isinstance(wait, float) and wait >= 0)
+
+
+@fuzz
+@given(retries)
+def test_any_retry_after_leaves_the_error_readable(said):
+    head = Head(429, {"retry-after": said})
+
+    error = OpenAI("https://host", Secret(SECRET)).error(head, b'{"error": "slow down"}', "a")
+
+    assert "slow down" in str(error)
+    assert error.retry_after is None or math.isfinite(error.retry_after) or error.retry_after > 0
+
+
+# Limits.
+
+
+def feed(decoder, piece, limit):
+    """Feed the same piece again and again; by the limit the decoder has to have had enough."""
+    for _ in range(limit // len(piece) + 1):
+        list(decoder.feed(piece))
+    pytest.fail("the decoder took more than the limit")
+
+
+@pytest.mark.parametrize("size", [64, 4096, 1 << 16, MB])
+@pytest.mark.parametrize("dialect", ["openai", "chat"])
+def test_an_endless_line_ends_in_our_error_and_in_bounded_memory(dialect, size):
+    decoder = PROTOCOLS[dialect]("https://host", Secret(SECRET)).decoder(
+        Head(200, {"content-type": SSE})
+    )
+    tracemalloc.start()
+    try:
+        with pytest.raises(errors.StreamError, match="MB"):
+            feed(decoder, b"x" * size, LONGEST_LINE)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * LONGEST_LINE
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_endless_body_ends_in_our_error(dialect):
+    decoder = PROTOCOLS[dialect]("https://host", Secret(SECRET)).decoder(
+        Head(200, {"content-type": JSON})
+    )
+    with pytest.raises(errors.StreamError, match="MB"):
+        feed(decoder, b" " * MB, LONGEST_BODY)
+
+
+def streamed(box, protocol, agent):
+    """Carry one question through the transport and count what comes, keeping none of it."""
+
+    async def carried():
+        transport, letters = Transport(), 0
+        try:
+            async with contextlib.aclosing(
+                transport.stream(protocol, Prompt(agent, "go on"))
+            ) as answer:
+                async for events in answer:
+                    letters += sum(len(each.text) for each in events if isinstance(each, Delta))
+        except errors.SwiftaskError as error:
+            return letters, error
+        finally:
+            await transport.aclose()
+        return letters, None
+
+    return asyncio.run(carried())
+
+
+def endless(_messages):
+    while True:
+        yield "x" * MB
+
+
+def test_an_endless_answer_ends_in_our_error_and_closes_the_connection():
+    with Sandbox(agents={"endless": Agent(endless)}) as box:
+        letters, error = streamed(box, OpenAI(f"{box.url}/v1", Secret(box.token)), "endless")
+
+        assert isinstance(error, errors.StreamError)
+        assert str(LONGEST_ANSWER >> 20) in str(error)
+        assert LONGEST_ANSWER * 0.9 < letters <= LONGEST_ANSWER
+        assert box.wait_for(lambda: box.requests[-1].disconnected)
+
+
+@pytest.mark.parametrize("dialect", ["openai", "native", "chat", "agencii"])
+def test_a_small_body_that_unpacks_to_a_huge_one_ends_in_our_error(box, dialect):
+    bomb = gzip.compress(b" " * (80 * MB), 9)
+    box.fail(Fault(body=bomb, headers={"Content-Encoding": "gzip"}))
+    kind = PROTOCOLS[dialect]
+    token = box.agencii_token if dialect == "agencii" else box.token
+    agent = box.integration_id("echo") if dialect == "agencii" else "echo"
+
+    _, error = streamed(box, kind(box.url + kind.family, Secret(token)), agent)
+
+    assert isinstance(error, errors.StreamError)
+
+
+def test_a_body_that_is_not_what_its_encoding_says_is_our_error(box, client):
+    box.fail(Fault(body=b"not gzip", headers={"Content-Encoding": "gzip"}))
+
+    with pytest.raises((errors.StreamError, errors.ConnectionFailed)):
+        client.ask("hello")
+
+
+# And through the whole client: what any of this leaves in the ledger.
+
+ODD = [
+    {"text": "hi", "totalBotUsage": 10**30},
+    {"text": "hi", "totalBotUsage": -(2**63) - 1},
+    {"text": "hi", "totalBotUsage": float("nan")},
+    {"text": "hi", "totalBotUsage": float("inf")},
+    {"text": "hi", "tokenUsage": {"inputTokens": 2**53 - 1, "outputTokens": 2**53 - 1}},
+    {"text": "half a character \ud83d", "sessionId": "\ud83d", "botSlug": "\ud83d"},
+    {"text": "nul \0 and more", "sessionId": 10**30},
+    {"text": "hi", "sessionId": True},
+    {"text": "hi", "files": [{"url": "\ud83d"}, {"url": []}, 5]},
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
+def test_odd_fields_of_a_native_answer_cost_neither_the_answer_nor_its_row(box, odd):
+    box.fail(Fault(body=json.dumps(odd)))
+    with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="native") as client:
+        answer = client.ask("hello")
+
+        assert answer.text.startswith(odd["text"][:2])
+        assert list(client.usage()["status"]) == ["ok"]
+
+
+@pytest.mark.parametrize(
+    "reason", ["\ud83d", "\0", "x" * MB, "stop\nnow"], ids=["half", "nul", "long", "lines"]
+)
+def test_odd_finish_reasons_cost_neither_the_answer_nor_its_row(box, client, reason):
+    said = {"choices": [{"message": {"content": "hi"}, "finish_reason": reason}]}
+    box.fail(Fault(body=json.dumps(said)))
+
+    assert client.ask("hello").text == "hi"
+    assert list(client.usage()["status"]) == ["ok"]
+
+
+@pytest.mark.parametrize("session", [True, False, 1.5, [], {}, "", None])
+def test_what_is_no_session_id_is_not_taken_for_one(box, session):
+    box.fail(Fault(body=json.dumps({"text": "hi", "sessionId": session})))
+    with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="native") as client:
+        client.ask("one")
+        client.ask("two")
+
+    assert "sessionId" not in box.requests[-1].json
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://[", "x", "/a", "http://", "http://127.0.0.1:99999/", "ftp://127.0.0.1/", "\0",
+     "\ud83d", "http://127.0.0.1:9/\n", "http://:9/", "//127.0.0.1", "http://127.0.0.1:x/", " "],
+)  # fmt: skip
+@pytest.mark.parametrize("key", ["url", "signedUrl"])
+def test_a_signed_url_that_is_none_is_our_error_and_a_row(box, monkeypatch, key, url):
+    monkeypatch.setattr("swiftask_jupyter.conversation.running_turn.pause", lambda *_: None)
+    box.fail(Fault(body=json.dumps({key: url})), path="/widget/get-signed-url")
+    with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="native") as client:
+        with pytest.raises(errors.SwiftaskError):
+            client.ask("look", files=[("a.txt", b"1")])
+        assert list(client.usage()["status"]) == ["error"]
+
+
+def test_sqlite_has_the_limits_that_are_tested_here():
+    with contextlib.closing(sqlite3.connect(":memory:")) as rows:
+        with pytest.raises(OverflowError):
+            rows.execute("SELECT ?", (2**63,))
+        with pytest.raises(UnicodeEncodeError):
+            rows.execute("SELECT ?", ("\ud83d",))

@@ -1,0 +1,493 @@
+"""Transcripts of every documented answer and every quirk, cut everywhere; the sandbox beside them.
+
+A transcript (`wire/<dialect>/<case>.http`) is the head and the body of one response as the
+documents print it: status line, headers, a blank line, body.
+"""
+
+import http.client
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from swiftask_jupyter import errors
+from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.protocols.errors import Head
+from swiftask_jupyter.protocols.registry import PROTOCOLS
+from swiftask_jupyter.sandbox.faults import Fault
+from swiftask_jupyter.settings.secrets import Secret
+
+WIRE = Path(__file__).with_name("wire")
+NAMES = sorted(str(path.relative_to(WIRE).with_suffix("")) for path in WIRE.rglob("*.http"))
+STORY = "Once upon a time… 🎉\n"
+HELLO = "Hello there! How can I help?"
+ANSWER = "Agent response here"
+APOLOGY = "I'm sorry, something went wrong while I was answering. Please try again."
+SWIFTASK = (150, 300, 450, 450, 45)
+NO_USAGE = (None, None, None, None, None)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a transcript says, once it is read."""
+
+    text: str = ""
+    usage: tuple = NO_USAGE  # input, output, total, reported total, credits
+    conversation: int | str | None = None
+    finish: str | None = None
+    error: type | None = None
+    words: str = ""
+    raw: dict = field(default_factory=dict)
+
+
+def total(reported):
+    return (None, None, None, reported, None)
+
+
+def stopped(text=STORY, **more):
+    return Expected(text, **{"finish": "stop", **more})
+
+
+def failed(error, words="", text="", **more):
+    return Expected(text, error=error, words=words, **more)
+
+
+CONV = {"conversation": "conv_abc123"}
+TABLE = {
+    "openai/stream": stopped(raw={"id": "chatcmpl-1", "model": "agent-slug"}),
+    "openai/stream-usage-zeros": stopped(usage=total(7744)),
+    "openai/stream-usage-counted": stopped(usage=(5, 7, 12, 12, None)),
+    "openai/stream-content-null-or-absent": stopped(),
+    "openai/stream-keep-alive": stopped(),
+    "openai/stream-no-space-no-blank-lines": stopped(),
+    "openai/stream-without-done": stopped(),
+    "openai/stream-cut": failed(errors.StreamError, "cut", STORY),
+    "openai/stream-cut-inside-a-line": failed(errors.StreamError, "made no sense", STORY),
+    "openai/stream-finish-length": stopped(finish="length"),
+    "openai/stream-character-cut-in-two": stopped("a \U0001f600 b"),
+    "openai/stream-error-inside": failed(errors.ServiceError, "ran out of time", "Once"),
+    "openai/stream-nonsense": failed(errors.StreamError, "made no sense", "Once"),
+    "openai/stream-disguised-failure": stopped(APOLOGY, usage=total(1)),
+    "openai/stream-empty-quotes": stopped('""', usage=total(1197)),
+    "openai/stream-after-done": stopped(),
+    "openai/whole": stopped("Hello! How can I help?"),
+    "openai/whole-usage-zeros": stopped("Hello! How can I help?", usage=total(1200)),
+    "openai/whole-out-of-credits": stopped("You have run out of credits."),
+    "openai/whole-no-choices": failed(errors.StreamError, "no choices"),
+    "openai/error-401": failed(errors.Unauthorized, "the API key is invalid or missing"),
+    "openai/error-400-unknown-slug": failed(errors.AgentNotFound, '"agent-slgu" does not exist'),
+    "openai/error-400-unknown-key": failed(errors.BadRequest, '"reasoning_effort" is not allowed'),
+    "openai/error-429": failed(errors.RateLimited, "try again in 20 s"),
+    "openai/error-503-page": failed(errors.ServiceUnavailable, "busy"),
+    "native/introduction": Expected(ANSWER, SWIFTASK, 1001, raw={"botSlug": "agent-slug"}),
+    "native/older-page-with-dollars": Expected(
+        ANSWER, (150, 300, 450, None, 45), 1001, raw={"sourceMetadatas": []}
+    ),
+    "native/usage-detail": Expected(ANSWER, (150, 300, 450, None, 45), 1001),
+    "native/text-alone": Expected(ANSWER),
+    "native/session-as-a-string": Expected(ANSWER, SWIFTASK, "1001"),
+    "native/files": Expected("", SWIFTASK, 1001),
+    "native/picture-in-the-text": Expected(
+        "Here: ![a cat](https://static.swiftask.ai/cat.png)", SWIFTASK, 1001
+    ),
+    "native/soft-error": failed(errors.ServiceError, "Voice 'X' not found"),
+    "native/limit-reached": failed(errors.RateLimited, "You reached the limit"),
+    "native/error-string-with-200": failed(errors.ServiceError, "what went wrong"),
+    "native/error-object-with-200": failed(errors.ServiceError, "no such voice"),
+    "native/error-400": failed(errors.BadRequest, '"input" must be a string'),
+    "native/error-400-session-string": failed(errors.BadRequest, "Session ID must be a string"),
+    "native/error-401": failed(errors.Unauthorized, "Unauthorized"),
+    "native/error-404": failed(errors.AgentNotFound, "does not exist"),
+    "native/error-500": failed(errors.ServiceUnavailable, "Internal Server Error"),
+    "widget/answer": Expected(ANSWER, SWIFTASK, "user-session-123"),
+    "widget/soft-error": failed(errors.ServiceError, "the agent is asleep"),
+    "widget/error-400-session": failed(errors.BadRequest, '"sessionId" must be a string'),
+    "widget/error-401": failed(errors.Unauthorized, "client token"),
+    "chat/envelope": Expected(
+        "AI agent's response text",
+        total(150),
+        "conv_abc123",
+        raw={"metadata": {"model": "gpt-4", "tokens": 150}},
+    ),
+    "chat/stream": Expected(
+        HELLO,
+        raw={
+            "limits": {
+                "x-ratelimit-limit": "1000",
+                "x-ratelimit-remaining": "999",
+                "x-ratelimit-reset": "1786354000",
+            }
+        },
+    ),
+    "chat/stream-blank-lines": Expected(HELLO),
+    "chat/stream-named-in-a-chunk": Expected(HELLO, **CONV),
+    "chat/stream-named-in-a-header": Expected(HELLO, **CONV),
+    "chat/stream-cut": failed(errors.StreamError, "cut", HELLO),
+    "chat/stream-error-inside": failed(errors.ServiceError, "the agent broke", "Hello"),
+    "chat/stream-nonsense": failed(errors.StreamError, "made no sense", "Hello"),
+    "chat/envelope-error-with-200": failed(errors.ServiceError, "the agent broke"),
+    "chat/error-400": failed(errors.BadRequest, "Message field is required"),
+    "chat/error-401": failed(errors.Unauthorized, "Invalid or missing API token"),
+    "chat/error-404": failed(errors.AgentNotFound, "Agent with slug 'support-agent' not found"),
+    "chat/error-429": failed(errors.RateLimited, "Rate limit exceeded"),
+    "agencii/completion": Expected("<string>", conversation="<string>", raw={"numMessages": 123}),
+    "agencii/completion-with-nulls": Expected("Hey! 🎉", conversation="FVfA971B3fnBH4S1OKlo"),
+    "agencii/text-only": Expected("Hey! How are yöu? 🎉\n\nThat's all."),
+    "agencii/text-only-that-looks-like-an-error": Expected(
+        '{"detail": "this is what I was asked to say"}'
+    ),
+    "agencii/no-message": failed(errors.StreamError, "no message", conversation=None),
+    "agencii/error-400": failed(errors.BadRequest, "missing required fields"),
+    "agencii/error-401": failed(errors.Unauthorized, "authorization token"),
+    "agencii/error-404-renamed": failed(errors.AgentNotFound, "Not Found"),
+    "agencii/error-500": failed(errors.ServiceUnavailable, "Internal server error."),
+}
+ANSWERED = [name for name in NAMES if "error-4" not in name and "error-5" not in name]
+REFUSED = [name for name in NAMES if name not in ANSWERED]
+STREAMED = [name for name in ANSWERED if "/stream" in name]
+
+
+def transcript(name):
+    """Return the head and the body of a response on file."""
+    head, _, body = (WIRE / f"{name}.http").read_bytes().partition(b"\n\n")
+    status, *fields = head.decode("ascii").splitlines()
+    pairs = (line.split(": ", 1) for line in fields)
+    return Head(int(status.split()[1]), {key.lower(): value for key, value in pairs}), body
+
+
+def protocol_of(name):
+    return PROTOCOLS[name.partition("/")[0]]("https://host", Secret("s3cr3t-t0ken"))
+
+
+def read(name, head, pieces):
+    """Return the reply that the pieces add up to, and the error that ended it."""
+    decoder, reply = protocol_of(name).decoder(head), Reply("a", dialect=name.partition("/")[0])
+    try:
+        for piece in pieces:
+            reply.apply(decoder.feed(piece))
+        reply.apply(decoder.finish())
+    except errors.SwiftaskError as error:
+        return reply, error
+    reply.status = "ok"
+    return reply, None
+
+
+def cuts(data):
+    """Whole, at every single cut, and byte by byte."""
+    yield [data]
+    for at in range(1, len(data)):
+        yield [data[:at], data[at:]]
+    yield [data[at : at + 1] for at in range(len(data))]
+
+
+def check(name, head, pieces):
+    expected = TABLE[name]
+    reply, error = read(name, head, pieces)
+    usage = reply.usage
+    assert type(error) is (expected.error or type(None)), error
+    assert expected.words in str(error or "")
+    assert reply.text == expected.text
+    assert (
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.total_tokens,
+        usage.reported_total,
+        usage.credits,
+    ) == expected.usage
+    assert (reply.conversation, reply.finish_reason) == (expected.conversation, expected.finish)
+    assert expected.raw.items() <= reply.raw.items()
+    return reply
+
+
+def test_every_transcript_is_in_the_table_and_the_other_way_round():
+    assert sorted(TABLE) == NAMES
+
+
+@pytest.mark.parametrize("name", ANSWERED)
+def test_an_answer_reads_as_expected_wherever_it_is_cut(name):
+    head, body = transcript(name)
+
+    for pieces in cuts(body):
+        check(name, head, pieces)
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\r"], ids=["CRLF", "CR"])
+@pytest.mark.parametrize("name", STREAMED)
+def test_a_stream_reads_the_same_whatever_ends_its_lines(name, end):
+    head, body = transcript(name)
+
+    for pieces in cuts(body.replace(b"\n", end)):
+        check(name, head, pieces)
+
+
+@pytest.mark.parametrize("name", [each for each in ANSWERED if "text-only" not in each])
+def test_a_byte_order_mark_changes_nothing(name):
+    head, body = transcript(name)
+    marked = b"\xef\xbb\xbf" + body
+
+    for pieces in ([marked], [marked[at : at + 1] for at in range(len(marked))]):
+        check(name, head, pieces)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_refusal_is_the_expected_error_in_its_own_words(name):
+    head, body = transcript(name)
+
+    error = protocol_of(name).error(head, body, "agent")
+
+    assert type(error) is TABLE[name].error
+    assert TABLE[name].words in str(error)
+    assert error.status == head.status
+
+
+@pytest.mark.parametrize("name", ANSWERED)
+def test_every_proper_beginning_of_an_answer_is_an_error_or_was_enough(name):
+    """An answer that broke off never passes for another one that is whole."""
+    head, body = transcript(name)
+    whole, _ = read(name, head, [body])
+
+    for at in range(len(body)):
+        reply, error = read(name, head, [body[:at]])
+        assert whole.text.startswith(reply.text.rstrip("\ufffd"))
+        if error is None and "text-only" not in name:
+            assert reply.text == whole.text
+
+
+def test_what_the_documents_warn_of_is_suspect_and_the_rest_is_not():
+    suspects = set()
+    for name in ANSWERED:
+        head, body = transcript(name)
+        reply, error = read(name, head, [body])
+        if error is None and reply.suspect:
+            suspects.add(name)
+
+    assert suspects == {"openai/stream-disguised-failure", "openai/stream-empty-quotes"}
+
+
+def test_files_are_found_in_the_list_and_in_the_text():
+    for name in ("native/files", "native/picture-in-the-text"):
+        head, body = transcript(name)
+        (file,) = read(name, head, [body])[0].files
+        assert file["url"] == "https://static.swiftask.ai/cat.png"
+
+
+# The sandbox was written from the same documents by other hands: does it print the same?
+
+
+@dataclass(frozen=True)
+class Live:
+    """How to get the sandbox to answer as a transcript does."""
+
+    fault: Fault | None = None
+    agent: str = "echo"
+    fields: dict = field(default_factory=dict)
+    usage: bool = False
+    good_token: bool = True
+    text_only: bool = False
+
+
+LIVE = {
+    "openai/stream": Live(),
+    "openai/stream-usage-zeros": Live(usage=True),
+    "openai/stream-usage-counted": Live(Fault(usage="counted"), usage=True),
+    "openai/stream-without-done": Live(Fault(no_done=True)),
+    "openai/stream-cut": Live(Fault(cut_after=3)),
+    "openai/stream-finish-length": Live(fields={"max_tokens": 1}),
+    "openai/stream-error-inside": Live(Fault(error_after=1)),
+    "openai/stream-disguised-failure": Live(Fault(disguised=True), usage=True),
+    "openai/stream-empty-quotes": Live(Fault(empty=True), usage=True),
+    "openai/whole": Live(Fault(usage="none")),
+    "openai/whole-usage-zeros": Live(),
+    "openai/error-401": Live(good_token=False),
+    "openai/error-400-unknown-slug": Live(agent="agent-slgu"),
+    "openai/error-400-unknown-key": Live(fields={"reasoning_effort": "low"}),
+    "openai/error-429": Live(Fault(status=429, shape="string", headers={"Retry-After": "20"})),
+    "openai/error-503-page": Live(Fault(status=503, shape="html")),
+    "native/introduction": Live(),
+    "native/older-page-with-dollars": Live(Fault(dollar_keys=True, usage_shape="usageDetail")),
+    "native/usage-detail": Live(Fault(usage_shape="usageDetail")),
+    "native/session-as-a-string": Live(Fault(session_type="string")),
+    "native/files": Live(agent="image"),
+    "native/picture-in-the-text": Live(agent="image-markdown"),
+    "native/soft-error": Live(Fault(soft_error=True)),
+    "native/limit-reached": Live(Fault(limit_reached=True)),
+    "native/error-string-with-200": Live(Fault(status=200, shape="string")),
+    "native/error-400": Live(fields={"input": 5}),
+    "native/error-401": Live(good_token=False),
+    "native/error-404": Live(agent="agent-slgu"),
+    "native/error-500": Live(Fault(status=500, shape="text")),
+    "widget/answer": Live(),
+    "widget/soft-error": Live(Fault(soft_error=True)),
+    "widget/error-400-session": Live(fields={"sessionId": 5}),
+    "widget/error-401": Live(good_token=False),
+    "chat/envelope": Live(),
+    "chat/stream": Live(),
+    "chat/stream-blank-lines": Live(Fault(blank_lines=True)),
+    "chat/stream-named-in-a-chunk": Live(Fault(stream_id="chunk")),
+    "chat/stream-named-in-a-header": Live(Fault(stream_id="header")),
+    "chat/stream-cut": Live(Fault(cut_after=3)),
+    "chat/stream-error-inside": Live(Fault(error_after=1)),
+    "chat/envelope-error-with-200": Live(Fault(status=200, shape="data")),
+    "chat/error-400": Live(fields={"message": ""}),
+    "chat/error-401": Live(good_token=False),
+    "chat/error-404": Live(agent="support-agent"),
+    "chat/error-429": Live(Fault(rate_limit=0)),
+    "agencii/completion": Live(),
+    "agencii/completion-with-nulls": Live(),
+    "agencii/text-only": Live(text_only=True),
+    "agencii/error-400": Live(fields={"apiIntegrationId": 5}),
+    "agencii/error-401": Live(good_token=False),
+    "agencii/error-404-renamed": Live(Fault(status=404)),
+    "agencii/error-500": Live(Fault(status=500)),
+}
+# What no request brings the sandbox to say, and why.
+NOT_LIVE = {
+    "openai/stream-content-null-or-absent": "it gives every chunk its content",
+    "openai/stream-keep-alive": "it sends no comments",
+    "openai/stream-no-space-no-blank-lines": "it writes plain server-sent events here",
+    "openai/stream-cut-inside-a-line": "it breaks off between events",
+    "openai/stream-character-cut-in-two": "its pieces are whole characters",
+    "openai/stream-nonsense": "what is not JSON has no shape",
+    "openai/stream-after-done": "it ends where it says so",
+    "openai/whole-out-of-credits": "as `whole`, in other words",
+    "openai/whole-no-choices": "it always answers",
+    "native/text-alone": "it sends every documented key",
+    "native/error-400-session-string": "it has Joi's words for it",
+    "native/error-object-with-200": "its error objects carry OpenAI's keys",
+    "chat/stream-nonsense": "what is not JSON has no shape",
+    "agencii/text-only-that-looks-like-an-error": "as `text-only`, in other words",
+    "agencii/no-message": "it always answers",
+}
+
+
+def asked(box, name, live):
+    """Ask the sandbox over a plain socket, with no code of ours between; return head and body."""
+    dialect, _, case = name.partition("/")
+    streamed = case.startswith("stream")
+    said = "Once upon a time"
+    if live.fault:
+        box.fail(live.fault)
+    token = box.agencii_token if dialect == "agencii" else box.token
+    path, body = {
+        "openai": lambda: (
+            "/v1/chat/completions",
+            {
+                "model": live.agent,
+                "messages": [{"role": "user", "content": said}],
+                "stream": streamed,
+                **({"stream_options": {"include_usage": True}} if live.usage else {}),
+            },
+        ),
+        "native": lambda: (f"/api/ai/{live.agent}", {"input": said}),
+        "widget": lambda: (
+            "/api/widget/ai?clientToken="
+            + (box.client_token(live.agent) if live.good_token else "wr0ng"),
+            {"input": said, "sessionId": "user-session-123"},
+        ),
+        "chat": lambda: (f"/v1/api/chat/{live.agent}", {"message": said, "stream": streamed}),
+        "agencii": lambda: (
+            "/get_completion",
+            {
+                "message": said,
+                "apiIntegrationId": box.integration_id(live.agent, text_only=live.text_only),
+                **({} if case.endswith("nulls") else {"aliasChatId": "custom-identifier"}),
+            },
+        ),
+    }[dialect]()
+    headers = {"Content-Type": "application/json"}
+    if dialect != "widget":
+        headers["Authorization"] = f"Bearer {token if live.good_token else 'wr0ng'}"
+    connection = http.client.HTTPConnection(urlsplit(box.url).netloc, timeout=30)
+    try:
+        connection.request("POST", path, json.dumps({**body, **live.fields}), headers)
+        response = connection.getresponse()
+        try:
+            data = response.read()
+        except http.client.IncompleteRead as cut:
+            data = cut.partial
+        fields = {key.lower(): value for key, value in response.getheaders()}
+        return Head(response.status, fields), data
+    finally:
+        connection.close()
+
+
+def shape(value, at=""):
+    """Return the places of a JSON value and the type of what stands there; None fits any."""
+    kinds = {bool: "boolean", int: "number", float: "number", str: "string", type(None): None}
+    if isinstance(value, dict):
+        inside = [shape(each, f"{at}.{key}") for key, each in value.items()]
+        return {at: "object"} | {key: kind for each in inside for key, kind in each.items()}
+    if isinstance(value, list):
+        inside = [shape(each, f"{at}[]") for each in value if isinstance(each, dict)]
+        return {at: "array"} | {key: kind for each in inside for key, kind in each.items()}
+    return {at: kinds[type(value)]}
+
+
+def fits(shown, seen):
+    """Tell whether every place of one shape is in the other, with the same type."""
+    return all(
+        at in seen and (kind == seen[at] or None in (kind, seen[at])) for at, kind in shown.items()
+    )
+
+
+def line_shapes(body):
+    """Return the kinds of lines of a stream, in order, repetitions left out."""
+    found = []
+    for line in body.decode().splitlines():
+        said = line.removeprefix("data: ")
+        kind = (
+            said if said in {"", "[DONE]"} else "data: " + " ".join(sorted(shape(json.loads(said))))
+        )
+        if kind not in found:
+            found.append(kind)
+    return found
+
+
+def test_every_case_is_asked_of_the_sandbox_or_says_why_not():
+    assert sorted([*LIVE, *NOT_LIVE]) == NAMES
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_the_sandbox_prints_what_the_documents_print(box, name):
+    head, body = transcript(name)
+    live_head, live_body = asked(box, name, LIVE[name])
+
+    assert (live_head.status, live_head.media_type) == (head.status, head.media_type)
+    assert head.headers.keys() - live_head.headers.keys() == set()
+    if head.media_type == "text/event-stream":
+        assert line_shapes(live_body) == line_shapes(body)
+    elif head.media_type == "application/json":
+        shown, seen = shape(json.loads(body)), shape(json.loads(live_body))
+        assert fits(shown, seen), (shown, seen)
+        assert seen.keys() <= documented(name, dollars="dollars" in name)
+
+
+def documented(name, *, dollars):
+    """Return every place that some transcript of the dialect shows, errors apart from answers."""
+    dialect = name.partition("/")[0]
+    kin = {dialect, "native"} if dialect == "widget" else {dialect}
+    places = set()
+    for each in NAMES:
+        head, body = transcript(each)
+        same = (each in REFUSED) == (name in REFUSED) or ("error" in each and "error" in name)
+        if each.partition("/")[0] in kin and same and head.media_type == "application/json":
+            places |= shape(json.loads(body)).keys()
+    plain = {place.replace("$", "") for place in places}
+    return {place and place.replace(".", ".$", 1) for place in plain} if dollars else plain
+
+
+@pytest.mark.parametrize("name", [each for each in LIVE if each in ANSWERED])
+def test_our_reader_ends_the_same_way_on_the_sandbox_as_on_the_transcript(box, name):
+    head, body = asked(box, name, LIVE[name])
+    reply, error = read(name, head, [body])
+    expected = TABLE[name]
+
+    assert type(error) is (expected.error or type(None))
+    assert reply.finish_reason == expected.finish
+    assert (reply.conversation is None) == (expected.conversation is None)
+    known = [count is not None for count in expected.usage]
+    usage = reply.usage
+    counts = usage.input_tokens, usage.output_tokens, usage.total_tokens
+    assert [count is not None for count in (*counts, usage.reported_total)] == known[:4]
