@@ -30,7 +30,7 @@ def rows(reply: Reply) -> list[tuple[str, str, str]]:
 
 def as_html(found: list[tuple[str, str, str]]) -> str:
     """Return the rows as a list of links and texts."""
-    return html.wrap(html.write(nodes(found))) if found else ""
+    return html.wrap(html.render(nodes(found))) if found else ""
 
 
 def nodes(found: list[tuple[str, str, str]]) -> list[Node]:

@@ -179,11 +179,11 @@ class _Columns:
         """Show how far each has come."""
         if self._publish is None or not self._shown:
             return
-        from swiftask_jupyter.notebook.markdown.html import running
+        from swiftask_jupyter.notebook.markdown.html import wrap_text
 
         columns = (
             _COLUMN.format(
-                escape(visible(reply.agent)), running(visible(reply.text[-NEWEST:])), "…"
+                escape(visible(reply.agent)), wrap_text(visible(reply.text[-NEWEST:])), "…"
             )
             for reply in self._replies
         )

@@ -142,9 +142,9 @@ class CellDisplay:
         if len(self._recent) >= NEWEST:
             return False
         self._covered = len(self._recent)
-        from swiftask_jupyter.notebook.markdown.html import running
+        from swiftask_jupyter.notebook.markdown.html import wrap_text
 
-        self._answer.draw({"text/html": running(self._recent)})
+        self._answer.draw({"text/html": wrap_text(self._recent)})
         return True
 
     def _paint(self) -> None:
@@ -193,9 +193,9 @@ class CellDisplay:
             return document.tail_html(NEWEST)
         text = self._recent[-pending:] if pending else ""
         if pending > len(text):
-            return html.running(f"⋯\n{text}")
+            return html.wrap_text(f"⋯\n{text}")
         if document.in_code and not self._whole:
-            return html.wrap(html.code(text), styled=False)
+            return html.wrap(html.code_block(text), styled=False)
         return to_html(text.lstrip(" "))
 
     def finish(self) -> None:

@@ -84,7 +84,7 @@ class Verbatim:
 
     def html(self) -> str:
         """All of it."""
-        return html.wrap(html.plain(self.tail))
+        return html.wrap(html.preformatted(self.tail))
 
     def settled_html(self) -> str:
         """Nothing."""
@@ -92,7 +92,7 @@ class Verbatim:
 
     def tail_html(self, limit: int) -> str:
         """Its last so many characters."""
-        return html.wrap(html.plain(self.tail[-limit:]), styled=False)
+        return html.wrap(html.preformatted(self.tail[-limit:]), styled=False)
 
 
 def final(reply: Reply) -> tuple[str, str] | None:
@@ -105,10 +105,10 @@ def final(reply: Reply) -> tuple[str, str] | None:
     found = _extracted(reply)
     if found is None:
         text = visible(reply.text)
-        return html.wrap(html.plain(text)), text
+        return html.wrap(html.preformatted(text)), text
     text = visible(found.text)
     inside = Node("code", {"lang": found.language} if found.language else {}, (text,))
-    return html.wrap(html.write([Node("pre", {}, (inside,))])), text.removesuffix("\n")
+    return html.wrap(html.render([Node("pre", {}, (inside,))])), text.removesuffix("\n")
 
 
 def _extracted(reply: Reply) -> Code | None:

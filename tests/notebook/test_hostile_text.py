@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from swiftask_jupyter.notebook.markdown.document import Document, to_html, to_tree
 from swiftask_jupyter.notebook.markdown.formulas import is_harmless
 from swiftask_jupyter.notebook.markdown.html import STYLE
-from swiftask_jupyter.notebook.markdown.tree import TAGS, Node, safe_href, words
+from swiftask_jupyter.notebook.markdown.tree import TAGS, Node, safe_href, text_content
 from swiftask_jupyter.support.sanitize import visible
 
 ROOT = "swiftask tex2jax_ignore mathjax_ignore"
@@ -257,17 +257,17 @@ def test_what_is_hidden_is_shown_as_a_mark(text, shown):
 def test_an_entity_hides_nothing_either():
     [paragraph] = to_tree("a&#x202e;b&#x200b;c")
 
-    assert words([paragraph]) == "a⟦U+202E⟧b⟦U+200B⟧c"
+    assert text_content([paragraph]) == "a⟦U+202E⟧b⟦U+200B⟧c"
 
 
 def test_a_tag_that_is_not_ours_is_never_written():
-    from swiftask_jupyter.notebook.markdown.html import write
+    from swiftask_jupyter.notebook.markdown.html import render
 
     with pytest.raises(ValueError, match="no such tag"):
-        write([Node("script", {}, ("alert(1)",))])
+        render([Node("script", {}, ("alert(1)",))])
 
 
 def test_an_address_is_checked_again_where_it_is_written():
-    from swiftask_jupyter.notebook.markdown.html import write
+    from swiftask_jupyter.notebook.markdown.html import render
 
-    assert write([Node("a", {"href": "javascript:1"}, ("x",))]) == "<a>x</a>\n"
+    assert render([Node("a", {"href": "javascript:1"}, ("x",))]) == "<a>x</a>\n"

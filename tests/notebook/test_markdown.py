@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from swiftask_jupyter.notebook.markdown import document as markdown
 from swiftask_jupyter.notebook.markdown.document import Document, to_html, to_tree
 from swiftask_jupyter.notebook.markdown.html import STYLE
-from swiftask_jupyter.notebook.markdown.tree import Node, words
+from swiftask_jupyter.notebook.markdown.tree import Node, text_content
 
 PARAGRAPH = "The **quick** brown fox, `code` and [a link](https://example.com) jump over it.\n\n"
 ATTRS = ' target=_blank rel="noopener noreferrer nofollow"'
@@ -29,7 +29,7 @@ def inside(text):
 
 def tree(doc):
     """All of a document so far."""
-    return [node for block in doc.blocks() for node in block] + doc.opened()
+    return [node for block in doc.blocks() for node in block] + doc.open_nodes()
 
 
 def math(formula):
@@ -148,9 +148,9 @@ def test_a_lexer_that_stumbles_leaves_the_code_without_colours(monkeypatch):
     def stumble(*_):
         raise RecursionError
 
-    monkeypatch.setattr(highlight, "_lexed", stumble)
+    monkeypatch.setattr(highlight, "_tokenize", stumble)
 
-    assert highlight.runs("import x", "python") == [("", "import x")]
+    assert highlight.highlight("import x", "python") == [("", "import x")]
 
 
 def test_a_tree_can_be_sent_as_json():
@@ -370,7 +370,7 @@ def test_a_list_that_turns_out_to_be_loose_is_loose_from_its_first_item_on():
 
 
 def test_what_is_over_the_limit_is_shown_and_not_read(monkeypatch):
-    monkeypatch.setattr(markdown, "LONGEST_ANSWER", 10)
+    monkeypatch.setattr(markdown, "MAX_ANSWER", 10)
     doc = Document()
     for character in "0123\n\n789*a* <b>":
         doc.feed(character)
@@ -397,7 +397,7 @@ def test_what_is_nested_too_deep_is_kept_as_text():
         "".join(" " * 2 * n + "- x\n" for n in range(60)),
     ):
         tree = to_tree(text + "\n\nlast")
-        assert words(tree).rstrip().endswith("last")
+        assert text_content(tree).rstrip().endswith("last")
         assert depth(tree) <= 45
 
 
@@ -414,7 +414,7 @@ def test_a_flood_of_signs_is_kept_and_not_nested_without_end(flood):
         tree = to_tree(text)
         assert depth(tree) <= 45
         if length > 32 * 1024:  # too long for a paragraph: plain
-            assert words(tree) == text.rstrip()
+            assert text_content(tree) == text.rstrip()
 
 
 def test_random_bytes_are_some_document():

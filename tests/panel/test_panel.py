@@ -13,7 +13,7 @@ import pytest
 
 from swiftask_jupyter import ChatPanel, Sandbox, Swiftask, errors
 from swiftask_jupyter.answers.reply import TURN, Delta, Reply
-from swiftask_jupyter.notebook.markdown import reader
+from swiftask_jupyter.notebook.markdown import parser
 from swiftask_jupyter.notebook.mimebundle import record
 from swiftask_jupyter.notebook.panel.channel import Channel
 from swiftask_jupyter.notebook.panel.chat import Chat
@@ -80,9 +80,9 @@ def test_a_client_opens_a_panel_of_its_own(client):
 
 
 def test_while_the_user_types_what_reads_an_answer_is_made_ready(panel):
-    reader._reader.cache_clear()
+    parser._markdown_it.cache_clear()
     Front(panel).say("hello")
-    assert reader._reader.cache_info().currsize
+    assert parser._markdown_it.cache_info().currsize
 
 
 def test_a_question_is_answered_in_place_and_counted(front):

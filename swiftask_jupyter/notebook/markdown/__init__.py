@@ -1,1 +1,1 @@
-"""An answer's Markdown as a tree that cannot run, and the ways it is written."""
+"""Safe rendering of an answer's Markdown: parse to a tree of known tags, then write HTML."""

@@ -1,8 +1,8 @@
-"""The tokens of markdown-it-py built into our tree.
+"""Build our tree from the tokens of markdown-it-py.
 
-What decides here is what is known, never what is forbidden: a tag that is not ours, an address that
-is not plainly http, https or mailto, a picture, nesting without end all become the text in them.
-This module imports markdown_it; import it on first use.
+This is an allow-list: an unknown tag, a URL that is not plain http, https or mailto, an image, or
+nesting beyond the limit is replaced by the text inside it. This module imports markdown_it, so
+import it on first use.
 """
 
 import re
@@ -13,35 +13,35 @@ from typing import TYPE_CHECKING
 from markdown_it.common.normalize_url import normalizeLink
 
 from swiftask_jupyter.notebook.markdown.formulas import is_harmless
-from swiftask_jupyter.notebook.markdown.tree import TAGS, Node, safe_href, words
+from swiftask_jupyter.notebook.markdown.tree import TAGS, Node, safe_href, text_content
 from swiftask_jupyter.support.sanitize import visible
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-DEEPEST = 40  # tags, counting inline ones
-PICTURE = "\N{FRAME WITH PICTURE}"
+MAX_DEPTH = 40  # nested tags, inline ones included
+IMAGE_SYMBOL = "\N{FRAME WITH PICTURE}"
 
 _LANGUAGE = re.compile(r"[A-Za-z0-9_+#.\-]{1,30}")
 _BARE_URL = re.compile(r"(?<![\w/])https?://[^\s<>\"`|\\^{}\u27e6\u27e7]+", re.IGNORECASE)
-_AFTER_URL = ".,;:!?*_~'\"\u2026"
+_TRAILING_PUNCTUATION = ".,;:!?*_~'\"\u2026"
 
 
 def build(tokens: Sequence["Token"]) -> list[Node]:
-    """The blocks these tokens stand for."""
-    return _Builder().build(tokens)
+    """Return the block nodes that these tokens describe."""
+    return _TreeBuilder().build(tokens)
 
 
-def normalized(url: str) -> str:
-    """The address percent-encoded, its host in ASCII; empty if it is broken."""
+def normalize_url(url: str) -> str:
+    """Return the URL percent-encoded and with an ASCII host; an empty string if it is invalid."""
     try:
         return normalizeLink(url)
-    except Exception:  # noqa: BLE001 the address is the agent's, and may break any parser
+    except Exception:  # noqa: BLE001 - the URL comes from the agent and may break any parser
         return ""
 
 
-class _Frame:
-    """A tag that is still open. Without a tag its children become its parent's."""
+class _OpenTag:
+    """A tag that is not closed yet. If `tag` is empty, its children move to the parent."""
 
     def __init__(self, tag: str, attrs: dict[str, str | int] | None = None) -> None:
         self.tag = tag
@@ -49,103 +49,104 @@ class _Frame:
         self.children: list[Node | str] = []
 
 
-class _Builder:
+class _TreeBuilder:
     def __init__(self) -> None:
-        self._open = [_Frame("")]
-        self._links = 0
+        self._stack = [_OpenTag("")]
+        self._open_links = 0
 
     def build(self, tokens: Sequence["Token"]) -> list[Node]:
         for token in tokens:
-            self._take(token)
-        assert len(self._open) == 1
-        return [node for node in self._open[0].children if isinstance(node, Node)]
+            self._add_block(token)
+        assert len(self._stack) == 1
+        return [node for node in self._stack[0].children if isinstance(node, Node)]
 
-    def _take(self, token: "Token") -> None:
+    def build_inline(self, tokens: Sequence["Token"]) -> list[Node | str]:
+        """Return the nodes of inline tokens without links, as an image's label needs them."""
+        self._open_links = 1
+        for token in tokens:
+            self._add_inline(token)
+        return self._stack[0].children
+
+    def _add_block(self, token: "Token") -> None:
         match token.type:
             case "inline":
                 for child in token.children or ():
-                    self._take_inline(child)
+                    self._add_inline(child)
             case "plain_inline":
-                self._add(token.content)
+                self._append(token.content)
             case "plain":
-                self._add(Node("p", {}, (token.content,)))
+                self._append(Node("p", {}, (token.content,)))
             case "fence" | "code_block":
-                self._add(_code(token))
+                self._append(_code(token))
             case "formula_block":
-                self._add(Node("p", {}, (_formula(token),)))
+                self._append(Node("p", {}, (_formula(token),)))
             case "hr":
-                self._add(Node("hr"))
+                self._append(Node("hr"))
             case _ if not token.hidden and token.type != "definition":
-                self._tag(token)
+                self._open_or_close(token)
 
-    def _take_inline(self, token: "Token") -> None:
+    def _add_inline(self, token: "Token") -> None:
         match token.type:
             case "text" | "text_special":
-                self._add(visible(token.content))  # again: an entity may have hidden something
+                # Cleaned a second time: a decoded entity may be a hidden character.
+                self._append(visible(token.content))
             case "softbreak":
-                self._add("\n")
+                self._append("\n")
             case "hardbreak":
-                self._add(Node("br"))
+                self._append(Node("br"))
             case "code_inline":
-                self._add(Node("code", {}, (token.content,)))
+                self._append(Node("code", {}, (token.content,)))
             case "formula":
-                self._add(_formula(token))
+                self._append(_formula(token))
             case "image":
-                self._picture(token)
+                self._add_image(token)
             case _:
-                self._tag(token)
+                self._open_or_close(token)
 
-    def _add(self, child: Node | str) -> None:
-        self._open[-1].children.append(child)
+    def _append(self, child: Node | str) -> None:
+        self._stack[-1].children.append(child)
 
-    def _tag(self, token: "Token") -> None:
+    def _open_or_close(self, token: "Token") -> None:
         if token.nesting < 0:
             self._close()
             return
         href = safe_href(str(token.attrs.get("href", "")))
-        known = token.tag in TAGS and (token.tag != "a" or (href and not self._links))
-        tag = token.tag if known and len(self._open) <= DEEPEST else ""
-        self._links += tag == "a"
-        self._open.append(_Frame(tag, _attrs(token, tag, href)))
+        known = token.tag in TAGS and (token.tag != "a" or (href and not self._open_links))
+        tag = token.tag if known and len(self._stack) <= MAX_DEPTH else ""
+        self._open_links += tag == "a"
+        self._stack.append(_OpenTag(tag, _attributes(token, tag, href)))
         if "task" in token.meta:
-            self._add(token.meta["task"])
+            self._append(token.meta["task"])
 
     def _close(self) -> None:
-        frame = self._open.pop()
-        if not frame.tag:
-            self._open[-1].children += frame.children
+        closed = self._stack.pop()
+        if not closed.tag:
+            self._stack[-1].children += closed.children
             return
-        children = self._joined(frame.children)
-        self._links -= frame.tag == "a"
-        self._add(Node(frame.tag, frame.attrs, tuple(children)))
+        children = self._merge_text(closed.children)
+        self._open_links -= closed.tag == "a"
+        self._append(Node(closed.tag, closed.attrs, tuple(children)))
 
-    def _joined(self, children: list[Node | str]) -> list[Node | str]:
-        """Neighbouring texts made one, and the bare addresses in it made links."""
-        joined: list[Node | str] = []
+    def _merge_text(self, children: list[Node | str]) -> list[Node | str]:
+        """Join adjacent texts, then turn bare URLs in them into links."""
+        merged: list[Node | str] = []
         for is_node, group in groupby(children, lambda child: isinstance(child, Node)):
             if is_node:
-                joined += group
+                merged += group
             else:
                 text = "".join(str(piece) for piece in group)
-                joined += [text] if self._links else _linked(text)
-        return joined
+                merged += [text] if self._open_links else _linkify(text)
+        return merged
 
-    def _picture(self, token: "Token") -> None:
-        """Nothing is fetched because an agent says so: a picture is a link to it."""
-        inside = words(_Builder().inline(token.children or ()))
+    def _add_image(self, token: "Token") -> None:
+        """Add an image as a link to it: an answer must not make the browser fetch anything."""
+        label = text_content(_TreeBuilder().build_inline(token.children or ()))
         href = safe_href(str(token.attrs.get("src", "")))
-        text = f"{PICTURE} {inside or href or ''}".rstrip()
-        self._add(Node("a", {"href": href}, (text,)) if href and not self._links else text)
-
-    def inline(self, tokens: Sequence["Token"]) -> list[Node | str]:
-        """The nodes of inline tokens alone, as for a picture's text."""
-        self._links = 1
-        for token in tokens:
-            self._take_inline(token)
-        return self._open[0].children
+        text = f"{IMAGE_SYMBOL} {label or href or ''}".rstrip()
+        self._append(Node("a", {"href": href}, (text,)) if href and not self._open_links else text)
 
 
-def _attrs(token: "Token", tag: str, href: str | None) -> dict[str, str | int]:
+def _attributes(token: "Token", tag: str, href: str | None) -> dict[str, str | int]:
     attrs: dict[str, str | int] = {}
     if tag == "a" and href:
         attrs["href"] = href
@@ -174,23 +175,24 @@ def _code(token: "Token") -> Node:
     return Node("pre", {}, (inside,))
 
 
-def _linked(text: str) -> list[Node | str]:
+def _linkify(text: str) -> list[Node | str]:
+    """Split a text into plain pieces and links, one link for each bare URL."""
     pieces: list[Node | str] = []
     done = 0
     for found in _BARE_URL.finditer(text):
-        url = _without_punctuation(found[0])
-        href = safe_href(normalized(url))
+        url = _strip_punctuation(found[0])
+        href = safe_href(normalize_url(url))
         if href:
             pieces += [text[done : found.start()], Node("a", {"href": href}, (url,))]
             done = found.start() + len(url)
     return [piece for piece in (*pieces, text[done:]) if piece]
 
 
-def _without_punctuation(url: str) -> str:
-    """The address without the full stop or the bracket of the sentence around it."""
+def _strip_punctuation(url: str) -> str:
+    """Drop a full stop or closing bracket that belongs to the sentence around the URL."""
     end = len(url)
     unopened = url.count(")") - url.count("(")
-    while end and (url[end - 1] in _AFTER_URL or (url[end - 1] == ")" and unopened > 0)):
+    while end and (url[end - 1] in _TRAILING_PUNCTUATION or (url[end - 1] == ")" and unopened > 0)):
         unopened -= url[end - 1] == ")"
         end -= 1
     return url[:end]

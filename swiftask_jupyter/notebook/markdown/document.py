@@ -1,223 +1,244 @@
-"""An answer as a tree that cannot run, read while it grows.
+"""Parse an answer into a safe tree, at once or while it streams in.
 
-An agent's answer is untrusted text, and the HTML of a live cell is trusted: a script in it would
-run. So no answer is ever shown as Markdown or as HTML of its own. It is cleaned (`visible`), read
-into a tree of known tags (`reader`) and written by us (`html`); the panel sends the same tree.
+An answer is untrusted text, and HTML in a live cell is trusted: a script in it would run. So an
+answer is never displayed as its own Markdown or HTML. It is cleaned (`sanitize.visible`), parsed
+into a tree of known tags (`parser`) and rendered by us (`html`); the panel sends the same tree.
 
-While an answer streams, a block is settled once a later one has begun on a complete line: it is
-read once, written once and kept. Only the block that is still open is read again.
+While an answer streams, a block is settled once a later block has begun on a complete line: it is
+parsed once, rendered once and kept. Only the last block, which is still open, is parsed again.
 """
 
 from functools import cached_property
 
 from swiftask_jupyter.notebook.markdown import html
-from swiftask_jupyter.notebook.markdown.incremental import FENCE, Growing, OpenFence, last
+from swiftask_jupyter.notebook.markdown.incremental import (
+    FENCE,
+    IncrementalBlock,
+    OpenFence,
+    last_characters,
+)
 from swiftask_jupyter.notebook.markdown.tree import Node
 from swiftask_jupyter.support.sanitize import Cleaner, visible
 
-LONGEST_ANSWER = 2 * 1024 * 1024
-LONGEST_TAIL = 32 * 1024
-SHORT = 1024
+# All in characters.
+MAX_ANSWER = 2 * 1024 * 1024  # more is shown as plain text
+MAX_OPEN_BLOCK = 32 * 1024  # a longer open block is shown as plain text until it is settled
+SHORT_BLOCK = 1024  # up to this length, an open block is parsed as a whole each time
 
 
 def to_tree(text: str) -> list[Node]:
-    """The whole answer as a tree, read in one go."""
-    from swiftask_jupyter.notebook.markdown.reader import read
+    """Parse a complete answer into the tree."""
+    from swiftask_jupyter.notebook.markdown.parser import parse
 
     cleaned = visible(text)
-    return read(cleaned[:LONGEST_ANSWER], {}) + _unread(cleaned[LONGEST_ANSWER:])
+    return parse(cleaned[:MAX_ANSWER], {}) + _unparsed(cleaned[MAX_ANSWER:])
 
 
 def to_html(text: str) -> str:
-    """The whole answer as HTML that is safe in a trusted cell."""
-    return html.wrap(html.write(to_tree(text)))
+    """Render a complete answer as HTML that is safe in a trusted cell."""
+    return html.wrap(html.render(to_tree(text)))
 
 
-class _Settled:
-    """Blocks that no later text can change, except by defining a link they name."""
+class _SettledBlocks:
+    """Blocks that later text cannot change, except by defining a link that they refer to."""
 
     def __init__(self, source: str, references: dict[str, object]) -> None:
         self.source = source if "[" in source else ""
-        self.read(source, references)
+        self.parse(source, references)
 
-    def read(self, source: str, references: dict[str, object]) -> None:
-        from swiftask_jupyter.notebook.markdown.reader import read
+    def parse(self, source: str, references: dict[str, object]) -> None:
+        from swiftask_jupyter.notebook.markdown.parser import parse
 
-        self.nodes = read(source, references)
-        self.references = len(references)
+        self.nodes = parse(source, references)
+        self.reference_count = len(references)
         self.__dict__.pop("html", None)
 
     @cached_property
     def html(self) -> str:
-        """The blocks written for a cell; a panel never asks."""
-        return html.write(self.nodes)
+        """The blocks as HTML, rendered on first use: a panel needs the tree only."""
+        return html.render(self.nodes)
 
 
 class Document:
-    """An answer that arrives in pieces; what it shows at the end is what `to_html` shows."""
+    """An answer that arrives in pieces.
+
+    After `finish`, `html()` returns the same as `to_html` of the whole text.
+
+    Attributes:
+        parsed: the number of characters given to the parser so far, to check that the cost stays
+            proportional to the length of the answer.
+    """
 
     def __init__(self) -> None:
-        self.parsed = 0  # characters given to the parser, which is what this class saves on
+        self.parsed = 0
         self._cleaner = Cleaner()
-        self._blocks: list[_Settled] = []
+        self._blocks: list[_SettledBlocks] = []
         self._references: dict[str, object] = {}
         self._settled = 0
         self._tail: list[str] = []
-        self._length = 0  # of the tail
-        self._rest: list[str] = []  # what is over the limit, and not read
+        self._tail_length = 0
+        self._overflow: list[str] = []  # text beyond MAX_ANSWER, which is not parsed
         self._has_new_line = False
-        self._look_again = 0  # at this length of the tail
+        self._next_check = 0  # the tail is checked for settled blocks at this length
         self._fence: OpenFence | None = None
-        self._growing = Growing()
+        self._incremental = IncrementalBlock()
         self._open: tuple[int, list[Node]] = (0, [])
         self._finished = False
 
     def feed(self, delta: str) -> None:
-        """Take the next piece of the answer, cut anywhere."""
+        """Append the next piece of the answer; it may be cut anywhere.
+
+        Raises:
+            ValueError: `finish` was called before.
+        """
         if self._finished:
             raise ValueError("this answer is finished; begin another Document")
-        self._take(self._cleaner.feed(delta))
+        self._append(self._cleaner.feed(delta))
 
     def finish(self) -> None:
-        """Settle everything: no more text will come."""
+        """Settle all blocks: no more text will come."""
         if self._finished:
             return
-        self._take(self._cleaner.finish())
-        self._settle(self._length)
+        self._append(self._cleaner.finish())
+        self._settle(self._tail_length)
         self._finished = True
-        for block in self._blocks:  # a definition may stand below the text that names it
-            if block.source and block.references < len(self._references):
+        for block in self._blocks:  # a link definition may come after the text that uses it
+            if block.source and block.reference_count < len(self._references):
                 self.parsed += len(block.source)
-                block.read(block.source, self._references)
+                block.parse(block.source, self._references)
 
     @property
     def settled(self) -> int:
-        """How many characters of the cleaned text stand in settled blocks."""
-        self._look()
+        """The number of characters of the cleaned text that are in settled blocks."""
+        self._settle_complete_blocks()
         return self._settled
 
     @property
     def in_code(self) -> bool:
         """Whether the text so far ends inside a code block."""
-        self._look()
+        self._settle_complete_blocks()
         return self._fence is not None
 
     @property
     def tail(self) -> str:
         """The cleaned text after the settled blocks."""
-        self._look()
-        return self._tail_text() + "".join(self._rest)
+        self._settle_complete_blocks()
+        return self._tail_text() + "".join(self._overflow)
 
     def blocks(self, start: int = 0) -> list[list[Node]]:
-        """The settled blocks from this one on; only `finish` may change one."""
-        self._look()
+        """Return the settled blocks from index `start` on; only `finish` may still change one."""
+        self._settle_complete_blocks()
         return [block.nodes for block in self._blocks[start:]]
 
-    def opened(self) -> list[Node]:
-        """What stands below the settled blocks, and may still change."""
-        self._look()
-        nodes = [self._fence.node(self._tail_text())] if self._fence else self._open_nodes()
-        return nodes + _unread("".join(self._rest))
+    def open_nodes(self) -> list[Node]:
+        """Return the nodes after the settled blocks, which may still change."""
+        self._settle_complete_blocks()
+        nodes = [self._fence.node(self._tail_text())] if self._fence else self._parse_open()
+        return nodes + _unparsed("".join(self._overflow))
 
     def html(self) -> str:
-        """Everything so far as HTML."""
-        self._look()
-        rest = html.write(_unread("".join(self._rest)))
-        return html.wrap(self._settled_html() + self._open_html() + rest)
+        """Return the whole answer so far as HTML."""
+        self._settle_complete_blocks()
+        overflow = html.render(_unparsed("".join(self._overflow)))
+        return html.wrap(self._settled_html() + self._open_html() + overflow)
 
     def settled_html(self) -> str:
-        """The settled blocks as HTML."""
-        self._look()
+        """Return the settled blocks as HTML."""
+        self._settle_complete_blocks()
         return html.wrap(self._settled_html())
 
     def tail_html(self, limit: int) -> str:
-        """The block that is still open as HTML; if it is longer than the limit, its end."""
-        self._look()
-        if self._rest:
-            return html.wrap(html.plain(last(self._rest, limit)))
-        if self._length <= limit:
+        """Return the open block as HTML, or only its end if it has more than `limit` characters."""
+        self._settle_complete_blocks()
+        if self._overflow:
+            return html.wrap(html.preformatted(last_characters(self._overflow, limit)))
+        if self._tail_length <= limit:
             return html.wrap(self._open_html())
-        end = last(self._tail, limit)
+        end = last_characters(self._tail, limit)
         if self._fence:
-            return html.wrap(html.code(end))
-        return html.wrap(html.write(self._read_aside(end[_line_start(end) :].lstrip())))
+            return html.wrap(html.code_block(end))
+        return html.wrap(html.render(self._parse_draft(end[_line_start(end) :].lstrip())))
 
-    def _take(self, cleaned: str) -> None:
-        room = LONGEST_ANSWER - self._settled - self._length
+    def _append(self, cleaned: str) -> None:
+        room = MAX_ANSWER - self._settled - self._tail_length
         if len(cleaned) > room:
-            self._rest.append(cleaned[room:])
+            self._overflow.append(cleaned[room:])
             cleaned = cleaned[:room]
         if cleaned:
             self._tail.append(cleaned)
-            self._length += len(cleaned)
+            self._tail_length += len(cleaned)
             self._has_new_line = self._has_new_line or "\n" in cleaned
 
-    def _look(self) -> None:
-        """Settle what can be settled.
+    def _settle_complete_blocks(self) -> None:
+        """Move every complete block from the tail to the settled blocks.
 
-        That takes a new line, and where the open block is long, an eighth more of it: so all the
-        looks together cost a constant times its length.
+        The tail is parsed only after a new line. Once the open block is long, it must also have
+        grown by an eighth since the last check, so that all checks together cost a constant times
+        its length.
         """
         if self._fence:
-            if not self._fence.closed_by(self._tail, self._length):
+            if not self._fence.closed_by(self._tail, self._tail_length):
                 return
             self._fence = None
-        elif not self._has_new_line or self._length < self._look_again:
+        elif not self._has_new_line or self._tail_length < self._next_check:
             return
-        from swiftask_jupyter.notebook.markdown.reader import settled_length
+        from swiftask_jupyter.notebook.markdown.parser import settled_length
 
         tail = self._tail_text()
         lines = tail[: tail.rfind("\n") + 1]
         self.parsed += len(lines)
         self._settle(settled_length(lines))
         self._has_new_line = False
-        self._look_again = self._length + (self._length // 8 if self._length > SHORT else 0)
+        length = self._tail_length
+        self._next_check = length + (length // 8 if length > SHORT_BLOCK else 0)
         if opening := FENCE.match(self._tail_text()):
             self._fence = OpenFence(opening)
-            if self._fence.closed_by(self._tail, self._length):
+            if self._fence.closed_by(self._tail, length):
                 self._fence = None
 
     def _settle(self, length: int) -> None:
+        """Make the first `length` characters of the tail settled blocks."""
         if length:
             tail = self._tail_text()
             self.parsed += length
-            self._blocks.append(_Settled(tail[:length], self._references))
+            self._blocks.append(_SettledBlocks(tail[:length], self._references))
             self._settled += length
             self._tail = [tail[length:]]
-            self._length -= length
+            self._tail_length -= length
             self._fence = None
-            self._growing = Growing()
+            self._incremental = IncrementalBlock()
 
     def _settled_html(self) -> str:
         return "".join(block.html for block in self._blocks)
 
     def _open_html(self) -> str:
         if self._fence:
-            return html.code(self._tail_text()[self._fence.start :])
-        return html.write(self._open_nodes())
+            return html.code_block(self._tail_text()[self._fence.start :])
+        return html.render(self._parse_open())
 
-    def _open_nodes(self) -> list[Node]:
-        if not self._length:
+    def _parse_open(self) -> list[Node]:
+        """Parse the tail; return the last result if no text has come since."""
+        if not self._tail_length:
             return []
-        if self._open[0] == self._settled + self._length:
+        if self._open[0] == self._settled + self._tail_length:
             return self._open[1]
         nodes = None
-        if self._length > SHORT and not self._fence:
-            nodes = self._growing.read(self._tail_text(), self._references.copy())
-            self.parsed += self._growing.parsed if nodes is not None else 0
-        if nodes is None and self._length > LONGEST_TAIL and not self._fence:
-            nodes = _unread(self._tail_text())
+        if self._tail_length > SHORT_BLOCK and not self._fence:
+            nodes = self._incremental.parse(self._tail_text(), self._references.copy())
+            self.parsed += self._incremental.parsed if nodes is not None else 0
+        if nodes is None and self._tail_length > MAX_OPEN_BLOCK and not self._fence:
+            nodes = _unparsed(self._tail_text())
         if nodes is None:
-            nodes = self._read_aside(self._tail_text())
-        self._open = (self._settled + self._length, nodes)
+            nodes = self._parse_draft(self._tail_text())
+        self._open = (self._settled + self._tail_length, nodes)
         return nodes
 
-    def _read_aside(self, text: str) -> list[Node]:
-        """Read text that may still change: what it defines does not count yet."""
-        from swiftask_jupyter.notebook.markdown.reader import read
+    def _parse_draft(self, text: str) -> list[Node]:
+        """Parse text that may still change, without keeping the links that it defines."""
+        from swiftask_jupyter.notebook.markdown.parser import parse
 
         self.parsed += len(text)
-        return read(text, self._references.copy())
+        return parse(text, self._references.copy())
 
     def _tail_text(self) -> str:
         if len(self._tail) > 1:
@@ -225,10 +246,11 @@ class Document:
         return self._tail[0] if self._tail else ""
 
 
-def _unread(text: str) -> list[Node]:
+def _unparsed(text: str) -> list[Node]:
+    """Return text over a length limit as one plain block."""
     return [Node("pre", {}, (text,))] if text else []
 
 
 def _line_start(text: str) -> int:
-    """Where the first whole line begins, or else the first whole word."""
+    """Return the index of the first complete line, or of the first complete word."""
     return text.find("\n") + 1 or text.find(" ") + 1

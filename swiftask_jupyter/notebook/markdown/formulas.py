@@ -1,10 +1,10 @@
-r"""Which formulas reach MathJax: `$x$`, `$$x$$`, `\(x\)` and `\[x\]` made of known commands only.
+r"""Find formulas and decide which of them may reach MathJax.
 
-MathJax is a language of its own inside the page: `\href` links to scripts, `\bbox` fetches,
-`\style` restyles, `\def` changes the formulas of the user's other cells. So a formula is passed
-on only if each of its commands is in the list below; any other is shown as its source. What looks
-like a formula and isn't (the price of $5) never gets there: the writer tells MathJax to ignore the
-whole answer except the formulas found here.
+Formulas are `$x$`, `$$x$$`, `\(x\)` and `\[x\]`. MathJax commands can act on the whole page:
+`\href` links to scripts, `\bbox` fetches, `\style` restyles, `\def` changes the formulas of the
+user's other cells. So a formula is passed on only if every command in it is in the list below;
+otherwise its source is shown. Text that merely looks like a formula (the price of $5) never gets
+there either: the HTML writer tells MathJax to ignore the answer except for the formulas found here.
 """
 
 import re
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from markdown_it.rules_block import StateBlock
     from markdown_it.rules_inline import StateInline
 
-LONGEST_FORMULA = 2000
-DEEPEST_FORMULA = 40
+MAX_FORMULA = 2000  # characters
+MAX_BRACE_DEPTH = 40
 
 _CLOSERS = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
 _UP_TO_CLOSER = {
@@ -25,8 +25,9 @@ _UP_TO_CLOSER = {
     "\\[": re.compile(r"(?:[^\\]|\\[^\]])*?\\\]", re.DOTALL),
 }
 _COMMAND = re.compile(r"\\([A-Za-z]+|.)?(?:(?=\s*\{([^{}]*)\}))?", re.DOTALL)
-# A row distance that draws over what is above or pages below, and options of cancelled terms.
-_TRICK = re.compile(r"\\\\\s*\*?\s*\[\s*(?:-|[\d.]{3})|cancel(?:to)?\s*\[")
+# A negative or huge row distance, which draws over other parts of the page, and the options of
+# \cancel.
+_UNSAFE = re.compile(r"\\\\\s*\*?\s*\[\s*(?:-|[\d.]{3})|cancel(?:to)?\s*\[")
 _PUNCTUATION = frozenset(",;:!>|{}%&#_$\\ \n()[]-.'`^~=/\"")
 _ENVIRONMENTS = frozenset(
     """
@@ -83,24 +84,24 @@ _COMMANDS = frozenset(
     colon bra ket braket Bra Ket Braket sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos
     arctan arg deg det dim exp gcd hom inf ker lg lim liminf limsup ln log max min Pr sup injlim
     projlim varlimsup varliminf
-    """.split()  # noqa: SIM905 one name a line would be a page of its own
+    """.split()  # noqa: SIM905 - one name a line would fill pages
 )
 
 
 def is_harmless(formula: str) -> bool:
-    """Whether the formula is made of commands that only draw, and in moderation."""
-    if len(formula) > LONGEST_FORMULA or _TRICK.search(formula):
+    """Tell whether a formula only draws: allowed commands, limited length and nesting."""
+    if len(formula) > MAX_FORMULA or _UNSAFE.search(formula):
         return False
     depth = 0
     for brace in re.findall(r"[{}]", re.sub(r"\\.", "", formula, flags=re.DOTALL)):
         depth += 1 if brace == "{" else -1
-        if not 0 <= depth <= DEEPEST_FORMULA:
+        if not 0 <= depth <= MAX_BRACE_DEPTH:
             return False
-    return depth == 0 and all(_draws(command) for command in _COMMAND.finditer(formula))
+    return depth == 0 and all(_is_allowed(command) for command in _COMMAND.finditer(formula))
 
 
-def inline_formula(state: "StateInline", silent: bool) -> bool:  # noqa: FBT001 markdown-it's call
-    """Read a formula in a line before Markdown takes its underscores and backslashes."""
+def inline_formula(state: "StateInline", silent: bool) -> bool:  # noqa: FBT001 - markdown-it's own signature
+    """Parse a formula within a line, before Markdown interprets its underscores and backslashes."""
     source, start, end = state.src, state.pos, state.posMax
     opener = source[start : start + 2]
     if opener[:1] == "$" and opener != "$$":
@@ -108,8 +109,8 @@ def inline_formula(state: "StateInline", silent: bool) -> bool:  # noqa: FBT001 
     if opener not in _CLOSERS:
         return False
     inside = start + len(opener)
-    close = _close(source, opener, inside, min(end, inside + LONGEST_FORMULA))
-    if close < 0 or "`" in source[inside:close]:  # it would cut a code span in two
+    close = _find_closer(source, opener, inside, min(end, inside + MAX_FORMULA))
+    if close < 0 or "`" in source[inside:close]:  # the formula would cut a code span in two
         return False
     stop = close + len(opener)
     if opener == "$" and not _reads_as_formula(source[inside:close], source[stop : stop + 1]):
@@ -121,10 +122,11 @@ def inline_formula(state: "StateInline", silent: bool) -> bool:  # noqa: FBT001 
 
 
 def formula_block(state: "StateBlock", start: int, end: int, silent: bool) -> bool:  # noqa: FBT001 - markdown-it's own signature
-    r"""Read a formula that begins with a line of `$$` or `\[` alone.
+    r"""Parse a formula that starts with a line holding only `$$` or `\[`.
 
-    Its lines are not read as lists or headings. It ends with its closing line or, as text, before
-    the next empty line: so that no later line can change where it began, or what came before.
+    Its lines are not parsed as lists or headings. The block ends with its closing line. Without
+    one, it ends before the next empty line and becomes text, so that later lines cannot change what
+    came before.
     """
     if state.is_code_block(start):
         return False
@@ -147,17 +149,17 @@ def formula_block(state: "StateBlock", start: int, end: int, silent: bool) -> bo
     return True
 
 
-def _draws(found: re.Match[str]) -> bool:
+def _is_allowed(found: re.Match[str]) -> bool:
     command, argument = found[1], found[2]
     if command in ("begin", "end"):
         return (argument or "").rstrip("*") in _ENVIRONMENTS
     return command in _COMMANDS or command in _PUNCTUATION
 
 
-def _close(source: str, opener: str, start: int, end: int) -> int:
-    """Where the formula ends, or -1: at the first closing sign no backslash stands before."""
+def _find_closer(source: str, opener: str, start: int, end: int) -> int:
+    """Return the index of the first closing delimiter that is not escaped, or -1."""
     closer = _CLOSERS[opener]
-    if source.find(closer, start, end) < 0:  # the usual end of a flood of openers, and cheap
+    if source.find(closer, start, end) < 0:  # a cheap exit for a flood of opening delimiters
         return -1
     found = _UP_TO_CLOSER[opener].match(source, start, end)
     close = found.end() - len(closer) if found else -1
@@ -165,5 +167,8 @@ def _close(source: str, opener: str, start: int, end: int) -> int:
 
 
 def _reads_as_formula(inside: str, after: str) -> bool:
-    """Pandoc's rule, which leaves "$5 and $6" alone."""
+    """Apply Pandoc's rule for `$`, so that "$5 and $6" stays text.
+
+    No space directly inside the dollar signs, and no digit directly after the closing one.
+    """
     return not inside[0].isspace() and not inside[-1].isspace() and not after.isdigit()

@@ -1,6 +1,6 @@
-"""Colours for code, few enough that its HTML stays near the size of its source.
+"""Syntax highlighting with few token kinds, so that the HTML stays close to the source in size.
 
-This module imports Pygments; import it on first use.
+This module imports Pygments, so import it on first use.
 """
 
 import time
@@ -10,12 +10,12 @@ from itertools import groupby
 from pygments.lexers import get_lexer_by_name
 from pygments.token import Comment, Keyword, Name, Number, Operator, String, _TokenType
 
-LONGEST_CODE = 64 * 1024
-LONGEST_LINE = 2000  # where a lexer's slowest expressions begin to show
-SECONDS = 0.3
+MAX_CODE = 64 * 1024  # characters
+MAX_LINE = 2000  # characters; some lexers' regular expressions are slow on longer lines
+TIMEOUT = 0.3  # seconds for one code block
 
-# The languages agents answer in. Asking Pygments for a name it does not know would search the
-# installed packages for plug-ins, and run them.
+# The languages that agents answer in. For a name that Pygments does not know, it would search the
+# installed packages for plug-ins and run them.
 LANGUAGES = frozenset(
     """
     python py python3 pycon ipython console bash sh shell zsh powershell ps1 bat javascript js jsx
@@ -27,7 +27,7 @@ LANGUAGES = frozenset(
     """.split()  # noqa: SIM905 - a list of words reads best as words
 )
 _PLAIN = ""
-# A letter for each kind of token that is coloured.
+# Each highlighted token kind has a letter: comment, string, number, builtin, keyword, function.
 _KINDS: tuple[tuple[_TokenType, str], ...] = (
     (Comment, "c"),
     (String, "s"),
@@ -42,29 +42,33 @@ _KINDS: tuple[tuple[_TokenType, str], ...] = (
 )
 
 
-def runs(code: str, lang: str) -> list[tuple[str, str]]:
-    """The code in pieces, each with its kind ("" is not coloured); in one piece if in doubt."""
+def highlight(code: str, lang: str) -> list[tuple[str, str]]:
+    """Split code into (kind, text) pairs; the kind "" has no colour.
+
+    Returns the code as one pair without colour if the language is unknown, the code or one of its
+    lines is too long, or the lexer fails or takes too long.
+    """
     plain = [(_PLAIN, code)]
-    if lang not in LANGUAGES or len(code) > LONGEST_CODE:
+    if lang not in LANGUAGES or len(code) > MAX_CODE:
         return plain
-    if max(map(len, code.split("\n"))) > LONGEST_LINE:
+    if max(map(len, code.split("\n"))) > MAX_LINE:
         return plain
     try:
-        coloured = _merged(_lexed(code, lang))
-    except Exception:  # noqa: BLE001 a lexer that stumbles must not take the answer with it
+        coloured = _merge(_tokenize(code, lang))
+    except Exception:  # noqa: BLE001 - a failing lexer must not lose the answer
         return plain
     return coloured if "".join(text for _, text in coloured) == code else plain
 
 
-def without(pieces: Iterable[tuple[str, str]], kinds: str) -> list[tuple[str, str]]:
-    """The same pieces with some kinds not coloured."""
-    return _merged((_PLAIN if name in kinds else name, text) for name, text in pieces)
+def drop_kinds(pieces: Iterable[tuple[str, str]], kinds: str) -> list[tuple[str, str]]:
+    """Return the pairs with the colour removed from each of these kinds."""
+    return _merge((_PLAIN if name in kinds else name, text) for name, text in pieces)
 
 
-def _lexed(code: str, lang: str) -> Iterator[tuple[str, str]]:
+def _tokenize(code: str, lang: str) -> Iterator[tuple[str, str]]:
     lexer = get_lexer_by_name(lang, stripnl=False, ensurenl=False)
     seen: dict[_TokenType, str] = {}
-    deadline = time.perf_counter() + SECONDS
+    deadline = time.perf_counter() + TIMEOUT
     for kind, text in lexer.get_tokens(code):
         if kind not in seen:
             seen[kind] = next((name for base, name in _KINDS if kind in base), _PLAIN)
@@ -73,8 +77,8 @@ def _lexed(code: str, lang: str) -> Iterator[tuple[str, str]]:
             raise TimeoutError
 
 
-def _merged(pieces: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Neighbours of one kind as one piece; spaces between them take it too."""
+def _merge(pieces: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Join adjacent pairs of the same kind, also across white space between them."""
     merged: list[tuple[str, str]] = []
     for name, group in groupby(pieces, lambda piece: piece[0]):
         text = "".join(part for _, part in group)

@@ -1,6 +1,7 @@
-"""The tree written as HTML for a cell, where HTML is trusted and a script would run.
+"""Render the tree as HTML for a cell, where HTML is trusted and a script would run.
 
-Every text is escaped, every tag is one of ours, and every attribute is written here.
+Every text is escaped, every tag comes from the fixed list in `tree`, and every attribute is
+generated here.
 """
 
 import re
@@ -8,17 +9,17 @@ from collections.abc import Iterable
 
 from swiftask_jupyter.notebook.markdown.tree import TAGS, Node, safe_href
 
-# JupyterLab typesets whatever in an output looks like a formula, prices included. Both
-# generations of MathJax (and nbviewer's) leave the first pair of classes alone and look again
-# inside the second, so that what is typeset is what we read as a formula, and nothing else.
+# JupyterLab typesets everything in an output that looks like a formula, prices included. MathJax 2
+# and 3 (nbviewer's too) skip elements with the first two classes and process elements with the
+# second two inside them, so only the formulas that we found are typeset.
 NO_MATH = "tex2jax_ignore mathjax_ignore"
 _MATH = "tex2jax_process mathjax_process"
 
-# A short tag of its own for each kind of coloured code, which needs no class: half the bytes. Where
-# our style is stripped (an untrusted notebook) keywords are bold and comments slanted all the same.
+# One short tag per token kind instead of a class, which halves the bytes. In an untrusted notebook,
+# where our style is removed, keywords are still bold and comments italic.
 _CODE_TAGS = {"k": "b", "c": "i", "s": "tt", "n": "var", "f": "dfn", "b": "samp"}
-# JupyterLab's own colours where it has set them, else (VS Code, nbviewer) ours; each is mixed with
-# the colour of the text around it, which makes it light on dark and dark on light.
+# JupyterLab's colours where it defines them, otherwise (VS Code, nbviewer) ours. Each is mixed with
+# the surrounding text colour, which makes it light in a dark theme and dark in a light one.
 _COLOURS = {
     "k": ("keyword", "#494"),
     "s": ("string", "#e66"),
@@ -39,60 +40,64 @@ STYLE = (
     + "background:color-mix(in srgb,currentColor 5%,transparent)}"
     + ".swiftask.swiftask pre code{background:none}"
     + ".swiftask .task{list-style:none}"
-    # JupyterLab has all paragraphs begin on the left.
+    # JupyterLab aligns all paragraphs to the left.
     + ".swiftask :is([dir],[dir] p){text-align:start}"
     + ".swiftask table .l{text-align:left}"
     + ".swiftask table .m{text-align:center}"
     + ".swiftask table .r{text-align:right}"
     + "</style>"
 )
-# How much HTML code may become: an answer in one burst costs at most four times its length.
-MOST_PER_CHARACTER = 1.6
-ALWAYS_ALLOWED = 300
+# Highlighted code may have this many characters of HTML per source character, plus the allowance:
+# an answer in one burst then costs at most four times its length.
+MAX_PER_CHARACTER = 1.6
+ALLOWANCE = 300
 
 _VOID = frozenset(("br", "hr"))
 _ALIGN = {"left": "l", "center": "m", "right": "r"}
-_STYLED = re.compile(r" (?:class=\w|dir=)|</(?:b|i|tt|var|dfn|samp|pre)>")
-_READ_FROM_RIGHT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+_NEEDS_STYLE = re.compile(r" (?:class=\w|dir=)|</(?:b|i|tt|var|dfn|samp|pre)>")
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _WITH_DIRECTION = frozenset(("p", "h1", "h2", "h3", "h4", "h5", "h6", "li", "td", "th"))
 
 
-def write(nodes: Iterable[Node | str]) -> str:
-    """The nodes as HTML, a line for each of the outermost."""
-    return "".join(f"{_written(node)}\n" for node in nodes)
+def render(nodes: Iterable[Node | str]) -> str:
+    """Render nodes as HTML, one line for each top-level node."""
+    return "".join(f"{_render_node(node)}\n" for node in nodes)
 
 
-def plain(text: str) -> str:
-    """Text shown as it is."""
+def preformatted(text: str) -> str:
+    """Render text unparsed, in a `<pre>` element."""
     return f"<pre>\n{escape(text)}</pre>\n" if text else ""
 
 
-def code(text: str) -> str:
-    """Code without colours, as it looks while it grows."""
+def code_block(text: str) -> str:
+    """Render code without highlighting, as an open code block is shown while it grows."""
     return f"<pre><code>{escape(text)}</code></pre>\n"
 
 
-def running(text: str) -> str:
-    """Text that is still being written, shown as it is; of its formulas too only the source."""
+def wrap_text(text: str) -> str:
+    """Return unparsed text in the root element, with line breaks kept and formulas as source."""
     style = "white-space:pre-wrap;overflow-wrap:anywhere"
     return f'<div class="swiftask {NO_MATH}" style="{style}">{escape(text)}</div>'
 
 
 def wrap(body: str, *, styled: bool = True) -> str:
-    """The body in the element our style is scoped to and MathJax passes by.
+    """Put rendered HTML into the root element, to which our style applies and which MathJax skips.
 
-    A style is the whole page's: text beside a display that has brought it needs none of its own.
+    Args:
+        body: HTML from this module.
+        styled: whether to add the style sheet if the body needs it. A style sheet applies to the
+            whole page, so a second display next to one that has it can go without.
     """
-    style = STYLE if styled and _STYLED.search(body) else ""
+    style = STYLE if styled and _NEEDS_STYLE.search(body) else ""
     return f'<div class="swiftask {NO_MATH}">{style}\n{body}</div>'
 
 
 def escape(text: str) -> str:
-    """The text as HTML text."""
+    """Escape text for use between HTML tags."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _written(node: Node | str) -> str:
+def _render_node(node: Node | str) -> str:
     if isinstance(node, str):
         return escape(node)
     tag = node.tag
@@ -101,10 +106,11 @@ def _written(node: Node | str) -> str:
     if tag in _VOID:
         return f"<{tag}>"
     if tag == "code" and node.attrs.get("lang"):
-        inside = _coloured(str(node.children[0]), str(node.attrs["lang"]))
+        inside = _highlighted(str(node.children[0]), str(node.attrs["lang"]))
     else:
-        inside = "".join(map(_written, node.children))
-    if tag == "li":  # goes by all of its text, which what has a direction of its own is no part of
+        inside = "".join(map(_render_node, node.children))
+    if tag == "li":
+        # dir=auto on an item looks at its text, but skips children that have a dir of their own.
         inside = inside.replace("<p dir=auto>", "<p>")
     return f"<{tag}{_attributes(node, inside)}>{inside}</{tag}>"
 
@@ -124,22 +130,22 @@ def _attributes(node: Node, inside: str) -> str:
             written = " class=task"
         case _:
             written = ""
-    if node.tag in _WITH_DIRECTION and not inside.isascii() and _READ_FROM_RIGHT.search(inside):
+    if node.tag in _WITH_DIRECTION and not inside.isascii() and _RIGHT_TO_LEFT.search(inside):
         written += " dir=auto"
     return written
 
 
-def _coloured(text: str, lang: str) -> str:
-    """Code with as many of its colours as its size allows."""
-    from swiftask_jupyter.notebook.markdown import highlight
+def _highlighted(text: str, lang: str) -> str:
+    """Render code with as many highlighted token kinds as the size limit allows."""
+    from swiftask_jupyter.notebook.markdown.highlight import drop_kinds, highlight
 
-    pieces = highlight.runs(text, lang)
-    for left_out in ("", "n", "nb", "nbf"):
-        pieces = highlight.without(pieces, left_out) if left_out else pieces
+    pieces = highlight(text, lang)
+    for dropped in ("", "n", "nb", "nbf"):
+        pieces = drop_kinds(pieces, dropped) if dropped else pieces
         written = "".join(
             f"<{tag}>{escape(piece)}</{tag}>" if (tag := _CODE_TAGS.get(name)) else escape(piece)
             for name, piece in pieces
         )
-        if len(written) <= MOST_PER_CHARACTER * len(text) + ALWAYS_ALLOWED:
+        if len(written) <= MAX_PER_CHARACTER * len(text) + ALLOWANCE:
             return written
     return escape(text)

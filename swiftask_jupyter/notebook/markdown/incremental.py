@@ -1,10 +1,16 @@
-"""A code block that is still open, read without reading it again: only its end is looked for.
+"""Parse the open block of a growing answer without parsing all of it again.
 
-A long list or table that is still growing, without reading again what is finished of it.
+An answer streams in, and its last block is still open. Parsing that block from its start for each
+redraw would cost its length squared. Two kinds of long blocks are therefore parsed incrementally:
 
-An item is finished once a later one has begun on a complete line, a row once its line is complete.
-What is shown meanwhile may differ in a corner from what one reading of all of it gives (a name
-that is defined far below); the whole is read once when it is settled, and that is what stays.
+- a code block (`OpenFence`): only new text is searched for the closing fence;
+- a list or a table (`IncrementalBlock`): finished items or rows are kept and only the rest is
+  parsed. An item is finished once a later item begins on a complete line, a row once its line is
+  complete.
+
+The intermediate result may differ in details from one parse of the whole (for example for a link
+that is defined far below). When a block is settled it is parsed once as a whole, and that result
+stays.
 """
 
 import re
@@ -13,13 +19,24 @@ from collections.abc import Sequence
 from swiftask_jupyter.notebook.markdown.tree import Node
 
 FENCE = re.compile(r"[ \t\n]*?(?:(?<=\n)|\A) {0,3}(`{3,}(?=[^`\n]*\n)|~{3,}(?=[^\n]*\n))[^\n]*\n")
-LONGEST_CLOSING = 100  # characters of a line that closes a block
+MAX_CLOSING_LINE = 100  # characters
 
 _HALF_CLOSED = re.compile(r"(?:^|\n) {0,3}(?:`+|~+)[ \t]*\Z")
+_ITEM = re.compile(r"( {0,3}(?:[-*+]|\d{1,9}[.)]))(?=[ \t\n])")
+_DELIMITER_ROW = re.compile(r" {0,3}\|?(?:[ \t]*:?-+:?[ \t]*\|?)+")
+
+References = dict[str, object]
 
 
 class OpenFence:
-    """The open code block a tail begins with: only what is new is searched for its end."""
+    """The open code block at the start of an answer's unsettled text.
+
+    Args:
+        opening: a match of `FENCE` at the start of that text.
+
+    Attributes:
+        start: the index at which the code begins, after the opening line.
+    """
 
     def __init__(self, opening: re.Match[str]) -> None:
         self.start = opening.end()
@@ -27,34 +44,43 @@ class OpenFence:
         self._closing = re.compile(rf"^ {{0,3}}{mark}{mark[0]}*[ \t]*$", re.MULTILINE)
         self._opening = opening[0]
         self._attrs: dict[str, str | int] | None = None
-        self._searched = self.start  # characters of the tail
-        self._line = ""
+        self._searched = self.start  # characters of the unsettled text
+        self._line = ""  # the incomplete last line
 
-    def closed_by(self, tail: list[str], length: int) -> bool:
-        """Whether a complete line of the tail closes the block."""
-        fresh = self._line + last(tail, length - self._searched)
+    def closed_by(self, pieces: list[str], length: int) -> bool:
+        """Tell whether a complete line closes the block; only text after the last call is searched.
+
+        Args:
+            pieces: the unsettled text, in pieces.
+            length: the number of characters in all pieces.
+        """
+        fresh = self._line + last_characters(pieces, length - self._searched)
         self._searched = length
         lines, newline, self._line = fresh.rpartition("\n")
         if self._line.strip(" \t`~"):
-            self._line = "x"  # what can't close it need not be kept
+            self._line = "x"  # this line cannot become a closing fence, so its text is not needed
         return bool(newline) and bool(self._closing.search(lines))
 
-    def node(self, tail: str) -> Node:
-        """The block so far, without a last line that may turn out to close it."""
-        if self._attrs is None:
-            from swiftask_jupyter.notebook.markdown.reader import read
+    def node(self, text: str) -> Node:
+        """Return the block so far, without a last line that may turn out to be the closing fence.
 
-            [block] = read(self._opening, {})
+        Args:
+            text: the unsettled text.
+        """
+        if self._attrs is None:
+            from swiftask_jupyter.notebook.markdown.parser import parse
+
+            [block] = parse(self._opening, {})
             [code] = block.children
             self._attrs = dict(code.attrs) if isinstance(code, Node) else {}
-        text = tail[self.start :]
-        half = _HALF_CLOSED.search(text, max(0, len(text) - LONGEST_CLOSING))
-        text = text[: half.start() + (text[half.start()] == "\n")] if half else text
-        return Node("pre", {}, (Node("code", self._attrs, (text,)),))
+        source = text[self.start :]
+        half = _HALF_CLOSED.search(source, max(0, len(source) - MAX_CLOSING_LINE))
+        source = source[: half.start() + (source[half.start()] == "\n")] if half else source
+        return Node("pre", {}, (Node("code", self._attrs, (source,)),))
 
 
-def last(pieces: list[str], limit: int) -> str:
-    """The last characters of a text in pieces, without joining all of it."""
+def last_characters(pieces: list[str], limit: int) -> str:
+    """Return the last `limit` characters of a text in pieces, without joining all pieces."""
     taken: list[str] = []
     for piece in reversed(pieces):
         if limit <= 0:
@@ -64,70 +90,73 @@ def last(pieces: list[str], limit: int) -> str:
     return "".join(reversed(taken))
 
 
-_ITEM = re.compile(r"( {0,3}(?:[-*+]|\d{1,9}[.)]))(?=[ \t\n])")
-_DELIMITER = re.compile(r" {0,3}\|?(?:[ \t]*:?-+:?[ \t]*\|?)+")
-
-References = dict[str, object]
-
-
-class Growing:
-    """The open block of an answer, where it is a list or a table.
+class IncrementalBlock:
+    """Incremental parser for an open block that is a list or a table.
 
     Attributes:
-        parsed: characters given to the parser by the last reading.
+        parsed: the number of characters that the last call of `parse` gave to the parser.
     """
 
     def __init__(self) -> None:
         self.parsed = 0
-        self._start = 0  # of what is not finished, in the text
-        self._done: tuple[Node, ...] = ()  # finished items or rows
-        self._head = ""  # what the rest is read below, so that it is read as a part of the whole
-        self._loose = False
+        self._start = 0  # where the unfinished part of the text begins
+        self._finished: tuple[Node, ...] = ()  # items or rows
+        # Source put before the unfinished part, so that it is parsed as part of the same block.
+        self._head = ""
+        self._loose = False  # CommonMark's term: items separated by blank lines
         self._attrs: dict[str, str | int] | None = None
-        self._simple = True
+        self._supported = True
 
-    def read(self, text: str, references: References) -> list[Node] | None:
-        """Return the nodes of the text so far, which only ever grows; `None` to read all of it."""
-        if not self._simple:
+    def parse(self, text: str, references: References) -> list[Node] | None:
+        """Parse the block's text so far.
+
+        Args:
+            text: the text of the block; each call gets the text of the last one, and more.
+            references: the link definitions known so far.
+
+        Returns:
+            The nodes; `None` if the block cannot be parsed incrementally.
+        """
+        if not self._supported:
             return None
         lines = text[:1000].split("\n", 2)
         is_list = _ITEM.match(text.lstrip("\n"))
         if is_list:
-            nodes = self._list(text, references)
-        elif len(lines) == 3 and "|" in lines[0] and _DELIMITER.fullmatch(lines[1].rstrip()):
-            nodes = self._table(text, references)
+            nodes = self._parse_list(text, references)
+        elif len(lines) == 3 and "|" in lines[0] and _DELIMITER_ROW.fullmatch(lines[1].rstrip()):
+            nodes = self._parse_table(text, references)
         else:
             nodes = None
-        self._simple = nodes is not None
+        self._supported = nodes is not None
         return nodes
 
-    def _list(self, text: str, references: References) -> list[Node] | None:
-        from swiftask_jupyter.notebook.markdown.reader import read_list
+    def _parse_list(self, text: str, references: References) -> list[Node] | None:
+        from swiftask_jupyter.notebook.markdown.parser import parse_list
 
         source = self._head + text[self._start :]
-        nodes, starts, loose = read_list(source, references)
+        nodes, starts, loose = parse_list(source, references)
         self.parsed = len(source)
         if not nodes or nodes[0].tag not in ("ul", "ol") or len(starts) != len(nodes[0].children):
             return None
-        if loose and not self._loose and self._done:  # then all of it is
-            self._start, self._done, self._head, self._loose = 0, (), "", True
-            return self._list(text, references)
+        if loose and not self._loose and self._finished:  # one loose item makes all items loose
+            self._start, self._finished, self._head, self._loose = 0, (), "", True
+            return self._parse_list(text, references)
         first, *rest = nodes
         if self._attrs is None:
             self._attrs = dict(first.attrs)
         items = first.children[1:] if self._head else first.children
-        whole = Node(first.tag, self._attrs, (*self._done, *items))
+        whole = Node(first.tag, self._attrs, (*self._finished, *items))
         self._finish_items(source, starts, items, loose=loose)
         return [whole, *rest]
 
     def _finish_items(
         self, source: str, starts: Sequence[int], items: Sequence[Node | str], *, loose: bool
     ) -> None:
-        """Take the items before the last that begins on a complete line for finished."""
+        """Keep every item before the last one that begins on a complete line."""
         offsets = _line_offsets(source)
-        begun = [line for line in starts if line < len(offsets) - 1]  # its line is complete
-        ahead = 1 if self._head else 0
-        count = len(begun) - 1 - ahead
+        begun = [line for line in starts if line < len(offsets) - 1]  # their first line is complete
+        from_head = 1 if self._head else 0
+        count = len(begun) - 1 - from_head
         if count <= 0:
             return
         marker = _ITEM.match(source, offsets[begun[-2]])
@@ -135,33 +164,33 @@ class Growing:
             return
         self._loose = self._loose or loose
         self._start += offsets[begun[-1]] - len(self._head)
-        self._done += tuple(item for item in items[:count] if isinstance(item, Node))
+        self._finished += tuple(item for item in items[:count] if isinstance(item, Node))
         self._head = f"{marker[1]} x\n" + ("\n" if self._loose else "")
 
-    def _table(self, text: str, references: References) -> list[Node] | None:
-        from swiftask_jupyter.notebook.markdown.reader import read
+    def _parse_table(self, text: str, references: References) -> list[Node] | None:
+        from swiftask_jupyter.notebook.markdown.parser import parse
 
         if not self._head:
             self._start = text.index("\n", text.index("\n") + 1) + 1
             self._head = text[: self._start]
         fresh = text[self._start :]
-        nodes = read(self._head + fresh, references)
+        nodes = parse(self._head + fresh, references)
         self.parsed = len(self._head) + len(fresh)
-        rows = _rows(nodes)
-        unended = bool(fresh) and not fresh.endswith("\n")
+        rows = _table_rows(nodes)
+        incomplete = bool(fresh) and not fresh.endswith("\n")
         complete = fresh.count("\n")
-        if rows is None or len(rows) != complete + unended:
+        if rows is None or len(rows) != complete + incomplete:
             return None
         table = nodes[0]
-        body = Node("tbody", {}, (*self._done, *rows))
+        body = Node("tbody", {}, (*self._finished, *rows))
         if complete:
-            self._done += rows[:complete]
+            self._finished += rows[:complete]
             self._start += fresh.rindex("\n") + 1
         return [Node("table", table.attrs, (table.children[0], body))]
 
 
-def _rows(nodes: list[Node]) -> tuple[Node, ...] | None:
-    """Return the rows of what should be one table."""
+def _table_rows(nodes: list[Node]) -> tuple[Node, ...] | None:
+    """Return the body rows if the nodes are exactly one table, else None."""
     if len(nodes) != 1 or nodes[0].tag != "table":
         return None
     bodies = nodes[0].children[1:]
@@ -172,5 +201,5 @@ def _rows(nodes: list[Node]) -> tuple[Node, ...] | None:
 
 
 def _line_offsets(text: str) -> list[int]:
-    """Where each line begins; the last is where one would begin that is not complete."""
+    """Return the index at which each line begins; the last line is incomplete or empty."""
     return [0, *(found.end() for found in re.finditer("\n", text))]

@@ -1,8 +1,9 @@
-"""A formula as MathML, which browsers draw by themselves.
+"""Convert a formula to MathML, which browsers draw without MathJax.
 
-A cell leaves its formulas to the front end; a panel may stand where there is none. The formula
-has been found harmless (`formulas`), and what is made of it is checked here tag by tag all the
-same: whatever is not known shows the source. This module imports latex2mathml on first use.
+A cell leaves formulas to the front end's MathJax; a panel may be on a page that has none. Only
+formulas that `formulas.is_harmless` accepts get here, and the converter's result is still checked
+tag by tag: if anything in it is not known, the source is shown. This module imports latex2mathml
+on first use.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ TAGS = frozenset(
     "math mrow mi mn mo mtext mspace mfrac msqrt mroot msub msup msubsup munder mover munderover"  # noqa: SIM905 - a list of words reads best as words
     " mtable mtr mtd mstyle mpadded mphantom".split()
 )
-# What each may carry, and of what kind.
+# The attributes that may stay, and the values that each may have.
 _ATTRIBUTES = {
     "display": re.compile("block|inline"),
     "displaystyle": re.compile("true|false"),
@@ -34,35 +35,48 @@ _ATTRIBUTES = {
     "width": re.compile(r"\d(?:\.\d+)?em"),
     "columnalign": re.compile("(?:left|right|center)(?: (?:left|right|center)){0,20}"),
 }
-# These align at each &, which the converter knows under one name only.
-_ALIGNED = re.compile(r"\\(begin|end)\{(?:align|aligned|alignat|split|gathered|gather)\*?\}")
+# Environments whose columns align at each &; the converter aligns columns in `array` only.
+_ALIGNED_ENVIRONMENT = re.compile(
+    r"\\(begin|end)\{(?:align|aligned|alignat|split|gathered|gather)\*?\}"
+)
 
 
 @lru_cache(512)
-def mathml(source: str) -> Node | None:
-    """Return the formula between its dollar signs or brackets; `None` if it must stay source."""
+def to_mathml(source: str) -> Node | None:
+    """Convert a formula, delimiters included, to a MathML tree.
+
+    Returns `None` if the converter fails or produces anything that is not allowed; the caller then
+    shows the source.
+    """
     from latex2mathml.converter import convert_to_element
 
     short = source[0] == "$" and source[1:2] != "$"
     inside = source[1:-1] if short else source[2:-2]
     block = source.startswith(("$$", "\\["))
     try:
-        made = convert_to_element(_aligned(inside), display="block" if block else "inline")
-        return _checked(made)
-    except BaseException as error:  # three thousand braces end the recursion
+        element = convert_to_element(_use_arrays(inside), display="block" if block else "inline")
+        return _to_node(element)
+    except BaseException as error:  # thousands of braces raise RecursionError
         if isinstance(error, KeyboardInterrupt):
             raise
         return None
 
 
-def _aligned(formula: str) -> str:
+def _use_arrays(formula: str) -> str:
+    """Replace aligning environments by `array`, the only one that the converter aligns."""
+
     def array(found: re.Match[str]) -> str:
         return "\\begin{array}{rlrlrl}" if found[1] == "begin" else "\\end{array}"
 
-    return _ALIGNED.sub(array, formula)
+    return _ALIGNED_ENVIRONMENT.sub(array, formula)
 
 
-def _checked(element: Element) -> Node:
+def _to_node(element: Element) -> Node:
+    """Copy an element into our tree.
+
+    Raises:
+        ValueError: its tag is not allowed, or it contains LaTeX that was not converted.
+    """
     tag = element.tag.rpartition("}")[2]
     text = visible(unescape(element.text or ""))
     if tag not in TAGS or "\\" in text or (tag in ("mi", "mo") and text == "&"):
@@ -72,5 +86,5 @@ def _checked(element: Element) -> Node:
         for name, value in element.attrib.items()
         if name in _ATTRIBUTES and _ATTRIBUTES[name].fullmatch(value)
     }
-    children: tuple[Node | str, ...] = tuple(_checked(child) for child in element)
+    children: tuple[Node | str, ...] = tuple(_to_node(child) for child in element)
     return Node(tag, attrs, (text, *children) if text.strip() else children)

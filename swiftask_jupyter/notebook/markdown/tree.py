@@ -1,4 +1,4 @@
-"""The tree an answer becomes: a handful of tags that can't run, fetch or restyle anything."""
+"""The tree that an answer is parsed into: a fixed set of tags that cannot run, fetch or restyle."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,10 +8,10 @@ TAGS = frozenset(
     "p h1 h2 h3 h4 h5 h6 blockquote pre code ul ol li table thead tbody tr th td"  # noqa: SIM905 - a list of words reads best as words
     " em strong s a br hr span".split()
 )
-LONGEST_URL = 2048
+MAX_URL = 2048  # characters
 
-# One host, no user name in front of it (https://bank.example@evil.example), no character that
-# ends an attribute or that a browser would read as another one (a backslash as a slash).
+# One host, no user name before it (https://bank.example@evil.example), and no character that ends
+# an HTML attribute or that a browser rewrites (it reads a backslash as a slash).
 _URL = re.compile(
     r"https?://(?:[a-z0-9_.\-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?(?:[/?#][^\s<>\"`\\^{|}]*)?"
     r"|mailto:[^\s<>\"`\\^{|}]+",
@@ -20,10 +20,11 @@ _URL = re.compile(
 
 
 class Node(NamedTuple):
-    """A tag, what is known about it, and what is in it; JSON makes it a list of three.
+    """One element: tag, attributes, children. `json.dumps` makes it a list of three.
 
-    The attributes are `href`, `start`, `align`, `lang` (of code) and `class` (`math`, `task`),
-    each written by us: `href` is a checked address, `start` a number.
+    The attributes are `href` (checked by `safe_href`), `start` (an integer), `align`, `lang` (of
+    code) and `class` (`math` or `task`). Our code sets all of them; none is copied from the answer
+    unchecked.
     """
 
     tag: str
@@ -32,11 +33,11 @@ class Node(NamedTuple):
 
 
 def safe_href(url: str) -> str | None:
-    """The address if a click on it can do nothing but open a page or a letter."""
-    fits = len(url) <= LONGEST_URL and url.isascii() and url.isprintable()
+    """Return the URL if it is plain http, https or mailto, so a click can do no harm; else None."""
+    fits = len(url) <= MAX_URL and url.isascii() and url.isprintable()
     return url if fits and _URL.fullmatch(url) else None
 
 
-def words(nodes: "Iterable[Node | str]") -> str:
-    """The text of a tree, without its tags."""
-    return "".join(node if isinstance(node, str) else words(node.children) for node in nodes)
+def text_content(nodes: "Iterable[Node | str]") -> str:
+    """Return the text of a tree without its tags, like `textContent` in the DOM."""
+    return "".join(node if isinstance(node, str) else text_content(node.children) for node in nodes)

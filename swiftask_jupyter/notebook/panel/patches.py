@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from swiftask_jupyter.notebook.markdown.document import Document, to_tree
-from swiftask_jupyter.notebook.markdown.mathml import mathml
+from swiftask_jupyter.notebook.markdown.mathml import to_mathml
 from swiftask_jupyter.notebook.markdown.tree import Node
 
 Path = tuple[int, ...]
@@ -50,7 +50,7 @@ class Growth:
     def changes(self) -> list[Operation]:
         """Return what has changed since the last call; from now on it counts as told."""
         fresh = self._document.blocks(len(self._blocks))
-        opened = self._document.opened()
+        opened = self._document.open_nodes()
         settled = [node for block in fresh for node in block]
         made = list(compare(self._opened, [*settled, *opened], (), self._before))
         for number, node in enumerate(settled):
@@ -126,7 +126,7 @@ def encode(node: Child, *, coloured: bool = False) -> Any:
     if isinstance(node, str):
         return node
     if _is_formula(node):
-        made = mathml(str(node.children[0]))
+        made = to_mathml(str(node.children[0]))
         return encode(made) if made else ["code", *node.children]
     children = [encode(child, coloured=coloured) for child in node.children]
     attrs = dict(node.attrs)
@@ -184,9 +184,9 @@ def _colours(node: Node, path: Path) -> Iterator[Operation]:
 def _runs(node: Node) -> list[int | str]:
     if node.tag != "code" or not node.attrs.get("lang"):
         return []
-    from swiftask_jupyter.notebook.markdown import highlight
+    from swiftask_jupyter.notebook.markdown.highlight import highlight
 
-    pieces = highlight.runs(str(node.children[0]), str(node.attrs["lang"]))
+    pieces = highlight(str(node.children[0]), str(node.attrs["lang"]))
     return list(_flat(pieces))
 
 

@@ -85,8 +85,8 @@ def bundle(shown: Sequence[ExchangeView], others: Sequence[ExchangeView] = ()) -
 def _as_html(shown: ExchangeView) -> str:
     """Return an exchange; the answer is written as in a cell, the prompt as plain text."""
     reply, files = shown.reply, "".join(f" · {escape(name)}" for name in shown.files)
-    prompt = html.running(visible(_cut(shown.prompt)))
-    answer = html.write(to_tree(_cut(reply.text)))
+    prompt = html.wrap_text(visible(_cut(shown.prompt)))
+    answer = html.render(to_tree(_cut(reply.text)))
     who, note = escape(visible(reply.agent)), escape(visible(footer(reply)))
     error = f"<p>{escape(visible(reply.error))}</p>" if reply.error else ""
     return (

@@ -1,8 +1,8 @@
-"""Markdown read into our tree: markdown-it-py does the reading, what it found is built here.
+"""Parse Markdown into our tree: markdown-it-py tokenizes, `builder` builds the nodes.
 
-Raw HTML is off, so it stays text. An address that isn't plainly http, https or mailto is not an
-address, so a link to it stays text too: nothing the agent wrote is lost, and nothing of it acts.
-This module imports markdown_it; import it on first use.
+Raw HTML is disabled and stays text. A link whose URL is not plain http, https or mailto stays text
+too, so the reader sees everything the agent wrote and none of it can act. This module imports
+markdown_it, so import it on first use.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from markdown_it import MarkdownIt
 
-from swiftask_jupyter.notebook.markdown.builder import build, normalized
+from swiftask_jupyter.notebook.markdown.builder import build, normalize_url
 from swiftask_jupyter.notebook.markdown.formulas import formula_block, inline_formula
 from swiftask_jupyter.notebook.markdown.tree import Node, safe_href
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
 
-DEEPEST = 20  # blocks in blocks
-LONGEST_PARAGRAPH = 32 * 1024
-BOXES = {" ": "\N{BALLOT BOX}", "x": "\N{BALLOT BOX WITH CHECK}"}
+MAX_DEPTH = 20  # nested blocks
+MAX_PARAGRAPH = 32 * 1024  # characters
+CHECKBOXES = {" ": "\N{BALLOT BOX}", "x": "\N{BALLOT BOX WITH CHECK}"}
 
 _TASK = re.compile(r"\[([ xX])\][ \t]+(?=\S)")
 _BREAK = re.compile(r"<br\s{0,9}/?>", re.IGNORECASE)
@@ -33,14 +33,23 @@ _INTERRUPTS: "RuleOptionsType" = {"alt": ["paragraph", "reference", "blockquote"
 References = dict[str, Any]
 
 
-def read(text: str, references: References) -> list[Node]:
-    """The blocks of a cleaned text; link definitions in it are added to the references."""
-    return build(_reader().parse(text, {"references": references}))
+def parse(text: str, references: References) -> list[Node]:
+    """Parse a cleaned text into blocks.
+
+    Args:
+        text: Markdown without hidden characters (see `sanitize.visible`).
+        references: the link definitions known so far; definitions in the text are added to it.
+    """
+    return build(_markdown_it().parse(text, {"references": references}))
 
 
-def read_list(text: str, references: References) -> tuple[list[Node], list[int], bool]:
-    """The blocks of a text that begins with a list, the lines of its items, and if it is loose."""
-    tokens = _reader().parse(text, {"references": references})
+def parse_list(text: str, references: References) -> tuple[list[Node], list[int], bool]:
+    """Parse a text that begins with a list.
+
+    Returns the blocks, the line number on which each item of the list begins, and whether the list
+    is loose (CommonMark's term for a list whose items are separated by blank lines).
+    """
+    tokens = _markdown_it().parse(text, {"references": references})
     starts: list[int] = []
     loose = False
     for token in tokens:
@@ -53,12 +62,13 @@ def read_list(text: str, references: References) -> tuple[list[Node], list[int],
 
 
 def settled_length(lines: str) -> int:
-    """How much of these complete lines no later line can change.
+    """Return how many leading characters of these complete lines no later line can change.
 
-    That is all before the last block that has begun, but a link definition can still take the
-    lines right below it for its title, at the end of a list or a quote too.
+    That is everything before the last block. One exception: a link definition takes the line right
+    below it as its title, even at the end of a list or a quote, so a block that may end in a
+    definition is not settled by a block directly below it.
     """
-    md = _reader()
+    md = _markdown_it()
     tokens: list[Token] = []
     md.block.parse(lines, md, {}, tokens)
     blocks = [token for token in tokens if token.level == 0 and token.map]
@@ -75,31 +85,32 @@ def settled_length(lines: str) -> int:
     return 0
 
 
-class _Reader(MarkdownIt):
-    def validateLink(self, url: str) -> bool:  # noqa: N802 markdown-it's name
+class _SafeMarkdownIt(MarkdownIt):
+    def validateLink(self, url: str) -> bool:  # noqa: N802 - markdown-it's own name
         return safe_href(url) is not None
 
     def normalizeLink(self, url: str) -> str:  # noqa: N802 - markdown-it's own name
-        return normalized(url)
+        return normalize_url(url)
 
 
 @cache
-def _reader() -> MarkdownIt:
-    # Its own nesting limit drops what is deeper; our rule keeps it as text, a little before.
-    options = {"html": False, "maxNesting": DEEPEST + 4, "inline_definitions": True}
-    md = _Reader("commonmark", options).enable(["table", "strikethrough"])
+def _markdown_it() -> MarkdownIt:
+    # markdown-it drops what is nested deeper than its own limit. Our `too_deep` rule has a slightly
+    # lower limit and keeps that content as text.
+    options = {"html": False, "maxNesting": MAX_DEPTH + 4, "inline_definitions": True}
+    md = _SafeMarkdownIt("commonmark", options).enable(["table", "strikethrough"])
     md.disable(["html_block", "html_inline"])
     md.block.ruler.before("table", "too_deep", _too_deep)
     md.block.ruler.before("fence", "formula_block", formula_block, _INTERRUPTS)
     md.inline.ruler.before("escape", "formula", inline_formula)
     md.inline.ruler.before("autolink", "break", _line_break)
-    md.core.ruler.before("inline", "tasks", _tasks)
+    md.core.ruler.before("inline", "tasks", _mark_tasks_and_long_paragraphs)
     return md
 
 
 def _too_deep(state: "StateBlock", start: int, end: int, silent: bool) -> bool:  # noqa: FBT001 - markdown-it's own signature
-    """Nested this deep, the rest is text."""
-    if silent or state.level < DEEPEST:
+    """Keep blocks beyond the nesting limit as one plain text."""
+    if silent or state.level < MAX_DEPTH:
         return False
     line = start
     while line < end and (state.isEmpty(line) or state.sCount[line] >= state.blkIndent):
@@ -111,7 +122,7 @@ def _too_deep(state: "StateBlock", start: int, end: int, silent: bool) -> bool: 
 
 
 def _line_break(state: "StateInline", silent: bool) -> bool:  # noqa: FBT001 - markdown-it's own signature
-    """A literal <br>, the only way to break a line in a table's cell: the one tag agents need."""
+    """Accept a literal <br>: it is the only way to break a line inside a table cell."""
     found = _BREAK.match(state.src, state.pos, state.posMax)
     if found and not silent:
         state.push("hardbreak", "br", 0)
@@ -119,11 +130,10 @@ def _line_break(state: "StateInline", silent: bool) -> bool:  # noqa: FBT001 - m
     return found is not None
 
 
-def _tasks(state: "StateCore") -> None:
-    """Take `[x]` off the first line of list items, and long paragraphs away from the inline rules.
+def _mark_tasks_and_long_paragraphs(state: "StateCore") -> None:
+    """Turn `[x]` at the start of list items into check boxes; keep huge paragraphs as plain text.
 
-    The inline rules cost more than their length on hostile input, and no one writes 32 KB in one
-    paragraph.
+    On hostile input the inline rules take more than linear time, and no real paragraph has 32 KB.
     """
     tokens = state.tokens
     for index, token in enumerate(tokens):
@@ -131,7 +141,7 @@ def _tasks(state: "StateCore") -> None:
             continue
         task = _TASK.match(token.content)
         if task and index > 1 and tokens[index - 2].type == "list_item_open":
-            tokens[index - 2].meta["task"] = BOXES[task[1].lower()] + " "
+            tokens[index - 2].meta["task"] = CHECKBOXES[task[1].lower()] + " "
             token.content = token.content[task.end() :]
-        if len(token.content) > LONGEST_PARAGRAPH:
+        if len(token.content) > MAX_PARAGRAPH:
             token.type = "plain_inline"
