@@ -9,7 +9,7 @@ import swiftask_jupyter
 
 ROOT = Path(swiftask_jupyter.__file__).parent
 FLOORS = [
-    {"errors", "support", "answers"},
+    {"errors", "support", "answers", "options"},
     {"settings"},
     {"prompts"},
     {"protocols"},

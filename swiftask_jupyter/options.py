@@ -1,0 +1,341 @@
+"""The one list of options: what a question, a conversation, a cell or a batch can be told.
+
+An option is declared once, as a field of a `TypedDict`, with an `Option` that describes it. From
+this list derive: the keywords that editors and type checkers know (`**options:
+Unpack[AskOptions]`), the signatures that `help()` and Tab show, the arguments of `%%swiftask`,
+`%swiftask help`, the README's tables, and the suggestion for a misspelt name. A new option is one
+entry here, and the code that acts on it.
+
+    CallOptions                 one request, wherever it comes from
+    ├── RequestOptions          Swiftask.ask, stream, dry_run …
+    │   └── AskOptions          Session.ask … and %%swiftask: the conversation too
+    │       └── CellOptions     %%swiftask alone
+    └── BatchOptions            Swiftask.map, map_async, and %%swiftask --over
+    UsageOptions                Swiftask.usage and %swiftask usage
+    ChatOptions                 Swiftask.chat
+"""
+
+# Without `from __future__ import annotations`: what describes an option is read at run time, and
+# loading the extension has no time to parse annotations that are text.
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, timedelta
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict, TypeVar, cast
+
+from swiftask_jupyter.errors import ConfigurationError
+
+CACHE_MODES = ("off", "on", "strict")
+DOCS_MODES = ("simple", "advanced")
+FORMATS = ("md", "text", "json", "code")  # how a cell shows an answer
+
+
+class Option(NamedTuple):
+    """The description of one option.
+
+    Attributes:
+        help: what the option does, in one line.
+        flags: how a magic line writes it; empty if a line has only `-o NAME=VALUE` for it.
+        metavar: the word that help shows for the flag's value, such as `SECONDS`.
+        default: the value when the option is left out, as `help()` shows it.
+        const: the value that the flag alone stands for; `None` if the flag takes a value.
+        parse: makes the value out of the flag's word.
+        choices: the words that the flag takes; empty if it takes any.
+        repeats: whether the flag may be repeated; the value is then the list of all words.
+        by_row: whether the flag can be combined with `--over`.
+        is_field: whether the option is sent to the service under its own name.
+    """
+
+    help: str
+    flags: tuple[str, ...] = ()
+    metavar: str = ""
+    default: object = None
+    const: object = None
+    parse: Callable[[str], object] = str
+    choices: tuple[str, ...] = ()
+    repeats: bool = False
+    by_row: bool = True
+    is_field: bool = False
+
+
+# The agent is a parameter of every method, and the first word of a magic line.
+AGENT = Option("the agent's slug, or several to compare; default: the connection's")
+
+# One short paragraph for each option, which the formatter would spread over eight lines.
+# fmt: off
+
+
+class CallOptions(TypedDict, total=False):
+    """The options of one request, wherever it comes from."""
+
+    connection: Annotated[str | None, Option(
+        "a connection of pyproject.toml or config.toml", ("-c", "--connection"), "NAME")]
+    dialect: Annotated[str | None, Option(
+        "the wire API: auto (default), openai, native, widget, chat, agencii, or a plugin's",
+        ("--dialect",), "NAME")]
+    system: Annotated[str | None, Option(
+        "a system message before the prompt", ("--system",), "TEXT")]
+    docs: Annotated[Literal["simple", "advanced"] | None, Option(
+        "how the service reads attached files: simple or advanced (default)",
+        ("--docs",), choices=DOCS_MODES)]
+    timeout: Annotated[float | None, Option(
+        "the seconds that the service may be silent; default: 120",
+        ("--timeout",), "SECONDS", parse=float)]
+    stream: Annotated[bool | None, Option(
+        "request the answer piece by piece; --no-stream: in one piece",
+        ("--no-stream",), default=True, const=False)]
+    cache: Annotated[Literal["off", "on", "strict"] | None, Option(
+        "on: show an earlier answer to the same request again; strict: and send nothing",
+        ("--cache",), const="on", by_row=False)]
+    temperature: Annotated[float | None, Option(
+        "how random the answer may be; 0: as little as possible", is_field=True)]
+    max_tokens: Annotated[int | None, Option("the most tokens of the answer", is_field=True)]
+    stateless: Annotated[bool | None, Option(
+        "request that /v1 does not store the turn", ("--stateless",), const=True, is_field=True)]
+    fields: Annotated[Mapping[str, object] | None, Option(
+        'other fields of the request, sent unchanged: {"top_p": 0.9}',
+        ("-o", "--option"), "KEY=VALUE", repeats=True)]
+
+
+class RequestOptions(CallOptions, total=False):
+    """The options of a single question: `Swiftask.ask`, `stream`, `dry_run` and their like."""
+
+    files: Annotated[Iterable[object], Option(
+        "files to attach: paths, URLs, DataFrames, figures, (name, bytes)",
+        ("-a", "--attach"), "FILE", default=(), repeats=True, by_row=False)]
+
+
+class AskOptions(RequestOptions, total=False):
+    """The options of a question in a conversation: `Session.ask`, `stream`, `dry_run`."""
+
+    fresh: Annotated[bool, Option(
+        "send no earlier turns", ("--fresh",), default=False, const=True, by_row=False)]
+    last: Annotated[int | None, Option(
+        "send only the last N earlier turns", ("--last",), "N", parse=int, by_row=False)]
+    history: Annotated[bool, Option(
+        "send earlier turns and keep this one; --no-history: neither",
+        ("--no-history",), default=True, const=False, by_row=False)]
+    replay: Annotated[bool, Option(
+        "send a service that keeps conversations itself the turns that it lacks",
+        ("--replay",), default=False, const=True, by_row=False)]
+
+
+class CellOptions(AskOptions, total=False):
+    """The options of `%%swiftask`: those of a conversation, and the cell's own."""
+
+    session: Annotated[str | None, Option(
+        "the conversation of that name; default: the notebook's current one",
+        ("-s", "--session"), "NAME", by_row=False)]
+    format: Annotated[Literal["md", "text", "json", "code"], Option(
+        "show the answer as md (default), text (unchanged), json or code",
+        ("-f", "--format"), default="md", choices=FORMATS)]
+    raw: Annotated[bool, Option(
+        "send the prompt as written, {{…}} included",
+        ("--raw",), default=False, const=True, by_row=False)]
+    dry_run: Annotated[bool, Option(
+        "show the request and what the last calls cost; send nothing",
+        ("--dry-run",), default=False, const=True, by_row=False)]
+    over: Annotated[str | None, Option(
+        "ask once for each row of this DataFrame; {{column}} is the row's value",
+        ("--over",), "FRAME")]
+
+
+class BatchOptions(CallOptions, total=False):
+    """The options of `Swiftask.map`: those of a request, and the batch's own."""
+
+    concurrency: Annotated[int, Option("the most requests in flight at once", default=8)]
+    schema: Annotated[str | Mapping[str, object] | type | None, Option(
+        'columns to read out of each answer: "label: str, score: float"',
+        ("--schema",), "FIELDS")]
+    files: Annotated[str | None, Option("the column that holds paths or URLs to attach")]
+    prefix: Annotated[str, Option("what the names of the new columns begin with", default="")]
+    retry: Annotated[Literal["errors", "all"] | None, Option(
+        '"errors": send failed rows again; "all": every row')]
+    pilot: Annotated[int, Option("how many rows to send first, before asking to go on", default=0)]
+    confirm: Annotated[bool | None, Option(
+        "whether to ask before sending; default: above 1,000 rows")]
+    tries: Annotated[int, Option("the most requests for one row", default=4)]
+    progress: Annotated[bool, Option("whether to show a summary and a progress bar", default=True)]
+    names: Annotated[Mapping[str, object] | None, Option(
+        "values for names in the prompt that are no columns")]
+
+
+class UsageOptions(TypedDict, total=False):
+    """The options of `Swiftask.usage` and of `%swiftask usage`: which calls the frame holds."""
+
+    since: Annotated[str | float | timedelta | date | None, Option(
+        "only calls since then: 7d, 12h, a date or a time", ("--since",), "TIME")]
+    agent: Annotated[str | None, Option("only calls of this agent", ("--agent",), "SLUG")]
+    notebook: Annotated[str | Path | None, Option(
+        "only calls of the notebook at this path; `.`: this one; `all`: every one",
+        ("--notebook",), "PATH")]
+    session: Annotated[str | None, Option(
+        "only calls of the session with this id", ("--session",), "ID")]
+    text: Annotated[bool, Option(
+        "add prompts and answers, ratings and comments", ("--text",), default=False, const=True)]
+
+
+class ChatOptions(TypedDict, total=False):
+    """The options of `Swiftask.chat`."""
+
+    session: Annotated[str | None, Option(
+        "the conversation to show; default: the notebook's current one")]
+    enter_sends: Annotated[bool, Option(
+        "Enter sends and Shift+Enter breaks the line; else Ctrl+Enter sends", default=True)]
+    transcript: Annotated[bool, Option(
+        "whether a readable copy below the panel is saved with the notebook", default=True)]
+
+
+# fmt: on
+
+# Who takes the options that a call may be given by mistake, and what to write instead.
+_OWNERS: tuple[tuple[str, Any, str], ...] = (
+    ("Session.ask", AskOptions, "write swiftask.session(name).ask(…)"),
+    ("Swiftask.map", BatchOptions, "write swiftask.map(frame, text, …)"),
+)
+# Two options of cells that a method stands for in Python. The others may be a service's fields.
+_METHODS = {
+    "dry_run": "write swiftask.dry_run(…), or --dry-run in a cell",
+    "session": "write swiftask.session(name).ask(…), or -s NAME in a cell",
+}
+# Parameters of the package's own methods, which no option and no field is called.
+INTERNAL = frozenset(("aside", "needs_token", "self", "slot", "surface"))
+# A field that is so much like an option is a slip, and the request might be billed.
+SLIP = 0.8
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def options_of(kind: Any) -> dict[str, Option]:
+    """Return the options of one of the `TypedDict`s above by name, inherited ones first."""
+    return {name: hint.__metadata__[0] for name, hint in kind.__annotations__.items()}
+
+
+def type_of(kind: Any, name: str) -> Any:
+    """Return the type of an option's value."""
+    return kind.__annotations__[name].__origin__
+
+
+def check_options(given: Iterable[str], kind: Any) -> None:
+    """Refuse keywords that another method takes, or that misspell an option.
+
+    Any other unknown keyword is a field of the request.
+
+    Args:
+        given: the keywords of a call.
+        kind: the `TypedDict` that lists the options of the method.
+
+    Raises:
+        ConfigurationError: a keyword is refused; the message says what to write instead.
+    """
+    known = kind.__annotations__
+    for name in given:
+        if name not in known:
+            _refuse_misplaced(name)
+            _refuse_misspelt(name, kind)
+
+
+def _refuse_misplaced(name: str) -> None:
+    if name in INTERNAL:
+        raise ConfigurationError(f"{name} is no option", advice="leave it out")
+    if name in _METHODS:
+        raise ConfigurationError(f"{name} is no option of a question", advice=_METHODS[name])
+    for owner, kind, advice in _OWNERS:
+        if name in kind.__annotations__:
+            raise ConfigurationError(f"{name} is an option of {owner}", advice=advice)
+
+
+def _refuse_misspelt(name: str, kind: Any) -> None:
+    from swiftask_jupyter.support.suggest import closest
+
+    listed = options_of(AskOptions) | options_of(kind)
+    ours = ["agent", *(each for each, option in listed.items() if not option.is_field)]
+    if meant := closest(name, ours, cutoff=SLIP):
+        raise ConfigurationError(f"no option {name}", advice=f"did you mean {meant}?")
+
+
+def with_options(kind: Any) -> Callable[[_Method], _Method]:
+    """Show a method's `**options` in `help()` and Tab as the keywords that `kind` lists.
+
+    The method itself is returned, unchanged but for its `__signature__` and its docstring, where
+    the line that begins with `**options:` becomes one line for each option.
+
+    Args:
+        kind: the `TypedDict` that `Unpack` names in the method's signature.
+    """
+
+    def decorate(method: _Method) -> _Method:
+        described = cast("Any", method)
+        described.__signature__ = _LazySignature(method, kind)
+        described.__doc__ = _described(method.__doc__, kind)
+        return method
+
+    return decorate
+
+
+def _described(docstring: str | None, kind: Any) -> str | None:
+    if not docstring or "**options:" not in docstring:
+        return docstring
+    before, _, after = docstring.partition("**options:")
+    indent = before.rpartition("\n")[2]
+    lines = [f"{name}: {option.help}." for name, option in options_of(kind).items()]
+    return before + f"\n{indent}".join(lines) + "\n" + after.partition("\n")[2]
+
+
+class _LazySignature(Signature):
+    """A signature that is put together when something reads it, and then takes its own place."""
+
+    def __init__(self, method: Callable[..., Any], kind: Any) -> None:
+        self._method, self._kind = method, kind
+
+    def _made(self) -> Signature:
+        own: dict[str, Any] = self._method.__dict__
+        own.pop("__signature__", None)  # else `signature` would find this very object
+        own["__signature__"] = made = _expanded(self._method, self._kind)
+        return made
+
+    @property
+    def parameters(self) -> MappingProxyType[str, Parameter]:
+        return self._made().parameters
+
+    @property
+    def return_annotation(self) -> Any:
+        return self._made().return_annotation
+
+    def replace(self, **changes: Any) -> Signature:  # type: ignore[override]  # not a lazy one
+        return self._made().replace(**changes)
+
+
+class _Text(str):
+    """An annotation that is text, shown without its quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _readable(annotation: Any) -> Any:
+    return _Text(annotation) if isinstance(annotation, str) else annotation
+
+
+def _expanded(method: Callable[..., Any], kind: Any) -> Signature:
+    """Return the method's signature with the options in place of `**options`."""
+    plain, listed = signature(method), options_of(kind)
+    named = [
+        each.replace(annotation=_readable(each.annotation))
+        for each in plain.parameters.values()
+        if each.kind is not Parameter.VAR_KEYWORD
+    ]
+    named += [
+        Parameter(
+            name, Parameter.KEYWORD_ONLY, default=option.default, annotation=type_of(kind, name)
+        )
+        for name, option in listed.items()
+    ]
+    if "fields" in listed:
+        rest = Parameter("request_fields", Parameter.VAR_KEYWORD, annotation=_Text("object"))
+        named.append(rest)
+    return Signature(named, return_annotation=_readable(plain.return_annotation))
