@@ -8,7 +8,7 @@ from typing import Any
 from swiftask_jupyter.batch.plan import RETRY
 from swiftask_jupyter.conversation.session import CACHES
 from swiftask_jupyter.errors import ConfigurationError
-from swiftask_jupyter.prompts.compose import refuse_slips
+from swiftask_jupyter.options import BatchOptions, check_options
 from swiftask_jupyter.support.structs import Struct, field
 
 # What `Session.ask` takes beside: rows stand outside of any conversation.
@@ -83,5 +83,5 @@ class BatchSettings(Struct, frozen=True):
                 raise ConfigurationError(
                     f"{name} is for conversations", advice="rows stand outside of any"
                 )
-        refuse_slips(options, ours)
+        check_options(options, BatchOptions)
         return cls(agent, options=options, **{name: given[name] for name in given if name in ours})

@@ -1,28 +1,17 @@
-"""A prompt out of what a caller gives."""
+"""Make a prompt out of the arguments of a call, and earlier turns into its history."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from swiftask_jupyter.conversation.rules import Exchange
 from swiftask_jupyter.errors import ConfigurationError, PromptError
+from swiftask_jupyter.options import DOCS_MODES, RequestOptions, check_options
 from swiftask_jupyter.prompts.prompt import BYTES_PER_TOKEN, Attachment, Message, Prompt
 from swiftask_jupyter.settings.secrets import Secret
 
-# Fields of a request that say what a prompt says: no option may say otherwise.
+# Request fields that the agent and the prompt set: no option may set them too.
 RESERVED = frozenset(("model", "messages", "input", "message", "apiIntegrationId"))
-
-
-# What `ask` takes itself; a field that is spelt almost so is a slip, and might be billed.
-OURS = (
-    "agent", "cache", "connection", "dialect", "files", "fresh", "history", "last", "replay",
-    "stream", "system", "timeout",
-)  # fmt: skip
-ALIKE = 0.8
-MISTAKEN = {
-    "dry_run": "write swiftask.dry_run(…), or --dry-run in a cell",
-    "session": "write swiftask.session(name).ask(…), or -s NAME in a cell",
-}
 
 
 def compose(
@@ -31,71 +20,71 @@ def compose(
     *,
     system: str | None = None,
     files: Iterable[object] = (),
+    docs: str | None = None,
     stream: bool | None = None,
     timeout: float | None = None,
-    **fields: object,
+    fields: Mapping[str, object] | None = None,
+    **other_fields: object,
 ) -> Prompt:
-    """Return the prompt; what is `None` is left to the service.
+    """Return the prompt that the arguments of a call describe.
 
     Args:
-        agent: the slug.
-        text: what is asked.
-        system: a message before it.
-        files: what goes along.
-        stream: False asks for the answer in one piece.
-        timeout: the seconds the service may be silent.
-        fields: all others are fields of the request.
+        agent: the agent's slug.
+        text: the prompt.
+        system: a system message before the prompt.
+        files: files to attach: paths, URLs, DataFrames, figures, `(name, bytes)`.
+        docs: how the service reads files: `simple` or `advanced`; `None` leaves it to the dialect.
+        stream: `False` requests the answer in one piece.
+        timeout: the seconds that the service may be silent; `None` for the default.
+        fields: fields of the request, sent unchanged.
+        other_fields: fields of the request too; a name that misspells an option is refused. A
+            field whose value is `None` is not sent.
 
     Raises:
-        ConfigurationError: an option says what an argument says, or makes no sense.
-        PromptError: a file can't be had.
+        ConfigurationError: a field is not the caller's to set, or an option makes no sense.
+        PromptError: the prompt or the system message is no text, or a file can't be read.
     """
-    if taken := RESERVED & fields.keys():
-        raise ConfigurationError(
-            f"{min(taken)} is not yours to set", advice="it is asked for by an argument of its own"
-        )
-    if mistaken := next((name for name in fields if name in MISTAKEN), None):
-        raise ConfigurationError(f"{mistaken} is no field", advice=MISTAKEN[mistaken])
-    refuse_slips(fields, OURS)
-    for name, said in {"the prompt": text, "system": system or ""}.items():
-        if not isinstance(said, str):
-            raise PromptError(f"{name} must be text, not {type(said).__name__}")
+    check_options(other_fields, RequestOptions)
+    for name, value in {"the prompt": text, "system": system or ""}.items():
+        if not isinstance(value, str):
+            raise PromptError(f"{name} must be text, not {type(value).__name__}")
     return Prompt(
         agent,
         text,
         history=(Message("system", system),) if system else (),
-        options={key: value for key, value in fields.items() if value is not None},
-        attachments=_gathered(files),
+        options=_request_fields(docs, fields or {}, other_fields),
+        attachments=_load_files(files),
         stream=stream is not False,
-        timeout=None if timeout is None else _seconds(timeout),
+        timeout=None if timeout is None else _valid_timeout(timeout),
     )
 
 
-def refuse_slips(fields: Iterable[str], ours: Collection[str]) -> None:
-    """Refuse a field that is spelt almost as an option of ours.
+def _request_fields(
+    docs: str | None, fields: Mapping[str, object], others: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the request fields of a call, from each of the three ways to give them."""
+    if not isinstance(fields, Mapping):
+        raise ConfigurationError(
+            f"fields must be a mapping, not {type(fields).__name__}",
+            advice='write fields={"top_p": 0.9}',
+        )
+    if twice := fields.keys() & others.keys():
+        raise ConfigurationError(f"{min(twice)} is given twice", advice="leave one of them out")
+    given = {**fields, **others}
+    if reserved := RESERVED & given.keys():
+        raise ConfigurationError(
+            f"{min(reserved)} is not yours to set", advice="the agent and the prompt set it"
+        )
+    if docs is not None:
+        if docs not in DOCS_MODES:
+            raise ConfigurationError(
+                f"no docs mode {docs!r}", advice=f"there is: {', '.join(DOCS_MODES)}"
+            )
+        given["documentAnalysisMode"] = docs.upper()
+    return {name: value for name, value in given.items() if value is not None}
 
-    Raises:
-        ConfigurationError: one is.
-    """
-    for name in fields:
-        import difflib
 
-        if near := difflib.get_close_matches(name, ours, n=1, cutoff=ALIKE):
-            raise ConfigurationError(f"no option {name}", advice=f"did you mean {near[0]}?")
-
-
-def retold(prompt: Prompt) -> str:
-    """Return the conversation so far and the question, as one text."""
-    names = {"user": "I", "assistant": "You", "system": "System"}
-
-    def line(message: Message) -> str:
-        return f"{names.get(message.role, message.role)}: {message.text}"
-
-    said_before = "\n\n".join(line(message) for message in prompt.history)
-    return f"Our conversation so far:\n\n{said_before}\n\nI: {prompt.text}"
-
-
-def _seconds(timeout: object) -> float:
+def _valid_timeout(timeout: object) -> float:
     number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
     if not number or not 0 < timeout < 1e6:  # type: ignore[operator]  # a number, and no NaN
         raise ConfigurationError(
@@ -104,29 +93,23 @@ def _seconds(timeout: object) -> float:
     return float(timeout)  # type: ignore[arg-type]  # as above
 
 
-def _gathered(files: Iterable[object]) -> tuple[Attachment, ...]:
-    one = isinstance(files, str | bytes) or hasattr(files, "shape")  # its letters or columns
-    if one or not isinstance(files, Iterable):
+def _load_files(files: Iterable[object]) -> tuple[Attachment, ...]:
+    # A text, bytes and a DataFrame can be iterated over too, but not file by file.
+    single = isinstance(files, str | bytes) or hasattr(files, "shape")
+    if single or not isinstance(files, Iterable):
         raise PromptError(
             f"files must be a list, not {type(files).__name__}",
             advice='write files=["report.pdf"]',
         )
     if not files:
         return ()
-    from swiftask_jupyter.prompts.attachments import gather
+    from swiftask_jupyter.prompts.attachments import load_attachments
 
-    return gather(files, {})
-
-
-def forked(earlier: Iterable[Exchange], dialect: str, agent: str) -> str:
-    """Say that a service which keeps the conversation itself was not told what stands before."""
-    there = any((each.dialect, each.agent) == (dialect, agent) for each in earlier)
-    one = "an" if dialect[:1] in "aeiou" else "a"
-    return f"{'another' if there else one} {dialect} conversation, which knows none before"
+    return load_attachments(files, {})
 
 
-def fitting(exchanges: list[Exchange], limit: int) -> list[Exchange]:
-    """Return the newest turns that fit the limit, in tokens; the oldest go first, and whole."""
+def newest_within(exchanges: list[Exchange], limit: int) -> list[Exchange]:
+    """Return the newest turns that fit a limit of tokens, counted roughly; 0 is no limit."""
     size, kept = 0, len(exchanges)
     for n, each in enumerate(reversed(exchanges), 1):
         size += len((each.prompt + each.answer).encode("utf-8", "replace")) // BYTES_PER_TOKEN
@@ -136,15 +119,38 @@ def fitting(exchanges: list[Exchange], limit: int) -> list[Exchange]:
     return exchanges[len(exchanges) - kept :]
 
 
-def said_before(exchanges: Iterable[Exchange], secrets: Collection[Secret]) -> Iterator[Message]:
-    """Yield what was said before, as it is sent along: what has become a token since is masked."""
+def history_messages(
+    exchanges: Iterable[Exchange], secrets: Collection[Secret]
+) -> Iterator[Message]:
+    """Yield the messages of earlier turns, as they are sent along with a prompt.
+
+    Every secret is masked again: a text may have become a token after it was first sent.
+    """
 
     def masked(text: str) -> str:
-        for token in secrets:
-            text = token.mask(text) if token.stands_in(text) else text
+        for secret in secrets:
+            text = secret.mask(text) if secret.is_in(text) else text
         return text
 
     for each in exchanges:
         if each.spoken:  # a service takes no empty message, and a question alone misleads
             yield Message("user", masked(each.prompt))
             yield Message("assistant", masked(each.spoken))
+
+
+def replayed_text(prompt: Prompt) -> str:
+    """Return the history and the question as one text, for `--replay`."""
+    names = {"user": "I", "assistant": "You", "system": "System"}
+
+    def line(message: Message) -> str:
+        return f"{names.get(message.role, message.role)}: {message.text}"
+
+    earlier = "\n\n".join(line(message) for message in prompt.history)
+    return f"Our conversation so far:\n\n{earlier}\n\nI: {prompt.text}"
+
+
+def fork_remark(earlier: Iterable[Exchange], dialect: str, agent: str) -> str:
+    """Return the footer's remark that the service starts a conversation without these turns."""
+    forks = any((each.dialect, each.agent) == (dialect, agent) for each in earlier)
+    article = "an" if dialect[:1] in "aeiou" else "a"
+    return f"{'another' if forks else article} {dialect} conversation, which knows none before"
