@@ -1,4 +1,4 @@
-"""A finished answer, as a value."""
+"""`Answer`: what `ask` returns when an agent has answered."""
 
 from __future__ import annotations
 
@@ -12,15 +12,28 @@ if TYPE_CHECKING:
 
 
 class Answer(Struct, frozen=True, eq=False):
-    """A finished answer.
+    """A finished answer. `str()`, `len()` and `format()` apply to its text.
 
     Attributes:
-        text: the answer as it came.
-        agent: the slug asked.
-        turn: the id of its row in `usage()`.
-        usage: what it cost, as reported.
-        seconds: from the request to the end.
-        raw: what the reply carried beyond the common fields.
+        text: the text, unchanged.
+        agent: the slug of the agent that answered.
+        turn: the id of the answer's row in `Swiftask.usage()`.
+        usage: the tokens and credits that the service reported.
+        seconds: the time from the request to the end of the answer.
+        raw: the fields of the response that no other attribute holds, such as metadata.
+        reply: the `Reply` that the answer was made from: dialect, finish reason, attempts and more.
+
+    Example:
+        >>> from swiftask_jupyter import Sandbox, Swiftask
+        >>> with Sandbox() as box, Swiftask(base_url=box.url, token=box.token) as swiftask:
+        ...     answer = swiftask.ask('[{"city": "Oslo", "people": 709000}]', agent="echo")
+        >>> answer.agent, answer.status
+        ('echo', 'ok')
+        >>> answer.json()[0]["city"]
+        'Oslo'
+        >>> answer.frame()
+           city  people
+        0  Oslo  709000
     """
 
     text: str
@@ -35,8 +48,8 @@ class Answer(Struct, frozen=True, eq=False):
         return self.text
 
     def __repr__(self) -> str:
-        shown = self.text if len(self.text) <= 60 else self.text[:59] + "…"
-        return f"<Answer of {self.agent}: {shown!r}>"
+        text = self.text if len(self.text) <= 60 else self.text[:59] + "…"
+        return f"<Answer of {self.agent}: {text!r}>"
 
     def __len__(self) -> int:
         return len(self.text)
@@ -46,49 +59,61 @@ class Answer(Struct, frozen=True, eq=False):
 
     @property
     def status(self) -> Status:
-        """How it ended: `ok`, or `interrupted` with what had come by then."""
+        """`ok`, or `interrupted`: then the text is what had arrived before the interrupt."""
         return self.reply.status
 
     @property
     def files(self) -> tuple[dict[str, Any], ...]:
-        """The files that the agent made: each with a `url`, and what else it says of them."""
+        """The files that the agent made, as the service lists them; each has a `url`.
+
+        `Swiftask.download` returns the content of such a file.
+        """
         return self.reply.files
 
     @property
     def sources(self) -> tuple[Any, ...]:
-        """What the agent says its answer rests on, as it came: the shape is undocumented."""
-        named = self.raw.get("sourceMetadatas")
-        return tuple(named) if isinstance(named, list) else ()
+        """The sources that the agent names for its answer, unchanged.
+
+        Their shape is undocumented; the field of the response is `sourceMetadatas`.
+        """
+        sources = self.raw.get("sourceMetadatas")
+        return tuple(sources) if isinstance(sources, list) else ()
 
     def json(self) -> Any:
-        """Return what the text is as JSON, or else what its first fenced block is.
+        """Return the text, or else its first fenced code block, parsed as JSON.
+
+        JSON with words around it, outside of a code block, is not searched for.
 
         Raises:
-            AnswerError: neither is JSON.
+            AnswerError: neither is valid JSON.
         """
-        from swiftask_jupyter.answers.structured import json_of
+        from swiftask_jupyter.answers.structured import extract_json
 
-        return json_of(self.text)
+        return extract_json(self.text)
 
     def code(self) -> str:
-        """Return the first fenced block, or else the whole text."""
-        from swiftask_jupyter.answers.structured import code_of
+        """Return the first fenced code block of the text, or else the whole text."""
+        from swiftask_jupyter.answers.structured import extract_code
 
-        return code_of(self.text).text
+        return extract_code(self.text).text
 
     def frame(self) -> pd.DataFrame:
-        """Return the table in the text: JSON, a Markdown table, or a fenced block of CSV.
+        """Return the table in the text as a DataFrame.
+
+        The first of these that is there: a fenced block of CSV or TSV; JSON (a list of records,
+        an object of columns, or an object that holds one list of records); a Markdown table.
+        Texts with leading zeros, such as postcodes, stay texts.
 
         Raises:
-            AnswerError: there is none.
+            AnswerError: there is no table, or it is malformed.
         """
-        from swiftask_jupyter.answers.structured import frame_of
+        from swiftask_jupyter.answers.structured import extract_frame
 
-        return frame_of(self.text)
+        return extract_frame(self.text)
 
 
-def answer(reply: Reply) -> Answer:
-    """Return the finished reply as a value."""
+def answer_from(reply: Reply) -> Answer:
+    """Return the answer that a finished reply amounts to."""
     return Answer(
         text=reply.text,
         agent=reply.agent,

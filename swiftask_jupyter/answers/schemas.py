@@ -1,60 +1,133 @@
-"""What an answer must hold: columns with types.
+"""Schemas: the typed columns that a batch reads out of each answer.
 
-Three ways to say it: `"label: str, score: float"`, a dict of pandas dtypes, a pydantic model.
+A user writes a schema as a text (`"label: str, score: float"`), as a dict of pandas dtypes, or as a
+pydantic model.
+
+The instruction of a schema and the messages of `SchemaMismatch` are part of the prompts that are
+sent, and the ledger knows a prompt by its digest. Rewording them sends answered rows again.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
-from swiftask_jupyter.answers.structured import (
-    Mismatch,
-    as_bool,
-    as_datetime,
-    as_float,
-    as_int,
-    as_list,
-    as_text,
-    find_object,
-)
+from swiftask_jupyter.answers.structured import find_json
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.support.structs import Struct, replace
 
-HOW = 'write schema="label: str, score: float"'
+EXAMPLE = 'write schema="label: str, score: float"'
+_INT64_LIMIT = 2**63
 
 
-class Kind(Struct, frozen=True):
-    """A type of values.
+class SchemaMismatch(Exception):
+    """An answer does not match its schema; the message is the reason, for users and agents."""
+
+
+def to_str(value: Any) -> str:
+    """Convert a JSON value to a text; a number or a boolean becomes its JSON text."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    raise SchemaMismatch(f"must be a text, not {_shortened(value)}")
+
+
+def to_int(value: Any) -> int:
+    """Convert a JSON value to a 64-bit integer; it may be in quotes, or end in `.0`."""
+    number = to_float(value)
+    exact = value if isinstance(value, int) else _exact_int(value, number)
+    if exact is None or not -_INT64_LIMIT <= exact < _INT64_LIMIT:
+        raise SchemaMismatch(f"must be a whole number, not {_shortened(value)}")
+    return exact
+
+
+def _exact_int(value: Any, number: float) -> int | None:
+    try:
+        if isinstance(value, str):
+            return int(value)  # a float would round integers beyond 2**53
+    except ValueError:
+        pass
+    return int(number) if number.is_integer() else None
+
+
+def to_float(value: Any) -> float:
+    """Convert a JSON value to a finite number; it may be in quotes."""
+    try:
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            number = float(value)
+            if math.isfinite(number):
+                return number
+    except (ValueError, OverflowError):
+        pass
+    raise SchemaMismatch(f"must be a number, not {_shortened(value)}")
+
+
+def to_bool(value: Any) -> bool:
+    """Convert a JSON value to a boolean; it may be in quotes, in upper or lower case."""
+    word = value.strip().lower() if isinstance(value, str) else value
+    if word is True or word == "true":
+        return True
+    if word is False or word == "false":
+        return False
+    raise SchemaMismatch(f"must be true or false, not {_shortened(value)}")
+
+
+def to_datetime(value: Any) -> datetime:
+    """Convert a text in ISO 8601 to a datetime."""
+    if isinstance(value, str):
+        try:
+            return datetime.fromisoformat(value.strip())
+        except ValueError:
+            pass
+    raise SchemaMismatch(f"must be an ISO 8601 date, not {_shortened(value)}")
+
+
+def to_list(value: Any) -> list[Any]:
+    """Return a list unchanged, and refuse any other JSON value."""
+    if isinstance(value, list):
+        return value
+    raise SchemaMismatch(f"must be a list, not {_shortened(value)}")
+
+
+def _shortened(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+class FieldType(Struct, frozen=True):
+    """The type of a schema's field.
 
     Attributes:
-        words: what an agent is told.
-        read: makes the value out of JSON's, or raises `Mismatch`.
-        dtype: the column's, which has room for what is missing.
+        description: the type in words, for the instruction to the agent.
+        convert: makes the field's value out of a JSON value, or raises `SchemaMismatch`.
+        dtype: the pandas dtype of the column; it can hold missing values.
     """
 
-    words: str
-    read: Callable[[Any], Any]
+    description: str
+    convert: Callable[[Any], Any]
     dtype: str
 
 
-KINDS = {
-    "str": Kind("text", as_text, "string"),
-    "int": Kind("whole number", as_int, "Int64"),
-    "float": Kind("number", as_float, "Float64"),
-    "bool": Kind("true or false", as_bool, "boolean"),
-    "datetime": Kind("ISO 8601 date and time", as_datetime, "datetime64[us, UTC]"),
-    "list": Kind("list", as_list, "object"),
+FIELD_TYPES = {
+    "str": FieldType("text", to_str, "string"),
+    "int": FieldType("whole number", to_int, "Int64"),
+    "float": FieldType("number", to_float, "Float64"),
+    "bool": FieldType("true or false", to_bool, "boolean"),
+    "datetime": FieldType("ISO 8601 date and time", to_datetime, "datetime64[us, UTC]"),
+    "list": FieldType("list", to_list, "object"),
 }
 
 
 class Schema(ABC):
-    """What an answer must hold.
+    """The fields that an answer must hold, as one JSON object.
 
     Attributes:
-        dtypes: the columns and their dtypes.
+        dtypes: the pandas dtype of each field's column, by the field's name.
     """
 
     dtypes: dict[str, Any]
@@ -62,62 +135,80 @@ class Schema(ABC):
     @property
     @abstractmethod
     def instruction(self) -> str:
-        """What is said to the agent, after the prompt."""
+        """The text after the prompt that tells the agent how to answer."""
 
     @abstractmethod
-    def read(self, text: str) -> tuple[Any, ...]:
-        """Return the values of an answer, in the order of the columns.
+    def parse(self, text: str) -> tuple[Any, ...]:
+        """Return the values in the text of an answer, in the order of `dtypes`.
 
         Raises:
-            Mismatch: the answer is not what was asked for.
+            SchemaMismatch: a field is missing or has another type, or there is no JSON object.
         """
 
-    def again(self, prompt: str, text: str, wrong: Mismatch) -> str:
-        """Return the prompt that asks for an answer once more, after a wrong one.
+    def repair_prompt(self, prompt: str, answer: str, mismatch: SchemaMismatch) -> str:
+        """Return the prompt that requests a corrected answer.
 
-        It stands alone: not every dialect takes the history of a conversation.
+        It repeats the first prompt, because not every dialect can send the history of a
+        conversation.
         """
-        return f"{prompt}\n\nYour last answer was:\n{text}\n\nThat is wrong: {wrong}. Answer again."
+        return (
+            f"{prompt}\n\nYour last answer was:\n{answer}\n\nThat is wrong: {mismatch}."
+            " Answer again."
+        )
 
 
-class Fields(Schema):
-    """Named fields, each of a kind."""
+class FieldSchema(Schema):
+    """A schema of named fields.
 
-    def __init__(self, fields: Mapping[str, tuple[Kind, bool]], dtypes: dict[str, Any]) -> None:
+    Args:
+        fields: the type of each field, and whether it may be null.
+        dtypes: the pandas dtype of each field's column.
+    """
+
+    def __init__(
+        self, fields: Mapping[str, tuple[FieldType, bool]], dtypes: dict[str, Any]
+    ) -> None:
         self._fields = dict(fields)
         self.dtypes = dtypes
 
     @property
     def instruction(self) -> str:
-        """One JSON object, its keys, and what each holds."""
-        said = (
-            f"{json.dumps(name, ensure_ascii=False)}: {kind.words}{' or null' if free else ''}"
-            for name, (kind, free) in self._fields.items()
+        """The request for one JSON object, with the name and the type of each field."""
+        fields = (
+            f"{json.dumps(name, ensure_ascii=False)}: {kind.description}"
+            f"{' or null' if nullable else ''}"
+            for name, (kind, nullable) in self._fields.items()
         )
-        return f"Answer with one JSON object and nothing else: {{{', '.join(said)}}}"
+        return f"Answer with one JSON object and nothing else: {{{', '.join(fields)}}}"
 
-    def read(self, text: str) -> tuple[Any, ...]:
-        """Return the values; further keys are passed over, and the case of a key is forgiven."""
-        found = find_object(text)
+    def parse(self, text: str) -> tuple[Any, ...]:
+        """Return the values of the fields; the case of a key and unknown keys are ignored."""
+        found = _find_object(text)
         folded = {key.casefold(): value for key, value in found.items()}
         return tuple(
             self._value(name, found.get(name, folded.get(name.casefold()))) for name in self._fields
         )
 
     def _value(self, name: str, value: Any) -> Any:
-        kind, free = self._fields[name]
+        kind, nullable = self._fields[name]
         if value is None:
-            if free:
+            if nullable:
                 return None
-            raise Mismatch(f"{name} is missing")
+            raise SchemaMismatch(f"{name} is missing")
         try:
-            return kind.read(value)
-        except Mismatch as wrong:
-            raise Mismatch(f"{name} {wrong}") from None
+            return kind.convert(value)
+        except SchemaMismatch as mismatch:
+            raise SchemaMismatch(f"{name} {mismatch}") from None
 
 
-class Model(Schema):
-    """A pydantic model, known by what it can do: pydantic itself is never imported."""
+class PydanticSchema(Schema):
+    """A schema that a pydantic model defines.
+
+    Only the model's own methods are called, so that pydantic need not be installed.
+
+    Args:
+        model: the model's class.
+    """
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -127,59 +218,67 @@ class Model(Schema):
 
     @property
     def instruction(self) -> str:
-        """The model's own JSON schema."""
+        """The request for one JSON object, with the JSON Schema of the model."""
         schema = json.dumps(self._model.model_json_schema(), ensure_ascii=False)
         return f"Answer with one JSON object and nothing else; its JSON schema: {schema}"
 
-    def read(self, text: str) -> tuple[Any, ...]:
-        """Return what the model makes of the object."""
-        found = find_object(text)
+    def parse(self, text: str) -> tuple[Any, ...]:
+        """Return the fields of the model, after it has validated the object."""
+        found = _find_object(text)
         try:
-            made = self._model.model_validate(found)
-        except ValueError as wrong:  # pydantic's ValidationError is one
-            raise Mismatch(_told(wrong)) from None
-        return tuple(getattr(made, name) for name in self.dtypes)
+            instance = self._model.model_validate(found)
+        except ValueError as error:  # pydantic's ValidationError is a subclass
+            raise SchemaMismatch(_validation_message(error)) from None
+        return tuple(getattr(instance, name) for name in self.dtypes)
 
 
-def schema_of(given: Any) -> Schema:
-    """Return the schema that a user wrote in any of the three ways.
+def _find_object(text: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = find_json(text, embedded=True)
+    except ValueError as error:
+        raise SchemaMismatch(str(error)) from None
+    return found
+
+
+def parse_schema(schema: Any) -> Schema:
+    """Return the schema that a user wrote as a text, a dict of dtypes or a pydantic model.
 
     Raises:
-        ConfigurationError: it is none of them.
+        ConfigurationError: it is none of these, or malformed.
     """
-    if isinstance(given, str):
-        return _compact(given)
-    if isinstance(given, Mapping) and given:
-        return _of_dtypes(given)
-    if hasattr(given, "model_validate") and hasattr(given, "model_fields"):
-        return Model(given)
+    if isinstance(schema, str):
+        return _from_text(schema)
+    if isinstance(schema, Mapping) and schema:
+        return _from_dtypes(schema)
+    if hasattr(schema, "model_validate") and hasattr(schema, "model_fields"):
+        return PydanticSchema(schema)
     raise ConfigurationError(
-        f"{given!r} is no schema", advice=f"{HOW}, a dict of dtypes or a pydantic model"
+        f"{schema!r} is no schema", advice=f"{EXAMPLE}, a dict of dtypes or a pydantic model"
     )
 
 
-def _compact(text: str) -> Schema:
-    fields: dict[str, tuple[Kind, bool]] = {}
+def _from_text(text: str) -> Schema:
+    fields: dict[str, tuple[FieldType, bool]] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, word = (piece.strip() for piece in part.partition(":"))
-        kind = KINDS.get(word.removesuffix("?") or "str")
+        kind = FIELD_TYPES.get(word.removesuffix("?") or "str")
         if not name or kind is None:
-            known = ", ".join(KINDS)
+            known = ", ".join(FIELD_TYPES)
             raise ConfigurationError(
-                f"the schema can't be read at {part!r}", advice=f"{HOW}; types: {known}"
+                f"the schema can't be read at {part!r}", advice=f"{EXAMPLE}; types: {known}"
             )
         if name in fields:
-            raise ConfigurationError(f"the schema names {name} twice", advice=HOW)
+            raise ConfigurationError(f"the schema names {name} twice", advice=EXAMPLE)
         fields[name] = kind, word.endswith("?")
     if not fields:
-        raise ConfigurationError("the schema is empty", advice=HOW)
-    return Fields(fields, {name: kind.dtype for name, (kind, _) in fields.items()})
+        raise ConfigurationError("the schema is empty", advice=EXAMPLE)
+    return FieldSchema(fields, {name: kind.dtype for name, (kind, _) in fields.items()})
 
 
-def _of_dtypes(given: Mapping[Any, Any]) -> Schema:
+def _from_dtypes(given: Mapping[Any, Any]) -> Schema:
     import pandas as pd
 
-    fields: dict[str, tuple[Kind, bool]] = {}
+    fields: dict[str, tuple[FieldType, bool]] = {}
     dtypes: dict[str, Any] = {}
     for name, wanted in given.items():
         try:
@@ -188,13 +287,14 @@ def _of_dtypes(given: Mapping[Any, Any]) -> Schema:
             raise ConfigurationError(
                 f"{wanted!r} is no dtype of pandas", advice='write {"label": "string"}'
             ) from None
-        kind = KINDS[_kind_of(dtype)]
-        fields[str(name)] = replace(kind, read=_narrowed(kind.read, dtype)), False
+        kind = FIELD_TYPES[_type_name(dtype)]
+        fields[str(name)] = replace(kind, convert=_with_limits(kind.convert, dtype)), False
         dtypes[str(name)] = dtype
-    return Fields(fields, dtypes)
+    return FieldSchema(fields, dtypes)
 
 
-def _kind_of(dtype: Any) -> str:
+def _type_name(dtype: Any) -> str:
+    """Return the key of `FIELD_TYPES` whose values fit into a pandas dtype."""
     from pandas.api import types
 
     tests = {
@@ -204,44 +304,50 @@ def _kind_of(dtype: Any) -> str:
         "datetime": types.is_datetime64_any_dtype,
     }
     categories = getattr(dtype, "categories", None)
-    if categories is not None:  # pandas takes the dtype of a category's values for the kind
-        return _kind_of(categories.dtype)
+    if categories is not None:  # a categorical has the type of its categories
+        return _type_name(categories.dtype)
     return next((name for name, test in tests.items() if test(dtype)), "str")
 
 
-def _narrowed(read: Callable[[Any], Any], dtype: Any) -> Callable[[Any], Any]:
-    """Return a reader that also refuses what the dtype has no place for."""
+def _with_limits(convert: Callable[[Any], Any], dtype: Any) -> Callable[[Any], Any]:
+    """Return a converter that also refuses a value that a pandas dtype cannot hold.
+
+    Args:
+        convert: the converter of the field's type.
+        dtype: a categorical limits the values to its categories, an integer dtype to its range.
+    """
     import numpy as np
 
     categories = getattr(dtype, "categories", None)
     if categories is not None:
         allowed: frozenset[Any] | range = frozenset(categories)
-        said = f"must be one of {', '.join(map(str, categories))}"
+        rule = f"must be one of {', '.join(map(str, categories))}"
     elif dtype.kind in "iu":
         limits = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
         allowed = range(int(limits.min), int(limits.max) + 1)
-        said = f"must lie between {limits.min} and {limits.max}"
+        rule = f"must lie between {limits.min} and {limits.max}"
     else:
-        return read
+        return convert
 
-    def narrowed(value: Any) -> Any:
-        made = read(value)
-        if made not in allowed:
-            raise Mismatch(f"{said}, not {made}")
-        return made
+    def convert_within_limits(value: Any) -> Any:
+        converted = convert(value)
+        if converted not in allowed:
+            raise SchemaMismatch(f"{rule}, not {converted}")
+        return converted
 
-    return narrowed
+    return convert_within_limits
 
 
 def _dtype_of(annotation: Any) -> str:
-    """Return the dtype for a model's field: plain types have one, all else are objects."""
+    """Return the pandas dtype of a model field; `object` for anything but plain types."""
     plain = {str: "str", int: "int", float: "float", bool: "bool"}
-    return KINDS[plain[annotation]].dtype if annotation in plain else "object"
+    return FIELD_TYPES[plain[annotation]].dtype if annotation in plain else "object"
 
 
-def _told(wrong: ValueError) -> str:
-    errors = getattr(wrong, "errors", None)
+def _validation_message(error: ValueError) -> str:
+    """Return the problems that a model's validation found, in one line."""
+    errors = getattr(error, "errors", None)
     if errors is None:
-        return " ".join(str(wrong).split())
-    said = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in errors())
-    return "; ".join(said)
+        return " ".join(str(error).split())
+    problems = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in errors())
+    return "; ".join(problems)

@@ -1,18 +1,15 @@
-"""The JSON object in an answer, however an agent has dressed it, and its values.
+"""Extract JSON, code and tables from the text of an answer.
 
-What can be taken out of an answer's text: its JSON, its code, its table.
-
-Agents like to put what was asked for into a fence, with words around it. So the whole text counts
-first and the first fenced block then. Nothing is searched for in prose, and nothing repaired.
+Agents often put the requested data into a fenced code block, with words around it. `Answer.json()`,
+`.code()` and `.frame()` and the schema of a batch all find it here: there is one definition of a
+fenced block and one search for JSON. Invalid JSON is never repaired.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator
 from io import StringIO
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -21,214 +18,167 @@ from swiftask_jupyter.errors import AnswerError
 if TYPE_CHECKING:
     import pandas as pd
 
-_FENCED = re.compile(r"```[\w-]*[ \t]*\n(.*?)```", re.DOTALL)
-_LARGEST = 2**63  # what a column of integers holds
-# An answer may hold any number of braces; after so many that begin no object, there is none.
-_LOOKS = 1000
+# The first and the last line of a fenced code block, as CommonMark defines them
+# (https://spec.commonmark.org/0.31.2/#fenced-code-blocks). The Markdown renderer uses both
+# patterns too, for a block that is still open.
+FENCE_OPENING = r" {0,3}(`{3,}(?=[^`\n]*(?:\n|\Z))|~{3,})"
+FENCE_CLOSING = r"^ {{0,3}}{mark}{mark[0]}*[ \t]*$"  # for `format(mark=…)` and `re.MULTILINE`
+
+_OPENING_LINE = re.compile(rf"^{FENCE_OPENING}[^\S\n]*(?P<language>[^\s`]*)[^\n]*\n", re.MULTILINE)
+_LINE_END = re.compile(r"\r\n|\n|\r")
+# An answer may hold any number of braces. After this many, the search for an object gives up.
+_MAX_BRACES = 1000
+
+_DELIMITER_ROW = re.compile(r"[\s|:-]*-[\s|:-]*")  # the line below the header of a Markdown table
+_CELL_BORDER = re.compile(r"(?<!\\)\|")
+# A postcode or an article number. As a number it would lose its leading zeros.
+_LEADING_ZERO = r"0\d+"
+_SEPARATORS = {"csv": ",", "tsv": "\t"}
 
 
-class Mismatch(Exception):
-    """An answer is not what its schema says; the text says why, for people and for agents."""
+class CodeBlock(NamedTuple):
+    """A piece of code.
 
-
-def find_object(text: str) -> dict[str, Any]:
-    """Return the JSON object of an answer: alone, in a fence, or with words around it.
-
-    Raises:
-        Mismatch: there is none.
+    Attributes:
+        text: the code.
+        language: the language in lower case, as the opening fence names it; empty if it does not.
     """
-    empty = None
-    for part in (*_FENCED.findall(text), text):
-        for found in _objects(part):
-            if found:
-                return found
-            empty = found  # more likely a piece of code than the answer
-    if empty is None:
-        raise Mismatch("the answer holds no JSON object")
-    return empty
-
-
-def _objects(text: str) -> Iterator[dict[str, Any]]:
-    decoder = json.JSONDecoder()
-    at = text.find("{")
-    for _ in range(_LOOKS):
-        if at < 0:
-            return
-        try:
-            found, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            end = at + 1
-        else:
-            yield found
-        at = text.find("{", end)
-
-
-def as_text(value: Any) -> str:
-    """Return a text; a number or a truth value is written out."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
-    raise Mismatch(f"must be a text, not {_shown(value)}")
-
-
-def as_int(value: Any) -> int:
-    """Return a whole number, which may stand in quotes or end in `.0`."""
-    number = as_float(value)
-    exact = value if isinstance(value, int) else _whole(value, number)
-    if exact is None or not -_LARGEST <= exact < _LARGEST:
-        raise Mismatch(f"must be a whole number, not {_shown(value)}")
-    return exact
-
-
-def _whole(value: Any, number: float) -> int | None:
-    try:
-        if isinstance(value, str):
-            return int(value)  # beyond 2**53 a float would round it
-    except ValueError:
-        pass
-    return int(number) if number.is_integer() else None
-
-
-def as_float(value: Any) -> float:
-    """Return a finite number, which may stand in quotes."""
-    try:
-        if isinstance(value, str | int | float) and not isinstance(value, bool):
-            number = float(value)
-            if math.isfinite(number):
-                return number
-    except (ValueError, OverflowError):
-        pass
-    raise Mismatch(f"must be a number, not {_shown(value)}")
-
-
-def as_bool(value: Any) -> bool:
-    """Return a truth value, which may stand in quotes."""
-    said = value.strip().lower() if isinstance(value, str) else value
-    if said is True or said == "true":
-        return True
-    if said is False or said == "false":
-        return False
-    raise Mismatch(f"must be true or false, not {_shown(value)}")
-
-
-def as_datetime(value: Any) -> datetime:
-    """Return a date with its time, written as ISO 8601."""
-    if isinstance(value, str):
-        try:
-            return datetime.fromisoformat(value.strip())
-        except ValueError:
-            pass
-    raise Mismatch(f"must be an ISO 8601 date, not {_shown(value)}")
-
-
-def as_list(value: Any) -> list[Any]:
-    """Return a list, whatever is in it."""
-    if isinstance(value, list):
-        return value
-    raise Mismatch(f"must be a list, not {_shown(value)}")
-
-
-def _shown(value: Any) -> str:
-    written = json.dumps(value, ensure_ascii=False)
-    return written if len(written) <= 40 else written[:39] + "…"
-
-
-_FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})\s*([^\s`]*)")
-_RULE = re.compile(r"[\s|:-]*-[\s|:-]*")
-_CELL = re.compile(r"(?<!\\)\|")
-_CODE = r"0\d+"  # a postcode or an article's number: as a number it would lose its noughts
-_SEPARATED = {"csv": ",", "tsv": "\t"}
-
-
-class Code(NamedTuple):
-    """A piece of code and its language, as the fence names it; empty where it does not."""
 
     text: str
     language: str = ""
 
 
-def blocks(text: str) -> Iterator[Code]:
-    """Yield the fenced blocks; one that is not closed goes on to the end."""
-    lines = iter(_lines(text))
-    for line in lines:
-        if not (opening := _FENCE.match(line)):
-            continue
-        mark, inside = opening[1], []
-        for each in lines:
-            closing = each.strip()
-            if len(closing) >= len(mark) and not closing.strip(mark[0]):
-                break
-            inside.append(each)
-        yield Code("".join(f"{each}\n" for each in inside), opening[2].lower())
+def fenced_blocks(text: str) -> Iterator[CodeBlock]:
+    """Yield the fenced code blocks of a text; a block that is not closed reaches to the end."""
+    text = "\n".join(_lines(text)) + "\n"
+    position = 0
+    while opening := _OPENING_LINE.search(text, position):
+        closing = re.compile(FENCE_CLOSING.format(mark=opening[1]), re.MULTILINE).search(
+            text, opening.end()
+        )
+        end = closing.start() if closing else len(text)
+        yield CodeBlock(text[opening.end() : end], opening["language"].lower())
+        position = closing.end() if closing else end
 
 
-def code_of(text: str) -> Code:
-    """Return the first fenced block, or else the whole text: some agents write nothing but code."""
-    return next(blocks(text), Code(text))
+def find_json(text: str, *, embedded: bool = False) -> Any:
+    """Return the JSON value in the text of an answer.
 
-
-def json_of(text: str) -> Any:
-    """Return what the text is as JSON, or else what its first fenced block is.
+    Args:
+        text: the text.
+        embedded: what counts as JSON. `False`: the whole text, or else its first fenced block, is
+            one JSON value; nothing is guessed, and NaN is an error. `True`: the first object that
+            is not empty, in any fenced block or else anywhere in the text, with words around it.
+            An empty object is returned only if there is no other, because `{}` is more often a
+            piece of code. NaN is accepted, so that the schema can name the field that holds it.
 
     Raises:
-        AnswerError: neither is JSON.
+        ValueError: there is no such JSON; the message is the reason.
     """
-    try:
-        return _loads(text)
-    except (ValueError, RecursionError) as error:
-        wrong = error
-    for block in blocks(text):
+    blocks = [block.text for block in fenced_blocks(text)]
+    if embedded:
+        return _first_object((*blocks, text))
+    return _first_value((text, *blocks[:1]))
+
+
+def _first_value(candidates: Iterable[str]) -> Any:
+    """Parse each candidate as one JSON value, and return the first that is valid."""
+    reason = ""
+    for candidate in candidates:
         try:
-            return _loads(block.text)
-        except (ValueError, RecursionError) as error:
-            wrong = error
-        break
-    why = str(wrong) if isinstance(wrong, ValueError) else "it is nested too deep"
-    raise AnswerError(f"the answer is not JSON ({why})", advice="its text is kept in .text")
+            return json.loads(candidate, parse_constant=_refuse_constant)
+        except RecursionError:
+            reason = "it is nested too deep"
+        except ValueError as error:
+            reason = str(error)
+    raise ValueError(reason)
 
 
-def frame_of(text: str) -> pd.DataFrame:
-    """Return the table in an answer: JSON, a Markdown table, or a fenced block of CSV.
+def _first_object(candidates: Iterable[str]) -> dict[str, Any]:
+    """Search each candidate for objects, and return the first that is not empty."""
+    found = None
+    for candidate in candidates:
+        for found in _objects(candidate):
+            if found:
+                return found
+    if found is None:
+        raise ValueError("the answer holds no JSON object")
+    return found
 
-    JSON is a list of records, or an object of columns, or an object that holds one list.
+
+def _objects(text: str) -> Iterator[dict[str, Any]]:
+    decoder = json.JSONDecoder()
+    start = text.find("{")
+    for _ in range(_MAX_BRACES):
+        if start < 0:
+            return
+        try:
+            value, end = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            end = start + 1
+        else:
+            yield value
+        start = text.find("{", end)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def extract_json(text: str) -> Any:
+    """Return the whole text, or else its first fenced block, parsed as JSON.
 
     Raises:
-        AnswerError: there is none.
+        AnswerError: neither is valid JSON.
     """
-    import pandas as pd
-
-    for block in blocks(text):
-        if block.language in _SEPARATED:
-            try:
-                return _separated(block.text, _SEPARATED[block.language])
-            except ValueError as error:  # pandas' own are values' errors
-                raise AnswerError(f"the answer's {block.language} is no table ({error})") from None
     try:
-        value = json_of(text)
-    except AnswerError:
-        rows = _pipe_table(text)
-        if not rows:
-            raise AnswerError(
-                "there is no table in the answer", advice="ask for JSON or a Markdown table"
-            ) from None
-        frame = pd.DataFrame(rows[1:], columns=rows[0])
-        return frame.apply(_as_numbers)
-    return _frame_of_json(value)
+        return find_json(text)
+    except ValueError as error:
+        raise AnswerError(
+            f"the answer is not JSON ({error})", advice="its text is kept in .text"
+        ) from None
 
 
-def _separated(text: str, mark: str) -> pd.DataFrame:
+def extract_code(text: str) -> CodeBlock:
+    """Return the first fenced block, or else the whole text: some agents send only code."""
+    return next(fenced_blocks(text), CodeBlock(text))
+
+
+def extract_frame(text: str) -> pd.DataFrame:
+    """Return the table in the text of an answer as a DataFrame.
+
+    The first of these that is there: a fenced block of CSV or TSV; JSON (a list of records, an
+    object of columns, or an object that holds one list of records); a Markdown table.
+
+    Raises:
+        AnswerError: there is no table, or it is malformed.
+    """
+    for block in fenced_blocks(text):
+        if block.language in _SEPARATORS:
+            return _frame_from_csv(block)
+    try:
+        value = find_json(text)
+    except ValueError:
+        return _frame_from_markdown(text)
+    return _frame_from_json(value)
+
+
+def _frame_from_csv(block: CodeBlock) -> pd.DataFrame:
     import pandas as pd
 
-    frame = pd.read_csv(StringIO(text), sep=mark)
-    texts = pd.read_csv(StringIO(text), sep=mark, dtype="str")
+    separator = _SEPARATORS[block.language]
+    try:
+        frame = pd.read_csv(StringIO(block.text), sep=separator)
+        texts = pd.read_csv(StringIO(block.text), sep=separator, dtype="str")
+    except ValueError as error:  # the errors of pandas' parser are subclasses
+        raise AnswerError(f"the answer's {block.language} is no table ({error})") from None
     for name in texts:
-        if _is_of_codes(texts[name]):
+        if _has_leading_zeros(texts[name]):
             frame[name] = texts[name].array
     return frame
 
 
-def _frame_of_json(value: Any) -> pd.DataFrame:
+def _frame_from_json(value: Any) -> pd.DataFrame:
     import pandas as pd
 
     if value is None:
@@ -238,34 +188,33 @@ def _frame_of_json(value: Any) -> pd.DataFrame:
         if len(lists) == 1 and lists[0] and all(isinstance(each, dict) for each in lists[0]):
             value = lists[0]
         elif len(lists) < len(value) or len({len(each) for each in lists}) != 1:
-            value = [value]
+            value = [value]  # one record
     try:
         return pd.DataFrame(value)
     except (ValueError, TypeError) as error:
         raise AnswerError(f"the answer's JSON is no table ({error})") from None
 
 
-def _lines(text: str) -> list[str]:
-    """Split at ends of lines alone: JSON and code may hold what else Python would split at."""
-    return re.split(r"\r\n|\n|\r", text)
+def _frame_from_markdown(text: str) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = _markdown_rows(text)
+    if not rows:
+        raise AnswerError(
+            "there is no table in the answer", advice="ask for JSON or a Markdown table"
+        )
+    frame = pd.DataFrame(rows[1:], columns=rows[0])
+    return frame.apply(_to_numbers)
 
 
-def _loads(text: str) -> Any:
-    return json.loads(text, parse_constant=_refuse)
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def _pipe_table(text: str) -> list[list[str]]:
-    """Return the rows of the first Markdown table, its head first; short rows are filled up."""
+def _markdown_rows(text: str) -> list[list[str]]:
+    """Return the rows of the first Markdown table, header first, padded or cut to its width."""
     lines = _lines(text)
     for number in range(len(lines) - 1):
-        head, rule = lines[number], lines[number + 1]
-        if "|" not in head or "|" not in rule or not _RULE.fullmatch(rule):
+        header, delimiter = lines[number], lines[number + 1]
+        if "|" not in header or "|" not in delimiter or not _DELIMITER_ROW.fullmatch(delimiter):
             continue
-        names = _cells(head)
+        names = _cells(header)
         rows = [names]
         for line in lines[number + 2 :]:
             if "|" not in line:
@@ -279,17 +228,23 @@ def _cells(line: str) -> list[str]:
     line = line.strip().removeprefix("|")
     if line.endswith("|") and not line.endswith(r"\|"):
         line = line[:-1]
-    return [cell.strip().replace(r"\|", "|") for cell in _CELL.split(line)]
+    return [cell.strip().replace(r"\|", "|") for cell in _CELL_BORDER.split(line)]
 
 
-def _as_numbers(column: pd.Series[Any]) -> pd.Series[Any]:
+def _to_numbers(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Convert a column of texts to numbers if every text is one and none has a leading zero."""
     import pandas as pd
 
     try:
-        return column if _is_of_codes(column) else pd.to_numeric(column)
+        return column if _has_leading_zeros(column) else pd.to_numeric(column)
     except (ValueError, TypeError):
         return column
 
 
-def _is_of_codes(column: pd.Series[Any]) -> bool:
-    return bool(column.str.fullmatch(_CODE).any())
+def _has_leading_zeros(column: pd.Series[Any]) -> bool:
+    return bool(column.str.fullmatch(_LEADING_ZERO).any())
+
+
+def _lines(text: str) -> list[str]:
+    """Split a text at line ends only: `str.splitlines` would also split within JSON and code."""
+    return _LINE_END.split(text)

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from swiftask_jupyter.answers.schemas import schema_of
+from swiftask_jupyter.answers.schemas import parse_schema
 from swiftask_jupyter.batch.options import BatchSettings
 from swiftask_jupyter.batch.results import check_columns, with_answers
 from swiftask_jupyter.batch.rows import Rows, named_in
@@ -47,7 +47,7 @@ def partitioned(client: Any, frame: Any, text: str, options: Mapping[str, Any]) 
     wishes = BatchSettings.of(None, {name: options[name] for name in options if name != "agent"})
     names = {name: value for name, value in (wishes.names or {}).items() if name in named_in(text)}
     sample = frame._meta  # noqa: SLF001 - no other way to know the columns without computing
-    schema = None if wishes.schema is None else schema_of(wishes.schema)
+    schema = None if wishes.schema is None else parse_schema(wishes.schema)
     Rows(sample, text, files=wishes.files, names=names)
     check_columns(sample, schema, wishes.prefix)
     store = client.store if isinstance(client.store, Path) else None

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.answers.reply import Reply
-from swiftask_jupyter.answers.schemas import Schema
-from swiftask_jupyter.answers.structured import Mismatch
+from swiftask_jupyter.answers.schemas import Schema, SchemaMismatch
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.support.structs import Struct, replace
@@ -187,11 +186,12 @@ class ResultCollector:
             outcome = outcome.after(draft)
         if self._schema is not None and outcome.status == "ok":
             try:
-                outcome = replace(outcome, fields=self._schema.read(reply.text))
-            except Mismatch as wrong:
+                outcome = replace(outcome, fields=self._schema.parse(reply.text))
+            except SchemaMismatch as wrong:
                 if draft is None:
                     self._drafts[number] = outcome
-                    return replace(prompt, text=self._schema.again(prompt.text, reply.text, wrong))
+                    text = self._schema.repair_prompt(prompt.text, reply.text, wrong)
+                    return replace(prompt, text=text)
                 outcome = outcome.failed(str(wrong))
         self.outcomes[number] = outcome
         return None

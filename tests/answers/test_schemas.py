@@ -1,4 +1,4 @@
-"""What an answer must hold, and how it is found in what an agent wrote."""
+"""Schemas: how users write them, and how an answer is parsed by one."""
 
 from datetime import UTC, datetime
 from typing import Literal
@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 from pydantic import BaseModel, Field
 
-from swiftask_jupyter.answers.schemas import schema_of
-from swiftask_jupyter.answers.structured import Mismatch, find_object
+from swiftask_jupyter.answers.schemas import SchemaMismatch, parse_schema
 from swiftask_jupyter.errors import ConfigurationError
 
 SCHEMA = "label: str, score: float"
@@ -36,12 +35,12 @@ class Verdict(BaseModel):
         '```python\nprint({})\n```\n```json\n{"label": "good", "score": 0.5}\n```',
     ],
 )
-def test_an_object_is_found_however_it_is_dressed(text):
-    assert schema_of(SCHEMA).read(text) == ("good", 0.5)
+def test_the_object_is_found_in_fences_and_among_words(text):
+    assert parse_schema(SCHEMA).parse(text) == ("good", 0.5)
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("text", "reason"),
     [
         ("good", "no JSON object"),
         ("", "no JSON object"),
@@ -55,9 +54,9 @@ def test_an_object_is_found_however_it_is_dressed(text):
         ('{"label": ["good"], "score": 1}', "label must be a text"),
     ],
 )
-def test_what_is_wrong_is_said(text, why):
-    with pytest.raises(Mismatch, match=why):
-        schema_of(SCHEMA).read(text)
+def test_a_mismatch_names_the_field_and_the_reason(text, reason):
+    with pytest.raises(SchemaMismatch, match=reason):
+        parse_schema(SCHEMA).parse(text)
 
 
 @pytest.mark.parametrize(
@@ -77,8 +76,8 @@ def test_what_is_wrong_is_said(text, why):
         ("int?", "null", None),
     ],
 )
-def test_a_value_is_read_as_its_kind(kind, written, value):
-    assert schema_of(f"x: {kind}").read(f'{{"x": {written}}}') == (value,)
+def test_a_json_value_is_converted_to_the_type_of_its_field(kind, written, value):
+    assert parse_schema(f"x: {kind}").parse(f'{{"x": {written}}}') == (value,)
 
 
 @pytest.mark.parametrize(
@@ -89,61 +88,57 @@ def test_a_value_is_read_as_its_kind(kind, written, value):
         ("list", '"a, b"'), ("str", "{}"),
     ],
 )  # fmt: skip
-def test_a_value_of_another_kind_is_not_bent_into_one(kind, written):
-    with pytest.raises(Mismatch, match="x must be"):
-        schema_of(f"x: {kind}").read(f'{{"x": {written}}}')
+def test_a_value_of_another_type_is_a_mismatch(kind, written):
+    with pytest.raises(SchemaMismatch, match="x must be"):
+        parse_schema(f"x: {kind}").parse(f'{{"x": {written}}}')
 
 
-def test_the_compact_form_names_nullable_dtypes():
-    assert schema_of("a, b: int, c: float?, d: bool").dtypes == {
+def test_the_text_form_has_nullable_dtypes():
+    assert parse_schema("a, b: int, c: float?, d: bool").dtypes == {
         "a": "string", "b": "Int64", "c": "Float64", "d": "boolean",
     }  # fmt: skip
 
 
-def test_a_dict_of_dtypes_keeps_to_what_they_can_hold():
-    schema = schema_of(
+def test_a_dict_of_dtypes_refuses_values_that_a_dtype_cannot_hold():
+    schema = parse_schema(
         {"n": "int8", "kind": pd.CategoricalDtype(["a", "b"]), "x": float, "s": str, "ok": "bool"}
     )
 
-    read = schema.read('{"n": 127, "kind": "a", "x": 1, "s": "t", "ok": true}')
+    read = schema.parse('{"n": 127, "kind": "a", "x": 1, "s": "t", "ok": true}')
 
     assert read == (127, "a", 1.0, "t", True)
-    with pytest.raises(Mismatch, match="n must lie between -128 and 127, not 128"):
-        schema.read('{"n": 128, "kind": "a", "x": 1, "s": "t", "ok": true}')
-    with pytest.raises(Mismatch, match="kind must be one of a, b, not c"):
-        schema.read('{"n": 1, "kind": "c", "x": 1, "s": "t", "ok": true}')
+    with pytest.raises(SchemaMismatch, match="n must lie between -128 and 127, not 128"):
+        schema.parse('{"n": 128, "kind": "a", "x": 1, "s": "t", "ok": true}')
+    with pytest.raises(SchemaMismatch, match="kind must be one of a, b, not c"):
+        schema.parse('{"n": 1, "kind": "c", "x": 1, "s": "t", "ok": true}')
 
 
-def test_a_pydantic_model_decides_for_itself():
-    schema = schema_of(Verdict)
+def test_a_pydantic_model_validates_the_object():
+    schema = parse_schema(Verdict)
 
-    assert schema.read('{"label": "good", "score": 1}') == ("good", 1.0, [])
+    assert schema.parse('{"label": "good", "score": 1}') == ("good", 1.0, [])
     assert schema.dtypes == {"label": "object", "score": "Float64", "reasons": "object"}
-    with pytest.raises(Mismatch, match="score: Input should be less than or equal to 1"):
-        schema.read('{"label": "good", "score": 3}')
+    with pytest.raises(SchemaMismatch, match="score: Input should be less than or equal to 1"):
+        schema.parse('{"label": "good", "score": 3}')
 
 
 @pytest.mark.parametrize("form", [SCHEMA, {"label": "string", "score": "float64"}, Verdict])
-def test_the_agent_is_told_what_to_answer(form):
-    said = schema_of(form).instruction
+def test_the_instruction_names_every_field(form):
+    instruction = parse_schema(form).instruction
 
-    assert "JSON object" in said
-    assert '"label"' in said
-    assert '"score"' in said
+    assert "JSON object" in instruction
+    assert '"label"' in instruction
+    assert '"score"' in instruction
 
 
 @pytest.mark.parametrize(
-    ("form", "said"),
+    ("form", "message"),
     [
         ("", "empty"), ("label: text", "label: text"), ("a: str, a: int", "a twice"),
         (": str", "can't be read"), ({}, "no schema"), (7, "no schema"),
         ({"a": "no such dtype"}, "no dtype"),
     ],
 )  # fmt: skip
-def test_a_schema_that_is_none_is_one_clear_line(form, said):
-    with pytest.raises(ConfigurationError, match=said):
-        schema_of(form)
-
-
-def test_an_object_after_an_unfinished_one_is_found():
-    assert find_object('{"a": {"b": 1} and then {"c": 2}') == {"b": 1}
+def test_an_invalid_schema_is_a_configuration_error(form, message):
+    with pytest.raises(ConfigurationError, match=message):
+        parse_schema(form)

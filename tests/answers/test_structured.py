@@ -1,12 +1,17 @@
-"""JSON, code and tables out of an answer's text, however an agent wraps them."""
+"""Extraction of JSON, code and tables from the text of an answer."""
 
 import pandas as pd
 import pytest
 
-from swiftask_jupyter import Swiftask, errors
-from swiftask_jupyter.answers.answer import answer
-from swiftask_jupyter.answers.reply import Reply
-from swiftask_jupyter.answers.structured import Code, blocks, code_of, frame_of, json_of
+from swiftask_jupyter import errors
+from swiftask_jupyter.answers.structured import (
+    CodeBlock,
+    extract_code,
+    extract_frame,
+    extract_json,
+    fenced_blocks,
+    find_json,
+)
 
 
 @pytest.mark.parametrize(
@@ -18,10 +23,10 @@ from swiftask_jupyter.answers.structured import Code, blocks, code_of, frame_of,
         'Here it is:\n\n```\n{"a": [1, 2]}\n```\n\nEnjoy.',
         '~~~JSON\n{"a": [1, 2]}',
     ],
-    ids=["bare", "padded", "fenced", "with words", "never closed"],
+    ids=["bare", "padded", "fenced", "with words", "not closed"],
 )
-def test_json_is_the_text_or_its_first_block(text):
-    assert json_of(text) == {"a": [1, 2]}
+def test_json_is_the_whole_text_or_its_first_fenced_block(text):
+    assert extract_json(text) == {"a": [1, 2]}
 
 
 @pytest.mark.parametrize(
@@ -36,21 +41,21 @@ def test_json_is_the_text_or_its_first_block(text):
         "[" * 100_000,
     ],
 )
-def test_what_is_no_json_is_one_line_and_nothing_is_guessed(text):
+def test_invalid_json_is_an_error_of_one_line_and_nothing_is_guessed(text):
     with pytest.raises(errors.AnswerError, match="not JSON") as caught:
-        json_of(text)
+        extract_json(text)
     assert "\n" not in str(caught.value)
 
 
-def test_blocks_end_where_a_fence_of_their_kind_ends():
+def test_a_block_ends_only_at_a_closing_fence_of_its_own_kind_and_length():
     text = "a\n````md\n```py\n1\n```\n````\nb\n~~~\n```\n~~~\n"
 
-    assert list(blocks(text)) == [Code("```py\n1\n```\n", "md"), Code("```\n", "")]
+    assert list(fenced_blocks(text)) == [CodeBlock("```py\n1\n```\n", "md"), CodeBlock("```\n", "")]
 
 
-def test_code_is_the_first_block_or_all_of_it():
-    assert code_of("so:\n```python\nx = 1\n```\n```js\ny\n```").text == "x = 1\n"
-    assert code_of("x = 1").text == "x = 1"
+def test_code_is_the_first_fenced_block_or_the_whole_text():
+    assert extract_code("so:\n```python\nx = 1\n```\n```js\ny\n```").text == "x = 1\n"
+    assert extract_code("x = 1").text == "x = 1"
 
 
 @pytest.mark.parametrize(
@@ -66,8 +71,8 @@ def test_code_is_the_first_block_or_all_of_it():
     ],
     ids=["records", "columns", "one list", "table", "bare table", "csv", "tsv"],
 )
-def test_a_table_is_read_however_it_is_written(text):
-    frame = frame_of(text)
+def test_a_table_is_read_from_json_markdown_csv_and_tsv(text):
+    frame = extract_frame(text)
 
     assert list(frame.columns) == ["x", "y"]
     assert list(frame["x"]) == [1, 2]
@@ -83,51 +88,57 @@ def test_a_table_is_read_however_it_is_written(text):
         "```tsv\nzip\tx\n00123\t0\n10115\t0.5\n```",
     ],
 )
-def test_a_code_keeps_its_noughts(text):
-    frame = frame_of(text)
+def test_a_column_with_leading_zeros_stays_text(text):
+    frame = extract_frame(text)
 
     assert frame["zip"].tolist() == ["00123", "10115"]
     assert frame["x"].tolist() == [0.0, 0.5]
 
 
-def test_a_ragged_table_is_filled_and_an_escaped_bar_is_a_bar():
-    frame = frame_of("| a | b |\n|---|---|\n| x \\| y |\n| 1 | z | 3 |\n")
+def test_rows_are_padded_or_cut_to_the_header_and_an_escaped_bar_is_text():
+    frame = extract_frame("| a | b |\n|---|---|\n| x \\| y |\n| 1 | z | 3 |\n")
 
     assert frame.to_numpy().tolist() == [["x | y", ""], ["1", "z"]]
 
 
-def test_one_object_is_a_row():
-    assert frame_of('{"a": 1, "tags": ["x", "y"]}').to_dict("records") == [
+def test_a_single_json_object_is_one_row():
+    assert extract_frame('{"a": 1, "tags": ["x", "y"]}').to_dict("records") == [
         {"a": 1, "tags": ["x", "y"]}
     ]
 
 
 @pytest.mark.parametrize("text", ["just words", "a | b, as they say", "3", '"text"', "null"])
-def test_no_table_is_one_line(text):
+def test_an_answer_without_a_table_is_an_answer_error(text):
     with pytest.raises(errors.AnswerError):
-        frame_of(text)
-
-
-def test_an_answer_gives_what_it_holds(box):
-    with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="openai") as client:
-        held = client.ask('```json\n[{"a": 1}]\n```')
-
-    assert held.json() == [{"a": 1}]
-    assert held.code() == '[{"a": 1}]\n'
-    assert list(held.frame()["a"]) == [1]
-
-
-def test_an_empty_answer_holds_nothing():
-    with pytest.raises(errors.AnswerError):
-        answer(Reply("echo")).json()
+        extract_frame(text)
 
 
 @pytest.mark.parametrize("table", ["a,b\n1,2\n1,2,3\n", ""])
-def test_a_table_that_is_none_is_one_line(table):
+def test_malformed_csv_is_an_answer_error(table):
     with pytest.raises(errors.AnswerError, match="csv is no table"):
-        frame_of(f"```csv\n{table}```")
+        extract_frame(f"```csv\n{table}```")
 
 
-def test_lines_end_at_ends_of_lines_alone():
-    assert json_of('```json\r\n{"a": "x\u2028y"}\r\n```') == {"a": "x\u2028y"}
-    assert code_of("```python\nx = '\x0c\u2029'\n```").text == "x = '\x0c\u2029'\n"
+def test_line_separators_within_json_and_code_do_not_split_lines():
+    assert extract_json('```json\r\n{"a": "x\u2028y"}\r\n```') == {"a": "x\u2028y"}
+    assert extract_code("```python\nx = '\x0c\u2029'\n```").text == "x = '\x0c\u2029'\n"
+
+
+def test_an_indented_fence_closes_a_block_unless_it_is_indented_like_code():
+    text = "```\na\n   ```\nb\n```\nc\n    ```\nd"
+
+    assert [block.text for block in fenced_blocks(text)] == ["a\n", "c\n    ```\nd\n"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": {"b": 1} and then {"c": 2}', {"b": 1}),
+        ('[{"a": 1}, {"a": 2}]', {"a": 1}),
+        ('{"a": 1}\n```json\n{"b": 2}\n```', {"b": 2}),
+        ("{}, {}", {}),
+    ],
+    ids=["after an unfinished one", "in a list", "in a block first", "empty"],
+)
+def test_an_embedded_object_is_found_with_words_around_it(text, value):
+    assert find_json(text, embedded=True) == value

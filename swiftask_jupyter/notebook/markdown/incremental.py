@@ -16,9 +16,10 @@ stays.
 import re
 from collections.abc import Sequence
 
+from swiftask_jupyter.answers.structured import FENCE_CLOSING, FENCE_OPENING
 from swiftask_jupyter.notebook.markdown.tree import Node
 
-FENCE = re.compile(r"[ \t\n]*?(?:(?<=\n)|\A) {0,3}(`{3,}(?=[^`\n]*\n)|~{3,}(?=[^\n]*\n))[^\n]*\n")
+FENCE = re.compile(rf"[ \t\n]*?(?:(?<=\n)|\A){FENCE_OPENING}[^\n]*\n")
 MAX_CLOSING_LINE = 100  # characters
 
 _HALF_CLOSED = re.compile(r"(?:^|\n) {0,3}(?:`+|~+)[ \t]*\Z")
@@ -40,8 +41,7 @@ class OpenFence:
 
     def __init__(self, opening: re.Match[str]) -> None:
         self.start = opening.end()
-        mark = opening[1]
-        self._closing = re.compile(rf"^ {{0,3}}{mark}{mark[0]}*[ \t]*$", re.MULTILINE)
+        self._closing = re.compile(FENCE_CLOSING.format(mark=opening[1]), re.MULTILINE)
         self._opening = opening[0]
         self._attrs: dict[str, str | int] | None = None
         self._searched = self.start  # characters of the unsettled text
