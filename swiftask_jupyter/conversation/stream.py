@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Self
 
-from swiftask_jupyter.answers.answer import Answer, answer
+from swiftask_jupyter.answers.answer import Answer, answer_from
 from swiftask_jupyter.answers.reply import Event
 from swiftask_jupyter.conversation.running_turn import RunningTurn
 from swiftask_jupyter.errors import SwiftaskError
@@ -54,12 +54,12 @@ class Stream:
             pass
         if self._failed is not None:
             raise self._failed
-        return answer(self.reply)
+        return answer_from(self.reply)
 
     @property
     def kept(self) -> Answer:
         """The answer as far as it has come."""
-        return answer(self.reply)
+        return answer_from(self.reply)
 
     def close(self) -> None:
         """Stop watching; the request ends if it has not."""
