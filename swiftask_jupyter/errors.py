@@ -1,28 +1,28 @@
-"""Every error this package raises. Each shows itself as one line that says what to do next.
+"""Every error that this package raises. Each is shown as one line that says what to do next.
 
     SwiftaskError
-    ├── Refused                   nothing was sent
-    │   ├── ConfigurationError    no token, no agent, an unusable base_url or option
-    │   ├── PromptError           the prompt cannot be sent as it is
-    │   └── BudgetSpent           a budget that was set is used up
-    ├── ConnectionFailed          no answer came back: refused, unreachable, TLS, proxy
-    │   └── TimedOut              it stayed silent too long
-    ├── ServiceError              the service answered, and the answer is an error
+    ├── Refused                   the request was not sent
+    │   ├── ConfigurationError    a token, an agent, a base_url or an option is missing or unusable
+    │   ├── PromptError           the prompt or a file cannot be sent
+    │   └── BudgetSpent           a budget is used up
+    ├── ConnectionFailed          no response: refused, unreachable, TLS, proxy
+    │   └── TimedOut              the service sent nothing for too long
+    ├── ServiceError              the service responded with an error
     │   ├── BadRequest            400, 413, 415, 422
     │   ├── Unauthorized          401, 403
-    │   ├── AgentNotFound         404, and the 400 of an unknown slug
+    │   ├── AgentNotFound         404, and a 400 for an unknown slug
     │   ├── RateLimited           429
     │   └── ServiceUnavailable    5xx
-    ├── StreamError               an answer began and was cut short or made no sense
-    ├── AnswerError               an answer came, and is not of the kind that was asked for
+    ├── StreamError               an answer broke off or could not be decoded
+    ├── AnswerError               an answer has no JSON, table or code of the requested kind
     └── StoreError                the ledger cannot be read or written
-        └── StoreUnreachable      the server that keeps it is away
+        └── StoreUnreachable      the ledger's database server cannot be reached
 
     KeyboardInterrupt
-    └── Interrupted               the user stopped an answer; what had come is kept
+    └── Interrupted               the user stopped an answer; its text so far is kept
 
-IPython asks an exception for `_render_traceback_`; with one line there, the cell fails (so that
-Run All stops) without a page of our frames.
+IPython calls `_render_traceback_` of an exception. Because it returns one line here, a failing cell
+shows that line instead of a traceback through this package, and still stops a Run All.
 """
 
 from __future__ import annotations
@@ -31,43 +31,45 @@ from collections.abc import Callable
 from typing import Any, Self
 
 
-class _OneLine:
-    """Renders as `Name: message` in IPython, where a traceback would help nobody."""
+class _OneLineTraceback:
+    """Makes IPython show `Name: message` instead of a traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]
 
 
-class SwiftaskError(_OneLine, Exception):
-    """The root of all errors raised here.
+class SwiftaskError(_OneLineTraceback, Exception):
+    """The base class of all errors of this package; catch it to handle any of them.
 
     Args:
-        message: what happened, in words of the user's world.
-        advice: what to do next; printed after the message.
+        message: what went wrong, in the user's terms.
+        advice: what to do next; appended to the message.
     """
 
     def __init__(self, message: str, *, advice: str = "") -> None:
-        from swiftask_jupyter.support.sanitize import (
-            visible,  # its patterns cost more than all this file
-        )
+        # Imported here because compiling its patterns takes longer than the rest of this file.
+        from swiftask_jupyter.support.sanitize import sanitize
 
-        # Some of the words are a service's: no control character of its reaches a terminal.
-        message = visible(" ".join(message.split()))
+        # A service's error text must not carry control characters to a terminal.
+        message = sanitize(" ".join(message.split()))
         super().__init__(f"{message}; {advice}" if advice else message)
         self.advice = advice
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Its arguments are put together anew in `__init__`, and some kinds need more of them.
-        return _remade, (type(self), self.args, self.__dict__)
+        # Pickle would call `__init__` with the joined message, and some subclasses need more.
+        return _unpickle, (type(self), self.args, self.__dict__)
 
     def masked(self, mask: Callable[[str], str]) -> Self:
-        """Return this error without any token: a service, or the user, may have repeated one."""
+        """Mask tokens in the message, which the service or the user may have repeated.
+
+        Args:
+            mask: replaces the secrets in a text, such as `Secret.mask`.
+        """
         self.args = tuple(mask(str(each)) for each in self.args)
         return self
 
 
-def _remade(kind: type[SwiftaskError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
-    """Return an error as it was in another process."""
+def _unpickle(kind: type[SwiftaskError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
     error = kind.__new__(kind)
     error.args = args
     error.__dict__.update(state)
@@ -75,26 +77,26 @@ def _remade(kind: type[SwiftaskError], args: tuple[Any, ...], state: dict[str, A
 
 
 class Refused(SwiftaskError):
-    """Nothing was sent, because it could not have been right."""
+    """Raised before anything is sent, because the request is invalid; correct it and ask again."""
 
 
 class ConfigurationError(Refused):
-    """A setting is missing or unusable."""
+    """A setting is missing or unusable; correct the setting that the message names."""
 
 
 class PromptError(Refused):
-    """The prompt cannot be sent as it is."""
+    """The prompt or an attachment cannot be sent; change it as the message says."""
 
 
 class BudgetSpent(Refused):
-    """A budget that was set is used up."""
+    """A budget is used up; raise it (`%swiftask budget raise`), or wait for its period to end."""
 
 
 class ConnectionFailed(SwiftaskError):
-    """The service could not be reached.
+    """No response arrived; check the base URL, the network and the proxy.
 
     Attributes:
-        sent: whether the request may have arrived, and been answered and billed.
+        sent: whether the request may have reached the service, and been answered and billed.
     """
 
     def __init__(self, message: str, *, advice: str = "", sent: bool = True) -> None:
@@ -103,15 +105,15 @@ class ConnectionFailed(SwiftaskError):
 
 
 class TimedOut(ConnectionFailed):
-    """The service did not answer in time."""
+    """The service sent nothing within the timeout; ask again with a larger `timeout`."""
 
 
 class ServiceError(SwiftaskError):
-    """The service answered with an error.
+    """The service responded with an error; the message repeats what it says.
 
     Attributes:
-        status: the HTTP status, or 200 for a failure dressed as a success.
-        retry_after: the seconds after which the service asks to be asked again, if it does.
+        status: the HTTP status; 200 if the error came in the body of a successful response.
+        retry_after: how many seconds to wait before the next request, if the service says so.
     """
 
     def __init__(
@@ -123,40 +125,40 @@ class ServiceError(SwiftaskError):
 
 
 class BadRequest(ServiceError):
-    """The service did not accept the request."""
+    """The service rejected the request; change the option or the prompt that the message names."""
 
 
 class Unauthorized(ServiceError):
-    """The token is missing, wrong, expired or revoked."""
+    """The token is missing, wrong, expired or revoked; set another one."""
 
 
 class AgentNotFound(ServiceError):
-    """There is no agent of that slug."""
+    """No agent has this slug; correct it, or list the agents with `%swiftask agents`."""
 
 
 class RateLimited(ServiceError):
-    """Too many requests."""
+    """The service received too many requests; wait, or ask with less concurrency."""
 
 
 class ServiceUnavailable(ServiceError):
-    """The service failed."""
+    """The service failed (HTTP 5xx); ask again later."""
 
 
 class StreamError(SwiftaskError):
-    """An answer was cut short or made no sense; what had come is kept."""
+    """An answer broke off or could not be decoded; its text so far is kept, so ask again."""
 
 
 class AnswerError(SwiftaskError):
-    """An answer came, and is not of the kind that was asked for: no JSON, no table."""
+    """An answer has no JSON, table or code of the requested kind; ask for that format by name."""
 
 
 class StoreError(SwiftaskError):
-    """The ledger cannot be read or written."""
+    """The ledger cannot be read or written; check `SWIFTASK_STORE` and the file's permissions."""
 
 
 class StoreUnreachable(StoreError):
-    """The server that keeps the ledger is away; what is written waits on this machine."""
+    """The ledger's server cannot be reached; new turns wait on this machine until it can be."""
 
 
-class Interrupted(_OneLine, KeyboardInterrupt):
-    """The user stopped an answer; what had come is kept and the connection is closed."""
+class Interrupted(_OneLineTraceback, KeyboardInterrupt):
+    """The user stopped an answer; its text so far is kept, and its connection is closed."""

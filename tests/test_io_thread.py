@@ -1,4 +1,4 @@
-"""The I/O thread: work is handed over, comes back in order, and stops when its watcher does."""
+"""The I/O thread: it returns results and items in order, and cancels what the caller stops."""
 
 import asyncio
 import contextlib
@@ -23,13 +23,13 @@ def thread():
 
 
 class Numbers:
-    """Counts without end, and notes that it was closed."""
+    """An endless asynchronous iterator of numbers that records when it is closed."""
 
     def __init__(self):
         self.closed = threading.Event()
 
     async def count(self):
-        """Yield the next number."""
+        """Yield 0, 1, 2 and so on until the iterator is closed."""
         try:
             number = 0
             while True:
@@ -37,11 +37,11 @@ class Numbers:
                 number += 1
                 await asyncio.sleep(0)
         finally:
-            await asyncio.sleep(0)  # a connection needs a turn of the loop to close
+            await asyncio.sleep(0)  # closing a connection takes a step of the loop
             self.closed.set()
 
 
-def test_a_result_comes_back(thread):
+def test_run_returns_the_result_of_a_coroutine_on_the_io_thread(thread):
     async def work():
         return threading.current_thread().name
 
@@ -49,7 +49,7 @@ def test_a_result_comes_back(thread):
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), TimeoutError("its own")])
-def test_an_error_comes_back(thread, error):
+def test_run_raises_the_error_of_the_coroutine(thread, error):
     async def work():
         raise error
 
@@ -57,7 +57,7 @@ def test_an_error_comes_back(thread, error):
         thread.run(work())
 
 
-def test_items_come_in_order_and_leaving_early_closes_their_source(thread):
+def test_items_arrive_in_order_and_closing_early_closes_their_source(thread):
     numbers = Numbers()
     stream = thread.stream(numbers.count())
 
@@ -68,7 +68,7 @@ def test_items_come_in_order_and_leaving_early_closes_their_source(thread):
     assert numbers.closed.is_set()
 
 
-def test_a_watch_that_another_thread_closes_comes_to_its_end(thread):
+def test_an_iterator_closed_by_another_thread_ends(thread):
     waits, seen = threading.Event(), []
 
     async def one():
@@ -76,25 +76,25 @@ def test_a_watch_that_another_thread_closes_comes_to_its_end(thread):
         waits.set()
         await asyncio.Event().wait()
 
-    watch = thread.stream(one())
+    stream = thread.stream(one())
 
     def read():
         try:
-            seen.extend(watch)
-            seen.append("its end")
-        except BaseException as error:  # noqa: BLE001 - whatever it is
+            seen.extend(stream)
+            seen.append("ended")
+        except BaseException as error:  # noqa: BLE001 - the test compares whatever was raised
             seen.append(error)
 
     reader = threading.Thread(target=read)
     reader.start()
     assert waits.wait(10)
-    watch.close()
+    stream.close()
     reader.join(10)
 
-    assert seen == [1, "its end"]
+    assert seen == [1, "ended"]
 
 
-def test_a_tick_lets_the_watcher_breathe_while_nothing_comes(thread):
+def test_a_tick_yields_none_while_no_item_arrives(thread):
     go = threading.Event()
 
     async def work():
@@ -110,7 +110,7 @@ def test_a_tick_lets_the_watcher_breathe_while_nothing_comes(thread):
     assert [item for item in stream if item is not None] == [2]
 
 
-def test_an_error_follows_the_items_before_it(thread):
+def test_an_error_is_raised_after_the_items_before_it(thread):
     async def work():
         yield 1
         raise ValueError("x")
@@ -121,32 +121,32 @@ def test_an_error_follows_the_items_before_it(thread):
     assert seen == [1]
 
 
-def test_a_running_loop_can_watch_too(thread):
+def test_a_running_loop_can_iterate_asynchronously(thread):
     async def work():
         yield 1
         yield 2
 
-    async def watch():
+    async def collect():
         return [item async for item in thread.stream_async(work())]
 
-    assert asyncio.run(watch()) == [1, 2]
+    assert asyncio.run(collect()) == [1, 2]
 
 
-def test_a_running_loop_that_leaves_early_closes_the_source(thread):
+def test_a_running_loop_that_breaks_off_closes_the_source(thread):
     numbers = Numbers()
 
-    async def watch():
+    async def read_ten():
         stream = thread.stream_async(numbers.count())
         async for number in stream:
             if number == 10:
                 break
         await stream.aclose()
 
-    asyncio.run(watch())
+    asyncio.run(read_ten())
     assert numbers.closed.wait(5)
 
 
-def test_closing_cancels_what_runs_and_the_next_use_starts_anew(thread):
+def test_close_cancels_running_tasks_and_the_next_use_starts_a_new_loop(thread):
     numbers = Numbers()
     stream = thread.stream(numbers.count())
     next(stream)
@@ -160,33 +160,33 @@ def test_closing_cancels_what_runs_and_the_next_use_starts_anew(thread):
     assert thread.run(one()) == 1
 
 
-def test_what_is_handed_over_while_the_loop_stops_ends():
+def test_a_task_submitted_while_the_loop_stops_is_cancelled():
     stopping, go_on = threading.Event(), asyncio.Event()
 
     async def last():
         stopping.set()
-        await go_on.wait()  # the loop turns meanwhile
+        await go_on.wait()  # the loop keeps running meanwhile
 
     thread = IOThread(last)
     thread.run(asyncio.sleep(0))
-    loop = thread._running()
+    loop = thread._running_loop()
     closing = threading.Thread(target=thread.close)
     closing.start()
     assert stopping.wait(10)
-    jobs = [BackgroundTask(loop, asyncio.sleep(60)) for _ in range(2)]
-    jobs[0].start()
+    tasks = [BackgroundTask(loop, asyncio.sleep(60)) for _ in range(2)]
+    tasks[0].start()
     loop.call_soon_threadsafe(go_on.set)
-    jobs[1].start()
+    tasks[1].start()
     closing.join(10)
 
-    for job in jobs:
-        assert job.wait(10)
+    for task in tasks:
+        assert task.wait(10)
         with pytest.raises(ConnectionFailed, match="client was closed"):
-            job.result()
+            task.result()
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the loop that was made is dropped
-def test_ctrl_c_before_the_thread_runs_leaves_no_loop_that_nobody_turns(thread, monkeypatch):
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the new loop is dropped unclosed
+def test_ctrl_c_before_the_thread_starts_leaves_no_loop_behind_that_never_runs(thread, monkeypatch):
     async def work():
         return "done"
 
@@ -199,12 +199,12 @@ def test_ctrl_c_before_the_thread_runs_leaves_no_loop_that_nobody_turns(thread, 
             thread.run(coroutine)
     gc.collect()
 
-    job = thread.submit(work())
-    assert job.wait(20)
-    assert job.result() == "done"
+    task = thread.submit(work())
+    assert task.wait(20)
+    assert task.result() == "done"
 
 
-def test_the_last_coroutine_runs_on_the_loop_that_stops():
+def test_on_stop_runs_on_the_loop_before_it_closes():
     closed = threading.Event()
 
     async def close():
@@ -222,10 +222,10 @@ def test_the_last_coroutine_runs_on_the_loop_that_stops():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_a_forked_child_gets_a_thread_of_its_own():
+def test_a_forked_child_starts_its_own_thread():
     code = """
 import os, sys, warnings
-warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads is the case at hand
+warnings.simplefilter("ignore", DeprecationWarning)  # forking while threads run is what we test
 from swiftask_jupyter.support.io_thread import IOThread
 thread = IOThread()
 async def pid(): return os.getpid()
@@ -238,7 +238,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 
-def test_ctrl_c_in_a_script_closes_the_source_and_leaves_no_noise():
+def test_ctrl_c_in_a_script_closes_the_source_and_prints_no_warnings():
     code = """
 import asyncio, os, signal, sys
 from swiftask_jupyter.support.io_thread import IOThread
@@ -262,16 +262,16 @@ except KeyboardInterrupt:
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
 
-    # Two threads print: their lines may run into each other.
+    # Two threads print, so their lines may be interleaved.
     assert {"closed", "interrupted"} == {
         word for word in ("closed", "interrupted") if word in done.stdout
     }
-    # How long a callback took, which asyncio's debug mode tells of, is the machine's affair.
-    noise = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
-    assert noise == []
+    # asyncio's debug mode reports slow callbacks, which depend on the machine's load.
+    warnings = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
+    assert warnings == []
 
 
-def test_a_users_nest_asyncio_does_not_disturb_the_thread():
+def test_the_thread_works_in_a_process_that_applied_nest_asyncio():
     code = """
 import asyncio, nest_asyncio
 loop = asyncio.new_event_loop()
@@ -294,7 +294,7 @@ thread.close()
     assert done.stdout.strip() == "[0, 1, 2, 3, 4]", done.stderr
 
 
-def test_a_wait_without_end_hears_ctrl_c(thread):
+def test_ctrl_c_interrupts_a_long_wait_and_cancels_the_coroutine(thread):
     started = threading.Event()
     cancelled = threading.Event()
 
@@ -317,10 +317,10 @@ def test_a_wait_without_end_hears_ctrl_c(thread):
     assert cancelled.is_set()
 
 
-def test_a_callers_loop_can_go_on_turning_while_it_waits():
+def test_the_callers_loop_keeps_running_while_it_waits_with_nesting():
     code = """
 import asyncio
-from swiftask_jupyter.support.io_thread import IOThread, keep_turning
+from swiftask_jupyter.support.io_thread import IOThread, run_loop_while_waiting
 thread, ticks = IOThread(), []
 async def tick():
     while True:
@@ -333,7 +333,8 @@ async def slowly():
 async def main():
     task = asyncio.create_task(tick())
     await asyncio.sleep(0)
-    seen = [item for item in keep_turning(thread.stream(slowly(), tick=1e-6)) if item is not None]
+    items = run_loop_while_waiting(thread.stream(slowly(), tick=1e-6))
+    seen = [item for item in items if item is not None]
     task.cancel()
     return seen
 print(asyncio.run(main()), len(ticks) > 5)

@@ -1,4 +1,4 @@
-"""Values: what they show of themselves."""
+"""Value types: a repr shows ordinary fields by name and leaves out secrets and file contents."""
 
 from swiftask_jupyter.prompts.prompt import Attachment
 from swiftask_jupyter.protocols.base import Request
@@ -8,7 +8,7 @@ from swiftask_jupyter.settings.sources import ResolvedSetting, Table
 SECRET = "s3cr3t-token"
 
 
-def test_no_repr_shows_what_may_be_a_secret_or_a_file():
+def test_a_repr_never_shows_a_secret_or_the_content_of_a_file():
     for value in (
         ConnectionOverrides("http://127.0.0.1", SECRET),
         ResolvedSetting(SECRET, "environment"),
@@ -20,5 +20,5 @@ def test_no_repr_shows_what_may_be_a_secret_or_a_file():
         assert SECRET not in repr(value.__rich_repr__())
 
 
-def test_what_is_no_secret_is_shown_by_name():
-    assert repr(ResolvedSetting(SECRET, ".env")) == "Found(origin='.env', file='')"
+def test_a_repr_shows_the_fields_that_are_not_redacted_by_name():
+    assert repr(ResolvedSetting(SECRET, ".env")) == "ResolvedSetting(origin='.env', file='')"

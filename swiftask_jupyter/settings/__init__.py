@@ -1,1 +1,1 @@
-"""Where to send, and on whose behalf: option > %config > environment > .env > pyproject > user."""
+"""Where requests go and with which token: option > %config > environment > .env > files."""

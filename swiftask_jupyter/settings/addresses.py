@@ -1,4 +1,4 @@
-"""Addresses: what a user's URL means, and whom a token for it is for."""
+"""Base URLs: normalize what a user writes, and tell for which host a token is valid."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from swiftask_jupyter.errors import ConfigurationError
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine."""
+    """Tell whether the host name or IP address is this machine's loopback."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def base_root(url: str) -> str:
-    """Return the root that a user's base URL means.
+def parse_base_url(url: str) -> str:
+    """Return the root of a user's base URL, to which `/v1`, `/api` and so on are appended.
 
-    A path that ends in `/api` or `/v1`, as the documents print it, is understood.
+    A URL that already ends in one of those paths, as the API documents print it, is accepted:
+    `https://api.swiftask.fr/v1/` gives `https://api.swiftask.fr`.
 
     Raises:
-        ConfigurationError: it is not an http or https address.
+        ConfigurationError: the URL is not a plain http or https address. The message does not
+            repeat it, because it may hold a password.
     """
     url = url.strip().rstrip("/")
     try:
@@ -41,8 +43,12 @@ def base_root(url: str) -> str:
     return url
 
 
-def service_of(root: str) -> str:
-    """Return whom a token is for: the host; with how it is reached, where that is unusual."""
+def token_host(root: str) -> str:
+    """Return the host for which a token is valid, as a key for stored tokens.
+
+    The scheme and port are included unless the host is loopback or is reached by https on port 443:
+    a token for `https://host` must not travel unencrypted to `http://host`.
+    """
     parts = urlsplit(root)
     host = parts.hostname or ""
     if is_loopback(host) or (parts.scheme == "https" and parts.port in {None, 443}):

@@ -1,4 +1,8 @@
-"""The connection that settings describe, and which token may go where."""
+"""Resolves the settings into a `Connection`: a base URL, a token, an agent and a dialect.
+
+A token is only sent to the host that its owner chose: a project's file may not redirect a token
+that comes from elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -6,44 +10,52 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from swiftask_jupyter.errors import ConfigurationError
-from swiftask_jupyter.settings.addresses import base_root, is_loopback, service_of
+from swiftask_jupyter.settings.addresses import is_loopback, parse_base_url, token_host
 from swiftask_jupyter.settings.secrets import Secret
 from swiftask_jupyter.settings.sources import ResolvedSetting, Sources
 from swiftask_jupyter.support.structs import Redacted, Struct, field
 
-# The documented addresses: one for the OpenAI-compatible service, one for all else.
+# The documented addresses: the first for the OpenAI-compatible API, the second for all others.
 OPENAI_ROOT = "https://api.swiftask.fr"
 SWIFTASK_ROOT = "https://graphql.swiftask.ai"
-DOCUMENTED = frozenset(("api.swiftask.fr", "graphql.swiftask.ai", "swiftask.com"))
+# The hosts that a project's file may name although the token comes from elsewhere.
+DOCUMENTED_HOSTS = frozenset(("api.swiftask.fr", "graphql.swiftask.ai", "swiftask.com"))
 
 AUTO = "auto"
 
-HOW_TO_GET_IN = "try without one: %swiftask sandbox; or set SWIFTASK_API_KEY, or %swiftask login"
-HOW_TO_NAME_ONE = "name one (%%swiftask my-agent) or set SWIFTASK_AGENT_SLUG"
+HOW_TO_AUTHENTICATE = (
+    "try without one: %swiftask sandbox; or set SWIFTASK_API_KEY, or %swiftask login"
+)
+HOW_TO_NAME_AGENT = "name one (%%swiftask my-agent) or set SWIFTASK_AGENT_SLUG"
 
 
 class ConnectionOverrides(Redacted, frozen=True):
-    """What a call, a client or `%config` names itself; `None` leaves it to the settings.
+    """The settings given by a call, a client or `%config`; `None` means not given.
 
     Attributes:
-        by: who named which of these, where it was not who named the rest.
+        base_url: the root of the service.
+        token: an API key, or an agent's client token.
+        agent: the agent's slug.
+        dialect: the protocol's name, or `auto`.
+        connection: the name of a configured connection.
+        origins: who set a setting, by its name, if another than the caller did.
     """
 
-    unshown = frozenset(("token",))
+    redacted_fields = frozenset(("token",))
 
     base_url: str | None = None
     token: str | None = None
     agent: str | None = None
     dialect: str | None = None
     connection: str | None = None
-    by: Mapping[str, str] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
 
-    def checked(self) -> ConnectionOverrides:
-        """Return this, if it can be what a caller meant.
+    def validated(self) -> ConnectionOverrides:
+        """Return these settings if all of them are usable.
 
         Raises:
-            ConfigurationError: a value is no text, or is an empty one that would quietly stand
-                for the default.
+            ConfigurationError: a value is not a string, or is an empty string (which would
+                silently select the default).
         """
         for key in ("base_url", "token", "agent", "dialect", "connection"):
             value = getattr(self, key)
@@ -53,27 +65,31 @@ class ConnectionOverrides(Redacted, frozen=True):
                 raise ConfigurationError(f"{key} is empty", advice="name one, or leave it out")
         return self
 
-    def found(self, origin: str) -> dict[str, ResolvedSetting]:
-        """Return what is named, as the settings of one place."""
+    def settings(self, origin: str) -> dict[str, ResolvedSetting]:
+        """Return the settings that are given, with where each was set.
+
+        Args:
+            origin: where they were set, in words; `origins` takes precedence.
+        """
         return {
-            key: ResolvedSetting(value, self.by.get(key, origin))
+            key: ResolvedSetting(value, self.origins.get(key, origin))
             for key in ("base_url", "token", "agent", "dialect", "connection")
             if (value := getattr(self, key))
         }
 
 
 class Connection(Struct, frozen=True):
-    """A service, a token for it, and the agent asked when none is named.
+    """A service, a token for it, and a default agent.
 
     Attributes:
-        base_url: the one root from which `/api`, `/v1`, `/public` and `/widget` derive; `None`
+        base_url: the root to which `/api`, `/v1`, `/public` and `/widget` are appended; `None`
             for the documented addresses.
-        token: an API key or an agent's client token.
-        agent: the default slug.
+        token: an API key, or an agent's client token.
+        agent: the slug of the agent to ask if a call names none.
         dialect: the protocol's name, or `auto`.
-        name: of a named connection.
-        origins: where each setting stands.
-        tokenless: why it has no token, where a named connection is the reason.
+        name: the connection's name in the configuration, if it has one.
+        origins: where each setting was set, in words, by the setting's name.
+        missing_token_reason: why a named connection has no token; empty otherwise.
     """
 
     base_url: str | None = None
@@ -82,86 +98,92 @@ class Connection(Struct, frozen=True):
     dialect: str = AUTO
     name: str | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
-    tokenless: str = ""
+    missing_token_reason: str = ""
 
     @property
     def host(self) -> str:
-        """The host that the token is for."""
+        """The host name of the service."""
         return urlsplit(self.base_url or SWIFTASK_ROOT).hostname or ""
 
     @property
-    def service(self) -> str:
-        """What a login is kept for."""
-        return service_of(self.base_url or SWIFTASK_ROOT)
+    def token_host(self) -> str:
+        """The key under which `login` stores a token for this service; see `token_host`."""
+        return token_host(self.base_url or SWIFTASK_ROOT)
 
     @property
-    def realm(self) -> str:
-        """The host, whose agents are its own; this machine is one, whatever the port."""
+    def digest_host(self) -> str:
+        """The host as part of a request's digest: `loopback` for every port of this machine.
+
+        Equal requests to one host share cached answers, and each host has its own agents.
+        """
         return "loopback" if is_loopback(self.host) else self.host
 
     def root(self, family: str) -> str:
-        """Return the address of a family of routes, such as `/v1`, without a slash at its end."""
+        """Return the address of a family of routes, such as `/v1`, without a slash at the end."""
         documented = OPENAI_ROOT if family == "/v1" else SWIFTASK_ROOT
         return (self.base_url or documented) + family
 
 
 def resolve(
     sources: Sources,
-    wanted: Mapping[str, ConnectionOverrides],
-    known_token: Callable[[str], str | None] = lambda _: None,
+    overrides: Mapping[str, ConnectionOverrides],
+    login_token: Callable[[str], str | None] = lambda _: None,
 ) -> Connection:
-    """Return the connection that all the settings together describe.
+    """Resolve all settings into one connection.
 
     Args:
         sources: the environment and the files.
-        wanted: what was named on the way here, by its origin; the first counts most.
-        known_token: a token kept for a host by `login`, asked when nothing else names one.
+        overrides: the settings given in code, by where they were given, in descending order of
+            precedence; they take precedence over the sources.
+        login_token: returns the token that `login` stored for a host; called only if no other
+            setting gives a token.
 
     Raises:
-        ConfigurationError: a setting is unusable, or a token would go where its owner did not
-            send it.
+        ConfigurationError: a setting is unusable, or a project's file would redirect a token.
     """
-    named = [each.found(origin) for origin, each in wanted.items()]
-    name, layers = _layers(sources, named)
-    found = {key: value for key in ("base_url", "token", "agent", "dialect")
-             if (value := _first(layers, key))}  # fmt: skip
-    base = found.get("base_url")
-    root = base_root(base.value) if base else None
-    token = found.get("token")
-    if token is None and (kept := known_token(service_of(root or SWIFTASK_ROOT))):
-        token = found["token"] = ResolvedSetting(kept, "login")
+    given = [each.settings(origin) for origin, each in overrides.items()]
+    name, layers = _layers(sources, given)
+    settings = {key: value for key in ("base_url", "token", "agent", "dialect")
+                if (value := _first(layers, key))}  # fmt: skip
+    base = settings.get("base_url")
+    root = parse_base_url(base.value) if base else None
+    token = settings.get("token")
+    if token is None and (stored := login_token(token_host(root or SWIFTASK_ROOT))):
+        token = settings["token"] = ResolvedSetting(stored, "login")
     elif token is not None and base is not None:
-        _bind(base, token, root or SWIFTASK_ROOT)
+        _check_redirection(base, token, root or SWIFTASK_ROOT)
+    origins = {key: value.origin for key, value in settings.items()}
     return Connection(
         base_url=root,
-        token=sendable(token.value if token else ""),
-        agent=found["agent"].value if "agent" in found else None,
-        dialect=found["dialect"].value if "dialect" in found else AUTO,
+        token=parse_token(token.value if token else ""),
+        agent=settings["agent"].value if "agent" in settings else None,
+        dialect=settings["dialect"].value if "dialect" in settings else AUTO,
         name=name.value if name else None,
-        origins={key: value.origin for key, value in found.items()}
-        | ({"connection": name.origin} if name else {}),
-        tokenless=sources.tokenless(name.value) if name and token is None else "",
+        origins=origins | ({"connection": name.origin} if name else {}),
+        missing_token_reason=(
+            sources.missing_token_reason(name.value) if name and token is None else ""
+        ),
     )
 
 
 def _layers(
-    sources: Sources, named: list[dict[str, ResolvedSetting]]
+    sources: Sources, given: list[dict[str, ResolvedSetting]]
 ) -> tuple[ResolvedSetting | None, list[dict[str, ResolvedSetting]]]:
-    """Return the connection that counts, if one is named, and the settings in their order.
+    """Return the named connection, if any, and all layers of settings in order of precedence.
 
-    Of what was said less closely than its name, a connection takes only the agent that it has
-    none of, and not from whoever names another service.
+    A named connection replaces all layers below the one that names it, with one exception: if it
+    has no agent, it takes one from below, but not from a layer that gives another base URL.
     """
-    for n, layer in enumerate(named):
+    for n, layer in enumerate(given):
         if "connection" in layer:
             name = layer["connection"]
-            farther = [*named[n + 1 :], *sources.layers()]
-            return name, [*named[: n + 1], sources.connection(name.value), *_agents(farther)]
+            below = [*given[n + 1 :], *sources.layers()]
+            return name, [*given[: n + 1], sources.connection(name.value), *_agents(below)]
         if "base_url" in layer:
-            return None, [*named, *sources.layers()]
-    layers = [*named, *sources.layers()]
+            return None, [*given, *sources.layers()]
+    layers = [*given, *sources.layers()]
     if (found := _first(layers, "connection")) is not None:
-        layers = [*named, sources.connection(found.value), *_agents(sources.layers())]
+        layers = [*given, sources.connection(found.value), *_agents(sources.layers())]
     return found, layers
 
 
@@ -174,10 +196,13 @@ def _first(layers: list[dict[str, ResolvedSetting]], key: str) -> ResolvedSettin
     return next((layer[key] for layer in layers if key in layer), None)
 
 
-def _bind(base: ResolvedSetting, token: ResolvedSetting, root: str) -> None:
-    """Refuse to send a token from elsewhere to a service that only a project's file names."""
-    host = service_of(root)  # no name of a host where the token would travel in the open
-    if not base.file or base.file == token.file or host in DOCUMENTED or is_loopback(host):
+def _check_redirection(base: ResolvedSetting, token: ResolvedSetting, root: str) -> None:
+    """Refuse to send a token to a host that only a project's file names.
+
+    Allowed are a token from the same file, loopback and the documented hosts over https.
+    """
+    host = token_host(root)  # has a scheme if the connection would not be encrypted
+    if not base.file or base.file == token.file or host in DOCUMENTED_HOSTS or is_loopback(host):
         return
     raise ConfigurationError(
         f"{base.origin} names the host {host}, and the token comes from {token.origin}",
@@ -185,11 +210,12 @@ def _bind(base: ResolvedSetting, token: ResolvedSetting, root: str) -> None:
     )
 
 
-def sendable(token: str) -> Secret:
-    """Return the token, if it can stand in an HTTP header.
+def parse_token(token: str) -> Secret:
+    """Return the token as a `Secret`, without surrounding spaces.
 
     Raises:
-        ConfigurationError: it can't; the message does not repeat it.
+        ConfigurationError: it contains characters that an HTTP header cannot carry. The message
+            does not repeat the token.
     """
     token = token.strip()
     if not token.isascii() or any(each <= " " or each in '"\\\x7f' for each in token):
@@ -199,8 +225,8 @@ def sendable(token: str) -> Secret:
     return Secret(token)
 
 
-def shown(connection: Connection) -> Iterator[tuple[str, str, str]]:
-    """Yield each setting as its name, its value (a token masked) and where it stands."""
+def describe_settings(connection: Connection) -> Iterator[tuple[str, str, str]]:
+    """Yield the name, the value and the origin of each setting; the token's value is not shown."""
     values = {
         "connection": connection.name or "default",
         "base_url": connection.base_url or f"{SWIFTASK_ROOT}, {OPENAI_ROOT}/v1",

@@ -1,6 +1,6 @@
-"""Tokens kept by `login`: in the system's keyring where there is one, else in memory.
+"""Tokens that `%swiftask login` stores: in the system's keyring if there is one, else in memory.
 
-A token is kept for one service, as `service_of` names it, and asked for by that name only.
+A token is stored under the host it is valid for (see `token_host`) and only returned for that host.
 """
 
 from __future__ import annotations
@@ -8,46 +8,47 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
-from swiftask_jupyter.settings.connection import sendable
+from swiftask_jupyter.settings.connection import parse_token
 
-SERVICE = "swiftask_jupyter"
+# The service name under which the tokens appear in the keyring.
+KEYRING_SERVICE = "swiftask_jupyter"
 
 
 class Logins:
-    """The tokens that the user typed in."""
+    """The tokens that the user has typed, each under its host."""
 
     def __init__(self) -> None:
-        self._typed: dict[str, str] = {}
+        self._tokens: dict[str, str] = {}
 
-    def keep(self, service: str, token: str) -> bool:
-        """Keep a token for a service; return whether a keyring took it.
+    def keep(self, host: str, token: str) -> bool:
+        """Store a token for a host; return whether the system's keyring stored it.
 
         Raises:
-            ConfigurationError: it is no token.
+            ConfigurationError: the token contains characters that an HTTP header cannot carry.
         """
-        secret = sendable(token).reveal()
-        self._typed[service] = secret
+        secret = parse_token(token).reveal()
+        self._tokens[host] = secret
         keyring = _keyring()
         if keyring is None:
             return False
         try:
-            keyring.set_password(SERVICE, service, secret)
+            keyring.set_password(KEYRING_SERVICE, host, secret)
         except keyring.errors.KeyringError:
             return False
         return True
 
-    def token(self, service: str) -> str | None:
-        """Return the token kept for a service."""
-        if service not in self._typed and (keyring := _keyring()) is not None:
+    def token(self, host: str) -> str | None:
+        """Return the token stored for a host, or `None`; the keyring is read once per host."""
+        if host not in self._tokens and (keyring := _keyring()) is not None:
             try:
-                self._typed[service] = keyring.get_password(SERVICE, service) or ""
+                self._tokens[host] = keyring.get_password(KEYRING_SERVICE, host) or ""
             except keyring.errors.KeyringError:
-                self._typed[service] = ""
-        return self._typed.get(service) or None
+                self._tokens[host] = ""
+        return self._tokens.get(host) or None
 
 
 def _keyring() -> Any:
-    """Return the keyring package, which is not a dependency, if it can keep something."""
+    """Return the optional package `keyring`, or `None` if it is not installed."""
     if importlib.util.find_spec("keyring") is None:
         return None
     import keyring

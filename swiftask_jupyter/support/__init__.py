@@ -1,1 +1,1 @@
-"""What every room stands on: the I/O thread, plain values, text cleaned for display."""
+"""Building blocks with no knowledge of Swiftask: the I/O thread, value types, safe text."""

@@ -1,15 +1,17 @@
-"""Text from outside with nothing hidden in it: control characters become marks one can see.
+"""Sanitize text from outside: replace invisible control characters by visible marks.
 
-An answer can carry what no reader sees: ESC sequences that rewrite a terminal, bidi controls that
-turn a line of code around, zero-width and tag characters that smuggle text past the eye. Every
-surface cleans its text here once, so that cell, panel and text/plain show the same marks.
+A model's answer can carry characters that a reader does not see: ESC sequences that rewrite a
+terminal, bidirectional controls that reorder a line of code, and zero-width and tag characters that
+hide text. Every surface sanitizes its text with this module, so that the cell, the panel and
+text/plain show the same marks.
 """
 
 import re
 
-# What joins letters where the script needs it: Persian and the Indic scripts, and emoji families.
+# Zero-width joiners: legitimate between letters (Persian, Indic scripts) and in emoji families.
 _JOINERS = "\u200c\u200d"
-# Emoji (FE0F) or text (FE0E) presentation of the character before; fine after what can have two.
+# Variation selectors for emoji (FE0F) and text (FE0E) presentation: legitimate after a character
+# that has both presentations.
 _PRESENTATION = "\ufe0e\ufe0f"
 _HIDDEN = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 without tab and newline, DEL, C1
@@ -18,67 +20,74 @@ _HIDDEN = (
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
     "\ud800-\udfff"
 )
-_NO_LETTER = f"\x00-\x7f{_HIDDEN}{_JOINERS}"
-_MARKED = re.compile(
+_NOT_A_LETTER = f"\x00-\x7f{_HIDDEN}{_JOINERS}"
+_TO_MARK = re.compile(
     f"[{_HIDDEN}]"
-    f"|(?<![^{_NO_LETTER}])[{_JOINERS}]|[{_JOINERS}](?![^{_NO_LETTER}{_PRESENTATION}])"
-    rf"|(?<![0-9#*]|[^{_NO_LETTER}{_PRESENTATION}])[{_PRESENTATION}]"
+    f"|(?<![^{_NOT_A_LETTER}])[{_JOINERS}]|[{_JOINERS}](?![^{_NOT_A_LETTER}{_PRESENTATION}])"
+    rf"|(?<![0-9#*]|[^{_NOT_A_LETTER}{_PRESENTATION}])[{_PRESENTATION}]"
 )
-_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
-# A character that can't be judged before its right neighbour is known.
+_SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+# Trailing characters that can only be judged once the next character is known.
 _UNDECIDED = re.compile(f"[\r\ud800-\udbff{_JOINERS}{_PRESENTATION}]*\\Z")
 
 
-def visible(text: str) -> str:
-    """The text with its control, bidi and zero-width characters shown as marks."""
+def sanitize(text: str) -> str:
+    """Return the text with control, bidi and zero-width characters replaced by visible marks.
+
+    CR LF becomes LF. A C0 control becomes its Unicode picture (`␛`), any other character its code
+    point (`⟦U+202E⟧`).
+    """
     if text.isascii() and text.isprintable():
         return text
-    text = _PAIR.sub(lambda pair: joined(pair[0]), text.replace("\r\n", "\n"))
-    return _MARKED.sub(_mark, text)
+    text = _SURROGATE_PAIR.sub(lambda pair: join_surrogates(pair[0]), text.replace("\r\n", "\n"))
+    return _TO_MARK.sub(_mark, text)
 
 
-def in_line(text: str) -> str:
-    """The text with nothing hidden in it, in one line: for a name that others may have written."""
-    return " ".join(visible(text).split())
+def sanitize_line(text: str) -> str:
+    """Return the sanitized text on one line, for a name that another person may have written."""
+    return " ".join(sanitize(text).split())
 
 
-class Cleaner:
-    """`visible` for text that comes in pieces, wherever they are cut."""
+class StreamSanitizer:
+    """Sanitizes a text that arrives in pieces, with the same result wherever it is cut."""
 
     def __init__(self) -> None:
-        self._before = ""
-        self._held: list[str] = []
+        self._last_character = ""
+        self._held_back: list[str] = []
 
     def feed(self, delta: str) -> str:
-        """The next piece, cleaned, without the characters at its end that can't be judged yet."""
+        """Return the sanitized text that is ready after this piece.
+
+        Characters at its end whose meaning depends on the next piece are held back.
+        """
         undecided = _UNDECIDED.search(delta)
         cut = undecided.start() if undecided else len(delta)
-        if cut == 0:  # a flood of these costs no joining
-            self._held.append(delta)
+        if cut == 0:  # joining here would be quadratic for a flood of such characters
+            self._held_back.append(delta)
             return ""
-        ready = "".join((*self._held, delta[:cut]))
-        self._held = [delta[cut:]] if cut < len(delta) else []
-        return self._clean(ready)
+        ready = "".join((*self._held_back, delta[:cut]))
+        self._held_back = [delta[cut:]] if cut < len(delta) else []
+        return self._sanitize(ready)
 
     def finish(self) -> str:
-        """What was held back."""
-        ready, self._held = "".join(self._held), []
-        return self._clean(ready)
+        """Return the sanitized rest of the text, which was held back."""
+        ready, self._held_back = "".join(self._held_back), []
+        return self._sanitize(ready)
 
-    def _clean(self, text: str) -> str:
-        """Cleaned in the light of the character before it, which is out already."""
-        cleaned = visible(self._before + text)[len(visible(self._before)) :]
-        self._before = text[-1:] or self._before
-        return cleaned
+    def _sanitize(self, text: str) -> str:
+        """Sanitize the text, given the character before it, which was returned already."""
+        before = self._last_character
+        self._last_character = text[-1:] or before
+        return sanitize(before + text)[len(sanitize(before)) :]
 
 
-def joined(text: str) -> str:
-    """Return the text with characters that were cut in two made whole, and lone halves replaced."""
+def join_surrogates(text: str) -> str:
+    """Join surrogate pairs into characters and replace lone surrogates by U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _mark(found: re.Match[str]) -> str:
     code = ord(found[0])
-    if code < 0x20:  # the C0 block has pictures of its own
+    if code < 0x20:  # Unicode has a picture for each character of the C0 block
         return chr(0x2400 + code)
     return "\u2421" if code == 0x7F else f"\u27e6U+{code:04X}\u27e7"

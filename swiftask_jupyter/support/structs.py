@@ -1,6 +1,7 @@
-"""What our values are made of: named fields, cheap to define, to make and to copy.
+"""Base classes for value types: `Struct` (from msgspec) and `Redacted`, which hides fields.
 
-A frozen dataclass takes 0.9 ms to define, a `Struct` 0.02 ms, and a first cell meets forty.
+Defining a frozen dataclass takes 0.9 ms, defining a `Struct` 0.02 ms, and the first cell of a
+kernel needs about forty of them.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ __all__ = ["Redacted", "Struct", "field", "replace"]
 
 
 class Redacted(Struct, frozen=True):
-    """A value that keeps to itself what may be a secret, or a whole file.
+    """A struct whose repr leaves out fields that may hold a secret or a whole file.
 
     Attributes:
-        unshown: the fields that stay out of its repr.
+        redacted_fields: the names of the fields that never appear in the repr.
     """
 
-    unshown: ClassVar[frozenset[str]] = frozenset()
+    redacted_fields: ClassVar[frozenset[str]] = frozenset()
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        shown = (name for name in self.__struct_fields__ if name not in self.unshown)
-        return [(name, getattr(self, name)) for name in shown]
+        names = (name for name in self.__struct_fields__ if name not in self.redacted_fields)
+        return [(name, getattr(self, name)) for name in names]
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
-        return f"{type(self).__name__}({shown})"
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({fields})"

@@ -1,6 +1,11 @@
-"""How many of something there are, in words."""
+"""Counts with their noun, for messages: `1 turn`, `2 turns`."""
 
 
 def quantity(count: int, noun: str) -> str:
-    """Return `1 turn`, `2 turns`, `1,000 turns`; the noun is one whose plural ends in s."""
+    """Return the count and the noun, such as `1 turn` or `1,000 turns`.
+
+    Args:
+        count: how many there are.
+        noun: the noun in the singular; its plural must be formed by adding an `s`.
+    """
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
