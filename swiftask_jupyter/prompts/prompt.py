@@ -1,4 +1,4 @@
-"""What is said to an agent."""
+"""Value types for a request: `Prompt`, the `Message`s before it and its `Attachment`s."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from collections.abc import Iterator, Mapping
 
 from swiftask_jupyter.support.structs import Redacted, Struct, field
 
-# What our own ids of a conversation begin with, beside those that a service gives.
-ALIAS = "swiftask-jupyter-"
-BYTES_PER_TOKEN = 4  # of UTF-8; a rule of thumb that holds within a half for most languages
+# The first characters of our own conversation ids, which tell them from a service's ids.
+ALIAS_PREFIX = "swiftask-jupyter-"
+# UTF-8 bytes in a token: an estimate that is off by at most a half for most languages.
+BYTES_PER_TOKEN = 4
 
 
 class Message(Struct, frozen=True):
-    """One thing said in a conversation.
+    """One message of a conversation.
 
     Attributes:
         role: `user`, `assistant` or `system`.
-        text: what was said.
+        text: the content.
     """
 
     role: str
@@ -26,17 +27,17 @@ class Message(Struct, frozen=True):
 
 
 class Attachment(Redacted, frozen=True):
-    """A file that goes with a prompt: its content, or the URL where it lies.
+    """A file that is sent with a prompt, by its content or by its URL.
 
     Attributes:
-        name: its base name.
-        type: its MIME type.
-        size: its bytes; 0 for a URL, which nobody has looked at.
-        content: what is in it, or None for a URL.
-        url: where it lies, or None for content.
+        name: the file's base name.
+        type: the MIME type.
+        size: the size in bytes; 0 for a URL, which is never fetched.
+        content: the file's content, or `None` for a URL.
+        url: the file's URL, or `None` for content.
     """
 
-    unshown = frozenset(("content",))
+    redacted_fields = frozenset(("content",))
 
     name: str
     type: str
@@ -50,25 +51,25 @@ class Attachment(Redacted, frozen=True):
 
     @property
     def digest(self) -> str:
-        """The SHA-256 (hex) of the content, or of the URL."""
+        """The SHA-256 of the content or of the URL, in hex digits."""
         return hashlib.sha256(
             (self.url or "").encode() if self.content is None else self.content
         ).hexdigest()
 
 
 class Prompt(Struct, frozen=True):
-    """All that goes into one request, whatever the dialect.
+    """The content of one request, independent of the dialect.
 
     Attributes:
         agent: the agent's slug, exactly as the platform spells it.
-        text: what the user asks now.
-        history: what was said before, oldest first.
-        conversation: the service's own id of the conversation, where it gave one.
-        alias: our own id of the conversation, for services that take one.
-        options: extra body fields the user named (`temperature`, `max_tokens`, …).
-        attachments: the files that go with it.
-        stream: whether the answer may come while it is made.
-        timeout: the seconds the service may be silent; None for the usual patience.
+        text: the question.
+        history: the earlier messages of the conversation, oldest first.
+        conversation: the service's id of the conversation, if it gave one.
+        alias: our own id of the conversation, for services that accept one.
+        options: additional fields of the request body (`temperature`, `max_tokens`, …).
+        attachments: the files.
+        stream: whether to ask for a streamed response.
+        timeout: how many seconds the service may send nothing; `None` for the default.
     """
 
     agent: str
@@ -81,32 +82,35 @@ class Prompt(Struct, frozen=True):
     stream: bool = True
     timeout: float | None = None
 
-    def parts(self) -> Iterator[tuple[str, str | bytes]]:
-        """Yield what it carries of the user's, each with what to call it: any may hold a secret."""
-        for said in (self.text, *(message.text for message in self.history)):
-            yield "the prompt", said
+    def labelled_parts(self) -> Iterator[tuple[str, str | bytes]]:
+        """Yield each part that comes from the user, with a label for error messages.
+
+        Before a prompt is sent, each part is searched for tokens.
+        """
+        for text in (self.text, *(message.text for message in self.history)):
+            yield "the prompt", text
         for key, value in self.options.items():
             yield f"the option {key}", f"{key}={value}"
         for file in self.attachments:
             yield f"the name of {file.name}", file.name
             yield f"the file {file.name}", file.content or file.url or ""
 
-    def digest(self, dialect: str, realm: str) -> str:
-        """Return the SHA-256 (hex) of what is asked: equal requests have equal digests.
+    def digest(self, dialect: str, host: str) -> str:
+        """Return the SHA-256 of the request in hex digits; equal requests have equal digests.
 
         Args:
-            dialect: the protocol it travels by.
-            realm: whom it is asked: a host, whose agents are its own.
+            dialect: the protocol that the request is sent by.
+            host: the host it is sent to, because each host has its own agents.
         """
-        asked: list[object] = [
+        request: list[object] = [
             dialect,
-            realm,
+            host,
             self.agent,
             [[message.role, message.text] for message in self.history],
             self.text,
             sorted((key, repr(value)) for key, value in self.options.items()),
         ]
-        if self.attachments:  # without any, a digest is what it was before there were any
-            asked.append([[each.name, each.digest] for each in self.attachments])
-        encoded = json.dumps(asked, ensure_ascii=True, separators=(",", ":"))
+        if self.attachments:  # appended only if any, so that digests in old ledgers stay valid
+            request.append([[each.name, each.digest] for each in self.attachments])
+        encoded = json.dumps(request, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(encoded.encode()).hexdigest()

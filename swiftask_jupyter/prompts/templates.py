@@ -1,11 +1,9 @@
-"""What may name a value, in a prompt and behind `-a`: a variable, its attributes and its items.
+"""Fills `{{…}}` fields in a prompt with the values of variables, without evaluating code.
 
-Fills `{{name}}` in a prompt, and nothing else.
-
-`{{name}}`, `{{object.attribute}}`, `{{mapping["key"]}}`, `{{items[0]}}` and `{{number:.2f}}` are
-looked up and written out. There are no calls, no operators and no evaluation; single braces,
-`$x`, `{% %}` and everything that is not a known name stay byte for byte as they are. What is
-filled in is not looked at again.
+A field names a variable, its attributes and its items: `{{name}}`, `{{object.attribute}}`,
+`{{mapping["key"]}}`, `{{items[0]}}`; a format specification may follow, as in `{{number:.2f}}`.
+Calls and operators are not supported. All other text stays byte for byte as it is: single braces,
+`$x`, `{% %}` and fields without a value. An inserted value is not searched for fields again.
 """
 
 from __future__ import annotations
@@ -15,21 +13,75 @@ from collections.abc import Mapping
 from typing import Any
 
 _STEP = r"""\.[^\W\d]\w*|\[\s*(?:-?\d+|"[^"\]\n]*"|'[^'\]\n]*')\s*\]"""
-LOOKUP = rf"(?P<name>[^\W\d]\w*)(?P<path>(?:{_STEP})*)"
+# A regular expression with the groups `name` (the variable) and `path` (its attributes and items).
+VARIABLE_PATH = rf"(?P<name>[^\W\d]\w*)(?P<path>(?:{_STEP})*)"
 _STEPS = re.compile(_STEP)
+_FIELD = re.compile(rf"\{{\{{\s*{VARIABLE_PATH}\s*(?::(?P<spec>[^{{}}\n]*))?\}}\}}")
+# Also matches text that may have been meant as a field: `{{name.upper()}}`, `{{x + 1}}`.
+_FIELD_OR_EXPRESSION = re.compile(r"\{\{\s*[^\W\d][^{}\n]*\}\}")
+# Raised when a value does not exist; `None["key"]` and `5[0]` raise a `TypeError`.
+_MISSING = (LookupError, AttributeError, TypeError)
+# The number of rows that are inserted for a DataFrame or Series.
+MAX_ROWS = 20
 
 
-def look_up(names: Mapping[str, Any], name: str, path: str) -> Any:
-    """Return the value that a match of `LOOKUP` names.
+def interpolate(text: str, names: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Replace the fields of a prompt by their values.
+
+    A DataFrame or Series is inserted as CSV, with its first 20 rows only.
+
+    Args:
+        text: the prompt.
+        names: the variables that a field may name.
+
+    Returns:
+        The prompt, and a warning for each field that stays because it has no value or cannot be
+        formatted.
+    """
+    missing: dict[str, None] = {}
+    failed: dict[str, str] = {}
+
+    def replacement(field: re.Match[str]) -> str:
+        found = False
+        try:
+            value = resolve_variable(names, field["name"], field["path"])
+            found = True
+            return _format(value, (field["spec"] or "").rstrip())
+        except Exception as error:  # noqa: BLE001 - the user's own objects may raise anything
+            if isinstance(error, _MISSING) and not found:
+                missing[field[0]] = None
+            else:
+                failed[field[0]] = type(error).__name__
+        return field[0]
+
+    interpolated = _FIELD.sub(replacement, text)
+    warnings = [f"no value for {', '.join(missing)}"] if missing else []
+    warnings += [f"{field} can't be written ({kind})" for field, kind in failed.items()]
+    return interpolated, tuple(warnings)
+
+
+def expression_warnings(text: str) -> tuple[str, ...]:
+    """Return a warning for each `{{…}}` with an expression, which is sent without a replacement."""
+    found = dict.fromkeys(match[0] for match in _FIELD_OR_EXPRESSION.finditer(text))
+    return tuple(f"{each} is sent as written" for each in found if not _FIELD.fullmatch(each))
+
+
+def resolve_variable(names: Mapping[str, Any], name: str, path: str) -> Any:
+    """Return the value of a variable, or of an attribute or item that a path leads to.
+
+    Args:
+        names: the variables.
+        name: the variable's name; the group `name` of `VARIABLE_PATH`.
+        path: attributes and items, such as `.a["b"][0]`; the group `path` of `VARIABLE_PATH`.
 
     Raises:
-        Exception: it is not there, or is private; or whatever the user's own objects raise.
+        Exception: the value does not exist or is private, or an object of the user's raised.
     """
     value = names[name]
     for step in _STEPS.findall(path):
         if step.startswith("."):
             if step.startswith("._"):
-                raise AttributeError(step)  # private names are not a prompt's business
+                raise AttributeError(step)  # private attributes are never sent
             value = getattr(value, step[1:])
         else:
             key = step[1:-1].strip()
@@ -37,57 +89,18 @@ def look_up(names: Mapping[str, Any], name: str, path: str) -> Any:
     return value
 
 
-FIRST_ROWS = 20
-# What a look-up raises where there is nothing; `None["key"]` and `5[0]` are a `TypeError`.
-_MISSING = (LookupError, AttributeError, TypeError)
-
-_FIELD = re.compile(rf"\{{\{{\s*{LOOKUP}\s*(?::(?P<spec>[^{{}}\n]*))?\}}\}}")
-# Begins as a field does, and may have been meant as one: `{{name.upper()}}`, `{{x + 1}}`.
-_LIKE_A_FIELD = re.compile(r"\{\{\s*[^\W\d][^{}\n]*\}\}")
-
-
-def fill(text: str, names: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """Return the text with its fields written out, and what is to be said of those that stay."""
-    missing: dict[str, None] = {}
-    broken: dict[str, str] = {}
-
-    def written(field: re.Match[str]) -> str:
-        found = False
-        try:
-            value = look_up(names, field["name"], field["path"])
-            found = True
-            return _write(value, (field["spec"] or "").rstrip())
-        except Exception as error:  # noqa: BLE001 - the user's own objects may raise anything
-            if isinstance(error, _MISSING) and not found:
-                missing[field[0]] = None
-            else:
-                broken[field[0]] = type(error).__name__
-        return field[0]
-
-    filled = _FIELD.sub(written, text)
-    said = [f"no value for {', '.join(missing)}"] if missing else []
-    said += [f"{field} can't be written ({kind})" for field, kind in broken.items()]
-    return filled, tuple(said)
-
-
-def left_as_written(text: str) -> tuple[str, ...]:
-    """Return a line about each thing that looks like a field, and asks for more than a look-up."""
-    found = dict.fromkeys(match[0] for match in _LIKE_A_FIELD.finditer(text))
-    return tuple(f"{each} is sent as written" for each in found if not _FIELD.fullmatch(each))
-
-
-def _write(value: Any, spec: str) -> str:
+def _format(value: Any, spec: str) -> str:
     if spec:
         return format(value, spec)
     if hasattr(value, "to_csv") and hasattr(value, "head"):
-        return _table(value)
+        return _first_rows(value)
     return str(value)
 
 
-def _table(frame: Any) -> str:
-    """Write a DataFrame or Series as CSV, its first rows only, and say so."""
-    written = str(frame.head(FIRST_ROWS).to_csv())
+def _first_rows(frame: Any) -> str:
+    """Return the first rows of a DataFrame or Series as CSV; a last line says if there are more."""
+    written = str(frame.head(MAX_ROWS).to_csv())
     rows = len(frame)
-    if rows > FIRST_ROWS:
-        written += f"({FIRST_ROWS} of {rows} rows)\n"
+    if rows > MAX_ROWS:
+        written += f"({MAX_ROWS} of {rows} rows)\n"
     return written

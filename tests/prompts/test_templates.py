@@ -1,11 +1,11 @@
-"""`{{name}}` is filled in; everything else arrives as it was written."""
+"""`{{…}}` fields are replaced by values; all other text stays as it is."""
 
 import types
 
 import pandas as pd
 import pytest
 
-from swiftask_jupyter.prompts.templates import fill, left_as_written
+from swiftask_jupyter.prompts.templates import expression_warnings, interpolate
 
 NAMES = {
     "name": "Ada",
@@ -31,8 +31,8 @@ NAMES = {
         ("{{name}}{{name}}", "AdaAda"),
     ],
 )
-def test_a_known_name_is_written_out(text, filled):
-    assert fill(text, NAMES) == (filled, ())
+def test_a_field_is_replaced_by_its_value(text, filled):
+    assert interpolate(text, NAMES) == (filled, ())
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def test_a_known_name_is_written_out(text, filled):
         "🎉 \u202e \x1b[31m",
     ],
 )
-def test_what_is_no_field_stays_byte_for_byte(text):
-    assert fill(text, NAMES) == (text, ())
+def test_text_without_a_field_stays_byte_for_byte(text):
+    assert interpolate(text, NAMES) == (text, ())
 
 
 @pytest.mark.parametrize(
@@ -67,16 +67,16 @@ def test_what_is_no_field_stays_byte_for_byte(text):
         "{{name[0].x}}",
     ],
 )
-def test_a_field_without_a_value_stays_and_is_named(field):
-    assert fill(f"a {field} b", NAMES) == (f"a {field} b", (f"no value for {field}",))
+def test_a_field_without_a_value_stays_and_is_named_in_a_warning(field):
+    assert interpolate(f"a {field} b", NAMES) == (f"a {field} b", (f"no value for {field}",))
 
 
-class Moody:
-    """Has an attribute that can't be had, and no text."""
+class Raising:
+    """An object whose attribute and whose `str` raise."""
 
     @property
     def mood(self):
-        """Fail."""
+        """Raise."""
         raise RuntimeError("never")
 
     def __str__(self):
@@ -87,42 +87,45 @@ class Moody:
     ("field", "kind"),
     [
         ("{{name:.2f}}", "ValueError"),
-        ("{{moody.mood}}", "RuntimeError"),
-        ("{{moody}}", "KeyError"),
+        ("{{raising.mood}}", "RuntimeError"),
+        ("{{raising}}", "KeyError"),
         ("{{user:>10}}", "TypeError"),
     ],
 )
-def test_a_value_that_cant_be_written_is_not_called_missing(field, kind):
-    names = {**NAMES, "moody": Moody()}
+def test_a_value_that_cannot_be_formatted_is_reported_by_its_error(field, kind):
+    names = {**NAMES, "raising": Raising()}
 
-    assert fill(f"a {field}", names) == (f"a {field}", (f"{field} can't be written ({kind})",))
+    assert interpolate(f"a {field}", names) == (
+        f"a {field}",
+        (f"{field} can't be written ({kind})",),
+    )
 
 
 @pytest.mark.parametrize("text", ["{{name.upper()}}", "{{ x+1 }}", "{{d[name]}}", "{{name!r}}"])
-def test_what_looks_like_a_field_and_asks_for_more_is_named(text):
-    assert left_as_written(f"{text} {{{{name}}}} {text}") == (f"{text} is sent as written",)
+def test_a_field_with_an_expression_is_named_in_a_warning(text):
+    assert expression_warnings(f"{text} {{{{name}}}} {text}") == (f"{text} is sent as written",)
 
 
 @pytest.mark.parametrize("text", ["{{name:.2f}}", '{"a": {"b": 1}}', r"{{\\x}}"])
-def test_what_is_a_field_or_nothing_like_one_is_not_remarked_on(text):
-    assert left_as_written(text) == ()
+def test_a_field_or_other_braces_give_no_warning_about_expressions(text):
+    assert expression_warnings(text) == ()
 
 
-def test_what_is_filled_in_is_not_looked_at_again():
-    assert fill("{{a}}", {"a": "{{b}}", "b": "no"}) == ("{{b}}", ())
+def test_an_inserted_value_is_not_searched_for_fields():
+    assert interpolate("{{a}}", {"a": "{{b}}", "b": "no"}) == ("{{b}}", ())
 
 
-def test_a_long_frame_is_written_as_its_first_rows_and_says_so():
-    text, _ = fill("{{df}}", {"df": pd.DataFrame({"x": range(100)})})
+def test_a_long_frame_is_inserted_as_its_first_rows_with_a_note():
+    text, _ = interpolate("{{df}}", {"df": pd.DataFrame({"x": range(100)})})
 
     assert text.startswith(",x\n0,0\n1,1\n")
     assert text.endswith("19,19\n(20 of 100 rows)\n")
 
 
-def test_a_megabyte_is_read_once():
+def test_a_megabyte_of_braces_is_interpolated_quickly():
     text = "{{" * 250_000 + "{{name}}" + "}}" * 250_000
 
-    filled, unknown = fill(text, NAMES)
+    filled, warnings = interpolate(text, NAMES)
 
     assert filled == "{{" * 250_000 + "Ada" + "}}" * 250_000
-    assert unknown == ()
+    assert warnings == ()
