@@ -1,147 +1,251 @@
-"""The house: a module imports from floors below it, and each foreign library has one home."""
+"""The structure of the package and of its tests: floors, circles, homes, sizes, signatures.
 
-import ast
+docs/architecture.md explains the rules. The checks are in `tests/support/architecture.py`; the
+last tests here show on a made-up package that they find what they are for.
+"""
+
 from pathlib import Path
 
 import pytest
 
 import swiftask_jupyter
+from tests.support import architecture
 
 ROOT = Path(swiftask_jupyter.__file__).parent
+TESTS = Path(__file__).parent
+
+# A room imports from lower floors alone; the rooms of the lowest one may import each other.
 FLOORS = [
-    {"errors", "support", "answers", "options"},
-    {"settings"},
+    {"errors", "support"},
+    {"options", "answers", "settings"},
     {"prompts"},
     {"protocols"},
     {"transport"},
+    {"widget_routes"},
     {"turns"},
     {"ledger"},
     {"conversation"},
-    {"batch", "usage", "widget_routes"},
+    {"batch", "usage"},
     {"client"},
     {"doctor"},
+    {"sandbox"},  # imports no other room: it was written from the documents alone
     {"notebook"},
     {"cli", ""},
 ]
+SANDBOX_IS_STARTED_BY = {"notebook", "cli", ""}
+
+# Where each third-party library may be imported. What is imported for types alone counts nowhere.
 HOMES = {
-    "httpx": {"transport"},
-    "sqlite3": {"ledger"},
-    "IPython": {"notebook", ""},
-    "ipywidgets": {"notebook"},
-    "anywidget": {"notebook"},
-    "markdown_it": {"notebook"},
-    "latex2mathml": {"notebook"},
-    "pygments": {"notebook"},
-    "nest_asyncio": {"support"},
-    "pandas": {"usage", "batch", "turns", "client", "notebook", "answers"},
-    "tqdm": {"batch"},
-    "distributed": {"batch"},
-    "msgspec": {"support", "protocols", "turns", "conversation"},
-    "dotenv": {"settings"},
-    "numpy": {"answers", "batch", "usage"},
-    "pyarrow": {"usage", "ledger"},
-    "adbc_driver_sqlite": {"ledger"},
-    "matplotlib": {"usage"},
+    "adbc_driver_manager": {"ledger.arrow_child"},
+    "adbc_driver_sqlite": {"ledger.arrow_child"},
+    "anywidget": {"notebook.panel.panel"},
+    "distributed": {"batch.dask"},
+    "dotenv": {"settings.sources"},
+    "httpx": {"transport.httpx_pool"},
+    "IPython": {"notebook"},
+    "keyring": {"settings.login"},
+    "latex2mathml": {"notebook.markdown.mathml"},
+    "markdown_it": {"notebook.markdown"},
+    "matplotlib": {"usage.plots"},
+    "msgspec": {"support", "protocols", "turns", "conversation"},  # decodes what others wrote
+    "nest_asyncio": {"support.io_thread"},
+    "numpy": {"answers", "usage"},
+    "pandas": {"answers", "batch", "notebook", "turns", "usage"},  # what these return is a frame
+    "platformdirs": {"ledger.opening", "sandbox.model", "settings.sources"},
     "psycopg": {"ledger"},
+    "pyarrow": {"ledger.arrow_child", "usage.arrow"},
+    "pygments": {"notebook.markdown.highlight"},
+    "sqlite3": {"ledger.sqlite"},
     "tornado": {"sandbox"},
-    "xllamacpp": {"sandbox"},
+    "tqdm": {"batch.progress"},
+    "traitlets": {"notebook.magics"},
+    "xllamacpp": {"sandbox.llama_process"},
 }
-# To be taken down: records of turns, and what a client offers besides asking.
+# These import by a name: the package's own names, a package's entry points, the sandbox's dialects.
+DYNAMIC = {
+    "swiftask_jupyter",
+    "swiftask_jupyter.protocols.registry",
+    "swiftask_jupyter.sandbox.dialects",
+}
+PUBLIC = ("client", "conversation.session", "conversation.stream", "notebook.panel.panel")
+
+# What does not hold yet. Each of these is to become empty; nothing may be added.
 UPWARDS = {
+    ("client", ""),
     ("ledger", "conversation"),
     ("prompts", "conversation"),
     ("turns", "usage"),
-    ("turns", "widget_routes"),
 }
-# The door (the package's own names) stands above all rooms. These may ask it for these names.
-DOOR = {"client": {"ChatPanel"}}
-FILES = sorted(ROOT.rglob("*.py"))
+CIRCLES = {("swiftask_jupyter.client", "swiftask_jupyter")}
+UNTYPED = ("client.py: ", "conversation/session.py: ")
+LONG_TESTS = (
+    "conversation/test_session.py",
+    "notebook/test_magics.py",
+    "panel/test_panel.py",
+    "prompts/test_attachments.py",
+    "sandbox/test_server.py",
+    "transport/test_client.py",
+    "transport/test_pool.py",
+)
+TESTS_THAT_IMPORT_TESTS = ("tests.batch.", "tests.browser.", "tests.support.frontends")
+REPEATED_FIXTURES = ("box ", "client ", "connected ", "swiftask ", "traffic ")
 
 
-def room(path):
-    """The name of the top-level module or folder a file belongs to."""
-    part = path.relative_to(ROOT).parts[0].removesuffix(".py")
-    return "" if part == "__init__" else part
+def besides(problems, known):
+    """Return the problems that do not begin with any of the known ones."""
+    return [each for each in problems if not each.startswith(tuple(known))]
 
 
-def imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.module
-            if node.module == "swiftask_jupyter":
-                yield from (f"swiftask_jupyter.{alias.name}" for alias in node.names)
+def test_every_room_imports_only_from_floors_below():
+    assert architecture.upward_imports(ROOT, FLOORS, UPWARDS) == []
 
 
-def floor(name):
-    return next(number for number, rooms in enumerate(FLOORS) if name in rooms)
+def test_the_sandbox_imports_no_other_room_and_is_started_from_the_top_alone():
+    assert architecture.foreign_imports(ROOT, "sandbox") == []
+    assert architecture.importers(ROOT, "sandbox") == SANDBOX_IS_STARTED_BY
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_imports_only_from_floors_below(path):
-    own = room(path)
-    for name in imports(path):
-        top, *rest = name.split(".")
-        if top != "swiftask_jupyter" or not rest or rest[0] == own:
-            continue
-        assert own != "sandbox", f"the stand-in imports {name}"
-        if rest[0] == "sandbox":
-            assert own in {"notebook", "cli", ""}
-        else:
-            below = floor(rest[0]) < floor(own) or floor(rest[0]) == floor(own) == 0
-            assert below or (own, rest[0]) in UPWARDS, f"{own} imports {name}"
+def test_no_modules_import_each_other_in_a_circle():
+    assert architecture.circles(ROOT, CIRCLES) == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_room_asks_the_door_for_nothing_but_what_is_listed(path):
-    tree = ast.parse(path.read_text())
-    asked = {
-        node.attr for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-        and node.value.id == ROOT.name
-    }  # fmt: skip
-    under_another_name = [
-        alias.asname for node in ast.walk(tree) if isinstance(node, ast.Import)
-        for alias in node.names if alias.name == ROOT.name and alias.asname
-    ]  # fmt: skip
-
-    assert asked <= DOOR.get(room(path), set())
-    assert not under_another_name
+def test_only_these_modules_import_by_a_name_made_at_run_time():
+    assert set(architecture.dynamic_imports(ROOT)) == DYNAMIC
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_foreign_library_has_one_home(path):
-    for name in imports(path):
-        top = name.split(".")[0]
-        assert room(path) in HOMES.get(top, {room(path)}), f"{path.name} imports {name}"
+def test_every_third_party_library_is_imported_in_its_home_alone():
+    assert architecture.misplaced_libraries(ROOT, HOMES) == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_and_its_functions_stay_readable(path):
-    source = path.read_text()
-    assert source.count("\n") <= 400
-
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            documented = ast.get_docstring(node) is not None
-            first = node.body[1 if documented and len(node.body) > 1 else 0].lineno
-            assert node.end_lineno - first < 40, f"{node.name} is long"
+def test_files_functions_and_the_top_level_stay_small():
+    assert architecture.long_files(ROOT) == []
+    assert architecture.long_functions(ROOT) == []
+    assert len(architecture.entries(ROOT)) <= architecture.MOST_ENTRIES
 
 
-def test_no_module_imports_in_a_circle():
-    graph = {}
-    for path in FILES:
-        name = ".".join(path.relative_to(ROOT.parent).with_suffix("").parts)
-        tree = ast.parse(path.read_text())
-        graph[name.removesuffix(".__init__")] = {
-            node.module for node in tree.body if isinstance(node, ast.ImportFrom) and node.module
-        }
+def test_every_public_method_spells_out_its_options():
+    assert besides(architecture.untyped_options(ROOT, PUBLIC), UNTYPED) == []
 
-    def visit(name, above):
-        assert name not in above, " -> ".join([*above, name])
-        for target in graph.get(name, ()):
-            visit(target, [*above, name])
 
-    for name in graph:
-        visit(name, [])
+def test_no_test_module_imports_another():
+    problems = architecture.imported_test_modules(TESTS)
+
+    assert besides(problems, TESTS_THAT_IMPORT_TESTS) == []
+
+
+def test_no_test_file_is_too_long():
+    problems = architecture.long_files(TESTS, architecture.LONGEST_TEST_FILE)
+
+    assert besides(problems, LONG_TESTS) == []
+
+
+def test_no_fixture_is_defined_twice():
+    assert besides(architecture.repeated_fixtures(TESTS), REPEATED_FIXTURES) == []
+
+
+@pytest.fixture
+def package(tmp_path):
+    """Write a package of the given modules (`{"low.a": source}`) and return its folder."""
+
+    def package(sources):
+        for name, source in sources.items():
+            path = tmp_path / "made" / f"{name.replace('.', '/')}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (path.parent / "__init__.py").touch()
+            path.write_text(source)
+        return tmp_path / "made"
+
+    return package
+
+
+MADE_FLOORS = [{"ground", "cellar"}, {"low"}, {"high"}, {""}]
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        ("from made.high import b", ""),
+        ("from ..high import b", ""),
+        ("import made.high.b", ""),
+        ("def f():\n    from made.high.b import x", " (lazy)"),
+        ("class A:\n    def f(self):\n        import made.high.b", " (lazy)"),
+        (
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from made.high import b",
+            " (typing)",
+        ),
+    ],
+)
+def test_an_import_upwards_is_found_wherever_it_is_written(package, source, kind):
+    root = package({"low.a": source, "high.b": ""})
+
+    [problem] = architecture.upward_imports(root, MADE_FLOORS)
+
+    line = source.count("\n") + 1
+    assert problem == f"made.low.a:{line} imports made.high.b{kind}: high is not below low"
+
+
+def test_an_import_downwards_or_on_the_lowest_floor_is_no_problem(package):
+    root = package({
+        "high.b": "from made.low.a import x\nimport made.ground",
+        "low.a": "from . import c\nimport json",
+        "low.c": "",
+        "ground": "def f():\n    import made.cellar",
+        "cellar": "import made.ground",
+    })  # fmt: skip
+
+    assert architecture.upward_imports(root, MADE_FLOORS) == []
+
+
+def test_an_import_between_rooms_of_one_floor_and_a_room_on_no_floor_are_found(package):
+    root = package({"low": "import made.beside", "beside": ""})
+
+    problems = architecture.upward_imports(root, [set(), {"low", "beside"}, {""}])
+
+    assert problems == ["made.low:1 imports made.beside: beside is not below low"]
+    assert architecture.upward_imports(root, [{"low"}, {""}])[0] == "beside is on no floor"
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "from made.low import a",
+        "def f():\n    from made.low.a import x",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import made.low.a",
+    ],
+)
+def test_a_circle_is_found_however_it_is_closed(package, back):
+    root = package({"low.a": "from made.low.b import x", "low.b": "import made.c", "c": back})
+
+    assert architecture.circles(root) == ["made.c -> made.low.a -> made.low.b -> made.c"]
+    assert architecture.circles(root, {("made.c", "made.low.a")}) == []
+
+
+def test_a_library_outside_of_its_home_is_found(package):
+    root = package({"low.a": "import httpx.client", "high": "import httpx\nimport json"})
+
+    problems = architecture.misplaced_libraries(root, {"httpx": {"low.a"}})
+
+    assert problems == ["made.high:1 imports httpx: not the home of httpx"]
+
+
+def test_long_files_long_functions_and_untyped_options_are_found(package):
+    body = "\n".join("    x = 1" for _ in range(41))
+    options = "class A:\n    def ask(self, **options: Any): ...\n    def _b(self, **c): ...\n"
+    root = package({"long": f"def f():\n    'Documented.'\n{body}\n", "options": options})
+
+    assert architecture.long_files(root, 40) == ["long.py has 43 lines"]
+    assert architecture.long_functions(root) == ["long.py: f has 41 lines"]
+    untyped = architecture.untyped_options(root, ["long", "options"])
+    assert untyped == ["options.py: A.ask takes **options: Any"]
+
+
+def test_a_fixture_in_two_files_and_an_import_of_a_test_are_found(package):
+    fixture = "@pytest.fixture\ndef box():\n    return 1\n"
+    root = package({
+        "test_a": fixture,
+        "test_b": f"from .test_a import helper\n{fixture}",
+        "test_c": fixture.replace("1", "2"),
+    })  # fmt: skip
+
+    assert architecture.repeated_fixtures(root) == ["box is defined in test_a.py and test_b.py"]
+    assert architecture.imported_test_modules(root) == ["made.test_b:1 imports made.test_a"]
