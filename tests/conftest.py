@@ -11,7 +11,7 @@ from traitlets.config import Config
 
 from swiftask_jupyter import Sandbox, Swiftask
 from swiftask_jupyter.ledger import Ledger
-from swiftask_jupyter.ledger.opening import opened
+from swiftask_jupyter.ledger.opening import open_store
 from tests.support import postgres
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -73,7 +73,7 @@ def ledger(request, tmp_path):
     named = tmp_path / "deep" / "turns.db"
     if request.param == "postgresql":
         named = request.getfixturevalue("postgres_server").database()
-    ledger = Ledger(opened(named, {"SWIFTASK_OUTBOX": str(tmp_path)}))
+    ledger = Ledger(open_store(named, {"SWIFTASK_OUTBOX": str(tmp_path)}))
     yield ledger
     ledger.close()
 
@@ -91,3 +91,11 @@ def shell():
     InteractiveShell.clear_instance()
     # Each would be kept until the end, and collect the garbage of all then: a minute and a half.
     atexit.unregister(shell.atexit_operations)
+
+
+@pytest.fixture
+def connected(shell, box, monkeypatch):
+    """The shell, with the sandbox's address and token in the environment."""
+    monkeypatch.setenv("SWIFTASK_BASE_URL", box.url)
+    monkeypatch.setenv("SWIFTASK_API_KEY", box.token)
+    return shell

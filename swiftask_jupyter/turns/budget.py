@@ -1,4 +1,4 @@
-"""What may be spent: `500 credits/day`, `20 calls/hour`, `100k tokens/session`."""
+"""Budgets: limits such as `500 credits/day`, `20 calls/hour` or `100k tokens/session`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from swiftask_jupyter.support.structs import Struct
 from swiftask_jupyter.support.wording import quantity
 
 HOUR = 3_600
-# A day is the last 24 hours, whatever the clock says: no midnight lets everything start at once.
+# Each period ends now: a day is the last 24 hours. So budgets do not all start afresh at midnight.
 PERIODS = {"hour": HOUR, "day": 24 * HOUR, "week": 7 * 24 * HOUR, "month": 30 * 24 * HOUR}
 SESSION = "session"
-NEAR = 0.8  # from here on, footers warn
-_TIMES = {"": 1, "k": 1_000, "m": 1_000_000}
+WARNING_SHARE = 0.8  # footers warn when this share of a budget is used
+_FACTORS = {"": 1, "k": 1_000, "m": 1_000_000}
 _GRAMMAR = (
-    r"(?P<amount>(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?) ?(?P<times>[km]?)"
+    r"(?P<amount>(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?) ?(?P<factor>[km]?)"
     r" ?(?P<unit>credit|call|token)s?"
     rf" ?(?:/|per|a|an) ?(?P<period>{'|'.join([*PERIODS, SESSION])})"
 )
@@ -26,15 +26,15 @@ EXAMPLES = "write 500 credits/day, 20 calls/hour or 100k tokens/session"
 
 
 class Budget(Struct, frozen=True):
-    """So much of a unit in a period, for an agent, a notebook, or all.
+    """A limit on credits, calls or tokens in a period, for one agent, one notebook, or all.
 
     Attributes:
-        amount: how much.
+        amount: the limit, in `unit`.
         unit: `credits`, `calls` or `tokens`.
-        period: `hour`, `day`, `week`, `month` (30 days) or `session`; each but the last counts
-            back from now.
-        agent: the slug for whose calls it is; `None` for everyone's.
-        notebook: the path for whose calls it is; `None` for every one's.
+        period: `hour`, `day`, `week`, `month` (30 days) or `session`. All but `session` are
+            rolling periods that end now.
+        agent: the slug of the agent whose calls count; `None` for every agent.
+        notebook: the path of the notebook whose calls count; `None` for every notebook.
     """
 
     amount: float
@@ -44,97 +44,106 @@ class Budget(Struct, frozen=True):
     notebook: str | None = None
 
     def __str__(self) -> str:
-        words = f"{shown(self.amount)} {self.unit}/{self.period}"
+        words = f"{format_amount(self.amount)} {self.unit}/{self.period}"
         if self.agent is not None:
             words += f" for {self.agent}"
         if self.notebook is not None:
-            words += f" in {PurePath(self.notebook).name}"  # it stands below answers, and is saved
+            # The name only: footers show this text, and are saved in notebooks.
+            words += f" in {PurePath(self.notebook).name}"
         return words
 
 
-class Spent(Struct, frozen=True):
-    """What was spent of a budget.
+class BudgetUsage(Struct, frozen=True):
+    """How much of a budget is used.
 
     Attributes:
-        amount: what ended calls reported, in the budget's unit.
-        calls: how many calls have left.
-        flying: how many of them have not ended, or never will.
-        silent: how many ended calls reported nothing in this unit.
+        amount: the sum that finished calls reported, in the budget's unit.
+        calls: how many calls were sent.
+        in_flight: how many of them have not finished, or were lost with their process.
+        unreported: how many finished calls reported nothing in this unit.
     """
 
     amount: float
     calls: int
-    flying: int
-    silent: int
+    in_flight: int
+    unreported: int
 
     @property
     def expected(self) -> float:
-        """What the calls in flight may yet take, if they are like those that ended."""
-        told = self.calls - self.flying - self.silent
-        return self.flying * self.amount / told if told else 0.0
+        """What the calls in flight will use if each uses the average of the reported calls."""
+        reported = self.calls - self.in_flight - self.unreported
+        return self.in_flight * self.amount / reported if reported else 0.0
 
 
-def parse(text: str, agent: str | None = None, notebook: str | None = None) -> Budget:
-    """Return the budget that a text says.
+def parse_budget(text: str, agent: str | None = None, notebook: str | None = None) -> Budget:
+    """Parse a budget such as `500 credits/day`.
+
+    Args:
+        text: amount, unit and period.
+        agent: the slug of the agent it is for; `None` for every agent.
+        notebook: the path of the notebook it is for; `None` for every notebook.
 
     Raises:
-        ConfigurationError: it says none.
+        ConfigurationError: the text is not a budget.
     """
-    said = re.fullmatch(_GRAMMAR, " ".join(text.split()), re.IGNORECASE)
-    if said is None:
+    found = re.fullmatch(_GRAMMAR, " ".join(text.split()), re.IGNORECASE)
+    if found is None:
         raise ConfigurationError(f"{text!r} is no budget", advice=EXAMPLES)
-    amount = float(said["amount"].replace(",", "")) * _TIMES[said["times"].lower()]
-    unit = f"{said['unit'].lower()}s"
+    amount = float(found["amount"].replace(",", "")) * _FACTORS[found["factor"].lower()]
+    unit = f"{found['unit'].lower()}s"
     if not math.isfinite(amount) or (unit == "calls" and not amount.is_integer()):
         raise ConfigurationError(f"{text!r} can't be counted", advice="write a whole number")
-    return Budget(amount, unit, said["period"].lower(), agent, notebook)
+    return Budget(amount, unit, found["period"].lower(), agent, notebook)
 
 
-def check_budget(budget: Budget, spent: Spent) -> str:
-    """Return what to remark in the footer of a call that may be made; mostly nothing.
+def check_budget(budget: Budget, usage: BudgetUsage) -> str:
+    """Check whether another call may be sent.
 
-    The call itself is not among those spent.
+    Args:
+        budget: the budget.
+        usage: the usage of all other calls; the call that is checked is not included.
+
+    Returns:
+        A warning for the call's footer, usually empty.
 
     Raises:
-        BudgetSpent: it may not be made.
+        BudgetSpent: the call may not be sent.
     """
-    used = spent.amount + spent.expected
+    used = usage.amount + usage.expected
     if used >= budget.amount:
-        flying = ""
-        if spent.expected and spent.amount < budget.amount:
-            calls = quantity(spent.flying, "call")
-            flying = f" and {calls} in flight may take {shown(spent.expected)} more"
+        pending = ""
+        if usage.expected and usage.amount < budget.amount:
+            calls = quantity(usage.in_flight, "call")
+            pending = f" and {calls} in flight may take {format_amount(usage.expected)} more"
+        spent = f"{format_amount(usage.amount)}{pending}"
         raise BudgetSpent(
-            f"the budget of {budget} is spent: {shown(spent.amount)}{flying}; nothing was sent",
-            advice=f"%swiftask budget raise {_more(budget, used)}",
+            f"the budget of {budget} is spent: {spent}; nothing was sent",
+            advice=f"%swiftask budget raise {_larger(budget, used)}",
         )
-    ended = spent.calls - spent.flying
-    if budget.unit != "calls" and ended and spent.silent == ended:
+    finished = usage.calls - usage.in_flight
+    if budget.unit != "calls" and finished and usage.unreported == finished:
         return f"{budget} can't be watched: no call reported {budget.unit}; calls can be capped"
-    if used >= NEAR * budget.amount:
+    if used >= WARNING_SHARE * budget.amount:
         return f"{100 * used / budget.amount:.0f} % of {budget}"
     return ""
 
 
-def flags(budget: Budget) -> str:
-    """Return the options of `%swiftask budget` that say whose calls a budget is for."""
-    named = {"--agent": budget.agent, "--notebook": budget.notebook}
+def scope_options(budget: Budget) -> str:
+    """Return a budget's `--agent` and `--notebook`, as options of `%swiftask budget`."""
+    options = {"--agent": budget.agent, "--notebook": budget.notebook}
     return "".join(
-        f" {flag} {shlex.quote(value)}" for flag, value in named.items() if value is not None
+        f" {option} {shlex.quote(value)}" for option, value in options.items() if value is not None
     )
 
 
-def _more(budget: Budget, used: float) -> str:
-    """Return a budget that lets calls through again, as the magic reads it."""
-    least = max(budget.amount, used)
-    amount = max(math.ceil(least * 1.5), 1)
-    if amount <= least:  # half as much again of one call
-        amount = math.floor(least) + 1
-    return f"{amount} {budget.unit}/{budget.period}{flags(budget)}"
-
-
-def shown(amount: float) -> str:
-    """Return an amount as people write it."""
-    if 0 < amount < 0.01:  # two digits would show none of it
+def format_amount(amount: float) -> str:
+    """Return a readable amount: `1,500`, `2.50`, and two significant digits below 0.01."""
+    if 0 < amount < 0.01:
         return f"{amount:.2g}"
     return f"{amount:,.0f}" if amount == int(amount) else f"{amount:,.2f}"
+
+
+def _larger(budget: Budget, used: float) -> str:
+    """Return a budget half as large again, which allows more calls, as the magic accepts it."""
+    amount = max(math.ceil(max(budget.amount, used) * 1.5), 1)
+    return f"{amount} {budget.unit}/{budget.period}{scope_options(budget)}"

@@ -1,7 +1,7 @@
-"""Which agents there are: `GET /public/bots`, which needs no key.
+"""The catalogue of a service's public agents: `GET /public/bots`, which needs no token.
 
-The list is advice. A workspace's private agents are not expected in it, so a slug that is not
-there may still be asked.
+The catalogue is only a hint. Private agents of a workspace are not in it, so an agent that it does
+not list can still be asked.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ from swiftask_jupyter.protocols.base import Request
 from swiftask_jupyter.support.structs import Struct
 from swiftask_jupyter.transport.client import Transport
 
-# A prompt waits no longer than this to learn what kind of agent it asks.
-PATIENCE = 3.0
-PAUSE = 60.0  # seconds before a list that could not be had is asked for again
+# How long a prompt waits for the catalogue, in seconds.
+TIMEOUT_SECONDS = 3.0
+# How long a prompt does not wait for a catalogue again after it could not be fetched.
+RETRY_AFTER_SECONDS = 60.0
 
 
 class Agent(Struct, frozen=True):
     """An agent of the catalogue.
 
     Attributes:
-        slug: its name in a request, exactly as the platform spells it.
-        name: its name for people.
-        chat: whether it answers as a chat agent (`isChatLMM`); `None` where it isn't said.
+        slug: the name in a request, exactly as the platform spells it.
+        name: the name for people.
+        chat: whether it is a chat agent (`isChatLMM`), or `None` if the catalogue does not say.
     """
 
     slug: str
@@ -37,49 +38,53 @@ class Agent(Struct, frozen=True):
 
 
 class Catalogue:
-    """The agents of each service, fetched once."""
+    """Fetches the catalogue of each service once.
+
+    A `root` is the address of the service's public routes, such as `https://host/public`.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._tasks: dict[str, asyncio.Task[tuple[Agent, ...]]] = {}
-        self._missed: dict[str, float] = {}
+        self._retry_at: dict[str, float] = {}
 
     async def agents(self, root: str) -> tuple[Agent, ...]:
-        """Return the agents of the service whose public routes begin there; cached.
+        """Return the agents of a service; fetched on the first call, and again after a failure.
 
         Raises:
-            SwiftaskError: the list can't be had.
+            SwiftaskError: the catalogue cannot be fetched.
         """
         task = self._tasks.get(root)
-        if task is None or _is_over(task):
+        if task is None or _must_refetch(task):
             task = self._tasks[root] = asyncio.ensure_future(self._fetch(root))
-        return await asyncio.shield(task)  # one prompt that gives up does not end it for all
+        return await asyncio.shield(task)  # others may be waiting for it when one caller gives up
 
-    def known(self, root: str) -> tuple[Agent, ...] | None:
-        """Return the agents if they have been fetched; may be called on any thread."""
+    def fetched_agents(self, root: str) -> tuple[Agent, ...] | None:
+        """Return the agents if they are fetched already, else `None`; callable from any thread."""
         task = self._tasks.get(root)
         if task is None or not task.done() or task.cancelled() or task.exception() is not None:
             return None
         return task.result()
 
-    async def chats(self, root: str, slug: str) -> bool | None:
-        """Tell whether the agent is a chat agent; `None` where that can't be learnt soon."""
-        return next((agent.chat for agent in await self.soon(root) if agent.slug == slug), None)
+    async def agents_if_available(self, root: str) -> tuple[Agent, ...]:
+        """Return the agents, or an empty tuple if they cannot be fetched within 3 seconds.
 
-    async def soon(self, root: str) -> tuple[Agent, ...]:
-        """Return the agents; none where they can't be had soon.
-
-        A list that could not be had is not asked for again before each prompt.
+        After a failure, it returns an empty tuple for one minute without asking the service.
         """
         now = time.monotonic()
-        if now < self._missed.get(root, now):
+        if now < self._retry_at.get(root, now):
             return ()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 return await self.agents(root)
         except (TimeoutError, SwiftaskError):
-            self._missed[root] = now + PAUSE
+            self._retry_at[root] = now + RETRY_AFTER_SECONDS
             return ()
+
+    async def is_chat_agent(self, root: str, slug: str) -> bool | None:
+        """Tell whether the agent is a chat agent; `None` if the catalogue does not say in time."""
+        agents = await self.agents_if_available(root)
+        return next((agent.chat for agent in agents if agent.slug == slug), None)
 
     async def _fetch(self, root: str) -> tuple[Agent, ...]:
         request = Request("GET", f"{root}/bots", {"Accept": "application/json"})
@@ -87,20 +92,20 @@ class Catalogue:
         if head.status != 200:
             raise SwiftaskError(f"the catalogue answered {head.status}")
         try:
-            return tuple(_agents(msgspec.json.decode(body)))
+            return tuple(_parse_agents(msgspec.json.decode(body)))
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             raise SwiftaskError("the catalogue is not JSON") from None
 
 
-def _is_over(task: asyncio.Task[Any]) -> bool:
-    """Tell whether a fetch failed, or belongs to a loop that is gone: then it is made again."""
+def _must_refetch(task: asyncio.Task[Any]) -> bool:
+    """Tell whether a fetch failed, or belongs to a loop that was closed."""
     if task.get_loop() is not asyncio.get_running_loop():
         return True
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 
-def _agents(value: Any) -> list[Agent]:
-    """Read the list, which was seen bare and under `data`; what has no slug is passed over."""
+def _parse_agents(value: Any) -> list[Agent]:
+    """Parse the list, which services return bare or under `data`; skip entries without a slug."""
     entries = value.get("data") if isinstance(value, dict) else value
     agents = []
     for entry in entries if isinstance(entries, list) else ():

@@ -1,7 +1,8 @@
-"""What would be sent, and what the like of it has cost: a dry run.
+"""Dry runs: the request that a prompt would send, and what similar calls have cost.
 
-Nothing here opens a socket. Requests that come before the question (uploads) are written with
-words in angle brackets where only the service's answer could say more.
+A preview never opens a connection. Requests that come before the question (uploads) are previewed
+too; where the next request depends on the service's response, a placeholder in angle brackets
+stands for it.
 """
 
 from __future__ import annotations
@@ -16,16 +17,25 @@ from swiftask_jupyter.prompts.prompt import BYTES_PER_TOKEN, Attachment, Message
 from swiftask_jupyter.protocols.base import Protocol, Request
 from swiftask_jupyter.protocols.errors import Head
 from swiftask_jupyter.settings.secrets import MASK, Secret
-from swiftask_jupyter.support.sanitize import visible
+from swiftask_jupyter.support.sanitize import sanitize
 from swiftask_jupyter.support.structs import Struct, replace
 
-SHOWN = 2000  # characters of a message that are printed; `messages` holds all of them
+MAX_PRINTED = 2000  # characters of each message and field; `messages` holds all of them
 _SECRET_QUERY = re.compile(r"(?<=clientToken=)[^&]*")
-_SAID_ELSEWHERE = frozenset(("messages", "messageHistory", "input", "message", "files"))
+# Fields of the body that are printed as messages and files.
+_PRINTED_APART = frozenset(("messages", "messageHistory", "input", "message", "files"))
 
 
-class Call(Struct, frozen=True):
-    """What an earlier call of the same agent cost, as the service reported it."""
+class CallCost(Struct, frozen=True):
+    """What an earlier call of an agent cost, as the service reported it; `None` if it did not.
+
+    Attributes:
+        input_tokens: tokens of the request.
+        output_tokens: tokens of the answer.
+        reported_total: the service's own total, of an undocumented unit.
+        credits: the credits.
+        seconds: the time from the request to the end of the answer.
+    """
 
     input_tokens: int | None
     output_tokens: int | None
@@ -35,20 +45,20 @@ class Call(Struct, frozen=True):
 
 
 class RequestPreview(Struct, frozen=True):
-    """A request as it would be sent; `print` shows it.
+    """A request as it would be sent; `print` shows it in full.
 
     Attributes:
         dialect: the protocol's name.
         method: the HTTP method.
-        url: where it would go, without any token.
-        headers: its headers, without any token.
-        body: its JSON.
-        messages: what is said: the system message, earlier turns, the prompt.
-        files: what goes along; each has a name, a type and a size in bytes.
-        before: the requests that come first, as method and URL.
-        tokens: roughly how many the messages are.
-        calls: what this agent's last calls cost, newest first.
-        note: what a dry run can't know.
+        url: the URL, with the token masked.
+        headers: the headers, with the token masked.
+        body: the body, parsed from JSON.
+        messages: the conversation: system message, earlier messages, the prompt.
+        files: the attachments; each has a name, a type and a size in bytes.
+        before: the method and the URL of each request that is sent before this one.
+        tokens: the estimated number of tokens of all messages.
+        calls: the costs of this agent's last calls, newest first.
+        note: what is unknown until the prompt is really sent; empty if nothing is.
     """
 
     dialect: str
@@ -60,26 +70,34 @@ class RequestPreview(Struct, frozen=True):
     files: tuple[Attachment, ...]
     before: tuple[tuple[str, str], ...]
     tokens: int
-    calls: tuple[Call, ...]
+    calls: tuple[CallCost, ...]
     note: str
 
     def __repr__(self) -> str:
-        return f"<Draft: {self.method} {self.url}, about {self.tokens} tokens>"
+        return f"<RequestPreview: {self.method} {self.url}, about {self.tokens} tokens>"
 
     def __str__(self) -> str:
-        return visible("\n".join(_lines(self)))
+        return sanitize("\n".join(_lines(self)))
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002, FBT001 - IPython's
         printer.text(str(self))
 
 
-def preview(protocol: Protocol, prompt: Prompt, note: str, calls: Iterable[Call]) -> RequestPreview:
-    """Return what asking the prompt would send.
+def preview_request(
+    protocol: Protocol, prompt: Prompt, note: str, calls: Iterable[CallCost]
+) -> RequestPreview:
+    """Return a preview of the request for a prompt, without sending it.
+
+    Args:
+        protocol: the dialect, with its address and token.
+        prompt: the prompt.
+        note: what is not known about the dialect.
+        calls: the costs of the agent's last calls, newest first.
 
     Raises:
-        PromptError: the request can't be written.
+        PromptError: the dialect cannot send this prompt.
     """
-    before, prepared, unsure = _prepared(protocol, prompt)
+    before, prepared, unknown = _prepare(protocol, prompt)
     request = protocol.written(prepared)
     token = protocol.token
     earlier = prompt.history if protocol.takes_history else ()
@@ -87,50 +105,59 @@ def preview(protocol: Protocol, prompt: Prompt, note: str, calls: Iterable[Call]
     return RequestPreview(
         dialect=protocol.name,
         method=request.method,
-        url=_address(request, token),
-        headers={name: _header(name, value, token) for name, value in request.headers.items()},
-        body=_body(request, token),
+        url=_masked_url(request, token),
+        headers={
+            name: _masked_header(name, value, token) for name, value in request.headers.items()
+        },
+        body=_parsed_body(request, token),
         messages=messages,
         files=prompt.attachments,
-        before=tuple((each.method, _address(each, token)) for each in before),
-        tokens=sum(-(-len(said.text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
-                   for said in messages),
+        before=tuple((each.method, _masked_url(each, token)) for each in before),
+        tokens=sum(_estimated_tokens(message.text) for message in messages),
         calls=tuple(calls),
-        note="; ".join(filter(None, (note, unsure))),
-    )  # fmt: skip
+        note="; ".join(filter(None, (note, unknown))),
+    )
 
 
-def _prepared(protocol: Protocol, prompt: Prompt) -> tuple[list[Request], Prompt, str]:
-    """Return the requests that come before the question, answered as nobody answered them."""
+def _prepare(protocol: Protocol, prompt: Prompt) -> tuple[list[Request], Prompt, str]:
+    """Run the protocol's preparation (uploads) with made-up responses.
+
+    Returns:
+        The requests before the question, the prompt with its uploads, and what is unknown.
+    """
     steps, requests = protocol.prepare(prompt), []
-    answer: tuple[Head, bytes] | None = None
+    response: tuple[Head, bytes] | None = None
     try:
         while True:
-            request = steps.send(answer)  # type: ignore[arg-type]  # None begins
+            request = steps.send(response)  # type: ignore[arg-type]  # None starts a generator
             requests.append(request)
-            answer = Head(200, {}), json.dumps({"url": "<the signed URL>"}).encode()
+            response = Head(200, {}), json.dumps({"url": "<the signed URL>"}).encode()
     except StopIteration as done:
         prepared: Prompt = done.value
         return requests, prepared, ""
-    except SwiftaskError:
-        names = tuple(
+    except SwiftaskError:  # the protocol needs more from the response than our placeholder
+        attachments = tuple(
             replace(each, content=None, url="<its URL>") if each.url is None else each
             for each in prompt.attachments
         )
-        unsure = "what follows the first request depends on its answer"
-        return requests, replace(prompt, attachments=names), unsure
+        unknown = "what follows the first request depends on its answer"
+        return requests, replace(prompt, attachments=attachments), unknown
 
 
-def _address(request: Request, token: Secret) -> str:
+def _estimated_tokens(text: str) -> int:
+    return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
+
+
+def _masked_url(request: Request, token: Secret) -> str:
     return token.mask(_SECRET_QUERY.sub(MASK, request.url))
 
 
-def _header(name: str, value: str, token: Secret) -> str:
-    kind = value.partition(" ")[0]
-    return f"{kind} {MASK}" if name.lower() == "authorization" else token.mask(value)
+def _masked_header(name: str, value: str, token: Secret) -> str:
+    scheme = value.partition(" ")[0]
+    return f"{scheme} {MASK}" if name.lower() == "authorization" else token.mask(value)
 
 
-def _body(request: Request, token: Secret) -> Any:
+def _parsed_body(request: Request, token: Secret) -> Any:
     text = token.mask(request.content.decode("utf-8", "replace"))
     try:
         return json.loads(text)
@@ -147,22 +174,25 @@ def _lines(preview: RequestPreview) -> Iterable[str]:
         yield f"  {name}: {value}"
     fields = preview.body.items() if isinstance(preview.body, dict) else ()
     for name, value in fields:
-        if name not in _SAID_ELSEWHERE:
-            yield f"  {name} = {json.dumps(value, ensure_ascii=False)[:SHOWN]}"
+        if name not in _PRINTED_APART:
+            yield f"  {name} = {json.dumps(value, ensure_ascii=False)[:MAX_PRINTED]}"
     yield "messages"
-    for said in preview.messages:
-        more = len(said.text) - SHOWN
-        text = said.text if more <= 0 else f"{said.text[:SHOWN]}… and {more} characters more"
-        yield f"  {said.role}: " + text.replace("\n", "\n    ")
+    for message in preview.messages:
+        yield f"  {message.role}: " + _shortened(message.text).replace("\n", "\n    ")
     if preview.files:
         yield "files"
         for file in preview.files:
             yield f"  {file.name}  {file.type}  {_size(file)}"
-    beside = ", the files not counted" if preview.files else ""
-    yield f"about {preview.tokens:,} tokens to read{beside}"
-    yield _past(preview.calls)
+    without_files = ", the files not counted" if preview.files else ""
+    yield f"about {preview.tokens:,} tokens to read{without_files}"
+    yield _average_cost(preview.calls)
     if preview.note:
         yield preview.note
+
+
+def _shortened(text: str) -> str:
+    more = len(text) - MAX_PRINTED
+    return text if more <= 0 else f"{text[:MAX_PRINTED]}… and {more} characters more"
 
 
 def _size(file: Attachment) -> str:
@@ -171,11 +201,11 @@ def _size(file: Attachment) -> str:
     return f"{file.size:,} bytes" if file.size != 1 else "1 byte"
 
 
-def _past(calls: tuple[Call, ...]) -> str:
-    """Return what the last calls cost; what a service did not report is left out."""
+def _average_cost(calls: tuple[CallCost, ...]) -> str:
+    """Return a line with the average cost of the last calls; unreported figures are left out."""
     if not calls:
         return "no earlier call of this agent"
-    said = []
+    averages = []
     for words, values in (
         ("{:,.0f} tokens in", [each.input_tokens for each in calls]),
         ("{:,.0f} tokens out", [each.output_tokens for each in calls]),
@@ -183,8 +213,8 @@ def _past(calls: tuple[Call, ...]) -> str:
         ("{:g} credits", [each.credits for each in calls]),
         ("{:.2f} s", [each.seconds for each in calls]),
     ):
-        known = [value for value in values if value is not None]
-        if known:
-            said.append(words.format(sum(known) / len(known)))
-    many = f"last {len(calls)} calls" if len(calls) > 1 else "last call"
-    return f"{many} of this agent, on average: " + ", ".join(said)
+        reported = [value for value in values if value is not None]
+        if reported:
+            averages.append(words.format(sum(reported) / len(reported)))
+    subject = f"last {len(calls)} calls" if len(calls) > 1 else "last call"
+    return f"{subject} of this agent, on average: " + ", ".join(averages)

@@ -1,7 +1,8 @@
-"""Which failures are worth another try, and after how long.
+"""Decides whether a failed request is sent again, and after how many seconds.
 
-Only what can't have been billed: no connection, or a status that says "not now". A request that
-was silent or broke off after it had been sent may have been answered, and is not sent again.
+A request is sent again only if it cannot have been billed: no connection was made, or the status
+says that the service did not process it. A request that was sent and got no response, or whose
+answer broke off, may have been processed and is not sent again.
 """
 
 from __future__ import annotations
@@ -11,66 +12,70 @@ from collections.abc import Callable
 
 from swiftask_jupyter.errors import ConnectionFailed, ServiceError, SwiftaskError, TimedOut
 
-TRIES = 3
-FIRST_SECONDS = 0.5
-LONGEST_SECONDS = 30.0
-STATUSES = frozenset((429, 500, 502, 503, 504))
+MAX_TRIES = 3
+FIRST_DELAY_SECONDS = 0.5
+MAX_DELAY_SECONDS = 30.0
+RETRY_STATUSES = frozenset((429, 500, 502, 503, 504))
 
 
-def pause(
-    error: SwiftaskError, tries: int, chance: Callable[[float, float], float] = random.uniform
+def retry_delay(
+    error: SwiftaskError, tries: int, draw: Callable[[float, float], float] = random.uniform
 ) -> float | None:
-    """Return the seconds to wait before another try, or `None` if there should be none.
+    """Return how many seconds to wait before the next try, or `None` to give up.
+
+    The delay grows exponentially, with full jitter: clients that failed together do not retry
+    together. A delay that the service asks for (`Retry-After`) is kept, up to 30 s.
 
     Args:
-        error: how the last try failed, before anything of an answer had come.
-        tries: how many there have been.
-        chance: draws between two numbers: full jitter, so that many who failed together do
-            not come back together.
+        error: the error of the last try, raised before any text of an answer arrived.
+        tries: how many tries there have been.
+        draw: returns a random number between two numbers.
     """
-    if tries >= TRIES:
+    if tries >= MAX_TRIES:
         return None
     if isinstance(error, ConnectionFailed):
-        return None if error.sent else chance(0, _ceiling(tries))
-    if isinstance(error, ServiceError) and error.status in STATUSES:
+        return None if error.sent else draw(0, _max_delay(tries))
+    if isinstance(error, ServiceError) and error.status in RETRY_STATUSES:
         if error.retry_after is None:
-            return chance(0, _ceiling(tries))
-        # What the service asks for is kept; longer than that, the user had better know.
-        return error.retry_after if error.retry_after <= LONGEST_SECONDS else None
+            return draw(0, _max_delay(tries))
+        # If the service asks for a longer delay, it is better to show the user the error.
+        return error.retry_after if error.retry_after <= MAX_DELAY_SECONDS else None
     return None
 
 
-def patience(
+def batch_retry_delay(
     error: SwiftaskError,
     tries: int,
-    most: int,
-    chance: Callable[[float, float], float] = random.uniform,
+    max_tries: int,
+    draw: Callable[[float, float], float] = random.uniform,
 ) -> float | None:
-    """Return what `pause` does for one of many rows, which can wait as long as it is asked to.
+    """Return how many seconds a row of a batch waits before its next try, or `None` to give up.
 
-    A connection that was reset before anything came is tried again too: among many rows such
-    breaks are certain, and each would be a hole in the frame. Silence is not: it may be billed.
+    Unlike `retry_delay`, it keeps a delay of any length that the service asks for, and it retries
+    after a connection was reset before the response began: with many rows, resets are certain, and
+    each would leave a row without an answer. A timeout is not retried, because the request may have
+    been billed.
 
     Args:
-        error: how the last try failed, before anything of an answer had come.
-        tries: how many there have been.
-        most: how many there may be.
-        chance: draws between two numbers.
+        error: the error of the last try, raised before any text of an answer arrived.
+        tries: how many tries there have been.
+        max_tries: how many tries are allowed.
+        draw: returns a random number between two numbers.
     """
-    service = isinstance(error, ServiceError) and error.status in STATUSES
+    unavailable = isinstance(error, ServiceError) and error.status in RETRY_STATUSES
     reset = isinstance(error, ConnectionFailed) and not isinstance(error, TimedOut)
-    if tries >= most or not (service or reset):
+    if tries >= max_tries or not (unavailable or reset):
         return None
-    asked = error.retry_after if isinstance(error, ServiceError) else None
-    return chance(0, _ceiling(tries)) if asked is None else asked
+    requested = error.retry_after if isinstance(error, ServiceError) else None
+    return draw(0, _max_delay(tries)) if requested is None else requested
 
 
-def untaken(error: SwiftaskError) -> bool:
-    """Tell whether the service can't have taken the question into its conversation."""
+def was_not_accepted(error: SwiftaskError) -> bool:
+    """Tell whether the service certainly did not add the question to its conversation."""
     if isinstance(error, ConnectionFailed):
         return not error.sent
     return isinstance(error, ServiceError) and 400 <= (error.status or 0) < 500
 
 
-def _ceiling(tries: int) -> float:
-    return min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** (tries - 1))
+def _max_delay(tries: int) -> float:
+    return min(MAX_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0 ** (tries - 1))

@@ -12,18 +12,11 @@ from traitlets import TraitError
 
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.answers.answer import Answer
-from swiftask_jupyter.notebook.arguments import words
-from swiftask_jupyter.notebook.commands.general import COMMANDS
+from swiftask_jupyter.notebook.arguments import split_words
+from swiftask_jupyter.notebook.commands.registry import COMMANDS
 from swiftask_jupyter.notebook.identity import notebook_path
 from swiftask_jupyter.sandbox.faults import Fault
 from swiftask_jupyter.turns.request_preview import RequestPreview
-
-
-@pytest.fixture
-def connected(shell, box, monkeypatch):
-    monkeypatch.setenv("SWIFTASK_BASE_URL", box.url)
-    monkeypatch.setenv("SWIFTASK_API_KEY", box.token)
-    return shell
 
 
 def ledger():
@@ -97,7 +90,7 @@ def test_several_drafts_are_shown_one_below_the_other(connected, capsys):
     connected.run_cell("%%swiftask echo lorem --dry-run\nhello")
 
     said = capsys.readouterr().out
-    assert "Draft" not in said
+    assert "RequestPreview" not in said
     assert said.index('model = "echo"') < said.index('model = "lorem"')
 
 
@@ -431,13 +424,13 @@ def test_doctor_is_not_stopped_by_a_proxy_that_is_none(connected, monkeypatch, c
 
 
 def test_a_quote_within_quotes_is_written_with_a_backslash():
-    assert words(r'ask "a \"b\"" c') == ["ask", 'a "b"', "c"]
-    assert words(r"""x='a "b"' ''""") == ['x=a "b"', ""]
-    assert words(r'C:\new\dir "C:\my dir\" --last 2') == [
+    assert split_words(r'ask "a \"b\"" c') == ["ask", 'a "b"', "c"]
+    assert split_words(r"""x='a "b"' ''""") == ['x=a "b"', ""]
+    assert split_words(r'C:\new\dir "C:\my dir\" --last 2') == [
         "C:\\new\\dir", "C:\\my dir\\", "--last", "2",
     ]  # fmt: skip
     with pytest.raises(UsageError, match="no closing quotation"):
-        words('ask "hello')
+        split_words('ask "hello')
 
 
 @pytest.mark.parametrize(

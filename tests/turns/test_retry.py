@@ -1,4 +1,4 @@
-"""Which failures of a row are worth another try."""
+"""Which failed requests are sent again, and after how many seconds."""
 
 import pytest
 
@@ -12,15 +12,16 @@ from swiftask_jupyter.errors import (
     Unauthorized,
 )
 from swiftask_jupyter.protocols.errors import seconds_of
-from swiftask_jupyter.turns.retry import patience
+from swiftask_jupyter.turns.retry import batch_retry_delay, retry_delay, was_not_accepted
 
 
-def most(_least, most):
-    return most
+def longest(_low, high):
+    """Draw the longest delay instead of a random one."""
+    return high
 
 
 @pytest.mark.parametrize(
-    ("error", "waits"),
+    ("error", "delays"),
     [
         (RateLimited("x", status=429), [0.5, 1.0, 2.0, None]),
         (RateLimited("x", status=429, retry_after=3600), [3600, 3600, 3600, None]),
@@ -35,10 +36,46 @@ def most(_least, most):
     ],
     ids=lambda each: type(each).__name__,
 )
-def test_a_row_waits_as_long_as_it_is_asked_to_and_gives_up_after_its_tries(error, waits):
-    assert [patience(error, tries, 4, most) for tries in range(1, len(waits) + 1)] == waits
+def test_a_row_waits_as_long_as_the_service_asks_and_gives_up_after_its_tries(error, delays):
+    tries = range(1, len(delays) + 1)
+
+    assert [batch_retry_delay(error, each, 4, longest) for each in tries] == delays
 
 
-@pytest.mark.parametrize("said", ["1e999", "nan", "inf", "soon"])
-def test_a_wait_without_end_is_not_believed(said):
-    assert seconds_of(said) is None
+@pytest.mark.parametrize("value", ["1e999", "nan", "inf", "soon"])
+def test_a_retry_after_that_is_not_a_finite_number_is_ignored(value):
+    assert seconds_of(value) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "delays"),
+    [
+        (RateLimited("x", status=429), [0.5, 1.0, None]),
+        (RateLimited("x", status=429, retry_after=7), [7, 7, None]),
+        (RateLimited("x", status=429, retry_after=3600), [None]),
+        (ConnectionFailed("x", sent=False), [0.5, 1.0, None]),
+        (ConnectionFailed("x", sent=True), [None]),
+        (TimedOut("x"), [None]),
+        (BadRequest("x", status=400), [None]),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_a_cell_waits_30_seconds_at_most_and_never_resends_a_request_that_was_sent(error, delays):
+    tries = range(1, len(delays) + 1)
+
+    assert [retry_delay(error, each, longest) for each in tries] == delays
+
+
+@pytest.mark.parametrize(
+    ("error", "certain"),
+    [
+        (ConnectionFailed("x", sent=False), True),
+        (ConnectionFailed("x", sent=True), False),
+        (BadRequest("x", status=400), True),
+        (ServiceUnavailable("x", status=503), False),
+        (StreamError("x"), False),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_a_question_was_certainly_not_accepted_if_it_was_not_sent_or_was_rejected(error, certain):
+    assert was_not_accepted(error) == certain
