@@ -1,8 +1,8 @@
-"""The same over a Dask DataFrame: each partition is asked for by the worker that holds it.
+"""Batches over a Dask DataFrame: the workers of a cluster send the prompts of their partitions.
 
-Nothing secret is part of the graph: a worker has its token, and the address of a shared ledger,
-from its own environment. A partition that a killed worker had begun is given to another, which
-finds in the ledger what was answered before.
+No secret is part of the task graph: a worker takes its token, and the address of a shared ledger,
+from its own environment. If a worker is killed, another takes over its partition and finds the
+rows that were answered before in the ledger.
 """
 
 from __future__ import annotations
@@ -16,27 +16,28 @@ from typing import Any
 from swiftask_jupyter.answers.schemas import parse_schema
 from swiftask_jupyter.batch.options import BatchSettings
 from swiftask_jupyter.batch.results import check_columns, with_answers
-from swiftask_jupyter.batch.rows import Rows, named_in
+from swiftask_jupyter.batch.rows import RowTemplate, field_names
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.settings.connection import ConnectionOverrides
 
 
-def is_partitioned(frame: Any) -> bool:
-    """Tell whether it is a Dask DataFrame."""
+def is_dask_frame(frame: Any) -> bool:
+    """Return whether an object is a Dask DataFrame."""
     return hasattr(frame, "map_partitions") and hasattr(frame, "npartitions")
 
 
-def partitioned(client: Any, frame: Any, text: str, options: Mapping[str, Any]) -> Any:
-    """Return the Dask DataFrame that has the answers beside the rows, once it is computed.
+def map_dask_frame(client: Any, frame: Any, text: str, options: Mapping[str, Any]) -> Any:
+    """Return a lazy Dask DataFrame with the columns of the answers; computing it sends the prompts.
 
     Args:
-        client: the `Swiftask` that is asked; each worker makes one like it.
-        frame: a Dask DataFrame.
+        client: the `Swiftask` that was asked; each worker makes a client with the same settings.
+        frame: the Dask DataFrame.
         text: the prompt.
-        options: all that `map` takes.
+        options: the agent and the options of `Swiftask.map`.
 
     Raises:
-        Refused: no row could be sent.
+        ConfigurationError: an option is invalid, or the client has a token of its own.
+        PromptError: the prompt cannot be filled from the columns of the frame.
     """
     settings = client.wanted, client.configured
     if any(each.token for each in settings):
@@ -44,46 +45,48 @@ def partitioned(client: Any, frame: Any, text: str, options: Mapping[str, Any]) 
             "a token does not travel to a cluster",
             advice="set SWIFTASK_API_KEY where its workers start",
         )
-    wishes = BatchSettings.of(None, {name: options[name] for name in options if name != "agent"})
-    names = {name: value for name, value in (wishes.names or {}).items() if name in named_in(text)}
-    sample = frame._meta  # noqa: SLF001 - no other way to know the columns without computing
-    schema = None if wishes.schema is None else parse_schema(wishes.schema)
-    Rows(sample, text, files=wishes.files, names=names)
-    check_columns(sample, schema, wishes.prefix)
+    batch = BatchSettings.from_options(None, {name: options[name] for name in options if name != "agent"})
+    used = field_names(text)
+    names = {name: value for name, value in (batch.names or {}).items() if name in used}
+    sample = frame._meta  # noqa: SLF001 - the only way to the columns without computing
+    schema = None if batch.schema is None else parse_schema(batch.schema)
+    RowTemplate(sample, text, files=batch.files, names=names)
+    check_columns(sample, schema, batch.prefix)
+    # A PostgreSQL address holds a password; the worker takes it from its environment.
     store = client.store if isinstance(client.store, Path) else None
-    make = partial(client.__class__, store=store)
-    given = {**options, "names": names, "concurrency": wishes.concurrency}
+    make_client = partial(client.__class__, store=store)
+    given = {**options, "names": names, "concurrency": batch.concurrency}
     if client.means.cache == "strict":
         given.setdefault("cache", "strict")
-    made = with_answers(sample, [], schema, wishes.prefix)
-    return frame.map_partitions(_ask, make, settings, text, given, meta=made)
+    meta = with_answers(sample, [], schema, batch.prefix)
+    return frame.map_partitions(_map_partition, make_client, settings, text, given, meta=meta)
 
 
-def _ask(
+def _map_partition(
     frame: Any,
-    make: Callable[[], Any],
+    make_client: Callable[[], Any],
     settings: tuple[ConnectionOverrides, ConnectionOverrides],
     text: str,
     options: dict[str, Any],
 ) -> Any:
-    """Ask for the rows of one partition, in a worker of a cluster."""
-    with make() as client:
+    """Run the batch of one partition in a worker."""
+    with make_client() as client:
         client.wanted, client.configured = settings
-        return client.map(frame, text, **_share(options))
+        return client.map(frame, text, **_partition_options(options))
 
 
-def _share(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of one partition: its part of the concurrency, and nobody to ask."""
-    at_once = max(1, options["concurrency"] // _partitions_at_once())
-    return {**options, "concurrency": at_once, "confirm": False, "pilot": 0, "progress": False}
+def _partition_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of one partition: its share of the concurrency, and no questions."""
+    concurrency = max(1, options["concurrency"] // _parallel_partitions())
+    return {**options, "concurrency": concurrency, "confirm": False, "pilot": 0, "progress": False}
 
 
-def _partitions_at_once() -> int:
-    """Return how many partitions the cluster works on at once."""
+def _parallel_partitions() -> int:
+    """Return how many partitions the cluster processes at the same time."""
     try:
         from distributed import get_client
 
-        client: Any = get_client()  # of the cluster whose task this is
+        client: Any = get_client()  # of the cluster that runs this task
         return sum(client.nthreads().values()) or 1
-    except (ImportError, ValueError):  # no cluster: Dask's own threads
+    except (ImportError, ValueError):  # no cluster: Dask uses threads of this process
         return os.cpu_count() or 1

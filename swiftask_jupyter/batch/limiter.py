@@ -1,10 +1,8 @@
-"""How many requests may be under way, and when none may leave.
+"""Limits for the requests of a batch: how many are in flight, and when none may be sent.
 
-Additive increase, multiplicative decrease, as TCP shares a line among those who know nothing of
-each other: so do the kernels of one account. Pure: the clock is passed in.
-
-
-Whether a row's request may still leave: the last look, when its connection is there.
+The limit adapts to the service by AIMD (additive increase, multiplicative decrease), as in TCP
+(https://www.rfc-editor.org/rfc/rfc5681): independent kernels of one account converge on a fair
+share, although none knows of the others.
 """
 
 from __future__ import annotations
@@ -14,97 +12,115 @@ import time
 from swiftask_jupyter.protocols.errors import Head, seconds_of
 from swiftask_jupyter.transport.exchange import RequestHook
 
+# The HTTP statuses by which a service asks for fewer requests.
+RATE_LIMIT_STATUSES = frozenset((429, 503))
+
 
 class ConcurrencyLimiter:
-    """The requests that may be under way at once; halved when the service says "not now".
+    """Counts the requests in flight, and adapts their limit to the responses.
+
+    The limiter reads no clock: callers pass the time, in seconds of `time.monotonic`.
 
     Args:
-        limit: the most there may ever be.
+        limit: the highest number of requests in flight.
 
     Attributes:
-        size: how many there may be now.
-        taken: how many there are.
-        closed_until: the moment before which none may leave, as the service asked.
+        limit: as above; the current limit never exceeds it.
+        window: the current limit; it grows by fractions, and only its whole part counts.
+        in_flight: the number of requests in flight.
+        paused_until: the time before which no request may be sent, as the service asked.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.size = float(limit)
-        self.taken = 0
-        self.closed_until = float("-inf")
-        self._cut_at = float("-inf")
+        self.window = float(limit)
+        self.in_flight = 0
+        self.paused_until = float("-inf")
+        self._halved_at = float("-inf")
 
-    def free(self, now: float) -> int:
-        """Return how many more may leave now."""
-        if now < self.closed_until:
+    def available(self, now: float) -> int:
+        """Return how many more requests may be sent now; 0 during a pause."""
+        if now < self.paused_until:
             return 0
-        return max(0, int(self.size) - self.taken)
+        return max(0, int(self.window) - self.in_flight)
 
-    def closed_for(self, now: float) -> float:
-        """Return the seconds for which none may leave."""
-        return max(0.0, self.closed_until - now)
+    def pause_remaining(self, now: float) -> float:
+        """Return the seconds until the pause ends; 0.0 if there is no pause."""
+        return max(0.0, self.paused_until - now)
 
-    def leave(self) -> None:
-        """Note that a request leaves."""
-        self.taken += 1
+    def request_started(self) -> None:
+        """Count a request as in flight."""
+        self.in_flight += 1
 
-    def ended(self) -> None:
-        """Note that a request has ended, whatever came of it."""
-        self.taken -= 1
+    def request_ended(self) -> None:
+        """Stop counting a request as in flight, whatever its result."""
+        self.in_flight -= 1
 
-    def answered(self) -> None:
-        """Grow by one for each window of answers."""
-        self.size = min(float(self.limit), self.size + 1 / self.size)
+    def request_succeeded(self) -> None:
+        """Raise the limit: by 1 after as many successes as the current limit."""
+        self.window = min(float(self.limit), self.window + 1 / self.window)
 
-    def refused(self, left_at: float, now: float, retry_after: float | None) -> None:
-        """Halve, and close for as long as the service asks: for all rows at once.
+    def rate_limited(self, sent_at: float, now: float, retry_after: float | None) -> None:
+        """Halve the limit, and pause all requests for as long as the service asks.
 
-        Refusals of requests that left before the last cut say nothing about what came of it:
-        a whole window that is refused at once counts as one refusal.
+        All requests in flight may be refused at once. They count as one refusal: a request that
+        was sent before the limit was last halved does not halve it again.
+
+        Args:
+            sent_at: when the refused request was sent.
+            now: the time of the refusal.
+            retry_after: the seconds that the service asks to wait; `None` if it names none.
         """
-        if left_at >= self._cut_at:
-            self.size = max(1.0, self.size / 2)
-            self._cut_at = now
+        if sent_at >= self._halved_at:
+            self.window = max(1.0, self.window / 2)
+            self._halved_at = now
         if retry_after is not None:
-            self.close_for(retry_after, now)
+            self.pause(retry_after, now)
 
-    def close_for(self, seconds: float, now: float) -> None:
-        """Let none leave for so long."""
-        self.closed_until = max(self.closed_until, now + seconds)
-
-
-SLOW_DOWN = frozenset((429, 503))
+    def pause(self, seconds: float, now: float) -> None:
+        """Send no request for this long from now; a pause that ends later stays as it is."""
+        self.paused_until = max(self.paused_until, now + seconds)
 
 
 class RateLimitPaused(Exception):
-    """The service asks to wait; nothing was sent."""
+    """A request was not sent, because the service asked for a pause."""
 
 
-class RowHook(RequestHook):
-    """Closes the window when any row hears to wait, and lets no other leave from then on.
+class RateLimitHook(RequestHook):
+    """The hook of one row's request: it obeys and announces the pauses that the service asks for.
+
+    A pause counts at once for all rows of the batch, also for those that have a connection and
+    are about to be sent.
+
+    Args:
+        limiter: the limiter of the batch.
 
     Attributes:
-        left_at: when the row's request left last.
+        sent_at: when the row's request was last sent, in seconds of `time.monotonic`.
     """
 
-    def __init__(self, window: ConcurrencyLimiter) -> None:
-        self.left_at = 0.0
-        self._window = window
+    def __init__(self, limiter: ConcurrencyLimiter) -> None:
+        self.sent_at = 0.0
+        self._limiter = limiter
 
     def leaving(self) -> None:
-        """Let the request go.
+        """Let the request be sent.
 
         Raises:
-            NotNow: it has been asked to wait meanwhile.
+            RateLimitPaused: the service has asked for a pause since the request was prepared.
         """
         now = time.monotonic()
-        if self._window.closed_for(now):
+        if self._limiter.pause_remaining(now):
             raise RateLimitPaused
-        self.left_at = now
+        self.sent_at = now
 
     def heard(self, head: Head) -> None:
-        """Close the window at once, before the answer's row is even told."""
-        if head.status in SLOW_DOWN:
+        """Start a pause as soon as the head of a response asks for one.
+
+        Args:
+            head: the status and the headers of the response.
+        """
+        if head.status in RATE_LIMIT_STATUSES:
             wait = seconds_of(head.headers.get("retry-after"))
             if wait is not None:
-                self._window.close_for(wait, time.monotonic())
+                self._limiter.pause(wait, time.monotonic())

@@ -1,38 +1,35 @@
-"""How a batch is to be done."""
+"""The options of a batch, validated, apart from those of its requests."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from swiftask_jupyter.batch.plan import RETRY
-from swiftask_jupyter.conversation.session import CACHES
 from swiftask_jupyter.errors import ConfigurationError
-from swiftask_jupyter.options import BatchOptions, check_options
+from swiftask_jupyter.options import CACHE_MODES, BatchOptions, check_options
 from swiftask_jupyter.support.structs import Struct, field
 
-# What `Session.ask` takes beside: rows stand outside of any conversation.
-OF_CONVERSATIONS = frozenset(("fresh", "history", "last", "replay"))
+RETRY_MODES = (None, "errors", "all")
 
 
 class BatchSettings(Struct, frozen=True):
-    """What a caller of `map` may set.
+    """The validated options of one call of `Swiftask.map`.
 
     Attributes:
-        agent: the slug; default: the connection's.
-        concurrency: how many requests are under way at once, at most.
-        schema: what each answer must hold.
-        files: the column of the files that go along.
-        prefix: stands before the name of each new column.
-        retry: which prompts sent before are sent again: `None`, `"errors"` or `"all"`.
-        pilot: how many are sent first.
-        confirm: whether to ask before sending; `None` asks above 1,000 rows.
-        tries: how often a prompt is sent at most.
-        progress: whether anything is shown.
-        names: what else a `{{name}}` may be.
-        cache: `strict` sends nothing; `off` and `on` are one here, as a row that was answered
-            is never sent again; default: the client's.
-        options: all else that `Swiftask.ask` takes.
+        agent: the agent's slug; default: the connection's.
+        concurrency: the most requests in flight at once.
+        schema: the columns to read out of each answer, as `parse_schema` takes them.
+        files: the column that holds the paths or URLs of the files to attach.
+        prefix: the text before the name of each new column.
+        retry: which prompts of an earlier run are sent again: `None`, `"errors"` or `"all"`.
+        pilot: how many prompts are sent first, before the user is asked to go on; 0: none.
+        confirm: whether to ask the user before sending; `None`: above 1,000 rows.
+        tries: the most requests for one prompt.
+        progress: whether a summary and a progress bar are shown.
+        names: values for names in the template that are no columns.
+        cache: `"strict"` sends nothing. `"off"` and `"on"` mean the same here, because a row that
+            was answered is never sent again. Default: the client's mode.
+        options: the options and the fields of each request.
     """
 
     agent: str | None = None
@@ -50,38 +47,40 @@ class BatchSettings(Struct, frozen=True):
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, least in (("concurrency", 1), ("tries", 1), ("pilot", 0)):
+        for name, minimum in (("concurrency", 1), ("tries", 1), ("pilot", 0)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigurationError(f"{name} is a number from {least} on, not {value!r}")
+            if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+                raise ConfigurationError(
+                    f"{name} must be a whole number of at least {minimum}, not {value!r}"
+                )
         if not isinstance(self.prefix, str):
-            raise ConfigurationError(f"prefix is a text, not {self.prefix!r}")
+            raise ConfigurationError(f"prefix must be a text, not {self.prefix!r}")
         if not isinstance(self.files, str | None):
-            raise ConfigurationError(f"files is the name of a column, not {self.files!r}")
+            raise ConfigurationError(f"files must be the name of a column, not {self.files!r}")
         if self.confirm is not None and not isinstance(self.confirm, bool):
-            raise ConfigurationError(f"confirm is true, false or null, not {self.confirm!r}")
-        if self.cache not in (None, *CACHES):
+            raise ConfigurationError(f"confirm must be true, false or null, not {self.confirm!r}")
+        if self.cache not in (None, *CACHE_MODES):
             raise ConfigurationError(
-                f"no cache {self.cache!r}", advice=f"there is: {', '.join(CACHES)}"
+                f"no cache {self.cache!r}", advice=f"there is: {', '.join(CACHE_MODES)}"
             )
-        if self.retry not in RETRY:
+        if self.retry not in RETRY_MODES:
             raise ConfigurationError(
                 f"no retry {self.retry!r}", advice='there is: None, "errors", "all"'
             )
 
     @classmethod
-    def of(cls, agent: str | None, given: Mapping[str, Any]) -> BatchSettings:
-        """Return what is given, sorted into what is ours and what is a request's.
+    def from_options(cls, agent: str | None, given: Mapping[str, Any]) -> BatchSettings:
+        """Separate the options of the batch from those of its requests.
+
+        Args:
+            agent: the agent's slug; `None`: the connection's.
+            given: the keywords of a call of `Swiftask.map`.
 
         Raises:
-            ConfigurationError: a value makes no sense, or a name is all but one of ours.
+            ConfigurationError: a value is invalid, or a keyword is misspelt or belongs to a
+                conversation.
         """
-        ours = {*cls.__struct_fields__} - {"agent", "options"}
-        options = {name: value for name, value in given.items() if name not in ours}
-        for name in options:
-            if name in OF_CONVERSATIONS:
-                raise ConfigurationError(
-                    f"{name} is for conversations", advice="rows stand outside of any"
-                )
-        check_options(options, BatchOptions)
-        return cls(agent, options=options, **{name: given[name] for name in given if name in ours})
+        check_options(given, BatchOptions)
+        own = {*cls.__struct_fields__} - {"agent", "options"}
+        options = {name: value for name, value in given.items() if name not in own}
+        return cls(agent, options=options, **{name: given[name] for name in given if name in own})

@@ -1,4 +1,4 @@
-"""What the user sees of a batch: what will be done, how far it is, what came of it."""
+"""What a user sees of a batch: a summary before it starts, a progress bar, and a result line."""
 
 from __future__ import annotations
 
@@ -11,28 +11,38 @@ from swiftask_jupyter.batch.results import Outcome
 from swiftask_jupyter.support.wording import quantity
 
 
-class Bar:
-    """A progress bar, in a notebook or a terminal; silent if it is not wanted.
+class ProgressBar:
+    """A progress bar in a notebook or a terminal, and a result line that stays.
+
+    Args:
+        total: the number of prompts to send.
+        limiter: the limiter of the batch; the bar shows its pauses.
+        visible: whether anything is shown.
 
     Attributes:
-        done: how many prompts are settled.
+        done: the number of prompts that have ended.
         failed: how many of them failed.
         refused: how many of them were not sent.
     """
 
-    def __init__(self, total: int, window: ConcurrencyLimiter, *, shown: bool) -> None:
+    def __init__(self, total: int, limiter: ConcurrencyLimiter, *, visible: bool) -> None:
         from tqdm.auto import tqdm
 
         self.done = self.failed = self.refused = 0
-        self._window = window
-        self._shown = shown
+        self._limiter = limiter
+        self._visible = visible
         self._credits: float | None = None
         self._errors: Counter[str] = Counter()
-        self._bar: Any = tqdm(total=total, unit="row", disable=not shown)
+        self._bar: Any = tqdm(total=total, unit="row", disable=not visible)
 
-    def show(self, settled: list[Outcome], now: float) -> None:
-        """Add what has just been settled, and say what is waited for."""
-        for outcome in settled:
+    def update(self, outcomes: list[Outcome], now: float) -> None:
+        """Count prompts that have ended, and redraw the bar.
+
+        Args:
+            outcomes: the results of the prompts that have ended since the last call.
+            now: the time in seconds of `time.monotonic`, for the remaining pause.
+        """
+        for outcome in outcomes:
             self.done += 1
             self.refused += outcome.status == "refused"
             self.failed += outcome.status not in {"ok", "refused"}
@@ -40,46 +50,59 @@ class Bar:
                 self._errors[outcome.error] += 1
             if outcome.credits is not None:
                 self._credits = (self._credits or 0.0) + outcome.credits
-        waiting = self._window.closed_for(now)
-        self._bar.set_postfix_str(self._said(waiting), refresh=bool(waiting))
-        self._bar.update(len(settled))
+        pause = self._limiter.pause_remaining(now)
+        self._bar.set_postfix_str(self._counts(pause), refresh=bool(pause))
+        self._bar.update(len(outcomes))
 
-    def _said(self, waiting: float = 0.0) -> str:
-        said = [f"{self.failed:,} failed"] if self.failed else []
+    def _counts(self, pause: float = 0.0) -> str:
+        parts = [f"{self.failed:,} failed"] if self.failed else []
         if self.refused:
-            said.append(f"{self.refused:,} refused")
+            parts.append(f"{self.refused:,} refused")
         if self._credits is not None:
-            said.append(f"{self._credits:,.6g} credits")
-        if waiting:
-            said.append(f"waiting {waiting:.0f} s, as the service asks")
-        return ", ".join(said)
+            parts.append(f"{self._credits:,.6g} credits")
+        if pause:
+            parts.append(f"waiting {pause:.0f} s, as the service asks")
+        return ", ".join(parts)
 
     def close(self, stopped: str = "") -> None:
-        """End the bar, and say in a line that is saved with the notebook what came of it."""
-        self._bar.set_postfix_str(self._said(), refresh=False)
+        """Close the bar, and print the result as a line, which is saved with the notebook.
+
+        Args:
+            stopped: why the batch stopped early; empty if it did not.
+        """
+        self._bar.set_postfix_str(self._counts(), refresh=False)
         if stopped:
             self._bar.set_description_str(stopped, refresh=False)
         self._bar.refresh()
         self._bar.close()
-        if self._shown:
+        if self._visible:
             answered = self.done - self.failed - self.refused
-            line = ", ".join(filter(None, (stopped or f"{answered:,} answered", self._said())))
-            tell(line if stopped or answered else line + self._why())
+            line = ", ".join(filter(None, (stopped or f"{answered:,} answered", self._counts())))
+            # Of a batch that stopped, the cell's own error says why.
+            print_line(line if stopped or answered else line + self._commonest_error())
 
-    def _why(self) -> str:
-        """Return the commonest error, where there is one; where it stopped, the cell's says it."""
+    def _commonest_error(self) -> str:
         return "".join(f"; why: {error}" for error, _ in self._errors.most_common(1))
 
 
-def tell(text: str) -> None:
-    """Print a line, without tearing a bar."""
+def print_line(text: str) -> None:
+    """Print a line without breaking a progress bar that is on the screen."""
     from tqdm.auto import tqdm
 
     tqdm.write(text)
 
 
-def announced(rows: int, counts: Mapping[str, int], usual: tuple[float, int] | None) -> str:
-    """Return what will be done, in one line; `usual` is the median cost and of how many calls."""
+def summarize_plan(
+    rows: int, counts: Mapping[str, int], usual_credits: tuple[float, int] | None
+) -> str:
+    """Return one line about what a batch is going to do.
+
+    Args:
+        rows: the number of rows in the frame.
+        counts: the number of rows by kind: `sent`, `answered`, `failed`, `equal`, `refused`.
+        usual_credits: the median credits of the agent's last calls, and the number of those
+            calls; `None` if it is unknown.
+    """
     sent = counts["sent"]
     parts = [quantity(rows, "row")]
     if counts["answered"]:
@@ -91,8 +114,8 @@ def announced(rows: int, counts: Mapping[str, int], usual: tuple[float, int] | N
     if counts["refused"]:
         parts.append(f"{counts['refused']:,} that can't be sent")
     parts.append(f"{sent:,} to send" if sent else "nothing to send")
-    if sent and usual is not None:
-        cost, calls = usual
-        of = "the last call" if calls == 1 else f"the last {calls} calls"
-        parts.append(f"about {sent * cost:,.6g} credits (median of {of} of this agent)")
+    if sent and usual_credits is not None:
+        median, calls = usual_credits
+        sample = "the last call" if calls == 1 else f"the last {calls} calls"
+        parts.append(f"about {sent * median:,.6g} credits (median of {sample} of this agent)")
     return ", ".join(parts)

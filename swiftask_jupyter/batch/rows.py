@@ -1,32 +1,34 @@
-"""Prompts out of the rows of a DataFrame."""
+"""Prompts made of a template and the rows of a DataFrame."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.errors import ConfigurationError, PromptError
-from swiftask_jupyter.prompts.templates import fill
+from swiftask_jupyter.prompts.templates import interpolate
+from swiftask_jupyter.support.suggest import closest
 
 if TYPE_CHECKING:
     import pandas as pd
 
-WHOLE = "row"  # `{{row["any column"]}}`, for names that are no identifiers
+# The name of the whole row in a template: `{{row["any column"]}}` reaches a column whose name is
+# not an identifier, and `{{row}}` writes out all columns.
+ROW_NAME = "row"
 
 
-class Rows:
-    """A template and the frame that fills it, row by row.
+class RowTemplate:
+    """A prompt template, and the DataFrame whose rows fill it. Rows are counted from 0.
 
     Args:
-        frame: the rows.
-        template: the prompt, with a `{{column}}` wherever a row's own value belongs.
-        files: the column of the files that go along: a path or URL, or a list of them.
-        names: what else a `{{name}}` may be; a column of that name comes first.
+        frame: the DataFrame.
+        template: the prompt, with `{{column}}` in place of the row's value.
+        files: the column of the files to attach: in each row a path, a URL, or a list of them.
+        names: values of other names in the template; a column of the same name takes precedence.
 
     Raises:
-        PromptError: that is no template, or it names what there is not.
-        ConfigurationError: that is no frame, or there is no such column.
+        PromptError: the template is not a text, or names neither a column nor one of `names`.
+        ConfigurationError: `frame` is not a DataFrame, or it has no column `files`.
     """
 
     def __init__(
@@ -49,75 +51,83 @@ class Rows:
         self.frame = frame
         self._template = template
         self._names = names or {}
+        # The values of each column that was used, and which of them are missing.
         self._columns: dict[Any, tuple[Any, Any]] = {}
-        for name in named_in(template):
-            self._expect(name)
+        for name in field_names(template):
+            self._check_name(name)
         if files is not None and files not in frame.columns:
-            raise ConfigurationError(f"no column {files!r} of files{_near(files, frame)}")
+            raise ConfigurationError(f"no column {files!r} of files{_suggestion(files, frame)}")
         self._files = files
 
     def __len__(self) -> int:
         return len(self.frame)
 
-    def text(self, at: int) -> str:
-        """Return the prompt of a row, counted from 0.
+    def text(self, row: int) -> str:
+        """Return the prompt of a row.
 
         Raises:
-            PromptError: the row lacks what the prompt needs.
+            PromptError: the row has no value for a name of the template.
         """
-        text, wrong = fill(self._template, _Row(self, at))
-        if wrong:
-            raise PromptError("; ".join(wrong))
+        text, problems = interpolate(self._template, _Row(self, row))
+        if problems:
+            raise PromptError("; ".join(problems))
         return text
 
-    def files(self, at: int) -> tuple[Any, ...]:
-        """Return the files that go along with a row."""
+    def files(self, row: int) -> tuple[Any, ...]:
+        """Return the paths and URLs of the files to attach to the prompt of a row."""
         if self._files is None:
             return ()
-        value = self.value(self._files, at)
-        if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1:  # Parquet's lists
+        value = self.value(self._files, row)
+        # A list that was read from a Parquet file is an array.
+        if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1:
             return tuple(value)
         return (value,) if value else ()
 
-    def value(self, column: Any, at: int) -> Any:
-        """Return the value of a row, `None` if it is missing."""
+    def value(self, column: Any, row: int) -> Any:
+        """Return a row's value in a column; `None` if it is missing.
+
+        Raises:
+            PromptError: several columns have this name.
+        """
         if column not in self._columns:
             series = self.frame[column]
             if series.ndim != 1:
                 raise PromptError(f"{column!r} is the name of several columns")
             self._columns[column] = series.array, series.isna().to_numpy()
         values, missing = self._columns[column]
-        return None if missing[at] else values[at]
+        return None if missing[row] else values[row]
 
-    def named(self, name: str, at: int) -> Any:
-        """Return what a `{{name}}` stands for in a row.
+    def lookup(self, name: str, row: int) -> Any:
+        """Return the value of a template's name in a row: of a column, the row itself, or `names`.
 
         Raises:
-            KeyError: nothing, or what is missing.
+            KeyError: the name is unknown, or the row's value is missing.
         """
         if name in self.frame.columns:
-            if (value := self.value(name, at)) is None:
+            if (value := self.value(name, row)) is None:
                 raise KeyError(name)
             return value
-        return _Row(self, at) if name == WHOLE else self._names[name]
+        return _Row(self, row) if name == ROW_NAME else self._names[name]
 
-    def _expect(self, name: str) -> None:
+    def _check_name(self, name: str) -> None:
         if name in self.frame.columns:
             if self.frame[name].ndim != 1:
                 raise PromptError(f"{name!r} is the name of several columns")
-        elif name != WHOLE and name not in self._names:
-            raise PromptError(f"no column {name!r} for {{{{{name}}}}}{_near(name, self.frame)}")
+        elif name != ROW_NAME and name not in self._names:
+            raise PromptError(
+                f"no column {name!r} for {{{{{name}}}}}{_suggestion(name, self.frame)}"
+            )
 
 
 class _Row(Mapping[str, Any]):
-    """One row, as a template looks at it."""
+    """One row of a DataFrame, as the mapping of names from which a template is filled."""
 
-    def __init__(self, rows: Rows, at: int) -> None:
+    def __init__(self, rows: RowTemplate, row: int) -> None:
         self._rows = rows
-        self._at = at
+        self._row = row
 
     def __getitem__(self, name: str) -> Any:
-        return self._rows.named(name, self._at)
+        return self._rows.lookup(name, self._row)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows.frame.columns)
@@ -126,28 +136,28 @@ class _Row(Mapping[str, Any]):
         return len(self._rows.frame.columns)
 
     def __str__(self) -> str:
-        values = {name: self._rows.value(name, self._at) for name in self}
+        values = {name: self._rows.value(name, self._row) for name in self}
         return "\n".join(f"{name}: {value}" for name, value in values.items() if value is not None)
 
 
-class _Asked(dict[str, Any]):
-    """Notes which names a template asks for."""
+class _NameRecorder(dict[str, Any]):
+    """A mapping without values that records the names which are looked up in it."""
 
     def __missing__(self, name: str) -> Any:
         self[name] = None
         raise KeyError(name)
 
 
-def named_in(template: str) -> tuple[str, ...]:
-    """Return the names at the beginning of a template's fields."""
-    asked = _Asked()
-    fill(template, asked)
-    return tuple(asked)
+def field_names(template: str) -> tuple[str, ...]:
+    """Return the names in a template's fields: `a` and `b` of `{{a.year}} {{b["key"]}}`."""
+    recorder = _NameRecorder()
+    interpolate(template, recorder)
+    return tuple(recorder)
 
 
-def _near(name: str, frame: pd.DataFrame) -> str:
+def _suggestion(name: str, frame: pd.DataFrame) -> str:
+    """Return the end of an error about an unknown column: the nearest name, or those there are."""
     known = [column for column in frame.columns if isinstance(column, str)]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if near:
-        return f"; did you mean {near[0]!r}?"
+    if (near := closest(name, known, cutoff=0.5)) is not None:
+        return f"; did you mean {near!r}?"
     return f"; there is: {', '.join(known[:10])}" if known else "; it has no named columns"

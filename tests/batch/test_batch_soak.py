@@ -1,4 +1,4 @@
-"""Long batches: a service at fault, twenty kills, a hundred thousand rows."""
+"""Long batches: a failing service, twenty kills, and a hundred thousand rows."""
 
 import os
 import random
@@ -9,15 +9,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from swiftask_jupyter import Sandbox, Swiftask
-from tests.batch.test_resumed import CONCURRENCY, killed_when
-from tests.support.frames import Traffic, answered_twice, asked, misbehave, written
-
-pytestmark = pytest.mark.soak
+from tests.support.frames import (
+    CONCURRENCY,
+    add_random_faults,
+    kill_batch_when,
+    prompts_answered_twice,
+    recorded_prompts,
+    request_count,
+)
 
 SEED = 20_251_124
-# Resident memory over what the rows themselves and their answers hold, as it is while they run.
-MEASURED = """
+pytestmark = [pytest.mark.soak, pytest.mark.parametrize("box", [SEED], indirect=True)]
+
+# Prints the peak of resident memory during a batch, beyond what was resident before, and the CPU
+# time: bytes and seconds per row.
+MEASUREMENT = """
 import sys, threading
 import pandas as pd
 from swiftask_jupyter import Swiftask
@@ -43,24 +49,11 @@ with Swiftask(agent="echo", dialect="openai") as client:
 """
 
 
-@pytest.fixture
-def box():
-    with Sandbox(usage="counted", seed=SEED) as box:
-        yield box
-
-
-@pytest.fixture
-def client(box):
-    with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="openai") as client:
-        yield client
-
-
 @pytest.mark.parametrize("concurrency", [16, 32])
-def test_a_thousand_rows_of_a_service_at_fault_are_answered_after_two_more_runs(
-    client, box, monkeypatch, concurrency
+def test_a_thousand_rows_are_answered_after_at_most_three_runs_against_a_failing_service(
+    client, box, traffic, concurrency
 ):
-    traffic = Traffic(monkeypatch)
-    misbehave(box)
+    add_random_faults(box)
     frame, runs = pd.DataFrame({"n": range(1000)}), 1
 
     out = client.map(frame, "row {{n}}", concurrency=concurrency)
@@ -69,50 +62,49 @@ def test_a_thousand_rows_of_a_service_at_fault_are_answered_after_two_more_runs(
         runs += 1
 
     assert list(out["answer"]) == [f"row {n}" for n in range(1000)]
-    assert answered_twice(client.store) == []
-    assert traffic.sent_while_told_to_wait() == []
-    assert traffic.seen_while_told_to_wait(box) == []
-    print(f"{runs} runs, {len(traffic.sent)} requests, {len(traffic.told)} waits, none sent in any")  # noqa: T201
+    assert prompts_answered_twice(client.store) == []
+    assert traffic.sent_during_pause() == []
+    assert traffic.received_during_pause(box) == []
+    counts = f"{runs} runs, {len(traffic.sent)} requests, {len(traffic.pauses)} pauses"
+    print(f"{counts}, no request in any")  # noqa: T201
 
 
-def test_twenty_kills_at_random_moments_lose_no_row_and_no_more_answers_than_were_under_way(
-    client, box
-):
-    # So many that a kill which comes late still comes before the end.
+def test_a_kill_loses_no_more_answers_than_there_were_requests_in_flight(client, box):
+    # So many rows that even a late kill comes before the end of the batch.
     chance, lost, rows = random.Random(SEED), [], 2000
     for _ in range(20):
         before = len(box.requests)
-        kept = sum(status == "ok" for _, status in written(client.store)) if before else 0
-        moment = asked(box) + chance.randint(1, 50)
-        killed_when(box, lambda moment=moment: asked(box) >= moment, rows)
+        kept = sum(status == "ok" for _, status in recorded_prompts(client.store)) if before else 0
+        moment = request_count(box) + chance.randint(1, 50)
+        kill_batch_when(box, lambda moment=moment: request_count(box) >= moment, rows)
         answered = sum(
             seen.status == 200 and not seen.disconnected for seen in box.requests[before:]
         )
-        now = sum(status == "ok" for _, status in written(client.store))
+        now = sum(status == "ok" for _, status in recorded_prompts(client.store))
         lost.append(answered - (now - kept))
 
     out = client.map(pd.DataFrame({"n": range(rows)}), "row {{n}}", confirm=False)
 
     assert list(out["answer"]) == [f"row {n}" for n in range(rows)]
-    assert answered_twice(client.store) == []
+    assert prompts_answered_twice(client.store) == []
     assert max(lost) <= CONCURRENCY
-    assert asked(box) <= rows + 20 * CONCURRENCY
+    assert request_count(box) <= rows + 20 * CONCURRENCY
     print(f"answers lost by each kill, {CONCURRENCY} at once: {lost}")  # noqa: T201
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads memory from /proc")
-def test_a_hundred_thousand_rows_take_what_their_answers_take_and_no_more_time_each(box, tmp_path):
+def test_memory_and_cpu_of_a_row_do_not_grow_with_the_number_of_rows(box, tmp_path):
     environment = {**os.environ, "SWIFTASK_BASE_URL": box.url, "SWIFTASK_API_KEY": box.token}
     taken = {}
     for rows in (5_000, 100_000):
         environment["SWIFTASK_STORE"] = str(tmp_path / f"{rows}.db")
         ran = subprocess.run(
-            [sys.executable, "-c", MEASURED, str(rows)],
+            [sys.executable, "-c", MEASUREMENT, str(rows)],
             env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert ran.returncode == 0, ran.stderr[-2000:]
         taken[rows] = [float(word) for word in ran.stdout.split()]
         print(f"{rows:,} rows: {taken[rows][0]:.0f} bytes, {taken[rows][1] * 1000:.2f} ms CPU each")  # noqa: T201
 
-    assert taken[100_000][0] < 2_500  # an outcome, its digest, its cells in the frame
-    assert taken[100_000][1] < 1.5 * taken[5_000][1]  # CPU, in one run: no quadratic step
+    assert taken[100_000][0] < 2_500  # bytes: an outcome, its digest, its cells in the frame
+    assert taken[100_000][1] < 1.5 * taken[5_000][1]  # no step is quadratic

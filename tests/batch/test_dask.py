@@ -1,4 +1,4 @@
-"""A prompt for every row of a Dask DataFrame, by the workers of a cluster."""
+"""Batches over a Dask DataFrame: what is sent by the workers, and what is refused before."""
 
 import asyncio
 import json
@@ -10,81 +10,79 @@ import pytest
 
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.settings.connection import ConnectionOverrides
-from tests.support.frames import answered_twice, prompts_of
+from tests.support.frames import prompts_answered_twice, received_prompts
+
+FRAME = pd.DataFrame({"n": range(30)}, index=range(100, 130))
 
 
 @pytest.fixture
-def client(box, monkeypatch):
+def env_client(box, monkeypatch):
+    """A client whose address and token are in the environment, as those of a worker are."""
     monkeypatch.setenv("SWIFTASK_BASE_URL", box.url)
     monkeypatch.setenv("SWIFTASK_API_KEY", box.token)
     with Swiftask(agent="echo", dialect="openai") as client:
         yield client
 
 
-@pytest.fixture
-def frame():
-    return pd.DataFrame({"n": range(30)}, index=range(100, 130))
-
-
-def test_it_is_asked_for_when_it_is_computed_and_has_the_same_columns(client, box, frame):
-    lazy = client.map(dd.from_pandas(frame, npartitions=3), "row {{n}}", schema="x: int?")
-    assert prompts_of(box) == []
+def test_prompts_are_sent_when_the_frame_is_computed(env_client, box):
+    lazy = env_client.map(dd.from_pandas(FRAME, npartitions=3), "row {{n}}", schema="x: int?")
+    assert received_prompts(box) == []
 
     out = lazy.compute(scheduler="threads")
 
     assert list(lazy.columns) == list(out.columns) == ["n", "x", *out.columns[2:]]
     assert (lazy.dtypes == out.dtypes).all()
-    assert out.index.equals(frame.index)
-    assert len(prompts_of(box)) == 60
+    assert out.index.equals(FRAME.index)
+    assert len(received_prompts(box)) == 60
     assert (out["attempts"] == 2).all()  # an echo is no JSON
 
 
-def test_what_was_answered_before_is_not_sent_again(client, box, frame):
-    rows = dd.from_pandas(frame, npartitions=3)
-    client.map(rows, "row {{n}}").compute(scheduler="threads")
+def test_a_row_that_was_answered_is_not_sent_again(env_client, box):
+    rows = dd.from_pandas(FRAME, npartitions=3)
+    env_client.map(rows, "row {{n}}").compute(scheduler="threads")
 
-    out = client.map(rows.repartition(npartitions=2), "row {{n}}").compute(scheduler="threads")
+    out = env_client.map(rows.repartition(npartitions=2), "row {{n}}").compute(scheduler="threads")
 
     assert list(out["answer"]) == [f"row {n}" for n in range(30)]
-    assert len(prompts_of(box)) == 30
-    assert answered_twice(client.store) == []
+    assert len(received_prompts(box)) == 30
+    assert prompts_answered_twice(env_client.store) == []
 
 
-def test_a_running_loop_gets_the_same(client, frame):
-    lazy = asyncio.run(client.map_async(dd.from_pandas(frame, npartitions=2), "row {{n}}"))
+def test_map_async_returns_a_lazy_frame_too(env_client):
+    lazy = asyncio.run(env_client.map_async(dd.from_pandas(FRAME, npartitions=2), "row {{n}}"))
 
     assert list(lazy.compute(scheduler="threads")["status"]) == ["ok"] * 30
 
 
-def test_what_config_says_counts_on_the_workers_too(client, frame):
-    client.wanted, client.configured = (
+def test_workers_use_the_settings_of_the_client(env_client):
+    env_client.wanted, env_client.configured = (
         ConnectionOverrides(),
         ConnectionOverrides(agent="mirror", dialect="openai"),
     )
 
-    out = client.map(dd.from_pandas(frame[:2], npartitions=1), "row {{n}}").compute()
+    out = env_client.map(dd.from_pandas(FRAME[:2], npartitions=1), "row {{n}}").compute()
 
     assert [json.loads(answer)[-1]["content"] for answer in out["answer"]] == ["row 0", "row 1"]
 
 
-def test_strict_holds_on_the_workers_too(client, box, frame):
-    client.means.cache = "strict"
-    lazy = client.map(dd.from_pandas(frame, npartitions=2), "row {{n}}")
+def test_workers_use_the_strict_cache_of_the_client(env_client, box):
+    env_client.means.cache = "strict"
+    lazy = env_client.map(dd.from_pandas(FRAME, npartitions=2), "row {{n}}")
 
     with pytest.raises(errors.Refused, match="strict asks nobody"):
         lazy.compute(scheduler="threads")
 
-    assert prompts_of(box) == []
+    assert received_prompts(box) == []
 
 
-def test_no_token_is_in_the_graph(client, box, frame):
-    lazy = client.map(dd.from_pandas(frame, npartitions=2), "row {{n}}")
+def test_the_task_graph_holds_no_token(env_client, box):
+    lazy = env_client.map(dd.from_pandas(FRAME, npartitions=2), "row {{n}}")
 
     assert box.token.encode() not in pickle.dumps(dict(lazy.dask))
 
 
-def test_a_token_of_the_client_alone_is_refused(box, frame):
-    rows = dd.from_pandas(frame, npartitions=2)
+def test_a_client_with_a_token_of_its_own_is_refused(box):
+    rows = dd.from_pandas(FRAME, npartitions=2)
     with (
         Swiftask(base_url=box.url, token=box.token, agent="echo") as client,
         pytest.raises(errors.ConfigurationError, match="SWIFTASK_API_KEY where its workers start"),
@@ -92,20 +90,20 @@ def test_a_token_of_the_client_alone_is_refused(box, frame):
         client.map(rows, "row {{n}}")
 
 
-def test_what_can_not_be_sent_is_said_before_anything_is_computed(client, frame):
-    rows = dd.from_pandas(frame, npartitions=2)
-
-    with pytest.raises(errors.PromptError, match="no column"):
-        client.map(rows, "row {{m}}")
-    with pytest.raises(errors.ConfigurationError, match="prefix"):
-        client.map(rows.rename(columns={"n": "answer"}), "row {{answer}}")
-
-
-def test_a_token_that_config_holds_is_refused_too(client, frame):
-    client.configured = ConnectionOverrides(token="sk-agencii-of-config")
+def test_a_token_in_the_configuration_is_refused(env_client):
+    env_client.configured = ConnectionOverrides(token="sk-agencii-of-config")
 
     with pytest.raises(errors.ConfigurationError, match="does not travel"):
-        client.map(dd.from_pandas(frame, npartitions=2), "row {{n}}")
+        env_client.map(dd.from_pandas(FRAME, npartitions=2), "row {{n}}")
+
+
+def test_an_invalid_prompt_or_prefix_is_refused_before_anything_is_computed(env_client):
+    rows = dd.from_pandas(FRAME, npartitions=2)
+
+    with pytest.raises(errors.PromptError, match="no column"):
+        env_client.map(rows, "row {{m}}")
+    with pytest.raises(errors.ConfigurationError, match="prefix"):
+        env_client.map(rows.rename(columns={"n": "answer"}), "row {{answer}}")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +114,7 @@ def test_a_token_that_config_holds_is_refused_too(client, frame):
         errors.PromptError("no"),
     ],
 )
-def test_an_error_comes_back_from_another_process_as_it_was(error):
+def test_an_error_keeps_its_type_text_and_attributes_between_processes(error):
     back = pickle.loads(pickle.dumps(error))
 
     assert (type(back), str(back), back.__dict__) == (type(error), str(error), error.__dict__)

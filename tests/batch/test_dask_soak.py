@@ -1,4 +1,4 @@
-"""Two workers of a cluster, one ledger in PostgreSQL, and one of them killed in the middle."""
+"""A batch of two Dask workers with one ledger in PostgreSQL: one worker is killed half-way."""
 
 import os
 import signal
@@ -10,14 +10,16 @@ import pytest
 from distributed import Client, LocalCluster
 
 from swiftask_jupyter import Swiftask
-from tests.support.frames import asked
+from tests.support.frames import request_count
 
 pytestmark = pytest.mark.soak
 
 ROWS, CONCURRENCY = 2000, 8
 
 
-def test_a_killed_worker_loses_no_row_and_doubles_none(box, postgres_server, monkeypatch, tmp_path):
+def test_every_row_is_answered_once_if_a_worker_is_killed(
+    box, postgres_server, monkeypatch, tmp_path
+):
     store = postgres_server.database()
     for name, value in {
         "BASE_URL": box.url, "API_KEY": box.token, "STORE": store, "OUTBOX": str(tmp_path),
@@ -30,12 +32,12 @@ def test_a_killed_worker_loses_no_row_and_doubles_none(box, postgres_server, mon
         Swiftask(agent="echo", dialect="openai") as client,
     ):
         lazy = client.map(rows, "row {{n}}", concurrency=CONCURRENCY)
-        coming = dask.compute(lazy)
-        assert box.wait_for(lambda: asked(box) > ROWS // 4, timeout=300)
+        future = dask.compute(lazy)
+        assert box.wait_for(lambda: request_count(box) > ROWS // 4, timeout=300)
 
         os.kill(cluster.workers[0].pid, signal.SIGKILL)
 
-        out = coming.result(timeout=600)
+        out = future.result(timeout=600)
 
     assert list(out["answer"]) == [f"row {n}" for n in range(ROWS)]
     with psycopg.connect(store) as connection:
@@ -44,6 +46,6 @@ def test_a_killed_worker_loses_no_row_and_doubles_none(box, postgres_server, mon
             " WHERE status = 'ok'"
         ).fetchall()
     assert (answered, different) == (ROWS, ROWS)
-    more = asked(box) - ROWS
-    assert more <= CONCURRENCY
-    print(f"{ROWS:,} rows, {more} asked twice, because the killed worker had lost the answer")  # noqa: T201
+    repeated = request_count(box) - ROWS
+    assert repeated <= CONCURRENCY
+    print(f"{ROWS:,} rows, {repeated} sent twice, because the killed worker had lost the answer")  # noqa: T201

@@ -1,83 +1,113 @@
-"""How many requests may be under way: halved when refused, and grown back."""
+"""The concurrency limit of a batch: halved by a refusal, raised by answers; and its pauses."""
 
 import pytest
 
-from swiftask_jupyter.batch.limiter import ConcurrencyLimiter
+from swiftask_jupyter.batch.limiter import ConcurrencyLimiter, RateLimitHook, RateLimitPaused
+from swiftask_jupyter.protocols.errors import Head
 
 
 @pytest.fixture
-def window():
+def limiter():
     return ConcurrencyLimiter(16)
 
 
-def test_a_window_begins_at_its_limit_and_counts_what_is_under_way(window):
+def test_as_many_requests_may_be_in_flight_as_the_limit_allows(limiter):
     for _ in range(10):
-        window.leave()
+        limiter.request_started()
 
-    assert window.free(0) == 6
-    window.ended()
-    assert window.free(0) == 7
-
-
-def test_a_refusal_halves_it(window):
-    window.refused(left_at=1, now=2, retry_after=None)
-
-    assert window.free(2) == 8
+    assert limiter.available(0) == 6
+    limiter.request_ended()
+    assert limiter.available(0) == 7
 
 
-def test_a_whole_window_refused_at_once_counts_as_one_refusal(window):
+def test_a_refusal_halves_the_limit(limiter):
+    limiter.rate_limited(sent_at=1, now=2, retry_after=None)
+
+    assert limiter.available(2) == 8
+
+
+def test_refusals_of_all_requests_in_flight_count_as_one(limiter):
     for _ in range(16):
-        window.refused(left_at=1, now=2, retry_after=None)
+        limiter.rate_limited(sent_at=1, now=2, retry_after=None)
 
-    assert window.free(2) == 8
-
-
-def test_a_refusal_of_what_left_after_the_cut_halves_it_again(window):
-    window.refused(left_at=1, now=2, retry_after=None)
-    window.refused(left_at=2, now=3, retry_after=None)
-
-    assert window.free(3) == 4
+    assert limiter.available(2) == 8
 
 
-def test_it_never_closes_for_good(window):
-    for at in range(100):
-        window.refused(left_at=at, now=at, retry_after=None)
+def test_a_refusal_of_a_later_request_halves_the_limit_again(limiter):
+    limiter.rate_limited(sent_at=1, now=2, retry_after=None)
+    limiter.rate_limited(sent_at=2, now=3, retry_after=None)
 
-    assert window.free(100) == 1
-
-
-def test_nothing_leaves_while_the_service_asks_to_wait_whoever_it_told(window):
-    window.refused(left_at=1, now=10, retry_after=5)
-    window.refused(left_at=1, now=11, retry_after=1)
-
-    assert [window.free(now) for now in (10, 12, 14.9)] == [0, 0, 0]
-    assert window.closed_for(14) == 1
-    assert window.free(15) == 8
+    assert limiter.available(3) == 4
 
 
-def test_it_grows_by_one_for_each_window_of_answers_and_never_past_its_limit(window):
-    window.refused(left_at=1, now=1, retry_after=None)
+def test_one_request_is_always_allowed(limiter):
+    for now in range(100):
+        limiter.rate_limited(sent_at=now, now=now, retry_after=None)
+
+    assert limiter.available(100) == 1
+
+
+def test_nothing_may_be_sent_during_a_pause_and_the_longest_pause_counts(limiter):
+    limiter.rate_limited(sent_at=1, now=10, retry_after=5)
+    limiter.rate_limited(sent_at=1, now=11, retry_after=1)
+
+    assert [limiter.available(now) for now in (10, 12, 14.9)] == [0, 0, 0]
+    assert limiter.pause_remaining(14) == 1
+    assert limiter.available(15) == 8
+
+
+def test_the_limit_grows_by_one_for_as_many_answers_and_never_beyond_its_start(limiter):
+    limiter.rate_limited(sent_at=1, now=1, retry_after=None)
 
     for _ in range(9):
-        window.answered()
-    assert window.free(2) == 9
+        limiter.request_succeeded()
+    assert limiter.available(2) == 9
     for _ in range(1000):
-        window.answered()
-    assert window.free(2) == 16
+        limiter.request_succeeded()
+    assert limiter.available(2) == 16
 
 
-def test_two_windows_on_one_account_come_to_share_it_evenly():
-    """Each sees only its own refusals; together they may have so many at once."""
+def test_two_limiters_of_one_account_converge_on_equal_shares():
+    """Each sees only its own refusals; the service allows 24 requests of both together."""
     capacity, one, other = 24, ConcurrencyLimiter(32), ConcurrencyLimiter(32)
-    other.size = 2.0
+    other.window = 2.0
 
     for now in range(2000):
-        for window in (one, other):
-            for _ in range(int(window.size)):
-                window.answered()
-        if one.size + other.size > capacity:
-            one.refused(now, now, None)
-            other.refused(now, now, None)
+        for limiter in (one, other):
+            for _ in range(int(limiter.window)):
+                limiter.request_succeeded()
+        if one.window + other.window > capacity:
+            one.rate_limited(now, now, None)
+            other.rate_limited(now, now, None)
 
-    assert abs(one.size - other.size) < 2
-    assert capacity / 3 < one.size + other.size <= capacity
+    assert abs(one.window - other.window) < 2
+    assert capacity / 3 < one.window + other.window <= capacity
+
+
+def test_a_pause_that_one_hook_hears_of_stops_the_requests_of_all_hooks(limiter):
+    one, other = RateLimitHook(limiter), RateLimitHook(limiter)
+    one.leaving()
+
+    one.heard(Head(429, {"retry-after": "60"}))
+
+    for hook in (one, other):
+        with pytest.raises(RateLimitPaused):
+            hook.leaving()
+    assert limiter.available(one.sent_at) == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (200, {"retry-after": "60"}),
+        (429, {}),
+        (500, {"retry-after": "60"}),
+        (429, {"retry-after": "soon"}),
+    ],
+)
+def test_a_response_that_asks_for_no_pause_stops_no_request(limiter, status, headers):
+    hook = RateLimitHook(limiter)
+
+    hook.heard(Head(status, headers))
+
+    hook.leaving()

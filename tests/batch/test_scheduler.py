@@ -1,23 +1,20 @@
-"""The loop that sends many prompts: budgets, and the order of what is written."""
-
-import tracemalloc
+"""The scheduler of a batch: retries, budgets, fatal errors, and what the ledger holds when."""
 
 import pandas as pd
 import pytest
 
 from swiftask_jupyter import Sandbox, Swiftask, errors
 from swiftask_jupyter.answers.reply import Standing
-from swiftask_jupyter.batch.batch import Batch
 from swiftask_jupyter.batch.limiter import ConcurrencyLimiter
-from swiftask_jupyter.batch.options import BatchSettings
 from swiftask_jupyter.batch.plan import RowPrompt
 from swiftask_jupyter.batch.scheduler import Office, Scheduler
-from swiftask_jupyter.ledger.history import EarlierRows
 from swiftask_jupyter.ledger.turns import Place
 from swiftask_jupyter.sandbox.faults import Fault
-from swiftask_jupyter.turns.budget import parse
-from tests.support.frames import prompts_of, written
+from swiftask_jupyter.turns.budget import parse_budget
+from tests.support.frames import received_prompts, recorded_prompts
 
+FRAME = pd.DataFrame({"text": ["one", "two", "three"]})
+NOW = {"Retry-After": "0"}
 PLACE = Place(None, "batch-1")
 
 
@@ -44,30 +41,115 @@ def settled(client, dispatch):
     return [number for some in client.means.thread.stream(dispatch.settled()) for number in some]
 
 
-def test_every_prompt_is_settled_once(client, office, questions):
+def test_every_prompt_ends_exactly_once(client, office, questions):
     assert sorted(settled(client, Scheduler(office, questions(7)))) == list(range(7))
 
 
-def test_a_budget_is_kept_to_the_call_and_what_is_under_way_ends(client, box, capsys):
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(Fault(status=status, headers=NOW) for status in (429, 500, 502, 503, 504)),
+        Fault(reset_after=0),
+        Fault(cut_after=0),
+    ],
+    ids=lambda fault: str(fault.status or fault.reset_after),
+)
+def test_a_row_is_sent_again_if_no_part_of_an_answer_has_arrived(client, box, fault):
+    box.fail(fault)
+
+    out = client.map(FRAME, "say {{text}}")
+
+    assert list(out["status"]) == ["ok"] * 3
+    assert sorted(out["attempts"]) == [1, 1, 2]
+    assert [status for _, status in recorded_prompts(client.store)] == ["ok"] * 3
+
+
+def test_a_row_is_sent_no_more_often_than_tries_allows(client, box):
+    box.fail(Fault(status=503, headers=NOW), times=None)
+
+    out = client.map(pd.DataFrame({"text": ["a"]}), "say {{text}}", tries=3)
+
+    assert (out["status"].iloc[0], out["attempts"].iloc[0]) == ("error", 3)
+    assert len(received_prompts(box)) == 3
+
+
+def test_a_row_whose_answer_broke_off_is_sent_again_only_by_retry_errors(client, box):
+    frame = pd.DataFrame({"text": ["a rather long one"]})
+    box.fail(Fault(cut_after=2))
+
+    broken = client.map(frame, "{{text}}").iloc[0]
+    same = client.map(frame, "{{text}}").iloc[0]
+    again = client.map(frame, "{{text}}", retry="errors").iloc[0]
+
+    assert (broken["status"], broken["answer"]) == ("error", "a rather")
+    assert same[["status", "answer", "error"]].equals(broken[["status", "answer", "error"]])
+    assert (again["status"], again["answer"]) == ("ok", "a rather long one")
+    assert len(received_prompts(box)) == 2
+
+
+def test_a_refused_token_stops_the_batch_and_the_next_run_sends_the_rest(client, box):
+    frame = pd.DataFrame({"text": range(50)})
+    box.fail(Fault(status=401), times=None)
+
+    with pytest.raises(errors.Unauthorized):
+        client.map(frame, "say {{text}}", concurrency=4)
+
+    assert len(received_prompts(box)) <= 4
+    box.clear_faults()
+    assert list(client.map(frame, "say {{text}}")["status"]) == ["ok"] * 50
+
+
+def test_a_used_up_subscription_stops_the_batch_and_the_next_run_sends_the_rest(client, box):
+    frame = pd.DataFrame({"text": range(20)})
+    box.fail(Fault(limit_reached=True, message="none left"), times=None)
+
+    with pytest.raises(errors.RateLimited, match="the subscription's limit is reached"):
+        client.map(frame, "say {{text}}", dialect="native", concurrency=2)
+
+    assert len(box.requests) <= 2
+    box.clear_faults()
+    assert list(client.map(frame, "say {{text}}", dialect="native")["status"]) == ["ok"] * 20
+
+
+def test_an_unknown_agent_stops_the_batch_and_the_nearest_name_is_suggested(client, box, capsys):
+    with pytest.raises(errors.AgentNotFound, match="did you mean echo"):
+        client.map(FRAME, "say {{text}}", agent="ecko", concurrency=1)
+
+    assert capsys.readouterr().out.endswith("\nstopped; 0 of 3 rows are kept, 1 failed\n")
+    assert len(received_prompts(box)) == 1
+
+
+def test_a_service_that_cannot_be_reached_stops_the_batch(box):
+    box.stop()
+    with (
+        Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="openai") as client,
+        pytest.raises(errors.ConnectionFailed, match="cannot reach"),
+    ):
+        client.map(FRAME, "say {{text}}", concurrency=1, tries=1)
+
+    assert [status for _, status in recorded_prompts(client.store)] == ["error"]
+
+
+def test_a_budget_is_kept_to_the_call_and_requests_in_flight_end(client, box, capsys):
     frame = pd.DataFrame({"n": range(9)})
-    client.budgets.set(parse("3 calls/hour"))
+    client.budgets.set(parse_budget("3 calls/hour"))
 
     with pytest.raises(errors.BudgetSpent, match="3 calls/hour"):
         client.map(frame, "row {{n}}", concurrency=8)
 
     assert capsys.readouterr().out.endswith("\nstopped; 3 of 9 rows are kept, 1 refused\n")
-    assert sorted(prompts_of(box)) == ["row 0", "row 1", "row 2"]
-    assert [status for _, status in written(client.store)] == ["ok"] * 3 + ["refused"]
-    client.budgets.increase(parse("20 calls/hour"))
+    assert sorted(received_prompts(box)) == ["row 0", "row 1", "row 2"]
+    assert [status for _, status in recorded_prompts(client.store)] == ["ok"] * 3 + ["refused"]
+    client.budgets.increase(parse_budget("20 calls/hour"))
     assert list(client.map(frame, "row {{n}}")["status"]) == ["ok"] * 9
-    assert len(prompts_of(box)) == 9
+    assert len(received_prompts(box)) == 9
 
 
-def test_a_budget_that_cant_be_looked_up_ends_the_batch_and_no_row_is_left_running(
+def test_a_budget_that_cannot_be_read_ends_the_batch_and_leaves_no_row_running(
     client, box, monkeypatch
 ):
     frame, asked = pd.DataFrame({"n": range(9)}), []
-    client.budgets.set(parse("20 calls/hour"))
+    client.budgets.set(parse_budget("20 calls/hour"))
 
     def check(reply, _place):
         asked.append(reply)
@@ -79,14 +161,12 @@ def test_a_budget_that_cant_be_looked_up_ends_the_batch_and_no_row_is_left_runni
         with pytest.raises(errors.StoreError, match="the disk is full"):
             client.map(frame, "row {{n}}")
 
-    assert [status for _, status in written(client.store)] == ["ok", "ok", "refused"]
+    assert [status for _, status in recorded_prompts(client.store)] == ["ok", "ok", "refused"]
     assert list(client.map(frame, "row {{n}}")["status"]) == ["ok"] * 9
-    assert len(prompts_of(box)) == 9
+    assert len(received_prompts(box)) == 9
 
 
-def test_an_answer_is_not_lost_because_the_ledger_could_not_be_written_once(
-    client, box, monkeypatch
-):
+def test_an_answer_is_not_lost_if_one_write_to_the_ledger_fails(client, box, monkeypatch):
     frame, failed = pd.DataFrame({"n": range(9)}), []
     turns = client.means.ledger.turns
     real = turns.group
@@ -102,12 +182,12 @@ def test_an_answer_is_not_lost_because_the_ledger_could_not_be_written_once(
     with pytest.raises(errors.StoreError, match="the disk is full"):
         client.map(frame, "row {{n}}", concurrency=1)
 
-    assert [status for _, status in written(client.store)] == ["ok"]
+    assert [status for _, status in recorded_prompts(client.store)] == ["ok"]
     assert list(client.map(frame, "row {{n}}")["status"]) == ["ok"] * 9
-    assert len(prompts_of(box)) == 9
+    assert len(received_prompts(box)) == 9
 
 
-def test_what_waited_to_be_sent_again_is_written_off_where_the_ledger_fails(
+def test_a_row_that_waits_for_its_retry_does_not_stay_running_if_the_ledger_fails(
     client, box, monkeypatch
 ):
     turns = client.means.ledger.turns
@@ -125,30 +205,30 @@ def test_what_waited_to_be_sent_again_is_written_off_where_the_ledger_fails(
     with pytest.raises(errors.StoreError):
         client.map(pd.DataFrame({"n": range(2)}), "row {{n}}", concurrency=2)
 
-    assert "running" not in {status for _, status in written(client.store)}
+    assert "running" not in {status for _, status in recorded_prompts(client.store)}
 
 
-def test_a_row_that_would_be_sent_again_when_the_batch_ends_is_left_to_the_next_run(client, box):
+def test_a_row_that_waits_for_its_retry_when_the_batch_ends_is_sent_by_the_next_run(client, box):
     frame = pd.DataFrame({"n": range(3)})
-    client.budgets.set(parse("2 calls/hour"))
+    client.budgets.set(parse_budget("2 calls/hour"))
     box.fail(Fault(status=429, delay=0.5, headers={"Retry-After": "0"}))
 
     with pytest.raises(errors.BudgetSpent):
         client.map(frame, "row {{n}}", concurrency=3)
 
-    assert sorted(status for _, status in written(client.store)) == [
+    assert sorted(status for _, status in recorded_prompts(client.store)) == [
         "interrupted", "ok", "refused",
     ]  # fmt: skip
-    client.budgets.increase(parse("20 calls/hour"))
+    client.budgets.increase(parse_budget("20 calls/hour"))
     assert list(client.map(frame, "row {{n}}")["status"]) == ["ok"] * 3
 
 
-def test_a_row_stands_in_the_ledger_before_it_is_asked(tmp_path):
-    store, standing = tmp_path / "turns.db", []
+def test_a_row_is_in_the_ledger_before_it_is_sent(tmp_path):
+    store, recorded = tmp_path / "turns.db", []
 
     def looking(messages):
-        asked = messages[-1]["content"]
-        standing.append((asked, "running") in written(store))
+        prompt = messages[-1]["content"]
+        recorded.append((prompt, "running") in recorded_prompts(store))
         return "yes"
 
     with (
@@ -157,34 +237,4 @@ def test_a_row_stands_in_the_ledger_before_it_is_asked(tmp_path):
     ):
         client.map(pd.DataFrame({"n": range(20)}), "row {{n}}")
 
-    assert standing == [True] * 20
-
-
-def test_a_plan_of_many_files_holds_few_of_them_at_once(client, tmp_path, monkeypatch):
-    monkeypatch.setattr("swiftask_jupyter.batch.plan.CHUNK_BYTES", 2_000_000)
-    for n in range(20):
-        (tmp_path / f"{n}.bin").write_bytes(bytes([n]) * 1_000_000)
-    frame = pd.DataFrame({"f": [tmp_path / f"{n}.bin" for n in range(20)]})
-    wishes = BatchSettings(files="f", options={"dialect": "native"})
-    real, held = EarlierRows.known, []
-
-    def known(self, keys):
-        held.append(tracemalloc.get_traced_memory()[0])
-        return real(self, keys)
-
-    monkeypatch.setattr(EarlierRows, "known", known)
-    tracemalloc.start()
-    batch = Batch(client.means, None, frame, "look", wishes)
-    tracemalloc.stop()
-
-    assert batch._plan.pending == list(range(20))
-    assert max(held) < 10_000_000
-
-
-def test_a_plan_of_many_rows_makes_no_prompt_before_it_is_wanted(client):
-    batch = Batch(client.means, None, pd.DataFrame({"n": range(50)}), "{{n}}", BatchSettings())
-
-    questions = batch._plan.questions(batch._plan.pending)
-
-    assert next(questions).prompt.text == "0"
-    assert iter(questions) is questions
+    assert recorded == [True] * 20

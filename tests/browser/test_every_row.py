@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from swiftask_jupyter import Sandbox
-from tests.support.frames import Stalling
+from tests.support.frames import StallingAgent
 from tests.support.jupyter import Notebook
 
 pytestmark = pytest.mark.browser
@@ -25,18 +25,18 @@ out["status"].value_counts().to_dict()
 
 
 @pytest.fixture
-def stalling() -> Stalling:
-    return Stalling(20)
+def stalling() -> StallingAgent:
+    return StallingAgent(20)
 
 
 @pytest.fixture
-def box(stalling: Stalling) -> Iterator[Sandbox]:
+def box(stalling: StallingAgent) -> Iterator[Sandbox]:
     with Sandbox(agents={"stalling": stalling}) as box:
         yield box
 
 
 def test_the_stop_button_ends_a_batch_which_the_same_cell_completes(
-    notebook: Notebook, box: Sandbox, env: dict[str, str], stalling: Stalling
+    notebook: Notebook, box: Sandbox, env: dict[str, str], stalling: StallingAgent
 ) -> None:
     notebook.open("rows.ipynb", [MADE, MAP], env=env)
     notebook.run_cell(0)
@@ -53,7 +53,7 @@ def test_the_stop_button_ends_a_batch_which_the_same_cell_completes(
     expect(notebook.output(1)).to_contain_text("Interrupted: stopped; 20")
     expect(notebook.output(1)).to_contain_text(f" of {ROWS} rows are kept; run it again")
     expect(notebook.output(1).locator(".jupyter-widgets").first).to_contain_text("stopped; ")
-    stalling.go_on()
+    stalling.release()
     notebook.run_cell(1)
     notebook.wait_idle()
     expect(notebook.output(1)).to_contain_text(f"{{'ok': {ROWS}}}")

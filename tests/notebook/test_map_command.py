@@ -5,7 +5,7 @@ import pytest
 from IPython.core.error import UsageError
 
 from swiftask_jupyter.errors import PromptError
-from tests.support.frames import prompts_of
+from tests.support.frames import received_prompts
 
 
 @pytest.fixture
@@ -70,11 +70,11 @@ def test_a_schema_may_be_a_variable(magic, shell):
 def test_what_makes_no_sense_for_rows_is_one_clear_line(magic, box, line, said):
     with pytest.raises(UsageError, match=said):
         magic(line, "say {{text}}")
-    assert prompts_of(box) == []
+    assert received_prompts(box) == []
 
 
 @pytest.mark.parametrize("name", ["frame", "text", "agent", "slot"])
 def test_a_parameter_of_ours_is_no_field_of_the_request(magic, box, name):
     with pytest.raises(PromptError, match=f"-o {name} is no field of a request"):
         magic(f"--over df -o {name}=1", "say {{text}}")
-    assert prompts_of(box) == []
+    assert received_prompts(box) == []

@@ -1,8 +1,12 @@
-"""What the tests of batches share: the ledger's rows with their prompts, and a service at fault."""
+"""Support for the batch tests: faults, the ledger's prompts, killed batches, recorded requests."""
 
 import asyncio
 import json
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -11,27 +15,41 @@ from swiftask_jupyter.sandbox.faults import Fault
 from swiftask_jupyter.transport.connection import Connection
 from swiftask_jupyter.transport.exchange import RequestHook
 
+CONCURRENCY = 4  # of the batches that `kill_batch_when` starts
+_BATCH = f"""
+import sys
+import pandas as pd
+from swiftask_jupyter import Swiftask
+frame = pd.DataFrame({{"n": range(int(sys.argv[1]))}})
+with Swiftask(agent=sys.argv[2], dialect="openai") as client:
+    client.map(frame, "row {{{{n}}}}", concurrency={CONCURRENCY}, confirm=False)
+"""
 
-class Stalling:
-    """An agent that says back so many prompts, and then keeps everyone waiting."""
+
+class StallingAgent:
+    """An agent that echoes a number of prompts, and then answers nobody until it is released.
+
+    Args:
+        answers: the number of prompts to echo.
+    """
 
     def __init__(self, answers):
         self.left = answers
 
     async def __call__(self, messages):
-        """Say it back, once it may."""
-        while self.left <= 0:  # noqa: ASYNC110 - let go by another thread, which no event takes
+        """Echo the prompt as soon as an answer is left."""
+        while self.left <= 0:  # noqa: ASYNC110 - another thread releases it, and events are of one
             await asyncio.sleep(0.01)
         self.left -= 1
         yield messages[-1]["content"]
 
-    def go_on(self):
-        """Keep nobody waiting any more."""
+    def release(self):
+        """Answer everybody from now on."""
         self.left = 1_000_000
 
 
-def written(path):
-    """Every turn's prompt and status, in the order in which they began."""
+def recorded_prompts(path):
+    """Return the prompt and the status of every turn in a ledger file, in the order of sending."""
     connection = sqlite3.connect(path)
     rows = connection.execute(
         "SELECT prompt, status FROM turns JOIN texts USING (turn) ORDER BY turns.rowid"
@@ -40,14 +58,20 @@ def written(path):
     return rows
 
 
-def answered_twice(path):
-    """The prompts that stand in the ledger as answered more than once."""
-    count = Counter(prompt for prompt, status in written(path) if status == "ok")
+def prompts_answered_twice(path):
+    """Return the prompts that have more than one answer in a ledger file."""
+    count = Counter(prompt for prompt, status in recorded_prompts(path) if status == "ok")
     return [prompt for prompt, times in count.items() if times > 1]
 
 
-def misbehave(box, retry_after="1", slow=1.0):
-    """One in ten is told to wait, one in twenty fails, a few are reset, a few are slow."""
+def add_random_faults(box, retry_after="1", slow=1.0):
+    """Make a sandbox fail: 10 % of requests are rate limited, 5 % fail, some break off or are slow.
+
+    Args:
+        box: the sandbox.
+        retry_after: the value of `Retry-After`, in seconds.
+        slow: the delay of a slow answer, in seconds.
+    """
     for fault in (
         Fault(status=429, headers={"Retry-After": retry_after}, rate=0.10),
         Fault(status=500, rate=0.05),
@@ -58,110 +82,134 @@ def misbehave(box, retry_after="1", slow=1.0):
         box.fail(fault, times=None)
 
 
-def prompts_of(box):
-    """What the service was asked, in the order of arrival."""
+def received_prompts(box):
+    """Return the prompts that a sandbox has received, in the order of arrival."""
     return [seen.json["messages"][-1]["content"] for seen in box.requests if seen.method == "POST"]
 
 
-def asked(box):
-    """How often the service was asked."""
+def request_count(box):
+    """Return the number of prompts that a sandbox has received."""
     return sum(seen.method == "POST" for seen in box.requests)
 
 
-class Traffic:
-    """What the batches of this process send and hear, noted where the bytes are.
+def kill_batch_when(box, condition, rows, agent="echo"):
+    """Start a batch in another process, kill it, and wait until its connections are closed.
 
-    All of it happens on one thread, so its order is the order in which it happened; and the
-    sandbox's clock is the same as ours.
+    Args:
+        box: the sandbox that answers.
+        condition: a function; the process is killed when it returns a true value.
+        rows: the number of rows of the batch.
+        agent: the agent's slug.
+    """
+    environment = {**os.environ, "SWIFTASK_BASE_URL": box.url, "SWIFTASK_API_KEY": box.token}
+    process = subprocess.Popen(
+        [sys.executable, "-c", _BATCH, str(rows), agent], env=environment,
+        stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert box.wait_for(condition, timeout=60)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert box.wait_for(lambda: box.open_streams == 0)
+
+
+class Traffic:
+    """A record of the requests and responses of this process, taken where the bytes are.
+
+    All is recorded on the I/O thread, so the order of the record is the order of the events; the
+    sandbox reads the same clock.
 
     Attributes:
-        sent: each request that left: its prompt, and when.
-        told: each answer that asks to wait: its prompt, when it was read, and until when.
-        heard: how many answers have begun.
+        sent: the prompt of each request, and when it was sent.
+        pauses: for each response that asks for a pause: the prompt, when the response was read,
+            and when the pause ends.
+        heads: the number of responses that have begun.
     """
 
     def __init__(self, monkeypatch):
-        self.sent, self.told, self.heard = [], [], 0
+        self.sent, self.pauses, self.heads = [], [], 0
         self._changed = threading.Condition()
-        real = Connection.ask
+        original = Connection.ask
 
-        def ask(connection, data, patience, gate):
-            return real(connection, data, patience, _Noting(self, gate, _prompt_in(data)))
+        def ask(connection, data, timeout, hook):
+            recorder = _RecordingHook(self, hook, _prompt_in(data))
+            return original(connection, data, timeout, recorder)
 
         monkeypatch.setattr(Connection, "ask", ask)
 
-    def noted(self):
-        """Wake whoever waits for something to be noted."""
+    def notify(self):
+        """Wake the thread that waits in `wait_for`."""
         with self._changed:
             self._changed.notify_all()
 
-    def wait_for(self, predicate):
-        """Wait until it holds."""
+    def wait_for(self, condition):
+        """Wait until a function returns a true value; return False after 60 seconds."""
         with self._changed:
-            return self._changed.wait_for(predicate, 60)
+            return self._changed.wait_for(condition, 60)
 
-    def sent_while_told_to_wait(self):
-        """What left after an answer that asks to wait was read, and before that wait was over."""
+    def sent_during_pause(self):
+        """Return the requests that were sent after a pause was read and before it ended."""
         return [
             (prompt, at - read)
             for prompt, at in self.sent
-            for _, read, until in self.told
+            for _, read, until in self.pauses
             if read <= at < until
         ]
 
-    def seen_while_told_to_wait(self, box):
-        """What the sandbox saw while it said to wait, but for what was on its way by then.
+    def received_during_pause(self, box):
+        """Return what the sandbox received during a pause, except what was sent before it was read.
 
-        A prompt is sent again only when it has been answered: its requests arrive in order.
+        A prompt is sent again only after a response, so its requests arrive in the order in which
+        they were sent.
         """
         assert box.wait_for(lambda: box.open_streams == 0)
-        sent, told = _by_prompt(self.sent), _by_prompt(self.told)
+        sent, pauses = _by_prompt(self.sent), _by_prompt(self.pauses)
         posts = [seen for seen in box.requests if seen.method == "POST"]
-        left = {id(seen): next(sent[_prompt_of(seen)])[1] for seen in posts}
+        sent_at = {id(seen): next(sent[_prompt_of(seen)])[1] for seen in posts}
         waits = []
         for seen in posts:
             if seen.status in {429, 503}:
-                _, read, until = next(told[_prompt_of(seen)])
+                _, read, until = next(pauses[_prompt_of(seen)])
                 waits.append((seen.ended, read, until))
         return [
             seen
             for seen in posts
             for ended, read, until in waits
-            if ended < seen.arrived < until and left[id(seen)] >= read
+            if ended < seen.arrived < until and sent_at[id(seen)] >= read
         ]
 
 
-class _Noting(RequestHook):
-    """Lets through, and notes."""
+class _RecordingHook(RequestHook):
+    """Calls another hook, and records when a request is sent and when its response begins."""
 
-    def __init__(self, traffic, gate, prompt):
-        self._traffic, self._gate, self._prompt = traffic, gate, prompt
+    def __init__(self, traffic, hook, prompt):
+        self._traffic, self._hook, self._prompt = traffic, hook, prompt
 
     def leaving(self):
-        self._gate.leaving()
+        self._hook.leaving()
         self._traffic.sent.append((self._prompt, time.monotonic()))
 
     def heard(self, head):
         read, traffic = time.monotonic(), self._traffic
-        self._gate.heard(head)
+        self._hook.heard(head)
         if head.status in {429, 503}:
             until = read + float(head.headers["retry-after"])
-            traffic.told.append((self._prompt, read, until))
-        traffic.heard += 1
-        traffic.noted()
+            traffic.pauses.append((self._prompt, read, until))
+        traffic.heads += 1
+        traffic.notify()
 
 
-def _by_prompt(noted):
+def _by_prompt(records):
     found = {}
-    for each in noted:
-        found.setdefault(each[0], []).append(each)
+    for record in records:
+        found.setdefault(record[0], []).append(record)
     return {prompt: iter(each) for prompt, each in found.items()}
 
 
 def _prompt_in(data):
+    """Return the prompt in the bytes of a request; `None` for an upload."""
     body = data.partition(b"\r\n\r\n")[2]
-    asked = json.loads(body) if body.startswith(b"{") else {}
-    return asked["messages"][-1]["content"] if "messages" in asked else asked.get("input")
+    fields = json.loads(body) if body.startswith(b"{") else {}
+    return fields["messages"][-1]["content"] if "messages" in fields else fields.get("input")
 
 
 def _prompt_of(seen):

@@ -1,9 +1,6 @@
-"""A batch that was stopped, killed or failed in part goes on where it was."""
+"""Batches that were killed, interrupted or failed in part: the next run sends what is missing."""
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 
 import pandas as pd
@@ -11,89 +8,60 @@ import pytest
 
 from swiftask_jupyter import Sandbox, Swiftask, errors
 from tests.support.frames import (
-    Stalling,
-    Traffic,
-    answered_twice,
-    misbehave,
-    prompts_of,
-    written,
+    CONCURRENCY,
+    StallingAgent,
+    add_random_faults,
+    kill_batch_when,
+    prompts_answered_twice,
+    received_prompts,
+    recorded_prompts,
 )
 from tests.support.kernels import Kernel
 
-CONCURRENCY = 4
-MAP = f"""
-import sys
-import pandas as pd
-from swiftask_jupyter import Swiftask
-frame = pd.DataFrame({{"n": range(int(sys.argv[1]))}})
-with Swiftask(agent=sys.argv[2], dialect="openai") as client:
-    client.map(frame, "row {{{{n}}}}", concurrency={CONCURRENCY}, confirm=False)
-"""
-
-
-@pytest.fixture
-def box():
-    with Sandbox(usage="counted", seed=8) as box:
-        yield box
-
-
-def killed_when(box, ready, rows, agent="echo"):
-    """Map in another process, kill it at that moment, and wait for its connections to close."""
-    environment = {**os.environ, "SWIFTASK_BASE_URL": box.url, "SWIFTASK_API_KEY": box.token}
-    process = subprocess.Popen(
-        [sys.executable, "-c", MAP, str(rows), agent], env=environment,
-        stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert box.wait_for(ready, timeout=60)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert box.wait_for(lambda: box.open_streams == 0)
-
 
 @pytest.mark.parametrize("count", [3, 70])
-def test_after_a_kill_only_what_is_missing_is_sent(count):
-    stalling = Stalling(count)
+def test_after_a_kill_the_next_run_sends_only_the_missing_rows(count):
+    stalling = StallingAgent(count)
     with (
         Sandbox(usage="counted", agents={"stalling": stalling}) as box,
         Swiftask(base_url=box.url, token=box.token, agent="stalling", dialect="openai") as client,
     ):
-        killed_when(
+        kill_batch_when(
             box, lambda: stalling.left == 0 and box.open_streams == CONCURRENCY, 100, "stalling"
         )
-        kept = sum(status == "ok" for _, status in written(client.store))
-        before = len(prompts_of(box))
-        stalling.go_on()
+        kept = sum(status == "ok" for _, status in recorded_prompts(client.store))
+        before = len(received_prompts(box))
+        stalling.release()
 
         out = client.map(pd.DataFrame({"n": range(100)}), "row {{n}}")
 
         assert count - kept <= CONCURRENCY
         assert list(out["answer"]) == [f"row {n}" for n in range(100)]
-        assert len(prompts_of(box)) - before == 100 - kept
-        assert answered_twice(client.store) == []
+        assert len(received_prompts(box)) - before == 100 - kept
+        assert prompts_answered_twice(client.store) == []
         assert list(client.usage()["status"]).count("lost") >= CONCURRENCY
 
 
-def test_an_interrupt_ends_it_keeps_what_is_done_and_says_so(client, box, capsys):
-    def strike():
+def test_an_interrupt_ends_the_batch_and_counts_the_rows_that_are_kept(client, box, capsys):
+    def interrupt():
         box.wait_for(lambda: box.open_streams == 3, timeout=60)
         signal.raise_signal(signal.SIGINT)
 
-    striker = threading.Thread(target=strike)
-    striker.start()
+    thread = threading.Thread(target=interrupt)
+    thread.start()
     with pytest.raises(errors.Interrupted, match="stopped; 0 of 20 rows are kept"):
         client.map(pd.DataFrame({"n": range(20)}), "{{n}}", agent="slow", concurrency=3)
-    striker.join()
+    thread.join()
 
     assert box.wait_for(lambda: box.open_streams == 0)
-    assert [status for _, status in written(client.store)] == ["interrupted"] * 3
+    assert [status for _, status in recorded_prompts(client.store)] == ["interrupted"] * 3
     shown = capsys.readouterr()
     assert "stopped; 0 of 20 rows are kept" in shown.err
     assert shown.out == "20 rows, 20 to send\nstopped; 0 of 20 rows are kept\n"
 
 
-def test_a_service_at_fault_is_asked_politely_until_every_row_is_answered(client, box, monkeypatch):
-    traffic = Traffic(monkeypatch)
-    misbehave(box, slow=0.2)
+def test_every_row_is_answered_after_some_runs_against_a_failing_service(client, box, traffic):
+    add_random_faults(box, slow=0.2)
     frame = pd.DataFrame({"n": range(60)})
 
     out = client.map(frame, "row {{n}}", concurrency=CONCURRENCY)
@@ -101,28 +69,28 @@ def test_a_service_at_fault_is_asked_politely_until_every_row_is_answered(client
         out = client.map(frame, "row {{n}}", concurrency=CONCURRENCY, retry="errors")
 
     assert list(out["answer"]) == [f"row {n}" for n in range(60)]
-    assert answered_twice(client.store) == []
-    assert traffic.told
-    assert traffic.sent_while_told_to_wait() == []
-    assert traffic.seen_while_told_to_wait(box) == []
+    assert prompts_answered_twice(client.store) == []
+    assert traffic.pauses
+    assert traffic.sent_during_pause() == []
+    assert traffic.received_during_pause(box) == []
 
 
-STOPPED = """
+BATCH = """
 import pandas as pd
 out = swiftask.map(pd.DataFrame({"n": range(40)}), "{{n}}", agent="slow", concurrency=3)
 """
-READY = """
+SETUP = """
 %load_ext swiftask_jupyter
 from swiftask_jupyter import Swiftask
 swiftask = Swiftask(dialect="openai")
 """
 
 
-def test_stopped_in_a_kernel_the_cell_fails_in_one_line_and_the_kernel_goes_on(box):
+def test_an_interrupted_cell_fails_in_one_line_and_the_kernel_goes_on(box):
     environment = {"SWIFTASK_BASE_URL": box.url, "SWIFTASK_API_KEY": box.token}
     with Kernel(environment) as kernel:
-        assert kernel.run(READY).status == "ok"
-        sent, queued = kernel.send(STOPPED), kernel.send("ran = True")
+        assert kernel.run(SETUP).status == "ok"
+        sent, queued = kernel.send(BATCH), kernel.send("ran = True")
         assert box.wait_for(lambda: box.open_streams == 3, timeout=60)
 
         kernel.interrupt()
