@@ -1,4 +1,4 @@
-"""`swiftask-jupyter sandbox | model | doctor | demo`."""
+"""The command line: `swiftask-jupyter sandbox | model | doctor | demo`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ DEMO_PROMPT = "In two sentences: why do people like notebooks?"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status."""
+    """Run a command and return the process's exit status.
+
+    Args:
+        arguments: the words after the program's name; default: those of this process.
+    """
     parser = argparse.ArgumentParser(
-        prog="swiftask-jupyter", description="AI agents in Jupyter: what surrounds the notebook."
+        prog="swiftask-jupyter", description="AI agents in Jupyter: commands outside a notebook."
     )
     commands = parser.add_subparsers(dest="command", required=True)
     sandbox = commands.add_parser(
@@ -42,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _demo()
     except KeyboardInterrupt:
         return 130
-    except (SwiftaskError, ModuleNotFoundError) as error:  # an extra that is not installed says so
+    except (SwiftaskError, ModuleNotFoundError) as error:  # raised if an extra is missing
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
 
@@ -76,14 +80,14 @@ def _model() -> int:
 
 def _doctor() -> int:
     from swiftask_jupyter.client import Swiftask
-    from swiftask_jupyter.doctor import examine
+    from swiftask_jupyter.doctor import diagnose
 
-    well = True
+    healthy = True
     with Swiftask() as client:
-        for finding in examine(client):
+        for finding in diagnose(client):
             print(finding, flush=True)
-            well = well and finding.well is not False
-    return 0 if well else 1
+            healthy = healthy and finding.ok is not False
+    return 0 if healthy else 1
 
 
 def _demo() -> int:
@@ -101,7 +105,7 @@ def _demo() -> int:
         box.start()
     try:
         with (
-            TemporaryDirectory() as folder,  # a demonstration does not stand in the user's ledger
+            TemporaryDirectory() as folder,  # keeps the demo out of the user's ledger
             Swiftask(
                 base_url=box.url, token=box.token, agent=agent, store=Path(folder, "demo.db")
             ) as swiftask,

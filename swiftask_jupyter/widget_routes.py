@@ -1,6 +1,7 @@
-"""Requests beside asking: the widget's routes, documented by examples alone, and downloads.
+"""Requests other than prompts: the widget API's further routes, and downloads of files.
 
-Bodies of the widget's answers are not documented: they are returned as they come.
+The documentation shows these routes by examples only and does not specify the responses, so their
+JSON is returned as it is.
 """
 
 from __future__ import annotations
@@ -18,12 +19,20 @@ from swiftask_jupyter.settings.connection import Connection
 from swiftask_jupyter.support.io_thread import IOThread
 from swiftask_jupyter.transport.client import Transport
 
-LONGEST_FILE = 200 * 1024 * 1024
+MAX_FILE_BYTES = 200 * 1024 * 1024
 EXPIRED = "such an address may expire; ask for the file again"
 
 
 class WidgetRoutes:
-    """Feedback, conversations and appearance of the agent whose client token is used."""
+    """Feedback, conversations and appearance of the agent whose client token is in use.
+
+    Every method returns the service's JSON.
+
+    Raises:
+        ConnectionFailed: no response arrived.
+        ServiceError: the service responded with an error.
+        StreamError: the response is not JSON.
+    """
 
     def __init__(
         self, thread: IOThread, transport: Transport, connection: Callable[[], Connection]
@@ -33,66 +42,62 @@ class WidgetRoutes:
         self._connection = connection
 
     def config(self) -> Any:
-        """Return the widget's appearance: colours, avatar and the like."""
+        """Return the widget's appearance: colours, avatar and so on."""
         return self._call(lambda widget: widget.config())
 
     def feedback(self, session_id: int | str, *, good: bool, comment: str = "") -> Any:
-        """Say how a whole conversation was."""
-        word = POSITIVE if good else NEGATIVE
-        return self._call(lambda widget: widget.feedback(word, comment, session_id))
+        """Rate a whole conversation as good or bad, with an optional comment."""
+        rating = POSITIVE if good else NEGATIVE
+        return self._call(lambda widget: widget.feedback(rating, comment, session_id))
 
     def like(self, message_id: int | str) -> Any:
-        """Say that one message was good."""
+        """Rate one message as good."""
         return self._call(lambda widget: widget.like(message_id, POSITIVE))
 
     def dislike(self, message_id: int | str) -> Any:
-        """Say that one message was not good."""
+        """Rate one message as bad."""
         return self._call(lambda widget: widget.like(message_id, NEGATIVE))
 
     def conversation(self, session_id: int | str) -> Any:
-        """Return what was said in a session."""
+        """Return the messages of a conversation."""
         return self._call(lambda widget: widget.conversation(session_id))
 
     def delete_conversation(self, session_id: int | str) -> Any:
-        """Delete what was said in a session, at the service."""
+        """Delete a conversation from the service; the local ledger keeps it."""
         return self._call(lambda widget: widget.delete(session_id))
 
-    def _call(self, write: Callable[[Widget], Request]) -> Any:
-        """Send one request and return its JSON.
-
-        Raises:
-            ConnectionFailed: no answer came.
-            ServiceError: the service answered with an error.
-        """
+    def _call(self, build_request: Callable[[Widget], Request]) -> Any:
+        """Send one request and return the JSON of the response."""
         connection = self._connection()
         widget = Widget(connection.root(Widget.family), connection.token)
-        head, body = self._thread.run(self._transport.fetch(write(widget)))
+        head, body = self._thread.run(self._transport.fetch(build_request(widget)))
         if head.status >= 300:
             raise widget.error(head, body, "")
         try:
-            said = json.loads(body) if body.strip() else None
+            parsed = json.loads(body) if body.strip() else None
         except (ValueError, RecursionError):
             raise StreamError("the answer is not JSON") from None
-        if carries_error(said):
+        if carries_error(parsed):
             raise in_band(widget.token, head, body)
-        return said
+        return parsed
 
 
 async def download(transport: Transport, url: str) -> bytes:
-    """Return what a URL holds; it may be anybody's, so no token goes along.
+    """Download a URL, up to 200 MiB. No token is sent, because the host may be anyone's.
 
     Raises:
-        ConfigurationError: it is no http(s) address.
-        ServiceError: it can't be had.
+        ConfigurationError: the URL is not http or https.
+        ConnectionFailed: no response arrived.
+        ServiceError: the server responded with an error; such URLs may expire.
     """
     try:
         scheme = urlsplit(url).scheme
-    except ValueError:  # half an IPv6 address
+    except ValueError:  # such as an unclosed IPv6 address
         scheme = ""
     if scheme not in {"http", "https"}:
         raise ConfigurationError("only an http(s) address can be downloaded")
-    head, body = await transport.fetch(Request("GET", url, {}), limit=LONGEST_FILE)
+    head, body = await transport.fetch(Request("GET", url, {}), limit=MAX_FILE_BYTES)
     if head.status >= 300:
-        said = message_of(body) or "without a word"
-        raise ServiceError(f"{head.status}: {said}", status=head.status, advice=EXPIRED)
+        reason = message_of(body) or "without a word"
+        raise ServiceError(f"{head.status}: {reason}", status=head.status, advice=EXPIRED)
     return body
