@@ -49,8 +49,8 @@ def feed(text, rate, take, head=0):
 LAB = {
     "panel": """
 from swiftask_jupyter import ChatPanel, Sandbox, Swiftask
-from swiftask_jupyter.notebook.panel.reply_publisher import Following
-from swiftask_jupyter.notebook.panel.exchange_view import Shown
+from swiftask_jupyter.notebook.panel.reply_publisher import ReplyPublisher
+from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
 from swiftask_jupyter.answers.reply import Delta, Reply
 client = Swiftask(base_url="http://127.0.0.1:9", token="none", agent="none")
 panel = ChatPanel(client, transcript=False)
@@ -67,16 +67,16 @@ class Played:
         while not done.wait(.02):
             yield None
         self.reply.status = "ok"
-        following.over.set()
+        publisher.turn_ended.set()
     def close(self): pass
 def begin(text, rate, head):
-    global following
+    global publisher
     import contextvars
     reply = Reply("agent", turn=str(time.time()), number=1)
-    shown = Shown("q", reply)
-    panel.chat._put(shown)
-    following = Following(shown, panel._channel, Played(reply, text, rate, head), lambda _: None)
-    following.start(contextvars.copy_context())
+    exchange, stream = ExchangeView("q", reply), Played(reply, text, rate, head)
+    panel.chat._add(exchange)
+    publisher = ReplyPublisher(exchange, panel._channel, stream, lambda _: None)
+    publisher.start(contextvars.copy_context())
 """,
     "HTML widget": """
 import ipywidgets
@@ -119,7 +119,7 @@ if {0}:
     from swiftask_jupyter.conversation.rules import Exchange
     said = "A question, answered with *some* words and `code`.\\n\\n- one\\n- two\\n"
     for n in range({0}):
-        panel.chat.shown.append(Shown.before(Exchange(
+        panel.chat.exchanges.append(ExchangeView.from_history(Exchange(
             f"{{n:032}}", 0.0, n + 1, str(n), None, None, "panel", "agent", "openai",
             prompt=f"question {{n}}", answer=said)))
     panel.chat.refresh = lambda: None
@@ -140,7 +140,7 @@ SAID = """() => { const walk = (root) => [...root.querySelectorAll('*')].some((e
 ENDED = {
     "panel": """() => {
       const last = document.querySelector('.st-exchange:last-child');
-      return last?.told.prompt === 'q' && last.querySelector('.st-note');
+      return last?.data.prompt === 'q' && last.querySelector('.st-footer-text');
     }""",  # not of the messages before it
     "HTML widget": """() => [...document.querySelectorAll('.widget-html i')]
       .at(-1)?.textContent === 'END'""",

@@ -55,12 +55,12 @@ class InPanel:
     def add(self, piece: str) -> None:
         """Take a delta."""
         self._reply.apply([Delta(piece)])
-        self._following.tell()
+        self._following.publish_changes()
 
     def end(self) -> None:
         """Tell the last of it."""
         self._reply.status = "ok"
-        self._following.finish()
+        self._following.publish_end()
 
 
 class InHtml:

@@ -22,16 +22,16 @@ LOSE_THE_TAIL = """
 import time
 send, channel._send = channel._send, lambda *_: None
 panel.ask("lost")
-while panel.chat.asked:
+while panel.chat.in_flight:
     time.sleep(.01)
 channel._send = send
-channel.beat()
+channel.heartbeat()
 """
 HELD = """import time
 for _ in range(500):
-    if panel._uploads._files:
+    if panel._uploads._uploads:
         time.sleep(.02)
-[*panel._uploads._files]"""
+[*panel._uploads._uploads]"""
 CLEAR = "() => window.jupyterapp.shell.currentWidget.content.widgets[0].outputArea.model.clear()"
 COPIED = "() => navigator.clipboard.readText()"
 RESTART = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
@@ -127,7 +127,7 @@ def check_formatted(panel: Panel) -> None:
     expect(answer.locator("table tbody tr")).to_have_count(3)
     expect(answer.locator("ul ul ul li")).to_have_text("white, the old kind")
     expect(answer.locator("li.st-task")).to_have_count(3)
-    expect(answer.locator("pre .st-k").first).to_have_text("def")
+    expect(answer.locator("pre .st-code-keyword").first).to_have_text("def")
     expect(answer.locator("img, script, style, iframe")).to_have_count(0)
     expect(panel.root.locator(".st-total")).to_contain_text("1 call")
     at_the_end = "(log) => log.scrollHeight - log.scrollTop - log.clientHeight < 2"
@@ -261,7 +261,7 @@ def test_one_conversation_of_cells_and_panel_and_others_beside_it(
     notebook.run_cell(1)
 
     expect(panel.ended()).to_have_text("from a cell")
-    expect(panel.root.locator(".st-tag")).to_have_text("cell")
+    expect(panel.root.locator(".st-badge")).to_have_text("cell")
     expect(panel.button("Edit and ask again")).to_have_count(0)
     panel.choose("echo")
     panel.ask("```python\nprint(6 * 7)\n```")

@@ -46,7 +46,7 @@ panel"""
 ASK = """import time
 for text in json.loads(pathlib.Path("texts").read_text()):
     panel.ask(text)
-    while panel.chat.asked:
+    while panel.chat.in_flight:
         time.sleep(.01)"""
 MISNAMED = """from swiftask_jupyter.errors import SwiftaskError
 client.wanted = type(client.wanted)(client.connection().base_url, None, "echo", "native")
@@ -55,8 +55,8 @@ for name in json.loads(pathlib.Path("names").read_text()):
         try:
             panel.ask(name, agent, files)
         except SwiftaskError as error:
-            panel._channel.answer({"view": None}, error=str(error))
-        while panel.chat.asked:
+            panel._channel.respond({"view": None}, error=str(error))
+        while panel.chat.in_flight:
             time.sleep(.01)"""
 PER_ROUND = 50
 CLICK = "(number) => document.querySelectorAll('.st-body a')[number]?.click()"
@@ -81,7 +81,7 @@ def follow_links(guard: Guard) -> None:
     guard.page.context.on("page", guard._close)
     for number in range(15):  # by number: a view may be drawn anew meanwhile
         guard.page.evaluate(CLICK, number)
-    everything = guard.page.locator(".st-body :not(a, .st-code-bar, .st-code-bar *)")
+    everything = guard.page.locator(".st-body :not(a, .st-code-toolbar, .st-code-toolbar *)")
     everything.evaluate_all("(all) => all.forEach((each) => each.click?.())")
 
 

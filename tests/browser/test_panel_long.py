@@ -20,7 +20,7 @@ FLOOD = """import ipywidgets, threading
 bar = ipywidgets.IntProgress(max=10**6)
 display(bar)
 n = 0
-while panel.chat.asked:
+while panel.chat.in_flight:
     n += 1
     bar.comm.send({"method": "update", "state": {"value": n}})
 print("moved", n > 1000)"""
@@ -33,7 +33,7 @@ blocks = [block.format(n) for n in range(70)]
 items = [f"- item {n}\\n  - in it" for n in range(300)]
 rows = ["| a | b |", "|---|---|", *(f"| {n} | `b` |" for n in range(300))]
 panel.ask("\\n\\n".join([*blocks, "\\n".join(items), "\\n".join(rows), "the end"]), "echo")
-while panel.chat.asked:
+while panel.chat.in_flight:
     time.sleep(.01)"""
 TEXT = "() => [...document.querySelectorAll('.st-body')].map((each) => each.textContent)"
 
@@ -123,7 +123,7 @@ def test_in_voila(notebook: Notebook, env: dict[str, str], axe: str):
 
     answer = panel.ended()
     expect(answer.locator("math")).to_have_count(2)
-    expect(answer.locator("pre .st-k").first).to_have_text("def")
+    expect(answer.locator("pre .st-code-keyword").first).to_have_text("def")
     expect(answer.get_by_role("button", name="Copy code")).to_have_count(1)
     expect(panel.button("Insert as a cell below")).to_have_count(0)
     assert violations(notebook.page, axe) == []
@@ -147,7 +147,7 @@ def test_a_flood_on_iopub_loses_messages_and_no_text(notebook: Notebook, env: di
     panel.button("Stop").click()
 
     panel.ended(2)
-    with Swiftask() as client, client.session().ledger.database.read() as table:
+    with Swiftask() as client, client.session().ledger.store.read() as table:
         [whole] = table.execute("SELECT answer FROM texts WHERE answer LIKE 'word1%'").fetchone()
     expect(panel.answers.last).to_have_text(whole)
 
@@ -222,7 +222,7 @@ def test_a_long_answer_is_the_same_however_it_came(notebook: Notebook, env: dict
     expect(second.ended()).to_contain_text("the end")
 
     assert first.html() == second.html()
-    expect(first.answers.locator("pre .st-n")).to_have_count(70)
+    expect(first.answers.locator("pre .st-code-number")).to_have_count(70)
     expect(first.answers.locator("tbody tr")).to_have_count(370)
     expect(first.answers.locator("li")).to_have_count(600)
     at_the_end = "(log) => log.scrollHeight - log.scrollTop - log.clientHeight < 2"

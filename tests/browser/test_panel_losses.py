@@ -20,19 +20,19 @@ HASTE = """() => {
   };
 }"""
 LOSE = """channel, lost = panel._channel, []
-answer, ask = channel.answer, panel._ask
-def lose(call, kind="answer", **fields):
-    if call["kind"] in ("ask", "agent", "hello"):
+answer, ask = channel.respond, panel._ask
+def lose(call, kind="response", **fields):
+    if call["kind"] in ("ask", "choose_agent", "get_snapshot"):
         lost.append((call, kind, fields))
     else:
         answer(call, kind, **fields)
-channel.answer = lose
+channel.respond = lose
 panel._ask = lambda call: None"""
-ASK_AGAIN = 'panel._ask = ask\npanel._choose({"agent": "echo"})'
-MISS_ONE = "channel.revision += 1\nchannel.beat()"
-HOLD = "held = []\npanel._ask = held.append\nanswer_now = channel.answer\nchannel.answer = lose"
-GO_ON = "panel._ask = ask\nchannel.answer = answer_now\n[ask(call) for call in held]"
-ANSWER_ALL = """channel.answer = answer
+ASK_AGAIN = 'panel._ask = ask\npanel._choose_agent({"agent": "echo"})'
+MISS_ONE = "channel.revision += 1\nchannel.heartbeat()"
+HOLD = "held = []\npanel._ask = held.append\nanswer_now = channel.respond\nchannel.respond = lose"
+GO_ON = "panel._ask = ask\nchannel.respond = answer_now\n[ask(call) for call in held]"
+ANSWER_ALL = """channel.respond = answer
 for call, kind, fields in lost:
     if kind == "snapshot":
         answer(call, kind, **fields)"""
@@ -138,7 +138,7 @@ def test_the_last_words_of_a_kernel_hide_nothing(notebook: Notebook, env: dict[s
 
     expect(panel.banner).to_contain_text("The kernel was restarted")
     expect(panel.notes).to_have_text("interrupted: the kernel is gone")
-    expect(panel.root.locator(".st-waiting")).to_have_count(0)
+    expect(panel.root.locator(".st-activity")).to_have_count(0)
     expect(panel.button("Send")).to_be_visible()
     expect(panel.text).to_have_value("are you there?")
     assert notebook.page_errors == []

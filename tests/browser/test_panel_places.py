@@ -12,9 +12,9 @@ pytestmark = pytest.mark.browser
 
 HELD = """import time
 for _ in range(100):  # what the view says may come after the cell
-    if len(panel._uploads._files) > 1:
+    if len(panel._uploads._uploads) > 1:
         time.sleep(.02)
-len(panel._uploads._files)"""
+len(panel._uploads._uploads)"""
 PASTE = """([withText]) => {
   const carried = new DataTransfer(), file = new File([new Uint8Array(9)], 'image.png');
   for (const type of withText ? ['text/plain', 'text/html'] : []) carried.setData(type, 'a\\tb');
@@ -47,21 +47,21 @@ panel"""
 # The answer to a comment, or to the choice of a conversation, waits for a file of that name.
 LATE = """import pathlib, threading, time
 channel = panel._channel
-answer = channel.answer
+answer = channel.respond
 def wait(call, kind, fields):
     while not pathlib.Path(call["kind"]).exists():
         time.sleep(.02)
     answer(call, kind, **fields)
-    panel._choose({"agent": call["kind"]})
-def late(call, kind="answer", **fields):
-    if call["kind"] in ("rate", "session"):
+    panel._choose_agent({"agent": call["kind"]})
+def late(call, kind="response", **fields):
+    if call["kind"] in ("rate", "switch_session"):
         threading.Thread(target=wait, args=(call, kind, fields)).start()
     else:
         answer(call, kind, **fields)
-channel.answer = late"""
+channel.respond = late"""
 REFUSE = """def refuse(_):
     raise ValueError("no other")
-panel.switch, channel.answer = refuse, answer"""
+panel.switch, channel.respond = refuse, answer"""
 CLICK_TWICE = "(button) => { button.click(); button.click(); }"
 
 
@@ -98,7 +98,7 @@ def test_the_keyboard_keeps_its_place_and_a_draft_its_text(
     assert [len(seen.body) for seen in box.requests if seen.method == "PUT"] == [600_000]
     page.evaluate(NOTHING_COPIES)
     press(panel, "Copy answer as Markdown")
-    expect(panel.banner).to_contain_text("did not let it be copied")
+    expect(panel.banner).to_contain_text("refused to copy")
     assert focused(page) == "Copy answer as Markdown"
     press(panel, "Close")
     assert focused(page) == "Message"
@@ -229,8 +229,8 @@ def test_who_has_gone_elsewhere_is_left_there(notebook: Notebook, env: dict[str,
     assert focused(page) == "Message"
     sessions.select_option("New conversation")
     agent.focus()
-    (notebook.folder / "session").touch()
-    expect(panel.text).to_have_attribute("placeholder", "Ask session")
+    (notebook.folder / "switch_session").touch()
+    expect(panel.text).to_have_attribute("placeholder", "Ask switch_session")
     assert focused(page) == "Agent"
 
     notebook.run_cell(2)

@@ -10,7 +10,7 @@ from tests.support.panels import Panel
 pytestmark = pytest.mark.browser
 
 GONE_ON = """() => {
-  const { textContent } = document.querySelector('.st-running .st-agent .st-body');
+  const { textContent } = document.querySelector('.st-running .st-answer .st-body');
   return textContent.length > (window.length_before ??= textContent.length) + 20;
 }"""
 LONG = "a question\n" * 12
@@ -26,7 +26,7 @@ LISTS = (
 )
 # Where each item of a list begins, and whether there is room for its mark.
 MARKS = """(answer) => {
-  const all = answer.closest('.st-said').getBoundingClientRect();
+  const all = answer.closest('.st-message').getBoundingClientRect();
   return [...answer.querySelectorAll('li')].map((item) => {
     const { left, right } = item.getBoundingClientRect();
     const fromRight = getComputedStyle(item).direction === 'rtl';
@@ -67,7 +67,7 @@ RATIOS = """(where) => {
   }
   return found;
 }"""
-IN_PANEL = ".swiftask-panel :is(pre span, pre code, .st-error, .st-note)"
+IN_PANEL = ".swiftask-panel :is(pre span, pre code, .st-error, .st-footer-text)"
 IN_CELL = ".swiftask :is(pre code, pre code *)"
 # As where there is no theme of JupyterLab's: none of its colours are set.
 NO_THEME = """(scheme) => {

@@ -18,12 +18,12 @@ from swiftask_jupyter.notebook.mimebundle import record
 from swiftask_jupyter.notebook.panel.channel import Channel
 from swiftask_jupyter.notebook.panel.chat import Chat
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
-from swiftask_jupyter.notebook.panel.panel import take_the_place
+from swiftask_jupyter.notebook.panel.panel import close_earlier_panels
 from swiftask_jupyter.notebook.panel.reply_publisher import ReplyPublisher
-from swiftask_jupyter.notebook.panel.transcript import LONGEST, bundle
-from swiftask_jupyter.notebook.panel.uploads import MOST, Uploads
+from swiftask_jupyter.notebook.panel.transcript import MAX_TRANSCRIPT, transcript_mimebundle
+from swiftask_jupyter.notebook.panel.uploads import MAX_FILES, Uploads
 from swiftask_jupyter.sandbox.faults import Fault
-from swiftask_jupyter.turns.budget import parse
+from swiftask_jupyter.turns.budget import parse_budget
 from tests.support.frontends import WAIT, Front, text, until
 from tests.support.kernels import Kernel
 
@@ -68,7 +68,7 @@ def panel(client):
 @pytest.fixture
 def front(panel):
     front = Front(panel)
-    front.say("hello")
+    front.request("get_snapshot")
     return front
 
 
@@ -81,31 +81,31 @@ def test_a_client_opens_a_panel_of_its_own(client):
 
 def test_while_the_user_types_what_reads_an_answer_is_made_ready(panel):
     parser._markdown_it.cache_clear()
-    Front(panel).say("hello")
+    Front(panel).request("get_snapshot")
     assert parser._markdown_it.cache_info().currsize
 
 
 def test_a_question_is_answered_in_place_and_counted(front):
     assert "error" not in front.ask("hello *you*")
 
-    [said] = front.settled()
+    [said] = front.finished()
     assert (said["prompt"], said["text"], said["agent"]) == ("hello *you*", "hello you", "echo")
     assert said["status"] == "ok"
-    assert "turn 1" in said["note"]
+    assert "turn 1" in said["footer"]
     assert front.state["total"].startswith("1 call · ")
-    assert front.say("source", key=said["key"])["text"] == "hello *you*"
+    assert front.request("get_source", key=said["key"])["text"] == "hello *you*"
 
 
 def test_what_is_said_is_history_for_the_next_question_and_for_the_next_cell(front, client, box):
     front.ask("one")
-    front.settled()
+    front.finished()
 
     client.session().ask("two", surface="cell")
 
     messages = box.requests[-1].json["messages"]
     assert [each["content"] for each in messages] == ["one", "one", "two"]
-    first, second = front.settled(2)
-    assert (first["cell"], second["cell"]) == (False, True)
+    first, second = front.finished(2)
+    assert (first["from_cell"], second["from_cell"]) == (False, True)
     assert (second["prompt"], second["text"]) == ("two", "two")
 
 
@@ -116,10 +116,10 @@ def test_a_cells_answer_grows_in_the_panel_too(front, client, gate):
     next(events)
 
     front.wait(lambda: front.order and text(front.views[front.order[0]].root).startswith("word0"))
-    assert front.state["busy"] is None  # it is not the panel's to stop
+    assert front.state["in_flight"] is None  # it is not the panel's to stop
     stream.close()
 
-    [said] = front.settled()
+    [said] = front.finished()
     assert said["status"] == "interrupted"
 
 
@@ -127,32 +127,32 @@ def test_stop_keeps_what_has_come_and_the_next_question_can_be_asked(front, gate
     front.ask("hi", "gate")
     gate.let.release()
     front.wait(lambda: front.order and text(front.views[front.order[0]].root))
-    assert front.state["busy"] == front.order[0]
+    assert front.state["in_flight"] == front.order[0]
     assert front.ask("too soon")["error"].startswith("an answer is still coming")
 
-    front.say("stop")
+    front.request("stop")
 
-    [said] = front.settled()
+    [said] = front.finished()
     assert (said["text"].strip(), said["status"]) == ("word0", "interrupted")
     assert box.wait_for(lambda: box.open_streams == 0) or box.open_streams == 0
     front.ask("again")
-    assert [each["status"] for each in front.settled(2)] == ["interrupted", "ok"]
+    assert [each["status"] for each in front.finished(2)] == ["interrupted", "ok"]
 
 
 def test_asking_again_and_editing_fill_the_same_place(front, box):
     front.ask("one")
-    front.settled()
+    front.finished()
     front.ask("two")
-    first, second = front.settled(2)
+    first, second = front.finished(2)
 
-    front.say("retry", key=first["key"])
+    front.request("retry", key=first["key"])
     front.wait(lambda: first["key"] not in front.order)
-    first, second = front.settled(2)
+    first, second = front.finished(2)
     assert [first["prompt"], second["prompt"]] == ["one", "two"]
 
     front.ask("uno", key=first["key"])
     front.wait(lambda: first["key"] not in front.order)
-    first, second = front.settled(2)
+    first, second = front.finished(2)
 
     assert [first["prompt"], second["prompt"]] == ["uno", "two"]
     assert (first["stale"], second["stale"]) == (False, True)
@@ -161,42 +161,42 @@ def test_asking_again_and_editing_fill_the_same_place(front, box):
 
 def test_an_edit_of_what_another_view_has_asked_again_fills_the_same_place(front, client):
     front.ask("one")
-    [said] = front.settled()
-    front.say("retry", key=said["key"])
+    [said] = front.finished()
+    front.request("retry", key=said["key"])
     front.wait(lambda: said["key"] not in front.order)
-    front.settled()
+    front.finished()
 
     assert "error" not in front.ask("uno", key=said["key"])
 
-    assert [each["prompt"] for each in front.settled()] == ["uno"]
+    assert [each["prompt"] for each in front.finished()] == ["uno"]
     assert [each.prompt for each in client.session().history()] == ["uno"]
 
 
 def test_an_error_is_painted_and_retry_is_offered_until_it_works(front, box):
     box.fail(Fault(status=400), agent="echo")
     front.ask("hi")
-    [failed] = front.settled()
+    [failed] = front.finished()
     assert failed["status"] == "error"
     assert failed["error"].startswith("400")
 
-    front.say("retry", key=failed["key"])
+    front.request("retry", key=failed["key"])
 
     front.wait(lambda: failed["key"] not in front.order)
-    [said] = front.settled()
+    [said] = front.finished()
     assert (said["text"], said["error"]) == ("hi", None)
 
 
 def test_a_retry_of_what_failed_comes_after_what_was_said_meanwhile(front, client):
     for number, question in enumerate(("one", "two", "three", "four")):
         front.ask(question, agent="echo" if number == 2 else "nosuch")
-        front.wait(lambda: not front.state["busy"])
-    one, two, three, four = front.settled(4)
+        front.wait(lambda: not front.state["in_flight"])
+    one, two, three, four = front.finished(4)
 
     def retried(failed):
-        front.say("retry", key=failed["key"], agent="echo")
+        front.request("retry", key=failed["key"], agent="echo")
         front.wait(lambda: failed["key"] not in front.order)
-        told = [each for each in front.told if each["kind"] == "exchange"][-1]
-        return told["after"], [each["prompt"] for each in front.settled(4)]
+        told = [each for each in front.messages if each["kind"] == "exchange"][-1]
+        return told["after"], [each["prompt"] for each in front.finished(4)]
 
     assert retried(two) == (three["key"], ["one", "three", "two", "four"])
     assert retried(four)[1] == ["one", "three", "two", "four"]
@@ -207,84 +207,84 @@ def test_a_retry_of_what_failed_comes_after_what_was_said_meanwhile(front, clien
 def test_a_prompt_that_cant_be_sent_is_refused_in_one_line_and_leaves_nothing(front, client):
     assert front.ask("   ")["error"].startswith("the prompt is empty")
     assert "your token" in front.ask(f"say {client.wanted.token}")["error"]
-    assert front.say("retry", key="nosuch")["error"].startswith("that message is not in")
-    assert "KeyError" in front.say("nonsense")["error"]
+    assert front.request("retry", key="nosuch")["error"].startswith("that message is not in")
+    assert "KeyError" in front.request("nonsense")["error"]
     assert front.order == []
 
 
 def test_a_failed_retry_takes_nothing_from_the_conversation(front, client, box):
     front.ask("one")
-    [said] = front.settled()
+    [said] = front.finished()
     box.fail(Fault(status=400), agent="echo")
 
-    front.say("retry", key=said["key"])
+    front.request("retry", key=said["key"])
 
     front.wait(lambda: said["key"] not in front.order)
-    [failed] = front.settled()
+    [failed] = front.finished()
     assert failed["status"] == "error"
-    assert failed["note"].endswith(" · the answer it was to replace still counts")
+    assert failed["footer"].endswith(" · the answer it was to replace still counts")
     assert [each.answer for each in client.session().history()] == ["one"]
 
-    front.say("retry", key=failed["key"])
+    front.request("retry", key=failed["key"])
     front.wait(lambda: failed["key"] not in front.order)
-    [again] = front.settled()
-    assert "still counts" not in again["note"]
+    [again] = front.finished()
+    assert "still counts" not in again["footer"]
 
 
 def test_a_failed_retry_does_not_say_that_what_was_taken_back_counts(front, panel, client, box):
     front.ask("hi")
-    [said] = front.settled()
+    [said] = front.finished()
     box.fail(Fault(status=400), agent="echo")
-    front.say("retry", key=said["key"])
+    front.request("retry", key=said["key"])
     front.wait(lambda: said["key"] not in front.order)
-    [failed] = front.settled()
-    assert failed["note"].endswith("still counts")
+    [failed] = front.finished()
+    assert failed["footer"].endswith("still counts")
 
     client.session().undo()
     panel.chat.refresh()
 
-    [failed] = front.settled()
-    assert failed["note"].endswith("turn 2")
+    [failed] = front.finished()
+    assert failed["footer"].endswith("turn 2")
 
 
 def test_two_views_are_told_the_same_and_a_late_one_gets_all_of_it(panel, front):
     front.ask("# one\n\n- a\n- b")
-    front.settled()
+    front.finished()
     late = Front(panel, "w")
 
-    late.say("hello")
+    late.request("get_snapshot")
 
     assert late.order == front.order
     assert late.exchange(late.order[0]) == front.exchange(front.order[0])
     late.ask("two")
-    assert late.settled(2) == front.settled(2)
+    assert late.finished(2) == front.finished(2)
 
 
 def test_what_cells_take_back_leaves_the_panel(front, client):
     for word in ("one", "two"):
         front.ask(word)
-        front.settled({"one": 1, "two": 2}[word])
+        front.finished({"one": 1, "two": 2}[word])
 
     client.session().undo()
-    front.say("hello")
+    front.request("get_snapshot")
 
-    assert [each["prompt"] for each in front.settled()] == ["one"]
+    assert [each["prompt"] for each in front.finished()] == ["one"]
 
 
 def test_conversations_are_begun_left_and_gone_on_with(panel, front, client):
     front.ask("in main")
-    front.settled()
+    front.finished()
     main = front.state["session"]
 
-    front.say("session", name=None)
+    front.request("switch_session", name=None)
     assert front.state["session"] == "chat-2"
     assert front.order == []
     front.ask("in two")
-    [said] = front.settled()
+    [said] = front.finished()
     assert said["prompt"] == "in two"
 
-    front.say("session", name=main)
-    [said] = front.settled()
+    front.request("switch_session", name=main)
+    [said] = front.finished()
     assert said["prompt"] == "in main"
     assert set(front.state["sessions"]) == {main, "chat-2"}
     assert len(client.session().watchers) == 1
@@ -293,12 +293,12 @@ def test_conversations_are_begun_left_and_gone_on_with(panel, front, client):
 def test_a_conversation_that_is_opened_meanwhile_disturbs_no_list_of_them(panel, monkeypatch):
     class Names(list):
         def __contains__(self, name):
-            panel.chats.known.setdefault("opened meanwhile", panel.chat)
+            panel.switcher.opened.setdefault("opened meanwhile", panel.chat)
             return False
 
     monkeypatch.setattr(panel.chat.session.ledger.sessions, "names", lambda _: Names())
 
-    assert panel.chats.names() == [panel.chat.session.name]
+    assert panel.switcher.names() == [panel.chat.session.name]
 
 
 def test_a_long_conversation_comes_in_pages(panel, client):
@@ -306,26 +306,28 @@ def test_a_long_conversation_comes_in_pages(panel, client):
     for n in range(45):
         session.ask(f"q{n}", surface="cell")
     front = Front(panel)
-    front.say("hello")
+    front.request("get_snapshot")
     assert len(front.order) == 30
-    assert front.told[-1]["earlier"] == 15
+    assert front.messages[-1]["earlier_count"] == 15
 
-    page = front.say("earlier", key=front.order[0])
+    page = front.request("get_earlier", key=front.order[0])
 
     assert [each["prompt"] for each in page["exchanges"]] == [f"q{n}" for n in range(15)]
-    assert page["earlier"] == 0
+    assert page["earlier_count"] == 0
 
 
 def test_files_come_in_chunks_and_go_with_the_question(front, client, box):
     client.wanted = type(client.wanted)(box.url, box.token, "echo", "native")
-    file = {"file": "f1", "name": "../a\u202e b.txt", "size": 5}
-    assert "error" not in front.say("upload", [b"abc"], at=0, **file)
-    assert front.ask("early", files=["f1"])["error"].startswith("a\u27e6U+202E\u27e7 b.txt is not")
-    assert "error" not in front.say("upload", [b"de"], at=3, **file)
+    file = {"upload": "f1", "name": "../a\u202e b.txt", "size": 5}
+    assert "error" not in front.request("upload", [b"abc"], offset=0, **file)
+    assert front.ask("early", uploads=["f1"])["error"].startswith(
+        "a\u27e6U+202E\u27e7 b.txt is not"
+    )
+    assert "error" not in front.request("upload", [b"de"], offset=3, **file)
 
-    assert "error" not in front.ask("look", files=["f1"])
+    assert "error" not in front.ask("look", uploads=["f1"])
 
-    [said] = front.settled()
+    [said] = front.finished()
     assert said["files"] == ["a\u27e6U+202E\u27e7 b.txt"]
     put = next(seen for seen in box.requests if seen.method == "PUT")
     assert put.body == b"abcde"
@@ -333,21 +335,21 @@ def test_files_come_in_chunks_and_go_with_the_question(front, client, box):
 
 def test_files_stay_with_their_question_asked_again_edited_or_come_back_to(front, client, box):
     client.wanted = type(client.wanted)(box.url, box.token, "echo", "native")
-    front.say("upload", [b"abc"], file="f1", name="a.txt", size=3, at=0)
-    front.ask("look", files=["f1"])
-    [said] = front.settled()
+    front.request("upload", [b"abc"], upload="f1", name="a.txt", size=3, offset=0)
+    front.ask("look", uploads=["f1"])
+    [said] = front.finished()
     main = front.state["session"]
-    front.say("session", name=None)
-    front.say("session", name=main)
-    [said] = front.settled()
+    front.request("switch_session", name=None)
+    front.request("switch_session", name=main)
+    [said] = front.finished()
     assert said["files"] == ["a.txt"]
 
-    front.say("retry", key=said["key"])
-    [said] = front.settled()
-    front.say("upload", [b"de"], file="f2", name="b.txt", size=2, at=0)
-    front.ask("look again", key=said["key"], files=["f2"])
+    front.request("retry", key=said["key"])
+    [said] = front.finished()
+    front.request("upload", [b"de"], upload="f2", name="b.txt", size=2, offset=0)
+    front.ask("look again", key=said["key"], uploads=["f2"])
 
-    [said] = front.settled()
+    [said] = front.finished()
     assert (said["prompt"], said["files"]) == ("look again", ["a.txt", "b.txt"])
     put = [seen.body for seen in box.requests if seen.method == "PUT"]
     assert sorted(put) == [b"abc", b"abc", b"abc", b"de"]
@@ -357,16 +359,16 @@ def test_files_stay_with_their_question_asked_again_edited_or_come_back_to(front
     ("at", "size", "chunk"), [(1, 5, b"ab"), (0, 1, b"ab"), (0, 2 * 10**8, b"ab")]
 )
 def test_a_chunk_out_of_order_is_refused(front, at, size, chunk):
-    told = front.say("upload", [chunk], file="f", name="a.txt", size=size, at=at)
+    told = front.request("upload", [chunk], upload="f", name="a.txt", size=size, offset=at)
 
     assert told["error"].startswith("a.txt ")
 
 
 def test_a_rating_is_kept_and_comes_back(front, panel, client):
     front.ask("hi")
-    [said] = front.settled()
+    [said] = front.finished()
 
-    front.say("rate", key=said["key"], liked=True, comment="just right")
+    front.request("rate", key=said["key"], liked=True, comment="just right")
 
     assert front.exchange(said["key"])["liked"] is True
     assert thoughts(client) == [(True, "just right")]
@@ -374,7 +376,9 @@ def test_a_rating_is_kept_and_comes_back(front, panel, client):
     with Swiftask(base_url=client.wanted.base_url, token=client.wanted.token, agent="echo",
                   session=session.name) as other:  # fmt: skip
         again = ChatPanel(other)
-        assert [(each.liked, each.comment) for each in again.chat.shown] == [(True, "just right")]
+        assert [(each.liked, each.comment) for each in again.chat.exchanges] == [
+            (True, "just right")
+        ]
         again.close()
 
 
@@ -386,22 +390,22 @@ def thoughts(client):
 
 def test_the_newest_rating_counts_and_leaves_the_comment(front, client):
     front.ask("hi")
-    front.settled()
+    front.finished()
     front.ask("ho")
-    first, second = front.settled(2)
+    first, second = front.finished(2)
 
-    front.say("rate", key=first["key"], liked=True, comment="fine")
-    front.say("rate", key=first["key"], liked=False)
-    front.say("rate", key=second["key"], liked=True, comment="good")
-    front.say("rate", key=second["key"], liked=None, comment="")
+    front.request("rate", key=first["key"], liked=True, comment="fine")
+    front.request("rate", key=first["key"], liked=False)
+    front.request("rate", key=second["key"], liked=True, comment="good")
+    front.request("rate", key=second["key"], liked=None, comment="")
 
     assert thoughts(client) == [(False, "fine"), (pd.NA, pd.NA)]
 
 
 def test_what_is_purged_takes_its_comment_along(front, client):
     front.ask("hi")
-    [said] = front.settled()
-    front.say("rate", key=said["key"], liked=True, comment="Ada is ill")
+    [said] = front.finished()
+    front.request("rate", key=said["key"], liked=True, comment="Ada is ill")
 
     client.session().purge(1)
 
@@ -410,22 +414,22 @@ def test_what_is_purged_takes_its_comment_along(front, client):
 
 def test_the_transcript_records_of_earlier_turns_what_their_own_outputs_do(front, panel, client):
     answer = client.session().ask("from a cell", surface="cell")
-    front.say("hello")
+    front.request("get_snapshot")
     front.ask("hi")
-    front.settled(2)
-    live = [record(each.reply) for each in panel.chat.shown]
+    front.finished(2)
+    live = [record(each.reply) for each in panel.chat.exchanges]
     assert live[0] == record(answer.reply)
 
     with contextlib.closing(ChatPanel(client)) as again:
-        assert bundle(again.chat.shown)[TURN] == live
+        assert transcript_mimebundle(again.chat.exchanges)[TURN] == live
 
 
 def test_a_service_that_takes_ratings_is_told_of_them(front, client, box):
     client.wanted = type(client.wanted)(box.url, box.client_token("echo"), "echo", "widget")
     front.ask("hi")
-    [said] = front.settled()
+    [said] = front.finished()
 
-    assert "error" not in front.say("rate", key=said["key"], liked=False, comment="too short")
+    assert "error" not in front.request("rate", key=said["key"], liked=False, comment="too short")
 
     told = box.requests[-1]
     assert told.path.endswith("/widget/feedback")
@@ -436,12 +440,12 @@ def test_a_service_that_takes_ratings_is_told_of_them(front, client, box):
 def test_a_comment_outlives_a_later_rating(front, panel, client, box):
     client.wanted = type(client.wanted)(box.url, box.client_token("echo"), "echo", "widget")
     front.ask("hi")
-    [said] = front.settled()
-    front.say("rate", key=said["key"], liked=None, comment="too short")
-    panel.chat.shown.clear()  # as in another kernel
-    front.say("hello")
+    [said] = front.finished()
+    front.request("rate", key=said["key"], liked=None, comment="too short")
+    panel.chat.exchanges.clear()  # as in another kernel
+    front.request("get_snapshot")
 
-    assert "error" not in front.say("rate", key=said["key"], liked=False)
+    assert "error" not in front.request("rate", key=said["key"], liked=False)
 
     assert box.requests[-1].json["comment"] == "too short"
     assert thoughts(client) == [(False, "too short")]
@@ -454,24 +458,24 @@ def test_what_a_cell_takes_back_or_sets_is_seen_in_the_panel_when_the_cell_has_r
         magics.client.wanted = type(magics.client.wanted)(box.url, box.token, "echo", "openai")
         panel = ChatPanel(magics.client)
         front = Front(panel)
-        front.say("hello")
+        front.request("get_snapshot")
         front.ask("one")
-        front.settled()
+        front.finished()
 
         shell.run_cell("%swiftask undo")
 
         assert front.order == []
         front.ask("two")
-        front.settled()
+        front.finished()
         front.ask("it fails", agent="nosuch")
-        assert front.settled(2)[1]["error"]
+        assert front.finished(2)[1]["error"]
 
         shell.run_cell("%swiftask reset")
 
         assert front.order == []
 
         written = []
-        panel._twin._publish = lambda *made, **_: written.append(made)
+        panel._transcript._publish = lambda *made, **_: written.append(made)
         shell.run_cell("%swiftask session new")
         shell.run_cell("%swiftask use math")
 
@@ -479,7 +483,7 @@ def test_what_a_cell_takes_back_or_sets_is_seen_in_the_panel_when_the_cell_has_r
         assert front.state["agent"] == "math"
         assert written == []  # the transcript is the same
         panel.close()
-        assert panel.chat.cell_ran not in shell.events.callbacks["post_run_cell"]
+        assert panel.chat.on_cell_run not in shell.events.callbacks["post_run_cell"]
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -488,8 +492,10 @@ def test_what_was_read_before_an_answer_ended_does_not_take_it_away(
 ):
     """Nor is it made anew, without its files."""
     history, was_read, go_on = panel.chat.session.history, threading.Event(), threading.Event()
-    finish, tell = ReplyPublisher.finish, threading.Event()
-    monkeypatch.setattr(ReplyPublisher, "finish", lambda self: tell.wait(WAIT) and finish(self))
+    finish, tell = ReplyPublisher.publish_end, threading.Event()
+    monkeypatch.setattr(
+        ReplyPublisher, "publish_end", lambda self: tell.wait(WAIT) and finish(self)
+    )
 
     def read():
         held = history()
@@ -506,15 +512,15 @@ def test_what_was_read_before_an_answer_ended_does_not_take_it_away(
     until(lambda: not asked.running)
     if told:
         tell.set()
-        front.settled()
+        front.finished()
 
     go_on.set()
     slow.join(WAIT)
 
-    assert panel.chat.shown == [asked]
+    assert panel.chat.exchanges == [asked]
     tell.set()
-    front.settled()
-    assert panel.chat.shown == [asked]
+    front.finished()
+    assert panel.chat.exchanges == [asked]
 
 
 def test_what_was_read_before_an_answer_ended_is_not_taken_over_after_it(front, panel, monkeypatch):
@@ -537,9 +543,9 @@ def test_what_was_read_before_an_answer_ended_is_not_taken_over_after_it(front, 
     assert was_read.wait(WAIT)
     asked = panel.ask("hi")
 
-    front.settled()
+    front.finished()
 
-    assert panel.chat.shown == [asked]
+    assert panel.chat.exchanges == [asked]
 
 
 @pytest.mark.parametrize(("given", "named"), [((), "nothing"), ((5,), "int")])
@@ -572,30 +578,30 @@ def test_a_panel_in_a_terminal_says_in_one_line_that_it_needs_a_notebook(client,
 
 
 def test_the_total_says_what_is_spent_of_a_budget(front, client):
-    client.budgets.set(parse("20 calls/hour"))
+    client.budgets.set(parse_budget("20 calls/hour"))
 
     front.ask("hi")
 
-    front.settled()
+    front.finished()
     assert front.state["total"] == "1 call · tokens not reported · 1 of 20 calls/hour"
 
 
 def test_the_agents_of_the_catalogue_are_offered_and_one_is_chosen(front):
-    front.say("agents")
+    front.request("list_agents")
     assert {"echo", "lorem", "slow"} <= {each["slug"] for each in front.state["agents"]}
 
-    front.say("agent", agent="lorem")
+    front.request("choose_agent", agent="lorem")
 
     assert front.state["agent"] == "lorem"
     front.ask("hi")
-    assert front.settled()[0]["agent"] == "lorem"
+    assert front.finished()[0]["agent"] == "lorem"
 
 
 def test_the_transcript_says_all_and_nothing_in_it_acts(front, panel):
     front.ask("<script>alert(1)</script> **hi** ![x](https://evil.example/x.png)")
-    front.settled()
+    front.finished()
 
-    made = bundle(panel.chat.shown)
+    made = transcript_mimebundle(panel.chat.exchanges)
 
     assert made["text/html"].startswith("<details><summary>Transcript of the chat · 1 turn<")
     assert "&lt;script&gt;" in made["text/html"]
@@ -603,16 +609,16 @@ def test_the_transcript_says_all_and_nothing_in_it_acts(front, panel):
     assert not {"<script", "<img"} & set(made["text/html"].lower().split())
     assert "You: <script>alert(1)</script> **hi**" in made["text/plain"]
     assert [each["turn"] for each in made["application/vnd.swiftask.turn+json"]] == [
-        each.reply.turn for each in panel.chat.shown
+        each.reply.turn for each in panel.chat.exchanges
     ]
 
 
 def test_a_long_transcript_keeps_the_newest(front, panel):
     for n in range(3):
-        front.ask(f"{n}" * (LONGEST // 5))
-        front.settled(n + 1)
+        front.ask(f"{n}" * (MAX_TRANSCRIPT // 5))
+        front.finished(n + 1)
 
-    made = bundle(panel.chat.shown)
+    made = transcript_mimebundle(panel.chat.exchanges)
 
     assert "the first one is not shown" in made["text/html"]
     assert "0000" not in made["text/plain"]
@@ -620,11 +626,11 @@ def test_a_long_transcript_keeps_the_newest(front, panel):
 
 def test_a_long_text_in_a_transcript_is_cut_and_hides_no_other(front, panel):
     front.ask("short")
-    front.settled()
-    front.ask("0123456789" * (LONGEST // 10))
-    front.settled(2)
+    front.finished()
+    front.ask("0123456789" * (MAX_TRANSCRIPT // 10))
+    front.finished(2)
 
-    made = bundle(panel.chat.shown)
+    made = transcript_mimebundle(panel.chat.exchanges)
 
     assert "not shown" not in made["text/html"]
     assert made["text/plain"].count("You: short\necho: ") == 1
@@ -633,32 +639,32 @@ def test_a_long_text_in_a_transcript_is_cut_and_hides_no_other(front, panel):
 
 def test_what_left_the_transcript_is_still_counted_by_the_notebook(front, panel):
     for n in range(3):
-        front.ask(f"{n}" * (LONGEST // 5))
-        front.settled(n + 1)
-    asked = [each.reply.turn for each in panel.chat.shown]
-    front.say("session", name=None)
+        front.ask(f"{n}" * (MAX_TRANSCRIPT // 5))
+        front.finished(n + 1)
+    asked = [each.reply.turn for each in panel.chat.exchanges]
+    front.request("switch_session", name=None)
     front.ask("beside it")
-    front.settled()
+    front.finished()
 
-    made = bundle(panel.chat.shown, panel.chats.unseen())
+    made = transcript_mimebundle(panel.chat.exchanges, panel.switcher.hidden_exchanges())
 
     told = [each["turn"] for each in made["application/vnd.swiftask.turn+json"]]
-    assert told == [*asked, panel.chat.shown[0].reply.turn]
+    assert told == [*asked, panel.chat.exchanges[0].reply.turn]
 
 
 def test_the_transcript_follows_what_cells_take_back_and_the_choice_of_a_conversation(panel, front):
     written = []
-    panel._twin._publish = lambda made, **_: written.append(made["text/plain"])
+    panel._transcript._publish = lambda made, **_: written.append(made["text/plain"])
     front.ask("taken back")
-    front.settled()
+    front.finished()
     panel.chat.session.undo()
 
-    panel.chat.cell_ran(ran("%swiftask undo"))
+    panel.chat.on_cell_run(ran("%swiftask undo"))
     assert "taken back" in written[-2]
     assert "taken back" not in written[-1]
 
     count = len(written)
-    front.say("session", name=None)
+    front.request("switch_session", name=None)
     assert len(written) == count + 1
 
 
@@ -668,22 +674,22 @@ def test_a_cell_that_is_run_again_shows_what_was_stopped_and_stops_what_runs(
     front.ask("hi", "gate")
     gate.let.release()
     front.wait(lambda: front.order and text(front.views[front.order[0]].root))
-    front.say("stop")
-    front.settled()
+    front.request("stop")
+    front.finished()
     front.ask("more", "slow")
     front.wait(lambda: len(front.order) == 2 and text(front.views[front.order[1]].root))
-    panel.place = (None, "an earlier run")
+    panel.displayed_by = (None, "an earlier run")
 
     with contextlib.closing(ChatPanel(client)) as again:
-        take_the_place(again, [panel])
+        close_earlier_panels(again, [panel])
         late = Front(again, "w")
-        late.say("hello")
-        stopped, running = late.settled(2)
+        late.request("get_snapshot")
+        stopped, running = late.finished(2)
 
         assert (stopped["status"], running["status"]) == ("interrupted", "interrupted")
         assert all(late.exchange(key)["text"] for key in late.order)
         late.ask("and then")
-        assert late.settled(3)[2]["status"] == "ok"
+        assert late.finished(3)[2]["status"] == "ok"
 
 
 def test_a_view_that_is_quicker_than_the_panel_before_it_is_closed_sees_what_that_did(
@@ -691,14 +697,14 @@ def test_a_view_that_is_quicker_than_the_panel_before_it_is_closed_sees_what_tha
 ):
     front.ask("more", "slow")
     front.wait(lambda: front.order and text(front.views[front.order[0]].root))
-    panel.place = (None, "an earlier run")
+    panel.displayed_by = (None, "an earlier run")
 
     with contextlib.closing(ChatPanel(client)) as again:
         quick = Front(again, "w")
-        quick.say("hello")
-        take_the_place(again, [panel])
+        quick.request("get_snapshot")
+        close_earlier_panels(again, [panel])
 
-        [said] = quick.settled()
+        [said] = quick.finished()
         assert said["status"] == "interrupted"
 
 
@@ -707,27 +713,27 @@ def test_what_a_panel_was_stopped_from_sending_does_not_run_in_the_next(panel, c
     with monkeypatch.context() as patch:
         patch.setattr(ReplyPublisher, "start", lambda *given: started.append(given))
         panel.ask("hi", "slow")
-    panel.place = (None, "an earlier run")
+    panel.displayed_by = (None, "an earlier run")
 
     with contextlib.closing(ChatPanel(client)) as again:
-        take_the_place(again, [panel])
+        close_earlier_panels(again, [panel])
         late = Front(again, "w")
-        late.say("hello")
+        late.request("get_snapshot")
         start(*started[0])
 
-        [said] = late.settled()
+        [said] = late.finished()
         assert said["status"] == "interrupted"
 
 
 def test_python_asks_stops_and_exports_too(panel, front, tmp_path):
     asked = panel.ask("from python")
-    front.settled()
+    front.finished()
     assert repr(asked) == "<asked 'from python': ok>"
 
     path = panel.export(tmp_path / "chat.md")
 
     assert "from python" in path.read_text()
-    assert front.say("export")["text"] == path.read_text()
+    assert front.request("export")["text"] == path.read_text()
     panel.stop()  # nothing runs: nothing happens
 
 
@@ -736,10 +742,10 @@ def test_what_a_cell_asked_is_not_asked_again_by_the_panel(front, client, box):
     box.fail(Fault(status=400), agent="echo")
     with contextlib.suppress(errors.BadRequest):
         client.session().ask("hi", surface="cell", system="Be terse.", temperature=0)
-    [failed] = front.settled()
+    [failed] = front.finished()
     sent = len(box.requests)
 
-    told = front.say("retry", key=failed["key"])
+    told = front.request("retry", key=failed["key"])
 
     assert told["error"] == "a cell asked this, with options of its own; run the cell again"
     assert len(box.requests) == sent
@@ -751,8 +757,8 @@ def test_what_a_cell_asked_in_python_is_not_edited_for_the_rest_of_its_run_stand
     monkeypatch.setattr(client.means, "where", lambda: ("c1", "run 1"))
     for n in range(3):
         client.session().ask(f"question {n}")
-    asked = front.settled(3)
-    assert all(each["cell"] for each in asked)  # a view offers neither Edit nor Retry
+    asked = front.finished(3)
+    assert all(each["from_cell"] for each in asked)  # a view offers neither Edit nor Retry
 
     told = front.ask("another", key=asked[1]["key"])
 
@@ -772,19 +778,19 @@ def test_what_failed_in_a_cell_stands_beside_what_else_the_same_run_asked(
     box.fail(Fault(status=400), agent="echo")
     with contextlib.suppress(errors.BadRequest):
         client.session().ask("four")
-    front.settled(4)
+    front.finished(4)
 
-    front.say("hello")
+    front.request("get_snapshot")
 
-    told = [(each["prompt"], each["status"]) for each in front.settled(4)]
+    told = [(each["prompt"], each["status"]) for each in front.finished(4)]
     assert told == [("one", "ok"), ("two", "error"), ("three", "ok"), ("four", "error")]
-    assert "still counts" not in front.settled(4)[3]["note"]
+    assert "still counts" not in front.finished(4)[3]["footer"]
 
 
 def test_what_one_run_asks_stands_in_order_whichever_thread_tells_first(
     front, client, box, monkeypatch
 ):
-    put, told = Chat._put, threading.Event()
+    put, told = Chat._add, threading.Event()
 
     def late(chat, shown):
         if shown.prompt == "two":
@@ -793,7 +799,7 @@ def test_what_one_run_asks_stands_in_order_whichever_thread_tells_first(
         if shown.prompt == "three":
             told.set()
 
-    monkeypatch.setattr(Chat, "_put", late)
+    monkeypatch.setattr(Chat, "_add", late)
     monkeypatch.setattr(client.means, "where", lambda: ("c1", "run 1"))
     client.session().ask("one")
     box.fail(Fault(status=400), agent="echo")
@@ -801,7 +807,7 @@ def test_what_one_run_asks_stands_in_order_whichever_thread_tells_first(
         client.session().ask("two")
     client.session().ask("three")
 
-    assert [each["prompt"] for each in front.settled(3)] == ["one", "two", "three"]
+    assert [each["prompt"] for each in front.finished(3)] == ["one", "two", "three"]
 
 
 @pytest.fixture
@@ -828,23 +834,23 @@ def away(postgres_server, monkeypatch, tmp_path):
 def test_while_the_ledger_is_away_the_panel_asks_shows_and_is_free_again(away, client, capsys):
     with contextlib.closing(ChatPanel(client)) as panel:
         front = Front(panel)
-        front.say("hello")
+        front.request("get_snapshot")
         front.ask("before")
-        front.settled()
+        front.finished()
         away.stop()
 
         assert "error" not in front.ask("meanwhile")
-        first, second = front.settled(2)
+        first, second = front.finished(2)
 
         assert (first["status"], second["status"], second["text"]) == ("ok", "ok", "meanwhile")
         assert "turns wait on this machine" in front.state["total"]
-        assert "error" not in front.say("session", name=None)
-        assert "error" not in front.say("session", name=front.state["sessions"][0])
+        assert "error" not in front.request("switch_session", name=None)
+        assert "error" not in front.request("switch_session", name=front.state["sessions"][0])
         away.start()
-        front.say("hello")
-        assert [each["prompt"] for each in front.settled(2)] == ["before", "meanwhile"]
+        front.request("get_snapshot")
+        assert [each["prompt"] for each in front.finished(2)] == ["before", "meanwhile"]
         front.ask("after")
-        assert [each["text"] for each in front.settled(3)] == ["before", "meanwhile", "after"]
+        assert [each["text"] for each in front.finished(3)] == ["before", "meanwhile", "after"]
         assert front.state["total"].startswith("3 calls")
 
 
@@ -853,7 +859,7 @@ def test_an_answer_during_which_the_ledger_goes_away_ends_and_leaves_the_panel_f
 ):
     with contextlib.closing(ChatPanel(client)) as panel:
         front = Front(panel)
-        front.say("hello")
+        front.request("get_snapshot")
         front.ask("hi", "gate")
         gate.let.release()
         front.wait(lambda: front.order and text(front.views[front.order[0]].root))
@@ -861,7 +867,7 @@ def test_an_answer_during_which_the_ledger_goes_away_ends_and_leaves_the_panel_f
 
         gate.let.release(100)
 
-        [said] = front.settled()
+        [said] = front.finished()
         assert said["status"] == "ok"
 
 
@@ -876,16 +882,16 @@ def let_fail(client, statement):
 
 def test_an_answer_whose_end_the_ledger_did_not_take_stays_in_view(front, client):
     front.ask("before")
-    front.settled()
+    front.finished()
     let_fail(client, "UPDATE")
 
     front.ask("hi")
 
-    _, said = front.settled(2)
+    _, said = front.finished(2)
     assert (said["status"], said["text"]) == ("ok", "hi")
-    assert "its end is not in the ledger" in said["note"]
-    front.say("hello")
-    assert [each["text"] for each in front.settled(2)] == ["before", "hi"]
+    assert "its end is not in the ledger" in said["footer"]
+    front.request("get_snapshot")
+    assert [each["text"] for each in front.finished(2)] == ["before", "hi"]
 
 
 def test_a_question_that_the_ledger_does_not_take_has_failed(front, client):
@@ -893,7 +899,7 @@ def test_a_question_that_the_ledger_does_not_take_has_failed(front, client):
 
     front.ask("hi")
 
-    [said] = front.settled()
+    [said] = front.finished()
     assert said["status"] == "error"
     assert "database or disk is full" in said["error"]
 
@@ -904,52 +910,52 @@ def test_a_panel_is_opened_while_the_ledger_is_away_and_cells_run_without_a_word
     away.stop()
     with contextlib.closing(ChatPanel(client)) as panel:
         front = Front(panel)
-        assert "error" not in front.say("hello")
+        assert "error" not in front.request("get_snapshot")
         shell.run_cell("'swiftask'")
         said = capsys.readouterr()
         assert "Error in callback" not in said.out + said.err
         front.ask("hi")
-        assert front.settled()[0]["text"] == "hi"
+        assert front.finished()[0]["text"] == "hi"
     assert client.session().watchers == []
 
 
 def test_what_was_attached_to_a_refused_question_goes_with_the_next(front, client, box):
     client.wanted = type(client.wanted)(box.url, box.token, "echo", "native")
-    front.say("upload", [b"abc"], file="f1", name="a.txt", size=3, at=0)
-    assert front.ask("  ", files=["f1"])["error"].startswith("the prompt is empty")
+    front.request("upload", [b"abc"], upload="f1", name="a.txt", size=3, offset=0)
+    assert front.ask("  ", uploads=["f1"])["error"].startswith("the prompt is empty")
 
-    assert "error" not in front.ask("look", files=["f1"])
+    assert "error" not in front.ask("look", uploads=["f1"])
 
-    assert front.settled()[0]["files"] == ["a.txt"]
-    assert "is not here" in front.ask("again", files=["f1"])["error"]
+    assert front.finished()[0]["files"] == ["a.txt"]
+    assert "is not here" in front.ask("again", uploads=["f1"])["error"]
 
 
 def test_the_limit_on_files_does_not_stop_one_that_is_on_its_way():
     uploads = Uploads()
-    for n in range(MOST - 1):
-        uploads.take(f"f{n}", "a", 1, 0, b"x")
-    uploads.take("last", "b", 2, 0, b"x")
+    for n in range(MAX_FILES - 1):
+        uploads.receive(f"f{n}", "a", 1, 0, b"x")
+    uploads.receive("last", "b", 2, 0, b"x")
 
-    uploads.take("last", "b", 2, 1, b"y")
+    uploads.receive("last", "b", 2, 1, b"y")
 
-    assert uploads.find(["last"]) == [("b", b"xy")]
-    with pytest.raises(errors.PromptError, match=f"and {MOST} files"):
-        uploads.take("one more", "c", 1, 0, b"x")
+    assert uploads.get(["last"]) == [("b", b"xy")]
+    with pytest.raises(errors.PromptError, match=f"and {MAX_FILES} files"):
+        uploads.receive("one more", "c", 1, 0, b"x")
 
 
 def test_files_that_a_page_left_when_it_was_loaded_again_make_room():
     uploads = Uploads()
-    for n in range(MOST):
-        uploads.take(f"old.{n}", "a", 1, 0, b"x")
+    for n in range(MAX_FILES):
+        uploads.receive(f"old.{n}", "a", 1, 0, b"x")
 
-    for n in range(MOST):
-        uploads.take(f"new.{n}", "b", 1, 0, b"y")
+    for n in range(MAX_FILES):
+        uploads.receive(f"new.{n}", "b", 1, 0, b"y")
 
-    assert len(uploads.find([f"new.{n}" for n in range(MOST)])) == MOST
+    assert len(uploads.get([f"new.{n}" for n in range(MAX_FILES)])) == MAX_FILES
     with pytest.raises(errors.PromptError, match="is not here"):
-        uploads.find([f"old.{MOST - 1}"])
-    with pytest.raises(errors.PromptError, match=f"and {MOST} files"):
-        uploads.take("new.one more", "b", 1, 0, b"y")
+        uploads.get([f"old.{MAX_FILES - 1}"])
+    with pytest.raises(errors.PromptError, match=f"and {MAX_FILES} files"):
+        uploads.receive("new.one more", "b", 1, 0, b"y")
 
 
 def test_a_stop_that_comes_before_the_thread_watches_holds(panel, front, box, monkeypatch):
@@ -960,7 +966,7 @@ def test_a_stop_that_comes_before_the_thread_watches_holds(panel, front, box, mo
     panel.stop()
     start(*started[0])
 
-    [said] = front.settled()
+    [said] = front.finished()
     assert said["status"] == "interrupted"
     assert not box.requests
 
@@ -970,7 +976,7 @@ def test_an_interrupt_while_a_question_is_told_leaves_the_panel_free(panel, fron
 
     def strike(*_):
         panel._channel._send = send
-        front.rev += 1  # a view that misses one asks for all of it
+        front.revision += 1  # a view that misses one asks for all of it
         raise KeyboardInterrupt
 
     panel._channel._send = strike
@@ -978,7 +984,7 @@ def test_an_interrupt_while_a_question_is_told_leaves_the_panel_free(panel, fron
         panel.ask("hi")
 
     assert "error" not in front.ask("again")
-    struck, said = front.settled(2)
+    struck, said = front.finished(2)
     assert (struck["status"], said["text"]) == ("interrupted", "again")
     assert len(box.requests) == 1
 
@@ -997,21 +1003,21 @@ def test_a_conversation_left_while_it_answers_goes_on_and_is_come_back_to(front,
     front.wait(lambda: front.order and text(front.views[front.order[0]].root))
     main = front.state["session"]
 
-    front.say("session", name=None)
-    assert (front.order, front.state["busy"]) == ([], None)
-    told = len(front.told)
+    front.request("switch_session", name=None)
+    assert (front.order, front.state["in_flight"]) == ([], None)
+    told = len(front.messages)
     gate.let.release(2)
-    asked = panel.chats.at(main).asked
-    until(lambda: "word2" in asked.shown.reply.text)
+    asked = panel.switcher.open(main).in_flight
+    until(lambda: "word2" in asked.exchange.reply.text)
     front.ask("beside it")
-    front.settled()
-    assert not [each for each in front.told[told:] if each.get("key") == asked.shown.key]
+    front.finished()
+    assert not [each for each in front.messages[told:] if each.get("key") == asked.exchange.key]
 
-    front.say("session", name=main)
-    assert front.state["busy"] == front.order[0]
+    front.request("switch_session", name=main)
+    assert front.state["in_flight"] == front.order[0]
     front.wait(lambda: "word2" in front.exchange(front.order[0])["text"])
     gate.let.release(100)
-    [said] = front.settled()
+    [said] = front.finished()
     assert said["status"] == "ok"
     assert box.wait_for(lambda: box.open_streams == 0) or box.open_streams == 0
 
@@ -1020,16 +1026,16 @@ def test_what_was_stopped_or_failed_is_there_on_coming_back(front, gate, box):
     front.ask("hi", "gate")
     gate.let.release()
     front.wait(lambda: front.order and text(front.views[front.order[0]].root))
-    front.say("stop")
-    front.settled()
+    front.request("stop")
+    front.finished()
     box.fail(Fault(status=400), agent="echo")
     front.ask("fails")
-    before, main = front.settled(2), front.state["session"]
+    before, main = front.finished(2), front.state["session"]
 
-    front.say("session", name=None)
-    front.say("session", name=main)
+    front.request("switch_session", name=None)
+    front.request("switch_session", name=main)
 
-    assert front.settled(2) == before
+    assert front.finished(2) == before
     assert [each["status"] for each in before] == ["interrupted", "error"]
 
 
@@ -1037,24 +1043,24 @@ def test_a_cell_that_asks_in_a_conversation_that_is_not_shown_tells_the_views_no
     front, client
 ):
     main = front.state["session"]
-    front.say("session", name=None)
+    front.request("switch_session", name=None)
 
     client.session(main).ask("elsewhere", surface="cell")
 
     assert front.order == []
-    front.say("session", name=main)
-    assert [each["prompt"] for each in front.settled()] == ["elsewhere"]
+    front.request("switch_session", name=main)
+    assert [each["prompt"] for each in front.finished()] == ["elsewhere"]
 
 
 def test_a_rating_of_an_answer_out_of_the_history_reaches_the_service_too(front, client, box):
     client.wanted = type(client.wanted)(box.url, box.client_token("echo"), "echo", "widget")
     front.ask("hi")
-    front.settled()
+    front.finished()
     with contextlib.closing(ChatPanel(client)) as panel:
         again = Front(panel, "w")
-        again.say("hello")
+        again.request("get_snapshot")
 
-        assert "error" not in again.say("rate", key=again.order[0], liked=True)
+        assert "error" not in again.request("rate", key=again.order[0], liked=True)
 
     assert box.requests[-1].path.endswith("/widget/feedback")
     assert box.requests[-1].json["feedback"] == "POSITIVE"
@@ -1063,21 +1069,21 @@ def test_a_rating_of_an_answer_out_of_the_history_reaches_the_service_too(front,
 def test_a_service_without_a_catalogue_offers_no_agents_and_that_is_no_error(front, box):
     box.fail(Fault(status=404), path="/public/bots", times=None)
 
-    assert "error" not in front.say("agents")
-    assert "error" not in front.say("agents")
+    assert "error" not in front.request("list_agents")
+    assert "error" not in front.request("list_agents")
 
     assert front.state["agents"] == []
     assert sum(seen.path == "/public/bots" for seen in box.requests) == 1
 
 
 def test_agents_are_offered_only_by_the_service_that_has_them(front, client):
-    front.say("agents")
+    front.request("list_agents")
     with Sandbox(agents={"other": "x"}) as other:
         client.wanted = type(client.wanted)(other.url, other.token, "other", "openai")
-        front.say("hello")
+        front.request("get_snapshot")
         assert front.state["agents"] == []
 
-        front.say("agents")
+        front.request("list_agents")
 
         assert "other" in {each["slug"] for each in front.state["agents"]}
 
@@ -1098,17 +1104,17 @@ def test_the_total_counts_only_calls(front, client, tmp_path):
     session.read(session.export(tmp_path / "said.json"))
     front.ask("hi")
 
-    front.settled(5)
+    front.finished(5)
 
     assert front.state["total"] == "2 calls · tokens not reported"
 
 
 def test_the_total_says_how_many_turns_reported_nothing(front, client, box):
     front.ask("one two")
-    front.settled()
+    front.finished()
     client.wanted = type(client.wanted)(box.url, box.token, "echo", "native")
     front.ask("one two")
-    front.settled(2)
+    front.finished(2)
 
     assert front.state["total"].startswith("2 calls · ")
     assert front.state["total"].partition(" tokens")[2].startswith(" (1 not reported)")
@@ -1117,9 +1123,9 @@ def test_the_total_says_how_many_turns_reported_nothing(front, client, box):
 def test_a_closed_panel_leaves_no_thread(client):
     panel = ChatPanel(client)
     front = Front(panel)
-    front.say("hello")
+    front.request("get_snapshot")
     front.ask("hi")
-    front.settled()
+    front.finished()
     mine = [each for each in threading.enumerate() if each.name == "swiftask-panel"]
     assert mine
 
@@ -1132,12 +1138,14 @@ def test_a_closed_panel_leaves_no_thread(client):
 
 def test_a_cell_that_asks_a_hundred_times_leaves_no_hundred_threads(front, client, monkeypatch):
     """What has ended beats until something else ends, whose heartbeats tell of both."""
-    monkeypatch.setattr("swiftask_jupyter.notebook.panel.reply_publisher.BEATS", [0.1] * 10_000)
+    monkeypatch.setattr(
+        "swiftask_jupyter.notebook.panel.reply_publisher.FINAL_HEARTBEATS", [0.1] * 10_000
+    )
 
     for n in range(20):
         client.session().ask(f"question {n}", surface="cell")
 
-    front.settled(20)
+    front.finished(20)
     until(lambda: [each.name for each in threading.enumerate()].count("swiftask-panel") == 1)
 
 
@@ -1149,10 +1157,10 @@ def test_an_answer_that_says_nothing_for_long_is_told_to_run():
     following = ReplyPublisher(shown, channel, None, lambda _: None, clock=lambda: now[0])
 
     for now[0] in (103.0, 107.0, 108.0, 114.0):
-        following.tell()
+        following.publish_changes()
     shown.reply.apply([Delta("hello ")])
     for now[0] in (114.5, 116.0, 121.0):
-        following.tell()
+        following.publish_changes()
 
     assert told == ["heartbeat", "heartbeat", "patch", "heartbeat"]
 
@@ -1168,8 +1176,8 @@ def test_a_heartbeat_does_not_overtake_what_it_tells_of():
         told.append(kind)
 
     channel = Channel(send)
-    beats = threading.Thread(target=channel.beat)
-    channel.tell("state")
+    beats = threading.Thread(target=channel.heartbeat)
+    channel.broadcast("state")
     beats.join(WAIT)
 
     assert told == ["state", "heartbeat"]
@@ -1177,12 +1185,12 @@ def test_a_heartbeat_does_not_overtake_what_it_tells_of():
 
 def test_a_conversation_whose_name_has_marks_is_gone_on_with_from_the_view(front, client):
     client.session("a\u200bb").ask("inside")
-    front.say("hello")
+    front.request("get_snapshot")
     [told] = [name for name in front.state["sessions"] if name.startswith("a")]
 
-    front.say("session", name=told)
+    front.request("switch_session", name=told)
 
-    assert [each["prompt"] for each in front.settled()] == ["inside"]
+    assert [each["prompt"] for each in front.finished()] == ["inside"]
 
 
 def test_files_of_a_turn_that_was_taken_back_are_let_go_and_come_back_with_what_it_replaced(
@@ -1195,28 +1203,28 @@ def test_files_of_a_turn_that_was_taken_back_are_let_go_and_come_back_with_what_
     name = Name("b.txt")
     gone = weakref.ref(name)
     front.panel.ask("one", files=[("a.txt", b"abc")])
-    [said] = front.settled()
+    [said] = front.finished()
     front.ask("uno", key=said["key"])
     front.wait(lambda: said["key"] not in front.order)
-    front.settled()
+    front.finished()
     client.session().undo()
-    front.say("hello")
-    [said] = front.settled()
+    front.request("get_snapshot")
+    [said] = front.finished()
     assert (said["prompt"], said["files"]) == ("one", ["a.txt"])
 
     front.panel.ask("two", files=[(name, b"de")])
-    front.settled(2)
+    front.finished(2)
     del name
     client.session().undo()
-    front.say("hello")
+    front.request("get_snapshot")
 
-    front.settled()
+    front.finished()
     until(lambda: gc.collect() is not None and gone() is None)
 
 
 def test_a_transcript_brings_its_style_once(front, panel):
     for n in range(3):
         front.ask(f"```python\nx = {n}\n```")
-        front.settled(n + 1)
+        front.finished(n + 1)
 
-    assert bundle(panel.chat.shown)["text/html"].count("<style>") == 1
+    assert transcript_mimebundle(panel.chat.exchanges)["text/html"].count("<style>") == 1

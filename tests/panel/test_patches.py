@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swiftask_jupyter.notebook.panel.patches import Growth
+from swiftask_jupyter.notebook.panel.patches import GrowingTree
 from swiftask_jupyter.sandbox.lorem import LOREM
 
 PUNCTUATION = "*_`[]()#>\n-|$~1. "
@@ -51,12 +51,12 @@ def made(node):
 
 
 def shown(growth):
-    return [made(node) for node in growth.whole()]
+    return [made(node) for node in growth.encoded()]
 
 
 def streamed(pieces):
     """The view and the growth after an answer came in these pieces."""
-    view, growth = View(), Growth()
+    view, growth = View(), GrowingTree()
     for piece in pieces:
         growth.feed(piece)
         view.apply(growth.changes())
@@ -82,14 +82,14 @@ def test_a_view_that_applied_every_change_holds_the_whole_answer(seed):
 
     view, growth = streamed(cut(text, rng))
 
-    assert view.root["kids"] == shown(growth) == shown(Growth.of(text))
+    assert view.root["kids"] == shown(growth) == shown(GrowingTree.of(text))
 
 
 @given(st.lists(st.text(alphabet=PUNCTUATION + "ab\U0001f331", max_size=12), max_size=25))
 def test_so_does_any_text_however_it_is_cut(pieces):
     view, growth = streamed(pieces)
 
-    assert view.root["kids"] == shown(growth) == shown(Growth.of("".join(pieces)))
+    assert view.root["kids"] == shown(growth) == shown(GrowingTree.of("".join(pieces)))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_so_does_any_text_however_it_is_cut(pieces):
     ],
 )
 def test_what_is_told_is_what_is_new(before, after, told):
-    growth = Growth()
+    growth = GrowingTree()
     growth.feed(before)
     growth.changes()
 
@@ -116,7 +116,7 @@ def test_what_is_told_is_what_is_new(before, after, told):
 
 
 def test_code_is_coloured_once_it_is_complete():
-    growth = Growth()
+    growth = GrowingTree()
     growth.feed("```python\nif x:\n    pass\n")
     assert [change[0] for change in growth.changes()] == ["i"]
 
@@ -145,7 +145,7 @@ def test_a_link_that_is_defined_below_is_made_in_its_place():
     ],
 )
 def test_a_formula_is_mathml_of_known_tags_or_its_source(formula, tags):
-    [[_, node]] = Growth.of(formula).whole()
+    [[_, node]] = GrowingTree.of(formula).encoded()
 
     found = set()
 

@@ -1,119 +1,176 @@
-"""A view of a panel without a browser, for tests of the panel's own half."""
+"""A view of the chat panel without a browser, to test the kernel's half of the panel."""
 
 import json
 import threading
 import time
 
-from tests.panel.test_patches import View
+WAIT = 60  # seconds
 
-WAIT = 60
+
+class TreeView:
+    """The tree of an answer as a view keeps it; `apply` does what `applyChange` in tree.js does."""
+
+    def __init__(self):
+        self.root = {"tag": "", "attrs": {}, "kids": []}
+
+    def apply(self, operations):
+        """Apply operations of `patches.py`, after a round trip through JSON."""
+        for kind, path, *more in json.loads(json.dumps(operations)):
+            node = parent = self.root
+            for at in path:
+                parent, node = node, node["kids"][at]
+            if kind == "+":
+                node["text"] += more[0]
+            elif kind == "~":
+                units = node["text"].encode("utf-16-le")
+                kept = units[: len(units) - 2 * more[0]].decode("utf-16-le")
+                node["text"] = kept + more[1]
+            elif kind == "i":
+                node["kids"] += map(view_node, more[0])
+            elif kind == "d":
+                del node["kids"][more[0] :]
+            elif kind == "r":
+                parent["kids"][path[-1]] = view_node(more[0])
+            elif kind == "h":
+                node["attrs"]["runs"] = more[0]
+
+
+def view_node(node):
+    """Turn a node as it is sent into a node of a `TreeView`."""
+    if isinstance(node, str):
+        return {"text": node}
+    tag, *rest = node
+    attrs = rest.pop(0) if rest and isinstance(rest[0], dict) else {}
+    return {"tag": tag, "attrs": attrs, "kids": [view_node(kid) for kid in rest]}
+
+
+def text(node):
+    """Return the text of a view's node."""
+    return node["text"] if "text" in node else "".join(map(text, node["kids"]))
 
 
 class Front:
-    """A view without a browser: says what a user does, keeps what it is told, as `panel.js`."""
+    """A view without a browser: sends the user's requests and applies messages like panel.js.
+
+    Attributes:
+        messages: every message for this view, oldest first.
+        responses: the responses, by request id.
+        revision: the number of the last update.
+        state: the last state of the panel.
+        order: the keys of the exchanges in order.
+        views: the tree of each answer, by key.
+        exchanges: all else that was sent of each exchange, by key.
+    """
 
     def __init__(self, panel, name="v"):
         self.panel, self.name = panel, name
-        self.told, self.answers = [], {}
-        self.rev, self.state, self.views, self.ends = -1, {}, {}, {}
+        self.messages, self.responses = [], {}
+        self.revision, self.state, self.views, self.exchanges = -1, {}, {}, {}
         self.order = []
-        self.heard = threading.Condition()
+        self.received = threading.Condition()
         send = panel._channel._send
         panel._channel._send = lambda content, buffers: (
-            self.hear(buffers[0]),
+            self.receive(buffers[0]),
             send(content, buffers),
         )
 
-    def say(self, kind, buffers=(), **fields):
-        """Say it, and return the answer."""
-        call = {"kind": kind, "view": self.name, "id": f"{self.name}{len(self.answers)}", **fields}
-        self.panel._heard(None, call, list(buffers))
-        return self.answers[call["id"]]
+    def request(self, kind, buffers=(), **fields):
+        """Send a request and return the response."""
+        identity = f"{self.name}{len(self.responses)}"
+        request = {"kind": kind, "view": self.name, "id": identity, **fields}
+        self.panel._on_request(None, request, list(buffers))
+        return self.responses[identity]
 
-    def ask(self, text, agent="", key=None, files=()):
-        """Ask as the composer does."""
-        return self.say("ask", text=text, agent=agent, key=key, files=list(files))
+    def ask(self, text, agent="", key=None, uploads=()):
+        """Ask a question as the composer does, and return the response."""
+        return self.request("ask", text=text, agent=agent, key=key, uploads=list(uploads))
 
-    def hear(self, packed):
-        """Take a message as it travelled."""
+    def retry(self, key, agent=""):
+        """Ask the question of an exchange again, and wait until the old exchange is gone."""
+        self.request("retry", key=key, agent=agent)
+        self.wait(lambda: key not in self.order)
+
+    def receive(self, packed):
+        """Take a message from the wire."""
         message = json.loads(packed)
-        if message.get("to") not in (None, self.name):
+        if message.get("view") not in (None, self.name):
             return
-        with self.heard:
-            self.told.append(message)
-            self.take(message)
-            self.heard.notify_all()
+        with self.received:
+            self.messages.append(message)
+            self.apply(message)
+            self.received.notify_all()
 
-    def take(self, message):
-        """Act on a message."""
+    def apply(self, message):
+        """Apply a message to the copy of the panel."""
         if "id" in message:
-            self.answers[message["id"]] = message
+            self.responses[message["id"]] = message
         if message["kind"] == "snapshot":
-            self.rev, self.state = message["rev"], message["state"]
+            self.revision, self.state = message["revision"], message["state"]
             self.order = [each["key"] for each in message["exchanges"]]
-            self.views = {each["key"]: self.fresh(each) for each in message["exchanges"]}
-        elif message["kind"] in ("answer", "heartbeat") or self.rev < 0:
+            self.views = {each["key"]: self.new_view(each) for each in message["exchanges"]}
+        elif message["kind"] in ("response", "heartbeat") or self.revision < 0:
             return
         else:
-            assert message["rev"] == self.rev + 1
-            self.rev = message["rev"]
+            assert message["revision"] == self.revision + 1
+            self.revision = message["revision"]
             getattr(self, f"on_{message['kind']}")(message)
 
-    def fresh(self, told):
-        """Begin to keep an exchange."""
-        view = View()
-        view.apply([["i", [], told["tree"]]])
-        self.ends[told["key"]] = told
+    def new_view(self, exchange):
+        """Keep a new exchange and return its tree."""
+        view = TreeView()
+        view.apply([["i", [], exchange["tree"]]])
+        self.exchanges[exchange["key"]] = exchange
         return view
 
     def on_state(self, message):
-        """Keep how the panel stands."""
+        """Keep the panel's state."""
         self.state = message["state"]
 
-    def on_stale(self, _):
-        """Ask for all of it."""
-        self.say("hello")
+    def on_reload(self, _):
+        """Request a snapshot."""
+        self.request("get_snapshot")
 
     def on_exchange(self, message):
-        """Put an exchange in its place."""
-        told = message["exchange"]
-        self.order = [key for key in self.order if key not in message["gone"]]
+        """Insert an exchange in its place."""
+        exchange = message["exchange"]
+        self.order = [key for key in self.order if key not in message["removed"]]
         at = self.order.index(message["after"]) + 1 if message["after"] else 0
-        self.order.insert(at, told["key"])
-        self.views[told["key"]] = self.fresh(told)
+        self.order.insert(at, exchange["key"])
+        self.views[exchange["key"]] = self.new_view(exchange)
 
     def on_patch(self, message):
-        """Apply what has changed."""
-        self.views[message["key"]].apply(message["changes"])
-        self.ends[message["key"]] = {**self.ends[message["key"]], **message.get("end", {})}
+        """Apply the changes of an exchange."""
+        key = message["key"]
+        self.views[key].apply(message["changes"])
+        self.exchanges[key] = {**self.exchanges[key], **message.get("meta", {})}
 
     def wait(self, condition):
-        """Wait until a message makes it so."""
-        with self.heard:
-            assert self.heard.wait_for(condition, WAIT), self.told[-5:]
+        """Wait until a message makes the condition true."""
+        with self.received:
+            assert self.received.wait_for(condition, WAIT), self.messages[-5:]
 
-    def settled(self, count=1):
-        """Wait until so many exchanges have ended and the panel is free, and return them."""
+    def wait_for_text(self, number=0):
+        """Wait until the answer of that number in the order has text."""
+        self.wait(lambda: len(self.order) > number and text(self.views[self.order[number]].root))
+
+    def finished(self, count=1):
+        """Wait until so many exchanges are shown, all ended and none in flight; return them."""
         self.wait(
             lambda: (
                 len(self.order) == count
-                and all(self.ends[key]["status"] != "running" for key in self.order)
-                and not self.state["busy"]
+                and all(self.exchanges[key]["status"] != "running" for key in self.order)
+                and not self.state["in_flight"]
             )
         )
         return [self.exchange(key) for key in self.order]
 
     def exchange(self, key):
-        """What is shown of one."""
-        return {**self.ends[key], "tree": None, "text": text(self.views[key].root)}
-
-
-def text(node):
-    return node["text"] if "text" in node else "".join(map(text, node["kids"]))
+        """Return all that is shown of an exchange, the text of the answer included."""
+        return {**self.exchanges[key], "tree": None, "text": text(self.views[key].root)}
 
 
 def until(condition):
-    """Wait for what no message tells."""
+    """Wait for a condition that no message announces."""
     end = time.monotonic() + WAIT
     while not condition():
         assert time.monotonic() < end

@@ -27,8 +27,8 @@ class Panel:
         self.text = self.root.get_by_label("Message", exact=True)
         self.log = self.root.get_by_role("log")
         self.exchanges = self.root.locator(".st-exchange")
-        self.answers = self.root.locator(".st-agent .st-body")
-        self.notes = self.root.locator(".st-note")
+        self.answers = self.root.locator(".st-answer .st-body")
+        self.notes = self.root.locator(".st-footer-text")
         self.banner = self.root.get_by_role("alert")
 
     def button(self, name: str) -> Locator:
@@ -37,8 +37,8 @@ class Panel:
 
     def ready(self) -> "Panel":
         """Wait until the kernel has been heard of."""
-        expect(self.root.locator(".st-empty")).to_contain_text(
-            "Nothing has been said yet.", timeout=WAIT
+        expect(self.root.locator(".st-placeholder")).to_contain_text(
+            "No messages yet.", timeout=WAIT
         )
         return self
 

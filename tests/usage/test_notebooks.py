@@ -17,7 +17,7 @@ from swiftask_jupyter.answers.reply import TURN
 from swiftask_jupyter.conversation.notebook_file import document
 from swiftask_jupyter.notebook.mimebundle import record
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
-from swiftask_jupyter.notebook.panel.transcript import bundle
+from swiftask_jupyter.notebook.panel.transcript import transcript_mimebundle
 from swiftask_jupyter.sandbox.faults import Fault
 from swiftask_jupyter.usage.notebooks import NotebookWarning, usage_from_notebooks
 
@@ -94,7 +94,7 @@ def test_what_was_imported_is_no_call_in_a_panels_transcript_either(client, tmp_
     session = client.session()
     session.ask("hello")
     session.read(session.export(tmp_path / "said.json"))
-    told = bundle([ExchangeView.before(each) for each in session.history()])
+    told = transcript_mimebundle([ExchangeView.from_history(each) for each in session.history()])
     path = save(tmp_path / "panel.ipynb", *told[TURN])
 
     frame = usage_from_notebooks(path)

@@ -1,1 +1,1 @@
-"""The chat panel: a conversation with agents as a widget."""
+"""The chat panel: a conversation with agents as a Jupyter widget."""

@@ -1,61 +1,66 @@
-"""The agents that a panel offers."""
+"""The agents that a panel offers in its agent field."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from swiftask_jupyter.errors import ConnectionFailed, SwiftaskError
-from swiftask_jupyter.support.sanitize import visible
+from swiftask_jupyter.support.sanitize import sanitize
 
 if TYPE_CHECKING:
     from swiftask_jupyter.client import Swiftask
 
-PATIENCE = 3.0  # seconds for the catalogue
+TIMEOUT = 3.0  # seconds to wait for a catalogue
 
-Offered = list[dict[str, str]]
+AgentList = list[dict[str, str]]  # the slug and the name of each agent
 
 
-class Agents:
-    """What is known of the catalogues of the services that the client has asked.
+class AgentCatalogue:
+    """The agents of each service that the client has used, loaded once per service.
 
-    A catalogue is advice: a service that has none offers nothing, and answers all the same.
+    A service without a catalogue offers no agents, which is not an error: its agents answer all the
+    same.
     """
 
     def __init__(self, client: Swiftask) -> None:
         self._client = client
-        self._offered: dict[str, Offered] = {}
-        self._looked = ""
+        self._by_service: dict[str, AgentList] = {}
+        self._last_loaded = ""
 
-    def offered(self) -> Offered:
-        """Return the agents of the service that is asked now, as far as they were looked for."""
-        return self._offered.get(self._service(), [])
+    def known(self) -> AgentList:
+        """Return the agents of the current service; empty before `load`."""
+        return self._by_service.get(self._service(), [])
 
-    def look(self) -> bool:
-        """Ask the service for its agents, once; tell whether others may be offered now.
+    def load(self) -> bool:
+        """Load the agents of the current service, unless they are known.
+
+        Returns:
+            Whether `known` may return something else than before.
 
         Raises:
-            ConnectionFailed: it can't be reached; it is asked again next time.
+            ConnectionFailed: the service cannot be reached; the next call tries again.
         """
         service = self._service()
-        if not service or service in self._offered:
-            before, self._looked = self._looked, service
+        if not service or service in self._by_service:
+            before, self._last_loaded = self._last_loaded, service
             return before != service
         try:
-            found = self._client.catalogue(PATIENCE)
+            found = self._client.catalogue(TIMEOUT)
         except ConnectionFailed:
             raise
         except SwiftaskError:
             found = None
-        self._looked = service
+        self._last_loaded = service
         if found is None:
-            self._offered[service] = []
-        elif found:  # none come where the patience was not enough, too
-            self._offered[service] = [
-                {"slug": visible(each.slug), "name": visible(each.name)} for each in found
+            self._by_service[service] = []
+        elif found:  # also empty after a timeout: then the next call tries again
+            self._by_service[service] = [
+                {"slug": sanitize(each.slug), "name": sanitize(each.name)} for each in found
             ]
         return True
 
     def _service(self) -> str:
+        """Return the base URL of the current service; empty if none is configured."""
         try:
             return self._client.connection().root("/public")
         except SwiftaskError:

@@ -1,7 +1,33 @@
-"""What a panel tells its views: numbered messages, so that a view knows when it has missed one.
+"""The messages between the panel (kernel) and its views (browser).
 
-Messages do get lost on the way (a Jupyter server drops what comes too fast), and there may be any
-number of views. So a view that sees a gap asks for everything, and each gets it alone.
+A view sends requests: `{"kind": …, "view": its id, "id": the request's id, …}`. It gets exactly one
+`response` (or, for `get_snapshot`, a `snapshot`) with the same `view` and `id`, and `error` if the
+request failed:
+
+    get_snapshot                        the state and the newest exchanges
+    get_earlier     key                 the exchanges before that one
+    ask             text, key, agent, uploads   `key`: the exchange to ask again, or null
+    retry           key, agent          ask the same question again
+    stop                                stop the answer in flight
+    rate            key, liked, comment
+    get_source      key                 the answer's Markdown
+    export                              the conversation as Markdown
+    choose_agent    agent
+    list_agents                         load the service's catalogue
+    switch_session  name                null: a new session
+    upload          upload, name, size, offset, and the bytes as a buffer
+    discard_upload  upload
+
+All views get numbered updates (`revision`):
+
+    state      state                    session, agents, the key of the answer in flight, …
+    exchange   exchange, after, removed a new exchange; `after`: the key of the one before it
+    patch      key, changes, meta       changes of an answer's tree, and of everything else
+    reload                              the order has changed: request a snapshot
+    heartbeat                           the number of the last update
+
+Updates do get lost (a Jupyter server drops messages that come too fast). A view that finds a gap in
+the numbers requests a snapshot.
 """
 
 from __future__ import annotations
@@ -15,16 +41,20 @@ Send = Callable[[dict[str, Any], list[bytes]], object]
 
 
 class Channel:
-    """The way to all views of one panel.
+    """Sends messages to all views of one panel.
 
-    Messages travel as one piece of JSON beside the envelope: a kernel would look through every
-    item of the envelope's own content once more.
+    Each message is one JSON buffer beside the widget message: Jupyter would walk through the items
+    of the widget message's own content again.
+
+    Args:
+        send: sends a widget message (content, buffers).
 
     Attributes:
-        closed: set when there is nobody to tell any more.
-        lock: held while the panel's state changes and the change is told, which are one act.
-        revision: the number of the last message.
-        ended: the key of the exchange that ended last.
+        closed: set when the panel is closed and no view is left.
+        lock: hold it while you change the panel's state and send that change, so that no other
+            message comes between the two.
+        revision: the number of the last update.
+        last_ended: the key of the exchange whose answer ended last.
     """
 
     def __init__(self, send: Send) -> None:
@@ -32,54 +62,55 @@ class Channel:
         self.closed = Event()
         self.lock = RLock()
         self.revision = 0
-        self.ended = ""
+        self.last_ended = ""
 
-    def tell(self, kind: str, **fields: Any) -> None:
-        """Tell every view of a change."""
+    def broadcast(self, kind: str, **fields: Any) -> None:
+        """Send a numbered update to all views."""
         with self.lock:
             self.revision += 1
-            self._write({"kind": kind, "rev": self.revision, **fields})
+            self._write({"kind": kind, "revision": self.revision, **fields})
 
-    def answer(self, call: dict[str, Any], kind: str = "answer", **fields: Any) -> None:
-        """Answer what one view has asked."""
+    def respond(self, request: dict[str, Any], kind: str = "response", **fields: Any) -> None:
+        """Send a response to the view that made a request."""
         with self.lock:
             if kind == "snapshot":
-                fields["rev"] = self.revision
-            self._write({"kind": kind, "to": call.get("view"), "id": call.get("id"), **fields})
+                fields["revision"] = self.revision
+            view, identity = request.get("view"), request.get("id")
+            self._write({"kind": kind, "view": view, "id": identity, **fields})
 
-    def part(self) -> Part:
-        """Return the way of one conversation; muted at first."""
-        return Part(self._send, self)
+    def for_conversation(self) -> ConversationChannel:
+        """Return a channel for one of the panel's conversations; it is muted at first."""
+        return ConversationChannel(self._send, self)
 
-    def beat(self) -> None:
-        """Tell every view the number of the last message: it may have been lost."""
-        with self.lock:  # a number that was not told yet would seem to be lost
-            self._write({"kind": "heartbeat", "rev": self.revision})
+    def heartbeat(self) -> None:
+        """Send the number of the last update to all views, in case that update was lost."""
+        with self.lock:  # so that the number never arrives before its update
+            self._write({"kind": "heartbeat", "revision": self.revision})
 
     def _write(self, message: dict[str, Any]) -> None:
         packed = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
         self._send({}, [packed.encode("utf-8", "replace")])
 
 
-class Part(Channel):
-    """What one of a panel's conversations tells: nothing while the views show another.
+class ConversationChannel(Channel):
+    """Sends the updates of one conversation, and drops them while another one is shown.
 
     Attributes:
-        muted: whether they do.
+        muted: whether updates are dropped.
     """
 
-    def __init__(self, send: Send, whole: Channel) -> None:
+    def __init__(self, send: Send, panel_channel: Channel) -> None:
         super().__init__(send)
-        self.closed, self.lock = whole.closed, whole.lock
+        self.closed, self.lock = panel_channel.closed, panel_channel.lock
         self.muted = True
-        self._whole = whole
+        self._panel_channel = panel_channel
 
-    def tell(self, kind: str, **fields: Any) -> None:
-        """Tell every view of a change."""
+    def broadcast(self, kind: str, **fields: Any) -> None:
+        """Send a numbered update to all views, unless muted."""
         with self.lock:
             if not self.muted:
-                self._whole.tell(kind, **fields)
+                self._panel_channel.broadcast(kind, **fields)
 
-    def beat(self) -> None:
-        """Tell every view the number of the last message."""
-        self._whole.beat()
+    def heartbeat(self) -> None:
+        """Send the number of the panel's last update to all views."""
+        self._panel_channel.heartbeat()

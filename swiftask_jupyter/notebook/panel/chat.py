@@ -1,6 +1,7 @@
-"""What the user thinks of answers, kept as marks of the ledger.
+"""One conversation as a panel shows it: its exchanges, the questions asked in it, the ratings.
 
-A conversation as a panel shows it: what is there, what is asked, what others ask in it.
+The conversation is shared: cells, and other panels, ask in the same session. So a `Chat` follows
+the turns that others begin, and reads the history again after each turn and each relevant cell.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.getipython import get_ipython
 
-from swiftask_jupyter.conversation.rules import Mark
 from swiftask_jupyter.errors import PromptError, StoreError, SwiftaskError
 from swiftask_jupyter.ledger.history import History
-from swiftask_jupyter.notebook.panel.channel import Part
-from swiftask_jupyter.notebook.panel.exchange_view import Exchanges, ExchangeView, short
+from swiftask_jupyter.notebook.panel.channel import ConversationChannel
+from swiftask_jupyter.notebook.panel.exchange_view import ExchangeList, ExchangeView, view_key
 from swiftask_jupyter.notebook.panel.reply_publisher import ReplyPublisher
 
 if TYPE_CHECKING:
@@ -24,21 +24,269 @@ if TYPE_CHECKING:
     from swiftask_jupyter.conversation.rules import Mark
     from swiftask_jupyter.conversation.running_turn import RunningTurn
 
-WORDS = {True: "good", False: "bad", None: None}
+# A rating in the panel, and its value in the ledger's marks.
+RATINGS = {True: "good", False: "bad", None: None}
 
 
-def rate(
+class Chat:
+    """One conversation of a client, as a panel shows it.
+
+    Args:
+        client: sends the questions.
+        name: the name of the session; `None` for the one that cells use.
+        channel: sends updates to the views while they show this conversation.
+        on_change: called after each turn, and after a cell that may have changed something.
+
+    Attributes:
+        exchanges: the exchanges that are shown, in order.
+        session: the session.
+        context: the context variables of the last request; threads send messages to the front end
+            in a copy of it.
+    """
+
+    def __init__(
+        self,
+        client: Swiftask,
+        name: str | None,
+        channel: ConversationChannel,
+        on_change: Callable[..., None],
+    ) -> None:
+        self.session = client.session(name)
+        self.exchanges = ExchangeList()
+        self.context = contextvars.copy_context()
+        self._client = client
+        self._channel = channel
+        self._on_change = on_change
+        self._publishers: dict[str, ReplyPublisher] = {}  # by the key of the exchange
+        self._asking = False
+        # Reads of the history are numbered: an earlier read must not overwrite a later one.
+        self._read_numbers, self._applied_read = count(1), 0
+        self.refresh()
+        self.session.watchers.append(self._on_turn)
+        if (shell := get_ipython()) is not None:
+            shell.events.register("post_run_cell", self.on_cell_run)
+
+    @property
+    def in_flight(self) -> ReplyPublisher | None:
+        """The publisher of the running answer to a question of this panel, if there is one."""
+        own = (each for each in tuple(self._publishers.values()) if each.stream is not None)
+        return next((each for each in own if each.exchange.running), None)
+
+    def ask(
+        self, text: str, agent: str | None, files: Iterable[Any] = (), replaces: str | None = None
+    ) -> ExchangeView:
+        """Ask a question at the end, or in the slot of an earlier one, with that one's files.
+
+        Args:
+            text: the question.
+            agent: the slug of the agent; `None` for the connection's agent.
+            files: files to attach.
+            replaces: the key of the exchange to ask again; `None` to ask at the end.
+
+        Raises:
+            Refused: the question was not sent, and the message says why.
+        """
+        with self._channel.lock:
+            if self._asking or self.in_flight:
+                raise PromptError("an answer is still coming", advice="stop it, or wait for it")
+            self._asking = True
+        try:
+            earlier = self.exchanges.find(replaces, replaced=True) if replaces else None
+            if earlier and earlier.from_cell:
+                raise PromptError(
+                    "a cell asked this, with options of its own", advice="run the cell again"
+                )
+            slot = earlier.reply.standing.slot if earlier else None
+            options: dict[str, Any] = {"slot": slot} if slot else {}
+            attached = (*(earlier.attached if earlier else ()), *files)
+            stream = self.session.stream(
+                text, agent or None, surface="panel", files=attached, **options
+            )
+            exchange = ExchangeView(text, stream.reply, attached)
+            publisher = ReplyPublisher(exchange, self._channel, stream, self._on_reply_end)
+            self._publishers[exchange.key] = publisher
+            publisher.announce_and_start(lambda: self._add(exchange))
+        finally:
+            self._asking = False
+        return exchange
+
+    def retry(self, key: str, agent: str = "") -> ExchangeView:
+        """Ask the same question again in its slot.
+
+        Args:
+            key: the key of the exchange.
+            agent: the slug of the agent to ask; empty for the same agent.
+
+        Raises:
+            Refused: the question was not sent, and the message says why.
+        """
+        exchange = self.exchanges.find(key)
+        return self.ask(exchange.prompt, agent or exchange.reply.agent, replaces=key)
+
+    def rate(self, key: str, *, liked: bool | None, comment: str | None = None) -> ExchangeView:
+        """Save the user's rating of an answer, and send it to a service that accepts ratings.
+
+        Args:
+            key: the key of the exchange.
+            liked: the rating; `None` removes it.
+            comment: the comment; `None` keeps the last one.
+
+        Raises:
+            SwiftaskError: the service did not accept the rating; it is saved all the same.
+        """
+        exchange = self.exchanges.find(key)
+        reply, history = exchange.reply, self.session.ledger.history
+        exchange.liked = liked
+        if comment is not None:
+            exchange.comment = comment
+        save_rating(history, self.session.id, reply.turn, liked=liked, comment=comment)
+        self._channel.broadcast("patch", key=key, changes=[], meta=exchange.meta())
+        if reply.dialect == "widget" and liked is not None and reply.conversation is not None:
+            feedback = self._client.widget.feedback
+            feedback(reply.conversation, good=liked, comment=exchange.comment)
+        return exchange
+
+    def refresh(self) -> bool:
+        """Read the history again, and tell whether the list of exchanges has changed.
+
+        Cells may have changed the conversation. While the ledger cannot be read, the list stays as
+        it is.
+        """
+        read_number = next(self._read_numbers)
+        try:
+            history, marks = self.session.history(), self._marks()
+        except StoreError:
+            for exchange in tuple(self.exchanges):
+                exchange.awaits_ledger = True
+            return False
+        with self._channel.lock:
+            if read_number < self._applied_read:
+                return True  # another thread has applied a newer read
+            self._applied_read = read_number
+            sent = {each.key: (each.stale, each.superseded) for each in self.exchanges}
+            liked, comments = read_ratings(marks)
+            reset_at = max((mark.at for mark in marks if mark.kind == "reset"), default=0.0)
+            merged = self.exchanges.merged(history, self._publishers, reset_at)
+            stale = {each.turn: each.stale for each in history}
+            for exchange in merged:
+                turn = exchange.reply.turn
+                exchange.liked = liked.get(turn, exchange.liked)
+                exchange.comment = comments.get(turn, exchange.comment)
+                exchange.stale = stale.get(turn, exchange.stale)
+            moved = [each.key for each in merged] != [each.key for each in self.exchanges]
+            for each in merged:
+                if not moved and (each.stale, each.superseded) != sent[each.key]:
+                    self._channel.broadcast("patch", key=each.key, changes=[], meta=each.meta())
+            self.exchanges = merged
+            if moved:
+                self._channel.broadcast("reload")
+        return moved
+
+    def on_cell_run(self, result: Any) -> None:
+        """Refresh after a cell that may have changed the conversation or a setting."""
+        ours = "swiftask" in (getattr(result.info, "raw_cell", "") or "")
+        if ours and not self._channel.muted:
+            self._on_change(moved=self.refresh())
+
+    def take_over(self, old: Chat) -> None:
+        """Show the exchanges of an earlier panel's chat; the history does not have all of them."""
+        self.exchanges = ExchangeList(
+            each.unsent_copy() if each.running else each for each in old.exchanges
+        )
+        self.exchanges.replaced = old.exchanges.replaced
+        for exchange in self.exchanges:
+            if exchange.running:
+                self._publish(exchange)
+                if not exchange.running:  # it ended before the publisher was registered
+                    self._publishers[exchange.key].turn_ended.set()
+        self.refresh()
+
+    def show(self) -> None:
+        """Begin to send updates to the views."""
+        self._channel.muted = False
+
+    def hide(self) -> None:
+        """Send no more updates to the views; running answers continue."""
+        self._channel.muted = True
+
+    def close(self) -> None:
+        """Stop the running answers and watch the session no more."""
+        if self._on_turn in self.session.watchers:
+            self.session.watchers.remove(self._on_turn)
+            if (shell := get_ipython()) is not None:
+                shell.events.unregister("post_run_cell", self.on_cell_run)
+        for publisher in tuple(self._publishers.values()):
+            publisher.close()
+
+    def default_agent(self) -> str:
+        """Return the slug of the connection's agent; empty if there is none."""
+        try:
+            return self._client.connection().agent or ""
+        except SwiftaskError:
+            return ""
+
+    def _add(self, exchange: ExchangeView) -> None:
+        with self._channel.lock:
+            after, removed = self.exchanges.add(exchange)
+            message = exchange.as_message()
+            self._channel.broadcast("exchange", exchange=message, after=after, removed=removed)
+
+    def _on_turn(self, turn: RunningTurn) -> None:
+        """Follow a turn that began or ended elsewhere, for example in a cell.
+
+        Called on the I/O thread, which must not wait for the panel's lock.
+        """
+        reply = turn.reply
+        if reply.standing.slot is None:
+            return
+        publisher = self._publishers.get(view_key(reply.turn))
+        if publisher is None and reply.status == "running":
+            exchange = ExchangeView(turn.prompt.text, reply)
+            self._publish(exchange, lambda: self._add(exchange))
+        elif publisher is not None and reply.status != "running":
+            publisher.turn_ended.set()
+
+    def _publish(self, exchange: ExchangeView, announce: Callable[[], None] = lambda: None) -> None:
+        """Start a publisher for an answer that the panel did not ask for."""
+        publisher = ReplyPublisher(exchange, self._channel, None, self._on_reply_end)
+        self._publishers[exchange.key] = publisher
+        publisher.start(self.context.copy(), announce)
+
+    def _on_reply_end(self, exchange: ExchangeView) -> None:
+        with self._channel.lock:
+            self._publishers.pop(exchange.key, None)
+            # Discard reads that are under way: they may have missed this turn.
+            self._applied_read = next(self._read_numbers)
+        try:
+            self.refresh()
+        finally:
+            self._on_change()
+
+    def _marks(self) -> list[Mark]:
+        ledger = self.session.ledger
+        return ledger.history.marks(ledger.sessions.lines(self.session.id))
+
+
+def save_rating(
     history: History, session: str, turn: str, *, liked: bool | None, comment: str | None
 ) -> None:
-    """Keep a rating, and a comment unless it is `None`: then an earlier one stays."""
-    history.mark("liked", session, turn, WORDS[liked])
+    """Save a rating as marks in the ledger.
+
+    Args:
+        history: the ledger's history.
+        session: the id of the session.
+        turn: the id of the turn.
+        liked: the rating; `None` removes it.
+        comment: the comment; `None` keeps the last one.
+    """
+    history.mark("liked", session, turn, RATINGS[liked])
     if comment is not None:
         history.mark("comment", session, turn, comment)
 
 
-def rated(marks: Iterable[Mark]) -> tuple[dict[str, bool | None], dict[str, str]]:
-    """Return the newest rating and the newest comment of each turn that has one."""
-    liked = {word: liked for liked, word in WORDS.items()}
+def read_ratings(marks: Iterable[Mark]) -> tuple[dict[str, bool | None], dict[str, str]]:
+    """Return the newest rating and the newest comment, each by turn id; marks come oldest first."""
+    liked = {value: rating for rating, value in RATINGS.items()}
     marks = tuple(marks)
     return (
         {str(mark.turn): liked.get(mark.value) for mark in marks if mark.kind == "liked"},
@@ -46,224 +294,10 @@ def rated(marks: Iterable[Mark]) -> tuple[dict[str, bool | None], dict[str, str]
     )
 
 
-class Chat:
-    """One conversation of a client, and what a panel knows of it.
+def has_subshells() -> bool:
+    """Tell whether the kernel handles messages of a view while a cell runs (ipykernel 7 and later).
 
-    Args:
-        client: asks.
-        name: the conversation; `None` for the one that cells go on with.
-        channel: tells the views, while they show this one.
-        ended: called after each turn, and after a cell that may have changed something.
-
-    Attributes:
-        shown: what is there, in order.
-        session: the conversation.
-        context: in which a thread of ours speaks to the front end.
+    Such kernels have subshells, threads that handle messages concurrently.
     """
-
-    def __init__(
-        self,
-        client: Swiftask,
-        name: str | None,
-        channel: Part,
-        ended: Callable[..., None],
-    ) -> None:
-        self.session = client.session(name)
-        self.shown = Exchanges()
-        self.context = contextvars.copy_context()
-        self._client = client
-        self._channel = channel
-        self._ended = ended
-        self._following: dict[str, ReplyPublisher] = {}
-        self._asking = False
-        self._reads, self._taken = count(1), 0
-        self.refresh()
-        self.session.watchers.append(self._turn)
-        if (shell := get_ipython()) is not None:
-            shell.events.register("post_run_cell", self.cell_ran)
-
-    @property
-    def asked(self) -> ReplyPublisher | None:
-        """The answer that the panel waits for, if it waits for one."""
-        ours = (each for each in tuple(self._following.values()) if each.stream is not None)
-        return next((each for each in ours if each.shown.running), None)
-
-    def ask(
-        self, text: str, agent: str | None, files: Iterable[Any] = (), instead: str | None = None
-    ) -> ExchangeView:
-        """Ask, at the end or in the place of an earlier question, whose files go along again.
-
-        Raises:
-            Refused: nothing was sent.
-        """
-        with self._channel.lock:
-            if self._asking or self.asked:
-                raise PromptError("an answer is still coming", advice="stop it, or wait for it")
-            self._asking = True
-        try:
-            before = self.shown.find(instead, replaced=True) if instead else None
-            if before and before.by_cell:
-                raise PromptError(
-                    "a cell asked this, with options of its own", advice="run the cell again"
-                )
-            slot = before.reply.standing.slot if before else None
-            options: dict[str, Any] = {"slot": slot} if slot else {}
-            attached = (*(before.attached if before else ()), *files)
-            stream = self.session.stream(
-                text, agent or None, surface="panel", files=attached, **options
-            )
-            shown = ExchangeView(text, stream.reply, attached)
-            following = ReplyPublisher(shown, self._channel, stream, self._over)
-            self._following[shown.key] = following
-            following.begin(lambda: self._put(shown))
-        finally:
-            self._asking = False
-        return shown
-
-    def again(self, key: str, agent: str = "") -> ExchangeView:
-        """Ask the same once more, in the same place; the same agent, unless another is named.
-
-        Raises:
-            Refused: nothing was sent.
-        """
-        shown = self.shown.find(key)
-        return self.ask(shown.prompt, agent or shown.reply.agent, instead=key)
-
-    def rate(self, key: str, *, liked: bool | None, comment: str | None = None) -> ExchangeView:
-        """Keep what the user thinks of an answer, and tell the service where it takes that.
-
-        Without a comment the last one stays.
-
-        Raises:
-            SwiftaskError: the service didn't take it; it is kept all the same.
-        """
-        shown = self.shown.find(key)
-        reply, history = shown.reply, self.session.ledger.history
-        shown.liked = liked
-        if comment is not None:
-            shown.comment = comment
-        rate(history, self.session.id, reply.turn, liked=liked, comment=comment)
-        self._channel.tell("patch", key=key, changes=[], end=shown.end())
-        if reply.dialect == "widget" and liked is not None and reply.conversation is not None:
-            self._client.widget.feedback(reply.conversation, good=liked, comment=shown.comment)
-        return shown
-
-    def refresh(self) -> bool:
-        """Take over what the conversation holds now, and tell whether that is something else.
-
-        Cells may have changed it. While the ledger can't be read, what is shown stays.
-        """
-        read = next(self._reads)
-        try:
-            held, marks = self.session.history(), self._marks()
-        except StoreError:
-            for shown in tuple(self.shown):
-                shown.waits = True
-            return False
-        with self._channel.lock:
-            if read < self._taken:
-                return True  # another thread has read later, and was quicker
-            self._taken = read
-            told = {each.key: (each.stale, each.aside) for each in self.shown}
-            liked, comments = rated(marks)
-            begun = max((mark.at for mark in marks if mark.kind == "reset"), default=0.0)
-            merged = self.shown.merged(held, self._following, begun)
-            stale = {each.turn: each.stale for each in held}
-            for shown in merged:
-                turn = shown.reply.turn
-                shown.liked = liked.get(turn, shown.liked)
-                shown.comment = comments.get(turn, shown.comment)
-                shown.stale = stale.get(turn, shown.stale)
-            moved = [each.key for each in merged] != [each.key for each in self.shown]
-            for shown in merged:
-                if not moved and (shown.stale, shown.aside) != told[shown.key]:
-                    self._channel.tell("patch", key=shown.key, changes=[], end=shown.end())
-            self.shown = merged
-            if moved:
-                self._channel.tell("stale")  # the views ask for all of it
-        return moved
-
-    def cell_ran(self, result: Any) -> None:
-        """Look again after a cell that may have taken something back, or set something."""
-        named = "swiftask" in (getattr(result.info, "raw_cell", "") or "")
-        if named and not self._channel.muted:
-            self._ended(moved=self.refresh())
-
-    def take_over(self, old: Chat) -> None:
-        """Show what an earlier panel does, of which the history doesn't hold all."""
-        self.shown = Exchanges(each.anew() if each.running else each for each in old.shown)
-        self.shown.replaced = old.shown.replaced
-        for shown in self.shown:
-            if shown.running:
-                self._follow(shown)
-                if not shown.running:
-                    self._following[shown.key].over.set()
-        self.refresh()
-
-    def show(self) -> None:
-        """Tell the views what happens from now on."""
-        self._channel.muted = False
-
-    def hide(self) -> None:
-        """Tell them nothing any more; what runs goes on."""
-        self._channel.muted = True
-
-    def close(self) -> None:
-        """Stop what runs, and look no more."""
-        if self._turn in self.session.watchers:
-            self.session.watchers.remove(self._turn)
-            if (shell := get_ipython()) is not None:
-                shell.events.unregister("post_run_cell", self.cell_ran)
-        for following in tuple(self._following.values()):
-            following.close()
-
-    def _put(self, shown: ExchangeView) -> None:
-        with self._channel.lock:
-            after, gone = self.shown.put(shown)
-            self._channel.tell("exchange", exchange=shown.whole(), after=after, gone=gone)
-
-    def _turn(self, turn: RunningTurn) -> None:
-        """Follow a turn that somebody else has begun, such as a cell; on the I/O thread.
-
-        That thread never waits for ours.
-        """
-        reply = turn.reply
-        if reply.standing.slot is None:
-            return
-        following = self._following.get(short(reply.turn))
-        if following is None and reply.status == "running":
-            shown = ExchangeView(turn.prompt.text, reply)
-            self._follow(shown, lambda: self._put(shown))
-        elif following is not None and reply.status != "running":
-            following.over.set()
-
-    def _follow(self, shown: ExchangeView, first: Callable[[], None] = lambda: None) -> None:
-        following = ReplyPublisher(shown, self._channel, None, self._over)
-        self._following[shown.key] = following
-        following.start(self.context.copy(), first)
-
-    def _over(self, shown: ExchangeView) -> None:
-        with self._channel.lock:
-            self._following.pop(shown.key, None)
-            self._taken = next(self._reads)  # what was read before this may not hold it
-        try:
-            self.refresh()
-        finally:
-            self._ended()
-
-    def _marks(self) -> list[Mark]:
-        ledger = self.session.ledger
-        return ledger.history.marks(ledger.sessions.lines(self.session.id))
-
-    def agent(self) -> str:
-        """Return the agent that answers where none is named; empty if none does."""
-        try:
-            return self._client.connection().agent or ""
-        except SwiftaskError:
-            return ""
-
-
-def listens() -> bool:
-    """Tell whether the kernel hears a view while a cell runs: only one with subshells does."""
     kernel = getattr(get_ipython(), "kernel", None)
     return bool(getattr(kernel, "_supports_kernel_subshells", False))

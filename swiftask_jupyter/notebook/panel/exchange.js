@@ -1,117 +1,128 @@
-// One exchange of the panel: what was asked, and the answer.
+// One exchange in the panel: a question and its answer.
 
-const LONG = 2000; // characters of a prompt shown at first
+const LONG_PROMPT = 2000; // characters of a prompt that are shown at first
 
 class Exchange {
   constructor(view) {
-    Object.assign(this, { view, form: null }); // the comment that is being written
+    Object.assign(this, { view, commentForm: null });
     this.element = make("div", { class: "st-exchange" });
   }
 
-  show(told) {
-    this.told = this.element.told = told;
-    this.name = make("bdi", {}, told.agent);
-    const body = Object.assign(make("div", { class: "st-body" }), { inParts: true });
-    this.body = fill(body, told.tree, this.view);
-    this.foot = make("div", { class: "st-foot" }, this.form);
-    const who = make("div", { class: "st-who" }, this.name);
-    const answer = { class: "st-said st-agent", "aria-label": `Answer of ${told.agent}` };
-    this.element.replaceChildren(this.question(told),
-      make("article", answer, who, this.body, this.foot));
-    this.end({});
+  // Draw the exchange from the data that Python sent (see ExchangeView.as_message).
+  show(data) {
+    this.data = this.element.data = data;
+    this.name = make("bdi", {}, data.agent);
+    const body = Object.assign(make("div", { class: "st-body" }), { inChunks: true });
+    this.body = fill(body, data.tree, this.view);
+    this.footer = make("div", { class: "st-footer" }, this.commentForm);
+    const author = make("div", { class: "st-author" }, this.name);
+    const answer = { class: "st-message st-answer", "aria-label": `Answer of ${data.agent}` };
+    this.element.replaceChildren(this.question(data),
+      make("article", answer, author, this.body, this.footer));
+    this.update({});
   }
 
-  question({ prompt, cell, files }) {
-    const { view } = this, copy = button("copy", "Copy message", () => copyText(view, copy, prompt));
-    const edit = cell ? null : button("edit", "Edit and ask again", () => view.now.busy || view.composer.edit(this));
-    const who = make("div", { class: "st-who" }, make("span", {}, "You"),
-      cell ? make("span", { class: "st-tag" }, "cell") : null,
+  question({ prompt, from_cell, files }) {
+    const { view } = this, copy = iconButton("copy", "Copy message", () => copyText(view, copy, prompt));
+    const edit = from_cell ? null
+      : iconButton("edit", "Edit and ask again", () => view.state.in_flight || view.composer.edit(this));
+    const author = make("div", { class: "st-author" }, make("span", {}, "You"),
+      from_cell ? make("span", { class: "st-badge" }, "cell") : null,
       make("div", { class: "st-actions" }, copy, edit));
     const list = make("ul", { class: "st-files", "aria-label": "Files" });
     list.append(...files.map((file) => make("li", {}, make("bdi", {}, file))));
-    const said = make("div", { class: "st-body st-prompt", dir: "auto" }, prompt.slice(0, LONG));
-    const rest = make("button", { type: "button", class: "st-text", onclick: () => {
-      said.textContent = prompt;
-      rest.remove();
+    const text = make("div", { class: "st-body st-prompt", dir: "auto" }, prompt.slice(0, LONG_PROMPT));
+    const showAll = make("button", { type: "button", class: "st-text-button", onclick: () => {
+      text.textContent = prompt;
+      showAll.remove();
       view.log.focus({ preventScroll: true });
-      view.scrolled(); // the end is out of sight now, and stays there
+      view.onScroll(); // the end is out of sight now, and the view must not scroll to it
     } }, `Show all ${prompt.length} characters`);
-    return make("article", { class: "st-said st-user", "aria-label": cell ? "Your cell" : "You" },
-      who, said, prompt.length > LONG ? rest : null,
+    return make("article", { class: "st-message st-question", "aria-label": from_cell ? "Your cell" : "You" },
+      author, text, prompt.length > LONG_PROMPT ? showAll : null,
       files.length ? list : null);
   }
 
-  end(told) {
-    Object.assign(this.told, told);
-    const { status, doing, note, error, stale, agent, at, cell } = this.told, running = status === "running";
+  // Update everything but the answer's text: status, footer, error, buttons.
+  update(meta) {
+    Object.assign(this.data, meta);
+    const { status, activity, footer, error, stale, agent, asked_at, from_cell } = this.data;
+    const running = status === "running";
     this.element.classList.toggle("st-running", running);
     this.name.textContent = agent;
-    this.name.title = at;
-    const retry = make("button", { type: "button", class: "st-text st-retry", title: "Ask again whom the box above names",
-      onclick: () => this.again(this.view.agent.value.trim()) }, "Retry");
-    const line = make("div", { class: "st-error" }, make("span", {}, error ?? ""), cell ? null : retry);
-    const more = stale ? " · an earlier message has changed since" : "";
-    const actions = error && !this.body.firstChild ? null : this.actions(); // there is no answer
-    const ended = make("div", {}, actions, make("span", { class: "st-note" }, note + more));
-    for (const each of [...this.foot.children]) if (each !== this.form) each.remove();
-    this.foot.prepend(...(error ? [line] : []),
-      running ? make("span", { class: "st-waiting" }, doing || "…") : ended);
-    this.enable();
+    this.name.title = asked_at;
+    const retry = make("button", { type: "button", class: "st-text-button st-retry",
+      title: "Ask again, with the agent named above",
+      onclick: () => this.retry(this.view.agentInput.value.trim()) }, "Retry");
+    const errorLine = make("div", { class: "st-error" }, make("span", {}, error ?? ""), from_cell ? null : retry);
+    const remark = stale ? " · an earlier message has changed since" : "";
+    const actions = error && !this.body.firstChild ? null : this.actions(); // none without an answer
+    const ended = make("div", {}, actions, make("span", { class: "st-footer-text" }, footer + remark));
+    for (const each of [...this.footer.children]) if (each !== this.commentForm) each.remove();
+    this.footer.prepend(...(error ? [errorLine] : []),
+      running ? make("span", { class: "st-activity" }, activity || "…") : ended);
+    this.updateButtons();
   }
 
-  enable() {
+  updateButtons() {
     for (const each of this.element.querySelectorAll(".st-edit, .st-retry"))
-      if (this.view.now.busy) each.setAttribute("aria-disabled", "true");
+      if (this.view.state.in_flight) each.setAttribute("aria-disabled", "true");
       else each.removeAttribute("aria-disabled");
   }
 
   actions() {
-    const { view, told: { liked, comment, cell, agent } } = this;
-    const copy = button("copy", "Copy answer as Markdown", () => view.copySource(copy, this));
-    const rate = (name, label, value) => button(name, label,
+    const { view, data: { liked, comment, from_cell, agent } } = this;
+    const copy = iconButton("copy", "Copy answer as Markdown", () => this.copyAnswer(copy));
+    const rate = (name, label, value) => iconButton(name, label,
       () => this.rate({ liked: liked === value ? null : value }), { "aria-pressed": String(liked === value) });
     return make("div", { class: "st-actions" }, copy,
-      cell ? null : button("retry", `Ask ${agent} again`, () => this.again()),
+      from_cell ? null : iconButton("retry", `Ask ${agent} again`, () => this.retry()),
       rate("good", "Good answer", true), rate("bad", "Bad answer", false),
-      button("comment", "Comment on this answer", () => this.comment(),
+      iconButton("comment", "Comment on this answer", () => this.openCommentForm(),
         { "aria-pressed": String(comment !== "") }));
   }
 
-  async again(agent = "") {
-    const { view, told: { key } } = this;
-    if (view.now.busy || this.asking) return; // until it is heard of, another click may come
-    this.asking = true;
-    view.asked = key;
-    const { error } = await view.call({ kind: "retry", key, agent });
-    this.asking = false;
-    if (!error) view.look();
+  copyAnswer(from) {
+    const { view, data: { key }, body } = this;
+    const text = view.request({ kind: "get_source", key }).then(({ text = body.innerText }) => text);
+    copyText(view, from, text);
+  }
+
+  async retry(agent = "") {
+    const { view, data: { key } } = this;
+    if (view.state.in_flight || this.retrying) return; // a second click before Python's response
+    this.retrying = true;
+    view.askedKey = key;
+    const { error } = await view.request({ kind: "retry", key, agent });
+    this.retrying = false;
+    if (!error) view.showAnswer();
   }
 
   rate(given) {
-    return this.view.call({ kind: "rate", key: this.told.key, liked: this.told.liked, ...given });
+    return this.view.request({ kind: "rate", key: this.data.key, liked: this.data.liked, ...given });
   }
 
-  comment() {
-    if (this.form) return void this.form.querySelector("input").focus();
+  openCommentForm() {
+    if (this.commentForm) return void this.commentForm.querySelector("input").focus();
     const field = make("input", { type: "text", "aria-label": "Your comment", maxlength: 2000,
-      value: this.told.comment });
-    const send = async (event) => {
+      value: this.data.comment });
+    const submit = async (event) => {
       event.preventDefault();
       const { error } = await this.rate({ comment: field.value.trim() });
-      if (!error) this.leave(); // else the text stays
+      if (!error) this.closeCommentForm(); // on an error the text stays
     };
-    const escape = ({ key, isComposing }) => key === "Escape" && !isComposing && this.leave();
-    this.form = make("form", { class: "st-form", onsubmit: send, onkeydown: escape }, field,
-      make("button", { type: "submit", class: "st-text" }, "Comment"),
-      button("close", "No comment", () => this.leave()));
-    this.view.follow(() => this.foot.append(this.form));
+    const onKeyDown = ({ key, isComposing }) => key === "Escape" && !isComposing && this.closeCommentForm();
+    this.commentForm = make("form", { class: "st-comment-form", onsubmit: submit, onkeydown: onKeyDown }, field,
+      make("button", { type: "submit", class: "st-text-button" }, "Comment"),
+      iconButton("close", "Cancel comment", () => this.closeCommentForm()));
+    this.view.drawAndScroll(() => this.footer.append(this.commentForm));
     field.focus();
   }
 
-  leave() {
-    const inside = this.form?.contains(document.activeElement);
-    this.form?.remove();
-    this.form = null;
-    if (inside) this.foot.querySelector(".st-comment")?.focus();
+  closeCommentForm() {
+    const hadFocus = this.commentForm?.contains(document.activeElement);
+    this.commentForm?.remove();
+    this.commentForm = null;
+    if (hadFocus) this.footer.querySelector(".st-comment")?.focus();
   }
 }

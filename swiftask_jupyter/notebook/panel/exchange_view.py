@@ -1,6 +1,7 @@
-"""One exchange as a panel shows it: what was asked, the answer as it grows, how it ended.
+"""The exchanges that a panel shows: one question and answer each, and the list of them in order.
 
-The exchanges that a panel shows, in their order.
+The list has more than the conversation's history: also answers that still stream, and those that
+failed or were stopped, which the history leaves out.
 """
 
 from __future__ import annotations
@@ -12,240 +13,263 @@ from typing import Any
 from swiftask_jupyter.answers.reply import Delta, Raw, Reply, Standing
 from swiftask_jupyter.conversation.rules import Exchange
 from swiftask_jupyter.errors import PromptError
-from swiftask_jupyter.notebook import attachments_view as extras
+from swiftask_jupyter.notebook import attachments_view
 from swiftask_jupyter.notebook.mimebundle import footer
-from swiftask_jupyter.notebook.panel.patches import Growth, Operation
-from swiftask_jupyter.support.sanitize import visible
+from swiftask_jupyter.notebook.panel.patches import GrowingTree, Operation
+from swiftask_jupyter.support.sanitize import sanitize
 
-STANDS = "the answer it was to replace still counts"
+STILL_COUNTS = "the answer it was to replace still counts"
 
 
 class ExchangeView:
-    """One exchange in a panel.
+    """One question and its answer, as a panel shows them.
+
+    Args:
+        prompt: the question, as it was sent.
+        reply: the answer as it grows.
+        attached: the files that were sent with the question.
 
     Attributes:
-        prompt: what was asked, as it was sent.
+        prompt: the question.
         reply: the answer.
-        files: the names of what went along.
-        attached: the files themselves, as long as this kernel has them.
-        stale: whether something else stands before it by now.
-        liked: what the user thinks of it.
-        comment: what the user said of it; empty if nothing.
-        waits: whether it may have to reach the ledger yet, which was away.
-        aside: whether the conversation goes on with what stood in its place before.
+        attached: the files; empty if another kernel has sent them.
+        files: the names of the files.
+        stale: whether a turn before it has changed since.
+        liked: the user's rating; `None` if there is none.
+        comment: the user's comment; empty if there is none.
+        awaits_ledger: whether the ledger may not have it yet, because it could not be reached.
+        superseded: whether this failed retry is shown, but the history still has the older answer
+            of its slot.
     """
 
     def __init__(self, prompt: str, reply: Reply, attached: Iterable[Any] = ()) -> None:
         self.prompt = prompt
         self.reply = reply
         self.attached = tuple(attached)
-        self.files = [visible(str(file[0])) for file in self.attached]
+        self.files = [sanitize(str(file[0])) for file in self.attached]
         self.stale = False
         self.liked: bool | None = None
         self.comment = ""
-        self.waits = False
-        self.aside = False
-        self._growth = Growth()
-        self._fed = 0  # pieces of the reply
-        self._read = True  # whether the growth has the whole of a finished answer
+        self.awaits_ledger = False
+        self.superseded = False
+        self._tree = GrowingTree()
+        self._pieces_fed = 0
+        self._parsed = True  # false if the tree of a finished answer is still to be made
 
     def __repr__(self) -> str:
         return f"<asked {self.prompt[:60]!r}: {self.reply.status}>"
 
     @classmethod
-    def before(cls, exchange: Exchange, attached: Iterable[Any] = ()) -> ExchangeView:
-        """Return an exchange of the conversation's history; it is read when it is first shown."""
-        whence = exchange.provenance
+    def from_history(cls, exchange: Exchange, attached: Iterable[Any] = ()) -> ExchangeView:
+        """Return a view of a turn in the history; its answer is parsed when it is first sent."""
+        origin = exchange.provenance
         reply = Reply(
-            exchange.agent, turn=exchange.turn, number=exchange.number, session=whence.session,
-            dialect=exchange.dialect, digest=whence.digest, at=exchange.at, status="ok",
-            usage=exchange.usage, finish_reason=whence.finish_reason, seconds=exchange.seconds,
-            first_token_seconds=whence.first_token_seconds, attempts=whence.attempts,
-            conversation=exchange.conversation, cached=whence.cached,
+            exchange.agent, turn=exchange.turn, number=exchange.number, session=origin.session,
+            dialect=exchange.dialect, digest=origin.digest, at=exchange.at, status="ok",
+            usage=exchange.usage, finish_reason=origin.finish_reason, seconds=exchange.seconds,
+            first_token_seconds=origin.first_token_seconds, attempts=origin.attempts,
+            conversation=exchange.conversation, cached=origin.cached,
             standing=Standing(exchange.slot, exchange.cell, exchange.run, exchange.surface),
         )  # fmt: skip
         reply.apply([Delta(exchange.answer), Raw(exchange.raw)])
-        shown = cls(exchange.prompt, reply, attached)
-        shown.stale, shown._read = exchange.stale, False
-        return shown
+        view = cls(exchange.prompt, reply, attached)
+        view.stale, view._parsed = exchange.stale, False
+        return view
 
     @property
     def key(self) -> str:
-        """What names it in a view: short, as each message carries it."""
-        return short(self.reply.turn)
+        """Its short id in the messages to the views."""
+        return view_key(self.reply.turn)
 
     @property
-    def place(self) -> tuple[str | None, str | None]:
-        """The slot that it fills, and by which run: a later run replaces what an earlier said."""
+    def position(self) -> tuple[str | None, str | None]:
+        """Its slot, and the run of the cell: a later run of a slot replaces an earlier run."""
         return self.reply.standing.slot, self.reply.standing.run
 
     @property
-    def by_cell(self) -> bool:
-        """Whether a cell asked: with options that a panel doesn't know, and maybe more than this.
+    def from_cell(self) -> bool:
+        """Whether a cell asked it.
 
-        All that one run of a cell asks stands in one place.
+        A panel cannot ask it again: it does not know the cell's options, and the same run of the
+        cell may have asked more questions in the same slot.
         """
         return self.reply.standing.surface in {"cell", "python"}
 
     @property
     def running(self) -> bool:
-        """Whether the answer is still to come."""
+        """Whether the answer still streams."""
         return self.reply.status == "running"
 
     @property
-    def counts(self) -> bool:
-        """Whether its place is one in the conversation: of an answer, old or still to come."""
-        return self.running or self.aside or self.reply.status == "ok"
+    def holds_slot(self) -> bool:
+        """Whether its slot has an answer, an older one included, or may still get one."""
+        return self.running or self.superseded or self.reply.status == "ok"
 
-    def grow(self) -> list[Operation]:
-        """Return what the answer has gained since the last whence."""
-        return self._growth.changes() if self._feed() else []
+    def changes(self) -> list[Operation]:
+        """Return the changes of the answer's tree since the last call."""
+        return self._tree.changes() if self._feed() else []
 
     def finish(self) -> list[Operation]:
-        """Return the last changes, and what comes beside the text."""
+        """Return the last changes, including the list of files and sources below the answer."""
         self._feed()
-        return self._growth.finish() + self._growth.add(extras.nodes(extras.rows(self.reply)))
+        return self._tree.finish() + self._tree.append(self._attachment_nodes())
 
     def _feed(self) -> bool:
-        """Take what is new of the answer; tell whether there was anything."""
-        pieces = self.reply.pieces(self._fed)
-        self._fed += len(pieces)
-        self._growth.feed("".join(pieces))
+        """Feed new text of the answer to the tree; tell whether there was any."""
+        pieces = self.reply.pieces(self._pieces_fed)
+        self._pieces_fed += len(pieces)
+        self._tree.feed("".join(pieces))
         return bool(pieces)
 
-    def whole(self) -> dict[str, Any]:
-        """Return all of it, as the views have it by now."""
-        if not self._read:
-            self._growth = Growth.of(self.reply.text)
-            self._growth.add(extras.nodes(extras.rows(self.reply)))
-            self._read = True
+    def _attachment_nodes(self) -> list[Any]:
+        return attachments_view.nodes(attachments_view.rows(self.reply))
+
+    def as_message(self) -> dict[str, Any]:
+        """Return the whole exchange for a view that does not have it yet."""
+        if not self._parsed:
+            self._tree = GrowingTree.of(self.reply.text)
+            self._tree.append(self._attachment_nodes())
+            self._parsed = True
         return {
             "key": self.key,
-            "prompt": visible(self.prompt),
-            "cell": self.by_cell,
+            "prompt": sanitize(self.prompt),
+            "from_cell": self.from_cell,
             "files": self.files,
-            "tree": self._growth.whole(),
-            **self.end(),
+            "tree": self._tree.encoded(),
+            **self.meta(),
         }
 
-    def end(self) -> dict[str, Any]:
-        """Return how it stands with the answer."""
+    def meta(self) -> dict[str, Any]:
+        """Return what may change while a view shows the exchange, except for the answer's tree."""
         reply = self.reply
         at = datetime.fromtimestamp(reply.at, UTC).astimezone() if reply.at else None
         return {
-            "at": f"{at:%Y-%m-%d %H:%M}" if at else "",
-            "agent": visible(reply.agent),
+            "asked_at": f"{at:%Y-%m-%d %H:%M}" if at else "",
+            "agent": sanitize(reply.agent),
             "status": reply.status,
-            "doing": visible(reply.doing),
-            "note": self._note(),
-            "error": reply.error and visible(reply.error),
+            "activity": sanitize(reply.doing),
+            "footer": self._footer(),
+            "error": reply.error and sanitize(reply.error),
             "stale": self.stale,
             "liked": self.liked,
             "comment": self.comment,
         }
 
-    def _note(self) -> str:
-        """Return the footer without the agent's name, which stands above the answer."""
+    def _footer(self) -> str:
+        """Return the footer without the agent's name, which the panel shows above the answer."""
         if self.running or not self.reply.number:
             return ""
-        note = visible(footer(self.reply).partition(" · ")[2])
-        return f"{note} · {STANDS}" if self.aside else note
+        text = sanitize(footer(self.reply).partition(" · ")[2])
+        return f"{text} · {STILL_COUNTS}" if self.superseded else text
 
-    def anew(self) -> ExchangeView:
-        """Return the same exchange, of which the views of another panel know nothing yet."""
+    def unsent_copy(self) -> ExchangeView:
+        """Return the same exchange with a tree of which no view has seen anything."""
         return ExchangeView(self.prompt, self.reply, self.attached)
 
 
-def short(turn: str) -> str:
-    """Return what names a turn in a view; the end of an id is random."""
+def view_key(turn: str) -> str:
+    """Return the short key of a turn in the views: the end of its id, which is random."""
     return turn[-8:]
 
 
-class Exchanges(list[ExchangeView]):
-    """What a conversation holds, and beside it what failed or is still coming; in order.
+class ExchangeList(list[ExchangeView]):
+    """The exchanges that a panel shows, in order.
 
     Attributes:
-        replaced: what later tries took the place of: it stands again when they are taken back.
+        replaced: exchanges that later tries replaced; undoing those tries brings them back.
     """
 
-    def __init__(self, shown: Iterable[ExchangeView] = ()) -> None:
-        super().__init__(shown)
+    def __init__(self, exchanges: Iterable[ExchangeView] = ()) -> None:
+        super().__init__(exchanges)
         self.replaced: list[ExchangeView] = []
 
     def find(self, key: str, *, replaced: bool = False) -> ExchangeView:
-        """Return what is shown under a key, or, if that will do, what was until it was replaced.
+        """Return the exchange with a key.
+
+        Args:
+            key: its key.
+            replaced: whether to look among the replaced exchanges, too.
 
         Raises:
-            PromptError: there is no such thing any more.
+            PromptError: there is no such exchange any more.
         """
-        for shown in [*self, *self.replaced] if replaced else self:
-            if shown.key == key:
-                return shown
+        for exchange in [*self, *self.replaced] if replaced else self:
+            if exchange.key == key:
+                return exchange
         raise PromptError("that message is not in this conversation any more")
 
-    def put(self, shown: ExchangeView) -> tuple[str, list[str]]:
-        """Put an exchange in its place: of those it replaces, or after all others.
+    def add(self, new: ExchangeView) -> tuple[str, list[str]]:
+        """Insert an exchange in the place of those that it replaces, or at the end.
 
-        What only failed has no place in the conversation: a panel's next try, which is told all
-        that was said meanwhile, comes after that.
+        A failed question holds no slot in the conversation. If the panel asks it again, the new
+        exchange goes behind the exchanges that were answered meanwhile, because they are sent to
+        the agent as history.
 
-        Returns the key that it stands behind, empty if it is the first, and the keys replaced.
+        Returns:
+            The key of the exchange before the new one (empty if it is the first), and the keys of
+            the exchanges that it replaced.
         """
-        slot, run = shown.place
-        same = [n for n, each in enumerate(self) if each.place[0] == slot]
-        gone = [n for n in same if self[n].place[1] != run]
+        slot, run = new.position
+        same = [n for n, each in enumerate(self) if each.position[0] == slot]
+        gone = [n for n in same if self[n].position[1] != run]
         end = same[-1] + 1 if same else len(self)
-        later = (n for n in same if self[n].reply.at > shown.reply.at)  # told by a quicker thread
+        # Each exchange is announced by its own thread, so a later one may have come first.
+        later = (n for n in same if self[n].reply.at > new.reply.at)
         at = gone[0] if gone else next(later, end)
         keys = [self[n].key for n in gone]
-        if gone and not shown.by_cell and not self._answered(slot):
-            at = max([at, *(n + 1 for n, each in enumerate(self) if n not in gone and each.counts)])
+        if gone and not new.from_cell and not self._was_answered(slot):
+            at = max(
+                [at, *(n + 1 for n, each in enumerate(self) if n not in gone and each.holds_slot)]
+            )
         after = self[at - 1].key if at else ""
         self.replaced += [self[n] for n in gone]
         before = [each for each in self[:at] if each.key not in keys]
-        self[:] = [*before, shown, *(each for each in self[at:] if each.key not in keys)]
+        self[:] = [*before, new, *(each for each in self[at:] if each.key not in keys)]
         return after, keys
 
-    def _answered(self, slot: str | None) -> bool:
-        """Tell whether anything was ever answered in a slot."""
-        return any(each.counts for each in (*self, *self.replaced) if each.place[0] == slot)
+    def _was_answered(self, slot: str | None) -> bool:
+        """Tell whether a slot has ever had an answer."""
+        return any(each.holds_slot for each in (*self, *self.replaced) if each.position[0] == slot)
 
     def merged(
-        self, held: Sequence[Exchange], coming: Container[str] = (), begun: float = 0.0
-    ) -> Exchanges:
-        """Return what the conversation holds now, and beside it what failed or is still coming.
+        self, history: Sequence[Exchange], ending: Container[str] = (), reset_at: float = 0.0
+    ) -> ExchangeList:
+        """Return a new list: the history, and what else is shown that the history does not have.
 
-        What the history doesn't hold stays behind what stood before it.
+        An exchange that is not in the history stays behind the exchange that was before it.
 
         Args:
-            held: the history.
-            coming: the keys of what may have ended since that was read.
-            begun: when the conversation began anew; what failed before that is over.
+            history: the turns of the conversation.
+            ending: the keys of exchanges that may have ended after the history was read.
+            reset_at: when the conversation was last reset (Unix time in seconds); what failed
+                before that is left out.
         """
         known = {each.reply.turn: each for each in (*self.replaced, *self)}
-        slots = {each.slot: each for each in held}
-        merged = Exchanges(known.get(each.turn) or ExchangeView.before(each) for each in held)
+        slots = {each.slot: each for each in history}
+        merged = ExchangeList(
+            known.get(each.turn) or ExchangeView.from_history(each) for each in history
+        )
         for each in merged:
-            each.waits = each.aside = False
+            each.awaits_ledger = each.superseded = False
         for n, each in enumerate(self):
-            each.aside = False
-            kept = each.waits or not each.reply.recorded or each.key in coming
-            over = 0 < each.reply.at <= begun and not each.running
-            if each in merged or over or (each.reply.status == "ok" and not kept):
+            each.superseded = False
+            unrecorded = each.awaits_ledger or not each.reply.recorded or each.key in ending
+            before_reset = 0 < each.reply.at <= reset_at and not each.running
+            if each in merged or before_reset or (each.reply.status == "ok" and not unrecorded):
                 continue
-            there = slots.get(each.place[0])
-            if there is not None and there.run != each.place[1]:
-                # A newer try that failed stands for what it did not replace.
-                old = next((one for one in merged if one.reply.turn == there.turn), None)
-                if old is not None and each.reply.at >= there.at:
-                    merged[merged.index(old)], each.aside = each, True
+            turn = slots.get(each.position[0])
+            if turn is not None and turn.run != each.position[1]:
+                # A newer try that failed is shown instead of the answer that it did not replace.
+                old = next((one for one in merged if one.reply.turn == turn.turn), None)
+                if old is not None and each.reply.at >= turn.at:
+                    merged[merged.index(old)], each.superseded = each, True
                 continue
             before = next((one for one in reversed(self[:n]) if one in merged), None)
             merged.insert(merged.index(before) + 1 if before else 0, each)
-        standing = {each.key for each in merged}
-        filled = {each.place[0] for each in merged}
+        shown = {each.key for each in merged}
+        filled = {each.position[0] for each in merged}
         merged.replaced = [
             each for each in (*self.replaced, *self)
-            if each.key not in standing and each.place[0] in filled
+            if each.key not in shown and each.position[0] in filled
         ]  # fmt: skip
         return merged

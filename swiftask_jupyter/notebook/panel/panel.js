@@ -1,388 +1,399 @@
-// The panel itself: what Python says is drawn, what the user does is told to Python.
-// `tree.js`, `clipboard.js`, `lab.js`, `exchange.js`, `composer.js` and `pace.js` come before this file,
-// in one module.
+// The panel's view: it draws what Python sends, and sends Python what the user does.
+//
+// Python concatenates `tree.js`, `clipboard.js`, `jupyterlab.js`, `exchange.js`, `composer.js` and
+// `draw_queue.js` before this file into one module. The messages are described in channel.py.
 
-class View {
+class PanelView {
   constructor(model, root) {
     const id = [...crypto.getRandomValues(new Uint32Array(2))].join("-");
-    Object.assign(this, { model, root, id, calls: 0, rev: -1, now: { busy: false } });
-    Object.assign(this, { exchanges: new Map(), waiting: new Map() });
+    Object.assign(this, { model, root, id, requestCount: 0, revision: -1, state: { in_flight: false } });
+    Object.assign(this, { exchanges: new Map(), pending: new Map() });
     this.composer = new Composer(this);
-    this.pace = new Pace(this);
-    this.lab = new Lab(root);
-    this.listen = (_, [packed]) => this.hear(JSON.parse(new TextDecoder().decode(packed)));
-    this.greet = () => {
-      this.greeting = null; // who was asked before will not answer
-      this.hello();
+    this.queue = new DrawQueue(this);
+    this.lab = new JupyterLab(root);
+    this.onMessage = (_, [packed]) => this.receive(JSON.parse(new TextDecoder().decode(packed)));
+    this.connect = () => {
+      this.snapshotRequest = null; // an old kernel will not answer it
+      this.getSnapshot();
     };
-    this.leave = () => this.composer.close(); // nobody closes the views of a page that is left
-    window.addEventListener("pagehide", this.leave);
-    this.draw();
-    // What changes the size of the log or of what is in it leaves the end where it was: in sight.
-    this.sizes = new ResizeObserver(() => this.jump.hidden && !this.holds && this.toBottom());
-    this.sizes.observe(this.log);
-    model.on("msg:custom", this.listen);
-    model.on("comm_live_update", this.greet); // the kernel was restarted, or is back
-    this.greet();
+    this.onPageHide = () => this.composer.close(); // no one closes the views of a page that is left
+    window.addEventListener("pagehide", this.onPageHide);
+    this.buildLayout();
+    // When the log or its content changes size, a view that was at the end stays at the end.
+    this.resizeObserver = new ResizeObserver(() => this.jumpButton.hidden && !this.isWatching && this.scrollToEnd());
+    this.resizeObserver.observe(this.log);
+    model.on("msg:custom", this.onMessage);
+    model.on("comm_live_update", this.connect); // the kernel was restarted, or is connected again
+    this.connect();
   }
 
   close() {
-    this.model.off("msg:custom", this.listen);
-    this.model.off("comm_live_update", this.greet);
-    window.removeEventListener("pagehide", this.leave);
-    this.pace.clear();
+    this.model.off("msg:custom", this.onMessage);
+    this.model.off("comm_live_update", this.connect);
+    window.removeEventListener("pagehide", this.onPageHide);
+    this.queue.clear();
     this.composer.close();
-    this.sizes.disconnect();
-    clearTimeout(this.silence);
-    for (const { timer } of this.waiting.values()) clearTimeout(timer);
+    this.resizeObserver.disconnect();
+    clearTimeout(this.silenceTimer);
+    for (const { timer } of this.pending.values()) clearTimeout(timer);
   }
 
-  draw() {
+  buildLayout() {
     const list = `st-agents-${this.id}`;
-    this.sessions = make("select", { "aria-label": "Conversation", onchange: () => this.choose(),
-      onkeydown: (event) => this.unfold(event) });
-    this.agents = make("datalist", { id: list });
-    this.agent = make("input", { type: "text", list, "aria-label": "Agent", placeholder: "agent",
+    this.sessionSelect = make("select", { "aria-label": "Conversation", onchange: () => this.switchSession(),
+      onkeydown: (event) => this.openSessionList(event) });
+    this.agentOptions = make("datalist", { id: list });
+    this.agentInput = make("input", { type: "text", list, "aria-label": "Agent", placeholder: "agent",
       spellcheck: "false", onchange: () => this.chooseAgent(),
-      onfocus: () => this.call({ kind: "agents" }) });
+      onfocus: () => this.request({ kind: "list_agents" }) });
     this.log = make("div", { class: "st-log", role: "log", "aria-live": "off",
-      "aria-label": "Messages", tabindex: 0, onscroll: () => this.scrolled() });
-    this.more = make("button", { type: "button", class: "st-text st-more", hidden: true,
-      onclick: () => this.earlier() }, "Show earlier messages");
-    this.empty = make("p", { class: "st-empty" });
-    this.jump = button("down", "Go to the newest message", () => this.keep(() => this.toBottom()), { hidden: true });
-    this.said = make("div", { class: "st-unseen", role: "status" });
+      "aria-label": "Messages", tabindex: 0, onscroll: () => this.onScroll() });
+    this.earlierButton = make("button", { type: "button", class: "st-text-button st-load-earlier", hidden: true,
+      onclick: () => this.loadEarlier() }, "Show earlier messages");
+    this.placeholder = make("p", { class: "st-placeholder" });
+    this.jumpButton = iconButton("down", "Go to the newest message", () => this.keepFocus(() => this.scrollToEnd()),
+      { hidden: true });
+    this.announcer = make("div", { class: "st-visually-hidden", role: "status" });
     this.banner = make("div", { class: "st-banner", role: "alert", hidden: true });
-    this.total = make("div", { class: "st-total" });
-    const { root } = this, over = (is) => root.classList.toggle("st-over", is);
+    this.totalLine = make("div", { class: "st-total" });
+    const { root } = this, markDropTarget = (is) => root.classList.toggle("st-drop-target", is);
     root.classList.add("swiftask-panel");
     root.setAttribute("role", "group");
-    root.dataset.lmSuppressShortcuts = "true"; // or JupyterLab takes these keys for its own
-    for (const [name, then] of [["keydown", (event) => this.lab.shortcut(event)],
-      ["dragover", (event) => { event.preventDefault(); over(true); }], ["dragleave", () => over(false)],
-      ["drop", (event) => { over(false); this.composer.attach(event.dataTransfer.files, event); }]])
-      root.addEventListener(name, then);
-    root.replaceChildren(make("div", { class: "st-head" }, this.sessions, this.agent, this.agents,
-      button("save", "Export as Markdown", () => this.export())),
-    make("div", { class: "st-middle" }, this.log, this.jump), this.banner,
-    ...this.composer.parts, this.total, this.said);
+    root.dataset.lmSuppressShortcuts = "true"; // else JupyterLab handles the keys as its shortcuts
+    for (const [name, listener] of [["keydown", (event) => this.lab.onKeyDown(event)],
+      ["dragover", (event) => { event.preventDefault(); markDropTarget(true); }],
+      ["dragleave", () => markDropTarget(false)],
+      ["drop", (event) => { markDropTarget(false); this.composer.attach(event.dataTransfer.files, event); }]])
+      root.addEventListener(name, listener);
+    root.replaceChildren(make("div", { class: "st-header" }, this.sessionSelect, this.agentInput, this.agentOptions,
+      iconButton("save", "Export as Markdown", () => this.export())),
+    make("div", { class: "st-log-area" }, this.log, this.jumpButton), this.banner,
+    ...this.composer.parts, this.totalLine, this.announcer);
   }
 
-  // What Python says.
+  // ---- Messages from Python ----
 
-  hear(message) {
-    clearTimeout(this.silence); // while an answer is to come, there is a word every few seconds
-    this.silence = setTimeout(() => (this.now.busy || this.runs()) && this.hello(), QUIET);
-    if (message.to !== undefined && message.to !== this.id) return;
-    const { kind, id, rev } = message, awaited = this.waiting.has(id);
-    if (message.to && (awaited || this.rev >= 0)) this.settle(message); // else the kernel's last words
-    if (kind === "snapshot" && awaited) this.restore(message);
-    if (kind === "snapshot" || rev === undefined || this.rev < 0) return;
-    if (rev > this.rev + (kind === "heartbeat" ? 0 : 1)) this.hello(); // a message was lost on the way
-    else if (rev === this.rev + 1) {
-      this.rev = rev;
-      this.pace.add(message);
+  receive(message) {
+    clearTimeout(this.silenceTimer); // while an answer streams, a message comes every few seconds
+    this.silenceTimer = setTimeout(() => (this.state.in_flight || this.hasRunning()) && this.getSnapshot(), SILENCE);
+    if (message.view !== undefined && message.view !== this.id) return;
+    const { kind, id, revision } = message, awaited = this.pending.has(id);
+    // A response that nobody awaits, without a snapshot so far, is the last word of a dead kernel.
+    if (message.view && (awaited || this.revision >= 0)) this.resolveRequest(message);
+    if (kind === "snapshot" && awaited) this.applySnapshot(message);
+    if (kind === "snapshot" || revision === undefined || this.revision < 0) return;
+    if (revision > this.revision + (kind === "heartbeat" ? 0 : 1)) this.getSnapshot(); // a message was lost
+    else if (revision === this.revision + 1) {
+      this.revision = revision;
+      this.queue.add(message);
     }
   }
 
-  restore({ rev, state, exchanges, earlier }) {
-    this.pace.clear();
-    this.follow(() => {
-      Object.assign(this, { rev, frozen: null });
+  // Draw one message; a method that is a generator draws in steps.
+  draw(message) {
+    const methods = { state: this.onState, exchange: this.onExchange, patch: this.onPatch,
+      reload: () => void this.getSnapshot(), kernel_gone: this.onKernelGone };
+    return methods[message.kind].call(this, message);
+  }
+
+  applySnapshot({ revision, state, exchanges, earlier_count }) {
+    this.queue.clear();
+    this.drawAndScroll(() => {
+      Object.assign(this, { revision, frozenKey: null });
       const known = this.exchanges;
       this.exchanges = new Map();
-      this.more.hidden = !earlier;
-      this.log.replaceChildren(this.more, this.empty);
-      this.put(exchanges, known);
-      this.state({ state });
+      this.earlierButton.hidden = !earlier_count;
+      this.log.replaceChildren(this.earlierButton, this.placeholder);
+      this.insert(exchanges, known);
+      this.onState({ state });
     });
   }
 
-  exchange({ exchange: told, after, gone = [] }) {
-    const replaced = gone.map((key) => this.exchanges.get(key)?.element).find(Boolean);
-    const place = this.exchanges.get(after)?.element ?? replaced?.previousSibling;
-    for (const key of gone) this.remove(key);
-    if (place || this.more.hidden) this.put([told], this.exchanges, place); // else it is an earlier one
-    if (told.status === "running") this.hold(this.exchanges.get(told.key), gone.includes(this.asked));
+  onExchange({ exchange: data, after, removed = [] }) {
+    const replaced = removed.map((key) => this.exchanges.get(key)?.element).find(Boolean);
+    const previous = this.exchanges.get(after)?.element ?? replaced?.previousSibling;
+    for (const key of removed) this.remove(key);
+    // Without a previous element it belongs to earlier exchanges, which are not shown.
+    if (previous || this.earlierButton.hidden) this.insert([data], this.exchanges, previous);
+    if (data.status === "running") this.watch(this.exchanges.get(data.key), removed.includes(this.askedKey));
   }
 
-  // What is asked again in an earlier place is looked at there while it runs, not at the end; unless
-  // a cell does so while the panel's own answer is followed.
-  hold(exchange, ours) {
+  // A question that is asked again in an earlier slot is kept in sight there while it runs, instead
+  // of the end of the log; unless a cell asks it while the user follows the panel's own answer.
+  watch(exchange, own) {
     const last = !exchange?.element.nextSibling;
-    if (last || ours || (this.pinned && !this.now.busy)) this.held = last ? null : exchange;
-    this.brought = this.held === exchange ? exchange : null;
+    if (last || own || (this.atEnd && !this.state.in_flight)) this.watched = last ? null : exchange;
+    this.toReveal = this.watched === exchange ? exchange : null;
   }
 
-  // The answer to what was asked is looked at: at the end, unless it is held in an earlier place.
-  look() {
-    this.pace.all();
-    if (!this.held) this.toBottom();
+  // Show the answer to what was just asked: at the end, unless it is watched in an earlier slot.
+  showAnswer() {
+    this.queue.drawAll();
+    if (!this.watched) this.scrollToEnd();
   }
 
-  get holds() {
-    return this.held?.told.status === "running" && this.held.element.isConnected;
+  get isWatching() {
+    return this.watched?.data.status === "running" && this.watched.element.isConnected;
   }
 
-  // One after another, in their order.
-  put(exchanges, known, place = this.empty) {
-    for (const told of exchanges) {
-      const exchange = known.get(told.key) ?? new Exchange(this); // it may have a comment in it
-      exchange.show(told);
-      this.exchanges.set(told.key, exchange);
-      place.after(exchange.element);
-      place = exchange.element;
-      this.sizes.observe(place);
-      this.composer.arrived(told);
+  // Insert exchanges in order after the element `previous`; reuse the objects in `known`.
+  insert(exchanges, known, previous = this.placeholder) {
+    for (const data of exchanges) {
+      const exchange = known.get(data.key) ?? new Exchange(this); // a comment may be open in it
+      exchange.show(data);
+      this.exchanges.set(data.key, exchange);
+      previous.after(exchange.element);
+      previous = exchange.element;
+      this.resizeObserver.observe(previous);
+      this.composer.onExchange(data);
     }
-    this.empty.hidden = this.exchanges.size > 0;
+    this.placeholder.hidden = this.exchanges.size > 0;
   }
 
   remove(key) {
     const { element } = this.exchanges.get(key) ?? {};
-    if (element) this.sizes.unobserve(element);
+    if (element) this.resizeObserver.unobserve(element);
     element?.remove();
     this.exchanges.delete(key);
   }
 
-  stale() {
-    this.hello(); // the order has changed
-  }
-
-  * patch({ key, changes, end }) {
+  * onPatch({ key, changes, meta }) {
     const exchange = this.exchanges.get(key);
-    if (!exchange) return; // earlier than what is shown here
-    if (this.frozen === key && end) this.hello(); // what came after the stop
-    if (this.frozen === key) return;
-    for (const each of changes) yield* change(exchange.body, each, this);
-    if (!end) return;
-    const { status } = exchange.told;
-    exchange.end(end);
-    if (status !== "running" || end.status === "running") return;
-    const text = spoken(exchange.body, 600), rest = text.length > 600 ? " …" : "";
-    this.announce(end.error ?? (end.status === "ok" ? `${end.agent}: ${text.slice(0, 600)}${rest}` : end.status));
+    if (!exchange) return; // it is one of the earlier exchanges, which are not shown
+    if (this.frozenKey === key && meta) this.getSnapshot(); // shows the text that came after the stop
+    if (this.frozenKey === key) return;
+    for (const each of changes) yield* applyChange(exchange.body, each, this);
+    if (!meta) return;
+    const { status } = exchange.data;
+    exchange.update(meta);
+    if (status !== "running" || meta.status === "running") return;
+    const text = spokenText(exchange.body, 600), ellipsis = text.length > 600 ? " …" : "";
+    this.announce(meta.error ?? (meta.status === "ok" ? `${meta.agent}: ${text.slice(0, 600)}${ellipsis}` : meta.status));
   }
 
-  state({ state }) {
-    if (state.session !== this.now.session) {
+  onState({ state }) {
+    if (state.session !== this.state.session) {
       this.composer.edit(null);
-      if (this.now.session) this.warn("");
+      if (this.state.session) this.warn("");
     }
-    if (state.place !== this.now.place) this.composer.enter(state.place);
-    this.now = state;
-    this.enable();
+    if (state.draft_key !== this.state.draft_key) this.composer.restoreDraft(state.draft_key);
+    this.state = state;
+    this.updateButtons();
     this.root.setAttribute("aria-label", `Chat: ${state.session}`);
     this.composer.text.placeholder = state.agent ? `Ask ${state.agent}` : "Ask";
-    this.empty.replaceChildren(state.agent ? "Nothing has been said yet." : "Name an agent above, and ask.",
-      make("span", { class: "st-hint" }, `${state.enter ? "Enter sends, Shift+Enter breaks the line" : "Ctrl+Enter sends"}. Files`
-        + " can be dropped here; what cells ask stands here too."));
-    this.empty.hidden = this.exchanges.size > 0;
-    if (document.activeElement !== this.agent && !this.choosing) this.agent.value = state.agent;
+    this.placeholder.replaceChildren(state.agent ? "No messages yet." : "Name an agent above, and ask.",
+      make("span", { class: "st-hint" }, `${state.enter_sends ? "Enter sends, Shift+Enter breaks the line" : "Ctrl+Enter sends"}.`
+        + " Files can be dropped here; questions asked in cells appear here too."));
+    this.placeholder.hidden = this.exchanges.size > 0;
+    if (document.activeElement !== this.agentInput && !this.agentChoices) this.agentInput.value = state.agent;
     const option = (value, label) => make("option", { value }, label);
-    this.sessions.replaceChildren(...state.sessions.map((name) => option(`=${name}`, name)),
+    this.sessionSelect.replaceChildren(...state.sessions.map((name) => option(`=${name}`, name)),
       option("+", "New conversation"));
-    this.sessions.value = `=${state.session}`;
-    this.agents.replaceChildren(...state.agents.map(({ slug, name }) => option(slug, name)));
-    this.total.textContent = state.total;
+    this.sessionSelect.value = `=${state.session}`;
+    this.agentOptions.replaceChildren(...state.agents.map(({ slug, name }) => option(slug, name)));
+    this.totalLine.textContent = state.total;
   }
 
-  runs() {
-    return [...this.exchanges.values()].some(({ told }) => told.status === "running");
+  hasRunning() {
+    return [...this.exchanges.values()].some(({ data }) => data.status === "running");
   }
 
-  // While an answer streams no other can be asked for.
-  enable() {
-    for (const exchange of this.exchanges.values()) exchange.enable();
-    this.composer.label(this.now.busy ? "Stop" : "Send");
+  // While an answer is in flight, no other question can be asked.
+  updateButtons() {
+    for (const exchange of this.exchanges.values()) exchange.updateButtons();
+    this.composer.setButton(this.state.in_flight ? "Stop" : "Send");
   }
 
-  // One in a second at most: its answer holds all that was told before. It may be lost, too.
-  async hello(patience = PATIENCE) {
-    if (Date.now() - this.greeting?.at < 1000) return;
-    const greeting = this.greeting = { at: Date.now() };
-    const { late } = await this.call({ kind: "hello" }, { patience });
-    if (this.greeting !== greeting) return;
-    this.greeting = null;
-    if (late) this.hello(Math.min(2 * patience, MOST_PATIENCE));
+  // Ask for the whole state, at most once a second: the response covers every message lost before
+  // it. It may be lost too, so it is requested again after a timeout that doubles each time.
+  async getSnapshot(timeout = TIMEOUT) {
+    if (Date.now() - this.snapshotRequest?.at < 1000) return;
+    const snapshotRequest = this.snapshotRequest = { at: Date.now() };
+    const { timedOut } = await this.request({ kind: "get_snapshot" }, { timeout });
+    if (this.snapshotRequest !== snapshotRequest) return;
+    this.snapshotRequest = null;
+    if (timedOut) this.getSnapshot(Math.min(2 * timeout, MAX_TIMEOUT));
   }
 
-  name() {
-    return `${this.id}.${(this.calls += 1)}`;
+  newId() {
+    return `${this.id}.${(this.requestCount += 1)}`;
   }
 
-  // What the user does. Each call comes to an end, with `error` where nobody answers in time: an
-  // answer can be lost. Only a file goes on waiting. Whatever was typed stays until it has arrived.
+  // ---- Requests to Python ----
+  //
+  // A response can be lost, so each request ends after a timeout, with `error`; only an upload keeps
+  // waiting. What the user typed stays until Python has received it.
 
-  call(message, { buffers, patience = PATIENCE, id = this.name() } = {}) {
+  request(message, { buffers, timeout = TIMEOUT, id = this.newId() } = {}) {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
-        if (message.kind === "upload") this.warn(SILENT, true);
-        else this.settle({ id, error: this.now.session ? SILENT : NEVER, silent: true, late: true });
-      }, patience);
-      this.waiting.set(id, { timer, resolve, kind: message.kind });
+        const error = this.state.session ? NO_RESPONSE : NO_FIRST_RESPONSE;
+        if (message.kind === "upload") this.warn(NO_RESPONSE, true);
+        else this.resolveRequest({ id, error, temporary: true, timedOut: true });
+      }, timeout);
+      this.pending.set(id, { timer, resolve, kind: message.kind });
       try {
         this.model.send({ ...message, view: this.id, id }, undefined, buffers);
       } catch {
-        this.gone();
+        this.loseKernel();
       }
     });
   }
 
-  // What it has said is still drawn. What arrives from now on says nothing of how it stands; should
-  // the kernel be back, it tells all anew.
-  gone() {
-    this.rev = -1;
-    for (const id of [...this.waiting.keys()])
-      this.settle({ id, error: `The kernel was restarted or shut down: ${AGAIN}`, silent: true });
-    this.pace.add({ kind: "over" });
+  // The kernel is gone. Messages that it sent before are still drawn, but new ones are ignored until
+  // a snapshot comes: if the kernel is back, it sends one.
+  loseKernel() {
+    this.revision = -1;
+    for (const id of [...this.pending.keys()])
+      this.resolveRequest({ id, error: `The kernel was restarted or shut down: ${RECOVER}`, temporary: true });
+    this.queue.add({ kind: "kernel_gone" });
   }
 
-  // Nothing more will come of what was running.
-  over() {
+  // Mark what was running as interrupted: no more text will come.
+  onKernelGone() {
     for (const each of this.exchanges.values())
-      if (each.told.status === "running") each.end({ status: "interrupted", note: "interrupted: the kernel is gone" });
-    this.now.busy = null;
-    this.enable();
+      if (each.data.status === "running") each.update({ status: "interrupted", footer: "interrupted: the kernel is gone" });
+    this.state.in_flight = null;
+    this.updateButtons();
   }
 
-  settle({ id, error, silent = false, ...answer }) {
-    const { timer, resolve, kind } = this.waiting.get(id) ?? {}; // it may come too late
+  resolveRequest({ id, error, temporary = false, ...response }) {
+    const { timer, resolve, kind } = this.pending.get(id) ?? {}; // undefined after the timeout
     clearTimeout(timer);
-    this.waiting.delete(id);
-    if (error) this.warn(error, silent);
-    else if (this.silent || (kind && !BESIDE.has(kind))) this.warn(""); // what it said is over
-    resolve?.({ error, ...answer });
+    this.pending.delete(id);
+    if (error) this.warn(error, temporary);
+    else if (this.temporaryWarning || (kind && !BACKGROUND.has(kind))) this.warn(""); // no longer true
+    resolve?.({ error, ...response });
   }
 
-  warn(text, silent = false) {
-    this.silent = silent;
-    if (text && this.banner.firstChild?.textContent === text) return; // it has been said
-    const close = button("close", "Close", () => this.warn(""));
-    this.keep(() => {
+  // Show a warning, or hide it if `text` is empty. The next response hides a temporary one.
+  warn(text, temporary = false) {
+    this.temporaryWarning = temporary;
+    if (text && this.banner.firstChild?.textContent === text) return; // else it would be read out again
+    const close = iconButton("close", "Close", () => this.warn(""));
+    this.keepFocus(() => {
       this.banner.replaceChildren(make("span", {}, text), close);
       this.banner.hidden = !text;
     });
   }
 
+  // Have a screen reader say a text.
   announce(text) {
-    this.said.textContent = text;
+    this.announcer.textContent = text;
   }
 
   async stop() {
-    this.composer.label(this.now.listens ? "Stopping" : "Stopping: kernel busy");
-    if (!this.now.listens) {
-      this.frozen = this.now.busy;
-      this.warn("Stopping: kernel busy. It hears this when its cell has ended.", true);
+    this.composer.setButton(this.state.has_subshells ? "Stopping" : "Stopping: kernel busy");
+    if (!this.state.has_subshells) {
+      this.frozenKey = this.state.in_flight;
+      this.warn("Stopping: kernel busy. It receives this when its cell has ended.", true);
     }
     this.announce("stopping");
-    const { error } = await this.call({ kind: "stop" });
-    if (error) this.enable(); // it can be pressed again
+    const { error } = await this.request({ kind: "stop" });
+    if (error) this.updateButtons(); // so that Stop can be pressed again
   }
 
   async chooseAgent() {
-    this.choosing = (this.choosing ?? 0) + 1; // until Python has heard of it, it knows another
-    await this.call({ kind: "agent", agent: this.agent.value.trim() });
-    this.choosing -= 1;
+    this.agentChoices = (this.agentChoices ?? 0) + 1; // until Python knows, its state has the old agent
+    await this.request({ kind: "choose_agent", agent: this.agentInput.value.trim() });
+    this.agentChoices -= 1;
   }
 
-  // While the list is closed, a key would choose at once what it passes: it opens the list instead.
-  unfold(event) {
-    const { key, ctrlKey, altKey, metaKey } = event, passes = key.length === 1 || /^(Arrow|Page|Home|End)/.test(key);
-    if (!passes || ctrlKey || altKey || metaKey) return;
+  // In a closed list, a key would at once switch to the conversation it selects: open the list instead.
+  openSessionList(event) {
+    const { key, ctrlKey, altKey, metaKey } = event, selects = key.length === 1 || /^(Arrow|Page|Home|End)/.test(key);
+    if (!selects || ctrlKey || altKey || metaKey) return;
     try {
-      this.sessions.showPicker();
+      this.sessionSelect.showPicker();
       event.preventDefault();
     } catch { /* an older browser, or a frame of another site */ }
   }
 
-  async choose() {
-    const { value } = this.sessions;
-    const { error } = await this.call({ kind: "session", name: value === "+" ? null : value.slice(1) });
-    if (error) this.sessions.value = `=${this.now.session}`;
-    if (document.activeElement === this.sessions) this.composer.text.focus(); // else the user is elsewhere
+  async switchSession() {
+    const { value } = this.sessionSelect;
+    const { error } = await this.request({ kind: "switch_session", name: value === "+" ? null : value.slice(1) });
+    if (error) this.sessionSelect.value = `=${this.state.session}`;
+    if (document.activeElement === this.sessionSelect) this.composer.text.focus(); // else the user has moved on
   }
 
-  async earlier() {
-    const first = () => this.log.querySelector(".st-exchange")?.told.key, key = first();
-    const { exchanges = [], earlier = true } = await this.call({ kind: "earlier", key });
-    this.pace.all();
-    if (first() !== key) return; // they are there by now, or others are
+  async loadEarlier() {
+    const firstKey = () => this.log.querySelector(".st-exchange")?.data.key, key = firstKey();
+    const { exchanges = [], earlier_count: count = true } = await this.request({ kind: "get_earlier", key });
+    this.queue.drawAll();
+    if (firstKey() !== key) return; // the page of exchanges was added or replaced meanwhile
     const height = this.log.scrollHeight;
-    this.put(exchanges, this.exchanges);
-    this.keep(() => {
-      this.more.hidden = !earlier;
-    });
+    this.insert(exchanges, this.exchanges);
+    this.keepFocus(() => void (this.earlierButton.hidden = !count));
     this.log.scrollTop += this.log.scrollHeight - height;
   }
 
-  copySource(from, { told, body }) {
-    const text = this.call({ kind: "source", key: told.key }).then(({ text = body.innerText }) => text);
-    copyText(this, from, text);
-  }
-
   async export() {
-    const { text, name } = await this.call({ kind: "export" });
+    const { text, name } = await this.request({ kind: "export" });
     const link = make("a", { href: URL.createObjectURL(new Blob([text ?? ""])), download: name ?? "chat.md" });
     if (text) link.click();
     URL.revokeObjectURL(link.href);
   }
 
-  // The newest message stays in sight, unless the user has scrolled away from it.
+  // ---- Scrolling and focus ----
 
-  follow(act) {
-    const { log, exchanges: { size } } = this, at = log.scrollTop, far = log.scrollHeight - at - log.clientHeight;
-    const above = log.clientHeight ? far >= 24 && at < this.top - 4 : !this.jump.hidden; // no size behind another tab
-    this.pinned = !this.holds && !above;
-    this.keep(act);
-    if (this.pinned && this.exchanges.size > size) this.trim();
-    if (this.brought) this.bring(this.brought);
-    else if (this.pinned) this.toBottom();
-    else log.scrollTop = at;
-    if (!this.pinned) this.scrolled();
+  // Draw, and keep the newest message in sight, unless the user has scrolled away from it.
+  drawAndScroll(draw) {
+    const { log, exchanges: { size } } = this, top = log.scrollTop, below = log.scrollHeight - top - log.clientHeight;
+    // Behind another tab the log has no size; the button tells then whether the user had scrolled up.
+    const scrolledUp = log.clientHeight ? below >= 24 && top < this.endTop - 4 : !this.jumpButton.hidden;
+    this.atEnd = !this.isWatching && !scrolledUp;
+    this.keepFocus(draw);
+    if (this.atEnd && this.exchanges.size > size) this.dropOldest();
+    if (this.toReveal) this.reveal(this.toReveal);
+    else if (this.atEnd) this.scrollToEnd();
+    else log.scrollTop = top;
+    if (!this.atEnd) this.onScroll();
   }
 
-  bring({ element }) {
+  reveal({ element }) {
     const { log } = this;
-    this.brought = null;
-    this.pinned = false;
-    this.top = Infinity; // wherever that is, the end is not what is looked at
+    this.toReveal = null;
+    this.atEnd = false;
+    this.endTop = Infinity; // wherever this scrolls to, the view does not follow the end
     log.scrollTop += element.getBoundingClientRect().top - log.getBoundingClientRect().top - 8;
   }
 
-  // What is drawn anew keeps the keyboard's place, what is taken away leaves it to the text.
-  keep(act) {
+  // Change the page and keep the focus: on the new copy of an element that is drawn again, or on the
+  // text area if the element is gone.
+  keepFocus(change) {
     const focused = document.activeElement, inside = this.root.contains(focused);
-    const key = focused?.closest(".st-exchange")?.told.key, label = focused?.getAttribute("aria-label");
-    act();
-    const now = document.activeElement, there = (it) => this.root.contains(it) && !it.closest("[hidden]");
-    if (!inside || there(now)) return;
-    const found = this.exchanges.get(key)?.element.querySelectorAll("[aria-label]") ?? [];
-    const same = [...found].find((each) => each.getAttribute("aria-label") === label); // it may have quotes
-    (there(focused) ? focused : same ?? this.composer.text).focus({ preventScroll: true });
+    const key = focused?.closest(".st-exchange")?.data.key, label = focused?.getAttribute("aria-label");
+    change();
+    const now = document.activeElement, present = (it) => this.root.contains(it) && !it.closest("[hidden]");
+    if (!inside || present(now)) return;
+    const labelled = this.exchanges.get(key)?.element.querySelectorAll("[aria-label]") ?? [];
+    const same = [...labelled].find((each) => each.getAttribute("aria-label") === label); // labels may have quotes
+    (present(focused) ? focused : same ?? this.composer.text).focus({ preventScroll: true });
   }
 
-  trim() {
-    if (this.exchanges.size <= MOST) return; // each costs the browser a little with every token
+  // Remove the oldest exchanges from the page: each one makes every redraw a little slower.
+  dropOldest() {
+    if (this.exchanges.size <= MAX_SHOWN) return;
     const shown = [...this.log.querySelectorAll(".st-exchange")];
-    for (const { told } of shown.slice(0, -MOST)) this.remove(told.key);
-    this.more.hidden = false;
+    for (const { data } of shown.slice(0, -MAX_SHOWN)) this.remove(data.key);
+    this.earlierButton.hidden = false;
   }
 
-  toBottom() {
-    this.held = null;
+  scrollToEnd() {
+    this.watched = null;
     this.log.scrollTop = this.log.scrollHeight;
-    this.top = this.log.scrollTop;
-    this.jump.hidden = true;
+    this.endTop = this.log.scrollTop;
+    this.jumpButton.hidden = true;
   }
 
-  scrolled() {
+  onScroll() {
     const { scrollHeight, scrollTop, clientHeight } = this.log;
-    if (clientHeight) this.jump.hidden = scrollHeight - scrollTop - clientHeight < 24;
+    if (clientHeight) this.jumpButton.hidden = scrollHeight - scrollTop - clientHeight < 24;
   }
 }
 
 function render({ model, el }) {
-  const view = new View(model, el);
+  const view = new PanelView(model, el);
   return () => view.close();
 }
 

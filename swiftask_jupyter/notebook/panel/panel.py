@@ -1,10 +1,9 @@
-"""Where a panel can be shown, and what is said where it can't.
+"""`ChatPanel`, the chat widget, and where it can be displayed.
 
-`ChatPanel`: a conversation with agents as a widget.
-
-Python holds the state; a view (`panel.js`) shows it and says what the user does. Every call of a
-view is answered, with one line of an error where there is one: what a widget's callback raises is
-seen by nobody.
+Python holds the state of the panel. Any number of views (`panel.js`, one for each display of the
+widget) draw it and send requests for what the user does; `channel` describes the messages. Every
+request gets a response, with a one-line error if it failed, because no one would see an exception
+that is raised in a widget's callback.
 """
 
 from __future__ import annotations
@@ -21,67 +20,30 @@ from IPython.core.getipython import get_ipython
 from swiftask_jupyter.conversation import transcript as transcripts
 from swiftask_jupyter.errors import ConfigurationError, SwiftaskError
 from swiftask_jupyter.notebook.identity import running_cell
-from swiftask_jupyter.notebook.panel.agents import Agents
+from swiftask_jupyter.notebook.panel.agents import AgentCatalogue
 from swiftask_jupyter.notebook.panel.channel import Channel
-from swiftask_jupyter.notebook.panel.chat import Chat, listens
+from swiftask_jupyter.notebook.panel.chat import Chat, has_subshells
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
-from swiftask_jupyter.notebook.panel.patches import prepare
+from swiftask_jupyter.notebook.panel.patches import preload
 from swiftask_jupyter.notebook.panel.switcher import ConversationSwitcher
-from swiftask_jupyter.notebook.panel.totals import total
+from swiftask_jupyter.notebook.panel.totals import session_total
 from swiftask_jupyter.notebook.panel.transcript import Transcript
 from swiftask_jupyter.notebook.panel.uploads import Uploads
-from swiftask_jupyter.support.sanitize import visible
+from swiftask_jupyter.support.sanitize import sanitize
 
 if TYPE_CHECKING:
     from swiftask_jupyter.client import Swiftask
 
-AGAIN = "ChatPanel(client) opens another"
-CLOSED = "this chat panel is closed"
 NO_NOTEBOOK = "a chat panel needs a notebook"
-INSTEAD = "ask with %%swiftask"
+USE_MAGIC = "ask with %%swiftask"
+CLOSED = "this chat panel is closed"
+OPEN_ANOTHER = "ChatPanel(client) opens another"
 
-
-def expect_client(client: Any) -> Swiftask:
-    """Return the client, or refuse what is none before there is a widget.
-
-    Raises:
-        ConfigurationError: it is no client.
-    """
-    from swiftask_jupyter.client import Swiftask
-
-    if not isinstance(client, Swiftask):
-        given = "nothing" if client is None else type(client).__name__
-        raise ConfigurationError(
-            f"a chat panel takes a client, not {given}", advice="ChatPanel(Swiftask())"
-        )
-    return client
-
-
-def obstacle(*, closed: bool) -> str:
-    """Return in one line why a panel can't be shown here; empty if it can."""
-    if closed:
-        return f"{CLOSED}; {AGAIN}"
-    shell = get_ipython()
-    return "" if shell is None or hasattr(shell, "kernel") else f"{NO_NOTEBOOK}; {INSTEAD}"
-
-
-def take_the_place(panel: Any, displayed: list[Any]) -> None:
-    """Close the panels that an earlier run of this cell has shown: nobody sees them."""
-    shell = get_ipython()
-    panel.place = cell, run = (None, None) if shell is None else running_cell(shell)
-    for old in tuple(displayed):
-        if old is not panel and old.place[0] == cell and old.place[1] != run:
-            old.close()
-            panel.chats.take_over(old.chats)
-    if cell is not None and panel not in displayed:
-        displayed.append(panel)
-
-
-PAGE = 30  # exchanges sent at once
-PAGE_BYTES = 400_000  # of their texts, after which a page ends sooner
+PAGE = 30  # exchanges in one message at most
+PAGE_BYTES = 400_000  # characters of prompts and answers after which a page ends earlier
 
 _HERE = Path(__file__).parent
-_Call = dict[str, Any]
+_Message = dict[str, Any]
 
 
 def _source(*names: str) -> str:
@@ -89,26 +51,42 @@ def _source(*names: str) -> str:
 
 
 class ChatPanel(AnyWidget):
-    """A chat with agents, in the cell that shows it.
+    """A chat with agents, displayed in the output of a cell.
 
-    It goes on with a conversation of the notebook: what cells asked stands in it, and what is
-    said in it is history for the next cell.
+    The panel shows a conversation of the notebook, the same that `%%swiftask` cells use: questions
+    asked in cells appear in the panel, and questions asked in the panel are history for the next
+    cell. Display the panel by making it the last expression of a cell.
 
     Args:
-        client: asks; its settings, conversations and ledger are the panel's.
-        agent: the slug asked where none is chosen; default: the connection's.
-        session: the conversation's name; default: the one that cells go on with.
-        enter_sends: whether Enter sends and Shift+Enter breaks the line; else Ctrl+Enter sends.
-        transcript: whether a readable copy stands beside the panel, which is saved with the
-            notebook; the panel itself is not.
+        client: sends the questions; the panel uses its settings, sessions and ledger.
+        agent: the slug of the agent to ask until the user chooses another; default: the agent of
+            the client's connection.
+        session: the name of the session to show; default: the session that cells use.
+        enter_sends: whether Enter sends the message and Shift+Enter breaks the line; if false, only
+            Ctrl+Enter sends.
+        transcript: whether to display a readable copy of the conversation below the panel. Jupyter
+            saves the copy with the notebook, but not the panel.
+
+    Attributes:
+        client: the client.
+        agent: the slug of the chosen agent; `None` for the connection's agent.
 
     Raises:
-        ConfigurationError: that is no client.
+        ConfigurationError: `client` is not a `Swiftask` client.
+
+    Example:
+        >>> from swiftask_jupyter import ChatPanel, Sandbox, Swiftask
+        >>> with Sandbox() as box, Swiftask(base_url=box.url, token=box.token) as client:
+        ...     panel = ChatPanel(client, "echo")
+        ...     panel.ask("Hello!")  # as if typed into the panel
+        ...     panel.close()
+        <asked 'Hello!': ...>
     """
 
     _esm = _source(
-        "tree.js", "clipboard.js", "lab.js", "exchange.js", "composer.js", "pace.js", "panel.js"
-    )
+        "tree.js", "clipboard.js", "jupyterlab.js", "exchange.js", "composer.js", "draw_queue.js",
+        "panel.js",
+    )  # fmt: skip
     _css = _source("panel.css")
     _displayed: ClassVar[list[ChatPanel]] = []
     _closed = False
@@ -122,174 +100,241 @@ class ChatPanel(AnyWidget):
         enter_sends: bool = True,
         transcript: bool = True,
     ) -> None:
-        self.client = client = expect_client(client)
+        self.client = client = require_client(client)
         super().__init__()
         self.agent = agent
         self._enter_sends = enter_sends
-        self._agents = Agents(client)
+        self._agents = AgentCatalogue(client)
         self._uploads = Uploads()
         self._channel = Channel(self.send)
-        self._twin = Transcript() if transcript else None
-        self.chats = ConversationSwitcher(client, session, self._channel, self._ended)
-        self.on_msg(self._heard)
+        self._transcript = Transcript() if transcript else None
+        self.switcher = ConversationSwitcher(client, session, self._channel, self._on_change)
+        self.displayed_by: tuple[str | None, str | None] = (None, None)  # cell id, execution id
+        self.on_msg(self._on_request)
         with suppress(AttributeError):
-            # ipykernel 7.4 hands what a view says to the shell of what was last told to it, which
-            # may be one that is busy; where it arrived is right.
+            # ipykernel 7.4 handles a message of the widget in the subshell that last sent something
+            # to the widget, which may be busy. Handle it in the subshell where it arrived.
             self.comm._reply_subshell_for = lambda _, default: default  # noqa: SLF001 - the only way
 
     @property
     def chat(self) -> Chat:
         """The conversation that is shown."""
-        return self.chats.current
+        return self.switcher.current
 
     def ask(self, text: str, agent: str | None = None, files: Iterable[Any] = ()) -> ExchangeView:
-        """Ask, as if it had been typed into the panel; the answer streams into it.
+        """Ask a question as if it had been typed into the panel; the answer streams into the panel.
+
+        The call returns as soon as the question is sent.
+
+        Args:
+            text: the question.
+            agent: the slug of the agent to ask; default: the panel's agent.
+            files: what to attach: paths, http(s) URLs, `(name, bytes)` pairs, DataFrames, figures.
+
+        Returns:
+            The exchange; `running` tells whether its answer is still streaming.
 
         Raises:
-            Refused: nothing was sent, and the message says why.
+            Refused: the question was not sent, for example because it is empty, an answer is still
+                streaming or the panel is closed; the message says why.
         """
         if self._closed:
-            raise ConfigurationError(CLOSED, advice=AGAIN)
-        shown = self.chat.ask(text, agent or self.agent, files)
-        self._tell_state()
-        return shown
+            raise ConfigurationError(CLOSED, advice=OPEN_ANOTHER)
+        exchange = self.chat.ask(text, agent or self.agent, files)
+        self._broadcast_state()
+        return exchange
 
     def stop(self) -> None:
-        """Stop the answer that is coming; what has come is kept."""
-        if (asked := self.chat.asked) is not None:
-            asked.stop()
+        """Stop the answer that is streaming; the text received so far is kept."""
+        if (publisher := self.chat.in_flight) is not None:
+            publisher.stop()
 
     def export(self, path: str | Path) -> Path:
-        """Write the conversation to a `.md` or `.json` file, and return its path.
+        """Write the conversation to a Markdown or JSON file.
+
+        Args:
+            path: the file to write; its name ends in `.md` or `.json`.
+
+        Returns:
+            The path of the file.
 
         Raises:
-            ConfigurationError: the file's name or place won't do.
+            ConfigurationError: the file name has another ending, or the file cannot be written.
         """
         return self.chat.session.export(path)
 
     def switch(self, session: str | None) -> None:
-        """Go on with another conversation of the notebook, or with a new one (`None`).
+        """Show another session of the notebook.
 
-        What is asked in this one goes on.
+        An answer that is streaming continues in the background.
+
+        Args:
+            session: the name of the session; `None` starts a new one.
         """
-        self.chats.switch(session)
-        self._ended()
+        self.switcher.switch(session)
+        self._on_change()
 
     def close(self) -> None:
-        """Stop what runs, and take the panel away."""
+        """Stop all answers and remove the panel from the page."""
         if self in self._displayed:
             self._displayed.remove(self)
         self._closed = True
-        if hasattr(self, "chats"):  # what was refused never had any
-            self.chats.close()
+        if hasattr(self, "switcher"):  # not set if the constructor refused the client
+            self.switcher.close()
         super().close()
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        if why := obstacle(closed=self._closed):
+        if why := display_obstacle(closed=self._closed):
             display({"text/plain": why}, raw=True)
             return
         bundle = self._repr_mimebundle_()
         if bundle is not None:
             display(bundle[0], metadata=bundle[1], raw=True)
-        take_the_place(self, self._displayed)
-        if self._twin is not None:
-            self._twin.show(self.chat.shown, self.chats.unseen())
+        close_earlier_panels(self, self._displayed)
+        if self._transcript is not None:
+            self._transcript.show(self.chat.exchanges, self.switcher.hidden_exchanges())
 
-    def _heard(self, _: object, call: _Call, buffers: list[Any]) -> None:
-        """Do what a view asks for, and answer it."""
+    def _on_request(self, _: object, request: _Message, buffers: list[Any]) -> None:
+        """Handle a request of a view and respond to it."""
         self.chat.context = contextvars.copy_context()
-        calls: dict[str, Callable[[_Call], _Call | None]] = {
-            "hello": self._hello,
+        handlers: dict[str, Callable[[_Message], _Message | None]] = {
+            "get_snapshot": self._send_snapshot,
             "ask": self._ask,
             "retry": self._retry,
             "stop": lambda _: self.stop(),
             "rate": self._rate,
-            "source": lambda call: {"text": self.chat.shown.find(call["key"]).reply.text},
+            "get_source": lambda it: {"text": self.chat.exchanges.find(it["key"]).reply.text},
             "export": self._export,
-            "agent": self._choose,
-            "agents": self._catalogue,
-            "session": lambda call: self.switch(self.chats.named(call["name"])),
-            "earlier": lambda call: self._page(call["key"]),
-            "upload": lambda call: self._upload(call, buffers),
-            "discard": lambda call: self._uploads.discard(call["file"]),
+            "choose_agent": self._choose_agent,
+            "list_agents": self._list_agents,
+            "switch_session": lambda it: self.switch(self.switcher.resolve(it["name"])),
+            "get_earlier": lambda it: self._page(it["key"]),
+            "upload": lambda it: self._upload(it, buffers),
+            "discard_upload": lambda it: self._uploads.discard(it["upload"]),
         }
         try:
-            answer = calls[call["kind"]](call) or {}
+            response = handlers[request["kind"]](request) or {}
         except SwiftaskError as error:
-            answer = {"error": visible(str(error))}
-        except Exception as error:  # noqa: BLE001 - painted, or nobody would ever see it
-            answer = {"error": visible(f"{type(error).__name__}: {error}")}
-        if call.get("kind") != "hello" or "error" in answer:
-            self._channel.answer(call, **answer)
+            response = {"error": sanitize(str(error))}
+        except Exception as error:  # noqa: BLE001 - shown in the panel; else no one would see it
+            response = {"error": sanitize(f"{type(error).__name__}: {error}")}
+        if request.get("kind") != "get_snapshot" or "error" in response:
+            self._channel.respond(request, **response)
 
-    def _hello(self, call: _Call) -> None:
+    def _send_snapshot(self, request: _Message) -> None:
         self.chat.refresh()
         with self._channel.lock:
-            self._channel.answer(call, "snapshot", state=self._state(), **self._page(None))
-        prepare()  # while the user types
+            self._channel.respond(request, "snapshot", state=self._state(), **self._page(None))
+        preload()  # while the user types
 
-    def _ask(self, call: _Call) -> None:
-        agent = call["agent"] or self.agent
-        files = self._uploads.find(call["files"])
-        self.chat.ask(call["text"], agent, files, call["key"])
-        self._uploads.discard(*call["files"])
-        self._tell_state()
+    def _ask(self, request: _Message) -> None:
+        agent = request["agent"] or self.agent
+        files = self._uploads.get(request["uploads"])
+        self.chat.ask(request["text"], agent, files, request["key"])
+        self._uploads.discard(*request["uploads"])
+        self._broadcast_state()
 
-    def _retry(self, call: _Call) -> None:
-        self.chat.again(call["key"], call.get("agent", ""))
-        self._tell_state()
+    def _retry(self, request: _Message) -> None:
+        self.chat.retry(request["key"], request.get("agent", ""))
+        self._broadcast_state()
 
-    def _rate(self, call: _Call) -> None:
-        self.chat.rate(call["key"], liked=call["liked"], comment=call.get("comment"))
+    def _rate(self, request: _Message) -> None:
+        liked, comment = request["liked"], request.get("comment")
+        self.chat.rate(request["key"], liked=liked, comment=comment)
 
-    def _export(self, _: _Call) -> _Call:
+    def _export(self, _: _Message) -> _Message:
         session = self.chat.session
         return {"text": transcripts.as_markdown(session.history()), "name": f"{session.name}.md"}
 
-    def _choose(self, call: _Call) -> None:
-        self.agent = call["agent"] or None
-        self._tell_state()
+    def _choose_agent(self, request: _Message) -> None:
+        self.agent = request["agent"] or None
+        self._broadcast_state()
 
-    def _catalogue(self, _: _Call) -> None:
-        if self._agents.look():
-            self._tell_state()
+    def _list_agents(self, _: _Message) -> None:
+        if self._agents.load():
+            self._broadcast_state()
 
-    def _upload(self, call: _Call, buffers: list[Any]) -> None:
+    def _upload(self, request: _Message, buffers: list[Any]) -> None:
         chunk = bytes(buffers[0]) if buffers else b""
-        self._uploads.take(call["file"], call["name"], call["size"], call["at"], chunk)
+        upload, name, size = request["upload"], request["name"], request["size"]
+        self._uploads.receive(upload, name, size, request["offset"], chunk)
 
-    def _page(self, before: str | None) -> _Call:
-        """Return the exchanges before a key, or the newest; as many as are sent at once."""
+    def _page(self, before: str | None) -> _Message:
+        """Return one page of exchanges: the newest, or those before the exchange with that key."""
         with self._channel.lock:
-            shown = self.chat.shown
-            end = len(shown) if before is None else shown.index(shown.find(before))
+            exchanges = self.chat.exchanges
+            end = len(exchanges) if before is None else exchanges.index(exchanges.find(before))
             start, size = end, 0
             while start and end - start < PAGE and size < PAGE_BYTES:
                 start -= 1
-                size += len(shown[start].prompt) + len(shown[start].reply.text)
-            return {"exchanges": [each.whole() for each in shown[start:end]], "earlier": start}
+                size += len(exchanges[start].prompt) + len(exchanges[start].reply.text)
+            page = [each.as_message() for each in exchanges[start:end]]
+            return {"exchanges": page, "earlier_count": start}
 
-    def _ended(self, *, moved: bool = True) -> None:
-        self._tell_state()
-        if moved and self._twin is not None:
-            self._twin.update(self.chat.shown, self.chats.unseen())
+    def _on_change(self, *, moved: bool = True) -> None:
+        """Send the new state; update the transcript if the exchanges may have changed."""
+        self._broadcast_state()
+        if moved and self._transcript is not None:
+            self._transcript.update(self.chat.exchanges, self.switcher.hidden_exchanges())
 
-    def _tell_state(self) -> None:
+    def _broadcast_state(self) -> None:
         with self._channel.lock:
-            self._channel.tell("state", state=self._state())
+            self._channel.broadcast("state", state=self._state())
 
-    def _state(self) -> _Call:
-        asked = self.chat.asked
+    def _state(self) -> _Message:
+        """Return what a view needs to know besides the exchanges; see `channel`."""
+        publisher = self.chat.in_flight
         return {
-            "session": visible(self.chat.session.name),
-            "place": f"{self.client.notebook}: {self.chat.session.name}",
-            "sessions": [visible(name) for name in self.chats.names()],
-            "agent": visible(self.agent or self.chat.agent()),
-            "agents": self._agents.offered(),
-            "busy": asked.shown.key if asked else None,
-            "listens": listens(),
-            "enter": self._enter_sends,
-            "total": total(self.chat.session),
+            "session": sanitize(self.chat.session.name),
+            "draft_key": f"{self.client.notebook}: {self.chat.session.name}",
+            "sessions": [sanitize(name) for name in self.switcher.names()],
+            "agent": sanitize(self.agent or self.chat.default_agent()),
+            "agents": self._agents.known(),
+            "in_flight": publisher.exchange.key if publisher else None,
+            "has_subshells": has_subshells(),
+            "enter_sends": self._enter_sends,
+            "total": session_total(self.chat.session),
         }
+
+
+def require_client(client: Any) -> Swiftask:
+    """Return the client if it is a `Swiftask`; check before the widget is created.
+
+    Raises:
+        ConfigurationError: it is anything else.
+    """
+    from swiftask_jupyter.client import Swiftask
+
+    if not isinstance(client, Swiftask):
+        given = "nothing" if client is None else type(client).__name__
+        raise ConfigurationError(
+            f"a chat panel takes a client, not {given}", advice="ChatPanel(Swiftask())"
+        )
+    return client
+
+
+def display_obstacle(*, closed: bool) -> str:
+    """Return one line that says why a panel cannot be displayed here; empty if it can."""
+    if closed:
+        return f"{CLOSED}; {OPEN_ANOTHER}"
+    shell = get_ipython()
+    return "" if shell is None or hasattr(shell, "kernel") else f"{NO_NOTEBOOK}; {USE_MAGIC}"
+
+
+def close_earlier_panels(panel: Any, displayed: list[Any]) -> None:
+    """Close the panels that earlier runs of the running cell displayed; the new one replaces them.
+
+    Args:
+        panel: the panel that is displayed now; it takes over what the closed ones have shown.
+        displayed: all displayed panels; the panel is added.
+    """
+    shell = get_ipython()
+    panel.displayed_by = cell, run = (None, None) if shell is None else running_cell(shell)
+    for old in tuple(displayed):
+        if old is not panel and old.displayed_by[0] == cell and old.displayed_by[1] != run:
+            old.close()
+            panel.switcher.take_over(old.switcher)
+    if cell is not None and panel not in displayed:
+        displayed.append(panel)

@@ -1,8 +1,8 @@
-"""Keeps the views up with one answer, from a thread of its own.
+"""Sends one growing answer to the views, from a thread.
 
-The cell that showed the panel has long ended when an answer streams, and other cells may run. So
-each answer has a thread, which tells the views eight times a second what is new: by time, never by
-token, because every message costs its envelope.
+While an answer streams, the cell that displayed the panel has long ended and other cells may run,
+so each answer has a thread. The thread sends what is new about eight times a second and not for
+each token, because every message costs its envelope.
 """
 
 from __future__ import annotations
@@ -17,136 +17,149 @@ from swiftask_jupyter.conversation.stream import Stream
 from swiftask_jupyter.errors import SwiftaskError
 from swiftask_jupyter.notebook.panel.channel import Channel
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
-from swiftask_jupyter.support.io_thread import CLOSING
+from swiftask_jupyter.support.io_thread import CLOSE_SECONDS
 
-TICK = 0.12  # seconds between two messages
-SHARE = 8  # a message waits this many times as long as the last one took to make
-PULSE = 6.0  # seconds without a change after which a heartbeat says that the answer still runs
-BEATS = (1.0, 3.0, 6.0, 20.0)  # seconds between the heartbeats after the end
+INTERVAL = 0.12  # seconds between two updates at least
+IDLE_FACTOR = 8  # after an update that took t seconds to make, wait 8 t at least
+HEARTBEAT_AFTER = 6.0  # seconds without a change, so that views know that the kernel is alive
+# Seconds between the heartbeats after the end, in case the last update was lost.
+FINAL_HEARTBEATS = (1.0, 3.0, 6.0, 20.0)
 
 
 class ReplyPublisher:
-    """Follows one answer to its end.
+    """Publishes one answer until it ends.
 
     Args:
-        shown: the exchange.
-        channel: the way to the views.
-        stream: the answer, where it is the panel that asked; a cell draws its own.
-        ended: called when it has ended, before the views are told.
+        exchange: the exchange with the answer.
+        channel: sends the updates.
+        stream: the stream of the answer if the panel asked the question; `None` for a question of
+            a cell, which consumes the stream itself.
+        on_end: called with the exchange when the answer has ended, before the last update.
+        clock: returns the time in seconds.
 
     Attributes:
-        over: set when the turn has ended; whoever is told of turns sets it.
+        exchange: the exchange.
+        stream: the stream.
+        turn_ended: set by whoever learns that the turn has ended.
     """
 
     def __init__(
         self,
-        shown: ExchangeView,
+        exchange: ExchangeView,
         channel: Channel,
         stream: Stream | None,
-        ended: Callable[[ExchangeView], None],
+        on_end: Callable[[ExchangeView], None],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.shown = shown
+        self.exchange = exchange
         self.stream = stream
-        self.over = Event()
+        self.turn_ended = Event()
         self._channel = channel
-        self._ended = ended
+        self._on_end = on_end
         self._clock = clock
-        self._due = self._told = clock()
-        self._doing = ""
+        self._due = self._last_sent = clock()
+        self._activity = ""
 
-    def begin(self, first: Callable[[], None]) -> None:
-        """Begin to follow what this thread asks, which tells of it first.
+    def announce_and_start(self, announce: Callable[[], None]) -> None:
+        """Call `announce` on this thread, then start the publishing thread.
 
-        Whatever strikes meanwhile, such as an interrupt of the kernel, ends it: as long as an
-        answer is to come, no other can be asked for.
+        Any exception, such as an interrupt of the kernel, ends the answer: the panel accepts no
+        other question while an answer is in flight.
         """
         try:
-            first()
+            announce()
             self.start(contextvars.copy_context())
         except BaseException:
             self.close()
-            self.shown.reply.status = "interrupted"
-            self._channel.tell("stale")
+            self.exchange.reply.status = "interrupted"
+            self._channel.broadcast("reload")
             raise
 
-    def start(self, context: contextvars.Context, first: Callable[[], None] = lambda: None) -> None:
-        """Begin.
+    def start(
+        self, context: contextvars.Context, announce: Callable[[], None] = lambda: None
+    ) -> None:
+        """Start the publishing thread.
 
         Args:
-            context: where the thread's messages belong. By it the kernel tells what a message
-                answers; without, the view's next words would wait for the cell that runs then.
-            first: done on the thread before all else.
+            context: the context variables of the request that the thread's messages answer. Without
+                them, the kernel would take the messages for output of the running cell, and the
+                next request of the view would wait until that cell ends.
+            announce: called on the thread first.
         """
-        run = (self._run, first)
-        Thread(target=context.run, args=run, name="swiftask-panel", daemon=True).start()
+        args = (self._run, announce)
+        Thread(target=context.run, args=args, name="swiftask-panel", daemon=True).start()
 
     def stop(self) -> None:
-        """Stop the answer; what has come is kept."""
+        """Stop the answer; the text received so far is kept."""
         if self.stream is not None:
             self.stream.close()
 
     def close(self) -> None:
-        """Let the thread end: the panel is gone."""
+        """Stop the answer and let the thread end."""
         self.stop()
-        self.over.set()
+        self.turn_ended.set()
 
-    def _run(self, first: Callable[[], None]) -> None:
+    def _run(self, announce: Callable[[], None]) -> None:
         failure = None
         try:
-            first()
-            self._watch()
+            announce()
+            self._publish_until_end()
         except SwiftaskError as error:
             failure = str(error)
-        except Exception as error:  # noqa: BLE001 - a thread's traceback is seen by nobody
+        except Exception as error:  # noqa: BLE001 - no one sees the traceback of a thread
             failure = f"{type(error).__name__}: {error}"
-        self._settle(failure)
-        self.finish()
-        self._channel.ended = key = self.shown.key
-        for seconds in BEATS:
-            if self._channel.closed.wait(seconds) or self._channel.ended != key:
-                return  # what ended later has beats of its own
-            self._channel.beat()
+        self._wait_for_status(failure)
+        self.publish_end()
+        self._channel.last_ended = key = self.exchange.key
+        for seconds in FINAL_HEARTBEATS:
+            if self._channel.closed.wait(seconds) or self._channel.last_ended != key:
+                return  # the answer that ended later sends heartbeats for both
+            self._channel.heartbeat()
 
-    def _watch(self) -> None:
-        shown = self.shown
-        if self.stream is None:  # of what was stopped before it was sent no end is told
-            while (shown.running or shown.reply.at) and not self.over.wait(TICK):
-                self.tell()
+    def _publish_until_end(self) -> None:
+        exchange = self.exchange
+        if self.stream is None:
+            # A question that was stopped before it was sent (`at` is 0) gets no end event.
+            while (exchange.running or exchange.reply.at) and not self.turn_ended.wait(INTERVAL):
+                self.publish_changes()
             return
-        for _ in self.stream.batches(TICK / 4):
-            self.tell()
+        for _ in self.stream.batches(INTERVAL / 4):
+            self.publish_changes()
 
-    def _settle(self, failure: str | None) -> None:
-        """Wait until the turn is over; what says nothing of its end was stopped, or has failed."""
-        reply = self.shown.reply
-        over = reply.at and self.over.wait(CLOSING)  # a stop may come before it is sent
-        if self.shown.running and not over:
+    def _wait_for_status(self, failure: str | None) -> None:
+        """Wait until the turn has a final status; set one if it never gets there."""
+        reply = self.exchange.reply
+        # `at` is 0 if the question was stopped before it was sent: then no end will come.
+        ended = reply.at and self.turn_ended.wait(CLOSE_SECONDS)
+        if self.exchange.running and not ended:
             reply.status = "error" if failure else "interrupted"
         reply.error = reply.error or failure
 
-    def tell(self) -> None:
-        """Tell what is new, if it is time; and that it still runs, where nothing is for long."""
+    def publish_changes(self) -> None:
+        """Send what is new, if an update is due; send a heartbeat after a long silence."""
         start = self._clock()
         if start < self._due:
             return
-        shown, channel = self.shown, self._channel
+        exchange, channel = self.exchange, self._channel
         with channel.lock:
-            changes, doing = shown.grow(), shown.reply.doing
-            if changes or doing != self._doing:
-                end = {"end": shown.end()} if doing != self._doing else {}
-                channel.tell("patch", key=shown.key, changes=changes, **end)
-                self._told = now = self._clock()
-                self._due = now + max(TICK, SHARE * (now - start))
-                self._doing = doing
-            elif start > self._told + PULSE:
-                channel.beat()
-                self._told = start
+            changes, activity = exchange.changes(), exchange.reply.doing
+            if changes or activity != self._activity:
+                meta = {"meta": exchange.meta()} if activity != self._activity else {}
+                channel.broadcast("patch", key=exchange.key, changes=changes, **meta)
+                self._last_sent = now = self._clock()
+                self._due = now + max(INTERVAL, IDLE_FACTOR * (now - start))
+                self._activity = activity
+            elif start > self._last_sent + HEARTBEAT_AFTER:
+                channel.heartbeat()
+                self._last_sent = start
 
-    def finish(self) -> None:
-        """Tell how it has ended."""
-        with suppress(Exception):  # such as a ledger that can't be read: the answer is told anyway
-            self._ended(self.shown)
+    def publish_end(self) -> None:
+        """Send the last changes and how the answer ended."""
+        with suppress(Exception):  # the end is sent even if, say, the ledger cannot be read
+            self._on_end(self.exchange)
         with self._channel.lock:
-            shown = self.shown
-            self._channel.tell("patch", key=shown.key, changes=shown.finish(), end=shown.end())
+            exchange = self.exchange
+            changes = exchange.finish()
+            self._channel.broadcast(
+                "patch", key=exchange.key, changes=changes, meta=exchange.meta()
+            )

@@ -1,4 +1,4 @@
-"""The conversations of a panel: one is shown, and those it showed before go on unseen."""
+"""The conversations of a panel: one is shown, the others continue in the background."""
 
 from __future__ import annotations
 
@@ -10,83 +10,91 @@ from swiftask_jupyter.errors import StoreError
 from swiftask_jupyter.notebook.panel.channel import Channel
 from swiftask_jupyter.notebook.panel.chat import Chat
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
-from swiftask_jupyter.support.sanitize import visible
+from swiftask_jupyter.support.sanitize import sanitize
 
 if TYPE_CHECKING:
     from swiftask_jupyter.client import Swiftask
 
 
 class ConversationSwitcher:
-    """The conversations of a client that one panel has shown.
+    """The conversations that one panel has opened.
 
     Args:
-        client: asks.
-        session: the name of the one shown first; `None` for the one that cells go on with.
-        channel: tells the views.
-        ended: called after each turn, and after a cell that may have changed something.
+        client: sends the questions.
+        session: the name of the session to show first; `None` for the one that cells use.
+        channel: sends updates to the views.
+        on_change: called after each turn, and after a cell that may have changed something.
 
     Attributes:
-        current: the one that is shown.
-        known: all of them, by name.
+        current: the conversation that is shown.
+        opened: all opened conversations, by session name.
     """
 
     def __init__(
-        self, client: Swiftask, session: str | None, channel: Channel, ended: Callable[..., None]
+        self,
+        client: Swiftask,
+        session: str | None,
+        channel: Channel,
+        on_change: Callable[..., None],
     ) -> None:
         self._client = client
         self._channel = channel
-        self._ended = ended
-        self.known: dict[str, Chat] = {}
-        self._names: list[str] = []
-        self.current = self.at(session)
+        self._on_change = on_change
+        self.opened: dict[str, Chat] = {}
+        self._stored_names: list[str] = []
+        self.current = self.open(session)
         self.current.show()
 
-    def at(self, name: str | None) -> Chat:
-        """Return the conversation of that name, with what is known of it."""
+    def open(self, name: str | None) -> Chat:
+        """Return the conversation of a session, up to date; `None` for the session of cells."""
         name = self._client.session(name).name
-        if (chat := self.known.get(name)) is not None:
+        if (chat := self.opened.get(name)) is not None:
             chat.refresh()
             return chat
-        chat = self.known[name] = Chat(self._client, name, self._channel.part(), self._ended)
+        channel = self._channel.for_conversation()
+        chat = self.opened[name] = Chat(self._client, name, channel, self._on_change)
         return chat
 
     def names(self) -> list[str]:
-        """Return the names of the notebook's conversations; the last known while none are told."""
-        session = self.current.session
-        with suppress(StoreError):  # the total says so
-            self._names = session.ledger.sessions.names(session.place.notebook)
-        known = tuple(self.known)  # another may be opened meanwhile
-        return [*self._names, *(name for name in known if name not in self._names)]
+        """Return the names of the notebook's sessions.
 
-    def named(self, told: str | None) -> str | None:
-        """Return the name that a view has been told, which shows what can't be seen in it."""
-        return next((name for name in self.names() if visible(name) == told), told)
+        While the ledger cannot be read, these are the names read last.
+        """
+        session = self.current.session
+        with suppress(StoreError):  # the total line shows this error
+            self._stored_names = session.ledger.sessions.names(session.place.notebook)
+        opened = tuple(self.opened)  # a copy: another thread may open one meanwhile
+        return [*self._stored_names, *(name for name in opened if name not in self._stored_names)]
+
+    def resolve(self, shown_name: str | None) -> str | None:
+        """Return the session name for a name in a view, where hidden characters are marked."""
+        return next((name for name in self.names() if sanitize(name) == shown_name), shown_name)
 
     def switch(self, name: str | None) -> None:
-        """Show another conversation, or a new one (`None`)."""
+        """Show the conversation of another session, or of a new one (`None`)."""
         if name is None:
             names = self.names()
             name = next(new for n in range(2, len(names) + 3) if (new := f"chat-{n}") not in names)
-        chat = self.at(name)
+        chat = self.open(name)
         with self._channel.lock:
             self.current.hide()
             self.current = chat
             chat.show()
-            self._channel.tell("stale")
+            self._channel.broadcast("reload")
 
-    def unseen(self) -> list[ExchangeView]:
-        """Return what stands in the conversations that are not shown."""
-        others = (chat for chat in tuple(self.known.values()) if chat is not self.current)
-        return [each for chat in others for each in tuple(chat.shown)]
+    def hidden_exchanges(self) -> list[ExchangeView]:
+        """Return the exchanges of all opened conversations that are not shown."""
+        others = (chat for chat in tuple(self.opened.values()) if chat is not self.current)
+        return [each for chat in others for each in tuple(chat.exchanges)]
 
     def take_over(self, old: ConversationSwitcher) -> None:
-        """Show what an earlier panel does, which has been closed."""
-        for name, chat in old.known.items():
-            self.at(name).take_over(chat)
-        self._channel.tell("stale")  # a view may have asked for all of it meanwhile
+        """Show what an earlier panel, now closed, has shown."""
+        for name, chat in old.opened.items():
+            self.open(name).take_over(chat)
+        self._channel.broadcast("reload")  # a view may have had a snapshot before this
 
     def close(self) -> None:
-        """Stop what runs, and look no more."""
+        """Stop all answers and watch the sessions no more."""
         self._channel.closed.set()
-        for chat in self.known.values():
+        for chat in self.opened.values():
             chat.close()

@@ -1,4 +1,4 @@
-"""What a conversation has cost so far, in one line."""
+"""The line below a chat that says what the conversation has cost so far."""
 
 from __future__ import annotations
 
@@ -10,38 +10,40 @@ from swiftask_jupyter.support.wording import quantity
 from swiftask_jupyter.turns import budget
 
 
-def total(session: Session) -> str:
-    """Return its calls, what they reported, and what is spent of the budgets; empty if neither.
+def session_total(session: Session) -> str:
+    """Return a session's calls, tokens and credits, and what is spent of each budget.
 
-    Where the ledger can't be read, that is said instead.
+    The line is empty if there were no calls and there are no budgets. If the ledger cannot be
+    read, it is the error message.
     """
     try:
-        return " · ".join([*_reported(session), *_budgets(session)])
+        return " · ".join([*_reported_usage(session), *_spent_budgets(session)])
     except StoreError as error:
         return str(error)
 
 
-def _reported(session: Session) -> Iterator[str]:
+def _reported_usage(session: Session) -> Iterator[str]:
     ledger = session.ledger
     _, turns = ledger.history.turns(ledger.sessions.lines(session.id))
-    # What was imported, or shown again, was no call.
+    # Imported turns, and answers that the cache replayed, were no calls.
     sent = [each for each in turns if each.surface != "import" and not each.provenance.cached]
     usages = [each.usage for each in sent]
-    counted = [each for each in usages if each.input_tokens is not None]
-    spent = [each.credits for each in usages if each.credits is not None]
+    reported = [each for each in usages if each.input_tokens is not None]
+    credits_spent = [each.credits for each in usages if each.credits is not None]
     if sent:
-        asked = sum(each.input_tokens or 0 for each in counted)
-        made = sum(each.output_tokens or 0 for each in counted)
-        missing = len(sent) - len(counted)
-        rest = f" ({missing} not reported)" if missing else ""
+        input_tokens = sum(each.input_tokens or 0 for each in reported)
+        output_tokens = sum(each.output_tokens or 0 for each in reported)
+        missing = len(sent) - len(reported)
+        remark = f" ({missing} not reported)" if missing else ""
         yield quantity(len(sent), "call")
-        yield f"{asked}→{made} tokens{rest}" if counted else "tokens not reported"
-    if spent:
-        yield f"{sum(spent):g} credits"
+        tokens = f"{input_tokens}→{output_tokens} tokens{remark}"
+        yield tokens if reported else "tokens not reported"
+    if credits_spent:
+        yield f"{sum(credits_spent):g} credits"
 
 
-def _budgets(session: Session) -> Iterator[str]:
+def _spent_budgets(session: Session) -> Iterator[str]:
     budgets = session.ledger.budgets
     for each in budgets.all():
         if each.notebook in (None, session.notebook):
-            yield f"{budget.shown(budgets.spent(each, session.id).amount)} of {each}"
+            yield f"{budget.format_amount(budgets.spent(each, session.id).amount)} of {each}"

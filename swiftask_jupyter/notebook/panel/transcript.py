@@ -1,7 +1,8 @@
-"""A readable copy of a panel's conversation, saved with the notebook.
+"""A readable copy of a panel's conversation, which is saved with the notebook.
 
-JupyterLab does not save what a widget shows. So an output of its own stands beside the panel, and
-is updated at the end of a turn; updating the panel's own would draw it anew, draft and all.
+JupyterLab does not save the content of a widget. So the copy is a second output below the panel,
+and is updated after each turn. (Updating the panel's own output would draw the panel anew and lose
+what the user is typing.)
 """
 
 from __future__ import annotations
@@ -16,59 +17,70 @@ from swiftask_jupyter.notebook.markdown import html
 from swiftask_jupyter.notebook.markdown.document import to_tree
 from swiftask_jupyter.notebook.mimebundle import footer, record
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
-from swiftask_jupyter.support.sanitize import visible
+from swiftask_jupyter.support.sanitize import sanitize
 from swiftask_jupyter.support.wording import quantity
 
-LONGEST = 200_000  # characters of the newest exchanges; the export has them all
-LONG = 40_000  # characters of one text
-NAME = '<div style="margin-top:1em">'  # nearer to what was said than to what was said before
+MAX_TRANSCRIPT = 200_000  # characters of the newest exchanges; an export has all of them
+MAX_TEXT = 40_000  # characters of one prompt or answer
+# The margin puts a name closer to the text below it than to the text above.
+_NAME = '<div style="margin-top:1em">'
 
 
 class Transcript:
-    """The copy beside one panel."""
+    """The output with the copy of one panel's conversation."""
 
     def __init__(self) -> None:
-        self._identity = f"swiftask-{secrets.token_hex(8)}"
+        self._display_id = f"swiftask-{secrets.token_hex(8)}"
         self._publish: Any = None
 
-    def show(self, shown: Sequence[ExchangeView], others: Iterable[ExchangeView] = ()) -> None:
-        """Put it below what the cell has shown so far.
+    def show(self, exchanges: Sequence[ExchangeView], others: Iterable[ExchangeView] = ()) -> None:
+        """Display the copy below the outputs that the cell has so far.
 
         Args:
-            shown: the conversation.
-            others: what was said in others: what it took is saved too.
+            exchanges: the conversation.
+            others: exchanges of other conversations, of which only the records are saved, so that
+                the notebook holds the usage of every turn.
         """
         from IPython.core.getipython import get_ipython
 
         shell = get_ipython()
         if shell is not None:
             self._publish = shell.display_pub.publish
-            self._write(shown, others, update=False)
+            self._write(exchanges, others, update=False)
 
-    def update(self, shown: Sequence[ExchangeView], others: Iterable[ExchangeView] = ()) -> None:
-        """Write it anew, where it stands."""
+    def update(
+        self, exchanges: Sequence[ExchangeView], others: Iterable[ExchangeView] = ()
+    ) -> None:
+        """Replace the displayed copy; takes the arguments of `show`. Without `show`, do nothing."""
         if self._publish is not None:
-            self._write(shown, others, update=True)
+            self._write(exchanges, others, update=True)
 
     def _write(
-        self, shown: Sequence[ExchangeView], others: Iterable[ExchangeView], *, update: bool
+        self, exchanges: Sequence[ExchangeView], others: Iterable[ExchangeView], *, update: bool
     ) -> None:
-        ended = [each for each in shown if not each.running]
-        content = bundle(ended, [each for each in others if not each.running])
-        self._publish(content, transient={"display_id": self._identity}, update=update)
+        ended = [each for each in exchanges if not each.running]
+        content = transcript_mimebundle(ended, [each for each in others if not each.running])
+        self._publish(content, transient={"display_id": self._display_id}, update=update)
 
 
-def bundle(shown: Sequence[ExchangeView], others: Sequence[ExchangeView] = ()) -> dict[str, Any]:
-    """Return the exchanges for every kind of front end, and the record of each turn."""
-    fitting, size = 0, 0
-    for each in reversed(shown):
+def transcript_mimebundle(
+    exchanges: Sequence[ExchangeView], others: Sequence[ExchangeView] = ()
+) -> dict[str, Any]:
+    """Return the transcript as HTML and as plain text, with the record of each turn.
+
+    Args:
+        exchanges: the conversation; the newest exchanges are shown, up to `MAX_TRANSCRIPT`.
+        others: exchanges of which only the records are included.
+    """
+    count, size = 0, 0
+    for each in reversed(exchanges):
         size += len(_cut(each.prompt)) + len(_cut(each.reply.text))
-        if size > LONGEST:
+        if size > MAX_TRANSCRIPT:
             break
-        fitting += 1
-    newest = shown[len(shown) - fitting :]
-    left_out = len(shown) - len(newest)
-    title = f"Transcript of the chat · {quantity(len(shown), 'turn')}"
+        count += 1
+    newest = exchanges[len(exchanges) - count :]
+    left_out = len(exchanges) - len(newest)
+    title = f"Transcript of the chat · {quantity(len(exchanges), 'turn')}"
     if left_out:
         them = "one is not shown here: export has it"
         if left_out > 1:
@@ -78,29 +90,31 @@ def bundle(shown: Sequence[ExchangeView], others: Sequence[ExchangeView] = ()) -
     return {
         "text/html": f"<details><summary>{escape(title)}</summary>\n{body}</details>",
         "text/plain": "\n\n".join([title, *map(_as_text, newest)]),
-        TURN: [record(each.reply) for each in (*others, *shown) if each.reply.number],
+        TURN: [record(each.reply) for each in (*others, *exchanges) if each.reply.number],
     }
 
 
-def _as_html(shown: ExchangeView) -> str:
-    """Return an exchange; the answer is written as in a cell, the prompt as plain text."""
-    reply, files = shown.reply, "".join(f" · {escape(name)}" for name in shown.files)
-    prompt = html.wrap_text(visible(_cut(shown.prompt)))
+def _as_html(exchange: ExchangeView) -> str:
+    """Render an exchange: the answer as in a cell, the prompt as plain text."""
+    reply, files = exchange.reply, "".join(f" · {escape(name)}" for name in exchange.files)
+    prompt = html.wrap_text(sanitize(_cut(exchange.prompt)))
     answer = html.render(to_tree(_cut(reply.text)))
-    who, note = escape(visible(reply.agent)), escape(visible(footer(reply)))
-    error = f"<p>{escape(visible(reply.error))}</p>" if reply.error else ""
+    agent, line = escape(sanitize(reply.agent)), escape(sanitize(footer(reply)))
+    error = f"<p>{escape(sanitize(reply.error))}</p>" if reply.error else ""
     return (
-        f"{NAME}<b>You</b>{files}</div>{prompt}{NAME}<b>{who}</b></div>{answer}{error}"
-        f"<div><small>{note}</small></div>"
+        f"{_NAME}<b>You</b>{files}</div>{prompt}{_NAME}<b>{agent}</b></div>{answer}{error}"
+        f"<div><small>{line}</small></div>"
     )
 
 
-def _as_text(shown: ExchangeView) -> str:
-    reply = shown.reply
-    error = f"\n[{visible(reply.error)}]" if reply.error else ""
-    name, prompt = visible(reply.agent), visible(_cut(shown.prompt))
-    return f"You: {prompt}\n{name}: {visible(_cut(reply.text))}{error}\n({footer(reply)})"
+def _as_text(exchange: ExchangeView) -> str:
+    reply = exchange.reply
+    error = f"\n[{sanitize(reply.error)}]" if reply.error else ""
+    agent, prompt = sanitize(reply.agent), sanitize(_cut(exchange.prompt))
+    return f"You: {prompt}\n{agent}: {sanitize(_cut(reply.text))}{error}\n({footer(reply)})"
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONG else f"{text[:LONG]}\n\n… (cut here: export has all of it)"
+    if len(text) <= MAX_TEXT:
+        return text
+    return f"{text[:MAX_TEXT]}\n\n… (cut here: export has all of it)"

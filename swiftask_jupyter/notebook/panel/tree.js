@@ -1,6 +1,6 @@
-// The panel's view. Python holds the conversation; a view is a copy of it, kept up by numbered
-// changes. Each node is made here, of a known kind, and each text is a text node: nothing that an
-// agent wrote is ever read as HTML, and nothing is fetched.
+// Constants and DOM functions for the panel's view. Python holds the conversation; a view is a copy
+// that numbered messages keep up to date. Every element is created here from a fixed list of tags,
+// and every text becomes a text node: nothing that an agent wrote is parsed as HTML or fetched.
 
 const SVG = "http://www.w3.org/2000/svg";
 const MATHML = "http://www.w3.org/1998/Math/MathML";
@@ -12,19 +12,21 @@ const MATH = words("math mrow mi mn mo mtext mspace mfrac msqrt mroot msub msup 
 const MATH_ATTRIBUTES = words("display displaystyle mathvariant stretchy fence form linethickness"
   + " width columnalign");
 const WITH_DIRECTION = words("p h1 h2 h3 h4 h5 h6 li th td");
-const KINDS = words("k s c n f b");
+// The letters that Python sends for the kinds of highlighted code (see highlight.py).
+const CODE_KINDS = { k: "keyword", s: "string", c: "comment", n: "number", f: "name", b: "builtin" };
 const INLINE = words("em strong s a code span");
-const LONG_ONES = words("ul ol table tbody blockquote"); // made child by child
-const PART = 32; // blocks of an answer that the browser lays out, or leaves out, together
-const PATIENCE = 5000; // ms without a word from the kernel
-const QUIET = 18_000; // ms in which nothing is heard of an answer that is to come: is the kernel gone?
-const MOST_PATIENCE = 80_000; // ms between two tries to reach it
-const AGAIN = "run %load_ext swiftask_jupyter and this cell again; your text stays.";
-const SILENT = `No answer from the kernel: it may be busy. If it was restarted, ${AGAIN}`;
-// JupyterLab that wasn't told of a restart reaches no widget of the new kernel until it is loaded anew.
-const NEVER = `${SILENT} If you have, save, and reload the page.`;
-const BESIDE = words("hello agents upload discard source"); // calls that a user has not made as such
-const MOST = 30; // exchanges kept while the newest is in sight
+const LONG_ELEMENTS = words("ul ol table tbody blockquote"); // built child by child
+const CHUNK_BLOCKS = 32; // blocks of an answer per element that the browser can skip in layout
+const TIMEOUT = 5000; // ms to wait for a response of the kernel
+const MAX_TIMEOUT = 80_000; // ms; the timeout doubles up to this while the kernel does not respond
+const SILENCE = 18_000; // ms without a message while an answer streams; then the view asks
+const RECOVER = "run %load_ext swiftask_jupyter and this cell again; your text stays.";
+const NO_RESPONSE = `No answer from the kernel: it may be busy. If it was restarted, ${RECOVER}`;
+// If JupyterLab missed a kernel restart, it cannot reach the new kernel's widgets until a reload.
+const NO_FIRST_RESPONSE = `${NO_RESPONSE} If you have, save, and reload the page.`;
+// Requests that the user did not make; their success does not clear a warning.
+const BACKGROUND = words("get_snapshot list_agents upload discard_upload get_source");
+const MAX_SHOWN = 30; // exchanges kept in the page while the newest is in sight
 const ICONS = {
   copy: "M9 9h10v11H9z M5 15V4h10", retry: "M19 12a7 7 0 1 1-2-5l2 2 M19 4v5h-5",
   edit: "M4 20l1-4L16 5l3 3L8 19z", good: "M7 11v9H4v-9z M7 11l4-7c2 0 2 2 1 5h7l-2 11H7",
@@ -35,6 +37,7 @@ const ICONS = {
   save: "M12 4v11 M7 11l5 5 5-5 M5 20h14", comment: "M4 5h16v11H10l-4 4v-4H4z",
 };
 
+// Create an element. A function value becomes an event listener ("onclick" listens to "click").
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -55,12 +58,16 @@ function icon(name) {
   return drawing;
 }
 
-function button(name, label, onclick, more = {}) {
-  const attributes = { type: "button", class: `st-icon st-${name}`, "aria-label": label, title: label };
+function iconButton(name, label, onclick, more = {}) {
+  const attributes = { type: "button", class: `st-icon-button st-${name}`, "aria-label": label, title: label };
   return make("button", { ...attributes, onclick, ...more }, icon(name));
 }
 
-// ---- an answer's tree ----
+// ---- An answer's tree ----
+//
+// A node is a string or [tag, attributes (optional), ...children]. Each element keeps its tree
+// children in `kids` and, if it has a wrapper element, the wrapper in `outer`, because wrappers and
+// chunks make the DOM differ from the tree.
 
 function build(node, view) {
   if (typeof node === "string") return document.createTextNode(node);
@@ -68,20 +75,20 @@ function build(node, view) {
   const attributes = rest[0]?.constructor === Object ? rest.shift() : {};
   if (MATH.has(tag)) return fill(mathElement(tag, attributes), rest, view);
   if (!TAGS.has(tag)) return document.createTextNode("");
-  const level = /^h(\d)$/.exec(tag); // below the panel's own headings
+  const level = /^h(\d)$/.exec(tag); // an answer's headings go below the panel's own
   const element = document.createElement(level ? `h${Math.min(6, Number(level[1]) + 3)}` : tag);
   if (level) element.className = `st-${tag}`;
   if (WITH_DIRECTION.has(tag)) element.dir = "auto";
-  if (tag === "a") linkTo(element, attributes.href);
+  if (tag === "a") setLink(element, attributes.href);
   if (Number.isInteger(attributes.start)) element.start = attributes.start;
   if (["left", "center", "right"].includes(attributes.align)) element.className = `st-${attributes.align}`;
   if (attributes.class === "task") element.className = "st-task";
   fill(element, rest, view);
-  if (tag === "pre") element.tabIndex = 0; // it may scroll
+  if (tag === "pre") element.tabIndex = 0; // reachable by keyboard, because it may scroll
   if (tag === "pre") element.outer = codeBlock(element, view);
   if (tag === "table") element.outer = make("div", { class: "st-table", tabindex: 0, role: "group",
     "aria-label": "table" }, element);
-  if (Array.isArray(attributes.runs)) colour(element, attributes.runs);
+  if (Array.isArray(attributes.runs)) highlightCode(element, attributes.runs);
   return element;
 }
 
@@ -92,7 +99,7 @@ function mathElement(tag, attributes) {
   return element;
 }
 
-function linkTo(element, href) {
+function setLink(element, href) {
   if (typeof href !== "string" || !/^(https?:\/\/|mailto:)/i.test(href)) return;
   element.href = href;
   element.target = "_blank";
@@ -101,76 +108,79 @@ function linkTo(element, href) {
 
 function fill(element, nodes, view) {
   element.kids ??= [];
-  for (const node of nodes) put(element, build(node, view));
+  for (const node of nodes) appendKid(element, build(node, view));
   return element;
 }
 
-// The blocks of an answer stand in parts, so that one more costs the browser no more in a long one.
-function put(element, kid) {
-  if (element.inParts && element.kids.length % PART === 0) element.append(make("div", { class: "st-part" }));
-  if (element.localName === "li") kid.removeAttribute?.("dir"); // or the item would not go by its text
-  (element.inParts ? element.lastChild : element).append(kid.outer ?? kid);
+// The blocks of an answer go into chunks, so that one more block in a long answer costs the browser
+// no more than in a short one.
+function appendKid(element, kid) {
+  if (element.inChunks && element.kids.length % CHUNK_BLOCKS === 0) element.append(make("div", { class: "st-chunk" }));
+  if (element.localName === "li") kid.removeAttribute?.("dir"); // else the item's dir=auto skips this text
+  (element.inChunks ? element.lastChild : element).append(kid.outer ?? kid);
   element.kids.push(kid);
 }
 
-function take(kid) {
-  const node = kid.outer ?? kid, part = node.parentNode;
+function removeKid(kid) {
+  const node = kid.outer ?? kid, chunk = node.parentNode;
   node.remove();
-  if (part?.className === "st-part" && !part.firstChild) part.remove();
+  if (chunk?.className === "st-chunk" && !chunk.firstChild) chunk.remove();
 }
 
-// Does the same as `fill`, in steps: between two of them the page may draw.
-function* grow(element, nodes, view) {
+// Like `fill`, but in steps, between which the browser may draw.
+function* fillInSteps(element, nodes, view) {
   for (const node of nodes) {
-    const first = node[1]?.constructor === Object ? 2 : 1, long = LONG_ONES.has(node[0]);
-    put(element, build(long ? node.slice(0, first) : node, view));
-    if (long) yield* grow(element.kids.at(-1), node.slice(first), view);
+    const first = node[1]?.constructor === Object ? 2 : 1, long = LONG_ELEMENTS.has(node[0]);
+    appendKid(element, build(long ? node.slice(0, first) : node, view));
+    if (long) yield* fillInSteps(element.kids.at(-1), node.slice(first), view);
     yield;
   }
 }
 
-// What a screen reader says of an answer: each block is words of its own. (`innerText` knows that too,
-// and has the browser lay out anew, each time, what is out of sight.)
-function spoken(answer, most) {
+// The text of an answer for a screen reader, with spaces between blocks. (`innerText` does this too,
+// but makes the browser lay out everything that is out of sight.)
+function spokenText(answer, limit) {
   const nodes = document.createTreeWalker(answer, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
   let text = "";
-  while (text.length <= most && nodes.nextNode())
+  while (text.length <= limit && nodes.nextNode())
     text += nodes.currentNode.data ?? (INLINE.has(nodes.currentNode.localName) ? "" : " ");
   return text.replace(/\s+/g, " ").trim();
 }
 
 function codeBlock(pre, view) {
-  const copy = button("copy", "Copy code", () => copyText(view, copy, pre.textContent));
-  const bar = make("div", { class: "st-code-bar" }, copy);
+  const copy = iconButton("copy", "Copy code", () => copyText(view, copy, pre.textContent));
+  const toolbar = make("div", { class: "st-code-toolbar" }, copy);
   const insert = () => view.lab.insertCell(pre.textContent);
-  if (view.lab.here) bar.append(button("insert", "Insert as a cell below", insert));
-  return make("div", { class: "st-code" }, bar, pre);
+  if (view.lab.hasCells) toolbar.append(iconButton("insert", "Insert as a cell below", insert));
+  return make("div", { class: "st-code" }, toolbar, pre);
 }
 
-function colour(code, runs) {
+// Replace a code element's text by spans. `runs` is a flat list: gap, length, kind, gap, …
+function highlightCode(code, runs) {
   const text = code.textContent, pieces = [];
   let at = 0;
   for (let i = 0; i < runs.length; i += 3) {
     const [gap, length, kind] = runs.slice(i, i + 3);
     if (gap) pieces.push(text.slice(at, at + gap));
     at += gap + length;
-    const style = KINDS.has(kind) ? `st-${kind}` : null;
+    const style = Object.hasOwn(CODE_KINDS, kind) ? `st-code-${CODE_KINDS[kind]}` : null;
     pieces.push(make("span", { class: style }, text.slice(at - length, at)));
   }
   code.replaceChildren(...pieces, text.slice(at));
 }
 
-function* change(root, [kind, path, ...rest], view) {
+// Apply one change to an answer's tree, in steps (see patches.py for the operations).
+function* applyChange(root, [operation, path, ...rest], view) {
   const parent = path.slice(0, -1).reduce((element, i) => element.kids[i], root);
   const last = path.at(-1), node = path.length ? parent.kids[last] : root;
-  if (kind === "+") node.appendData(rest[0]);
-  else if (kind === "~") {
+  if (operation === "+") node.appendData(rest[0]);
+  else if (operation === "~") {
     node.deleteData(node.length - rest[0], rest[0]);
     node.appendData(rest[1]);
-  } else if (kind === "i") yield* grow(node, rest[0], view);
-  else if (kind === "d") node.kids.splice(rest[0]).forEach(take);
-  else if (kind === "r") {
+  } else if (operation === "i") yield* fillInSteps(node, rest[0], view);
+  else if (operation === "d") node.kids.splice(rest[0]).forEach(removeKid);
+  else if (operation === "r") {
     parent.kids[last] = build(rest[0], view);
     (node.outer ?? node).replaceWith(parent.kids[last].outer ?? parent.kids[last]);
-  } else if (kind === "h") colour(node, rest[0]);
+  } else if (operation === "h") highlightCode(node, rest[0]);
 }
