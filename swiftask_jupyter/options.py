@@ -36,11 +36,12 @@ class Option(NamedTuple):
     """The description of one option.
 
     Attributes:
-        help: what the option does, in one line.
+        help: what the keyword does, in one line.
         flags: how a magic line writes it; empty if a line has only `-o NAME=VALUE` for it.
         metavar: the word that help shows for the flag's value, such as `SECONDS`.
         default: the value when the option is left out, as `help()` shows it.
         const: the value that the flag alone stands for; `None` if the flag takes a value.
+        flag_help: what the flag does, where that is not what the keyword does.
         parse: makes the value out of the flag's word.
         choices: the words that the flag takes; empty if it takes any.
         repeats: whether the flag may be repeated; the value is then the list of all words.
@@ -53,6 +54,7 @@ class Option(NamedTuple):
     metavar: str = ""
     default: object = None
     const: object = None
+    flag_help: str = ""
     parse: Callable[[str], object] = str
     choices: tuple[str, ...] = ()
     repeats: bool = False
@@ -84,11 +86,12 @@ class CallOptions(TypedDict, total=False):
         "the seconds that the service may be silent; default: 120",
         ("--timeout",), "SECONDS", parse=float)]
     stream: Annotated[bool | None, Option(
-        "request the answer piece by piece; --no-stream: in one piece",
-        ("--no-stream",), default=True, const=False)]
+        "whether to request the answer piece by piece",
+        ("--no-stream",), default=True, const=False, flag_help="request the answer in one piece")]
     cache: Annotated[Literal["off", "on", "strict"] | None, Option(
-        "on: show an earlier answer to the same request again; strict: and send nothing",
-        ("--cache",), const="on", by_row=False)]
+        '"on": show an earlier answer to the same request again; "strict": and send nothing',
+        ("--cache",), const="on", by_row=False,
+        flag_help="show an earlier answer to the same request again")]
     temperature: Annotated[float | None, Option(
         "how random the answer may be; 0: as little as possible", is_field=True)]
     max_tokens: Annotated[int | None, Option("the most tokens of the answer", is_field=True)]
@@ -96,7 +99,8 @@ class CallOptions(TypedDict, total=False):
         "request that /v1 does not store the turn", ("--stateless",), const=True, is_field=True)]
     fields: Annotated[Mapping[str, object] | None, Option(
         'other fields of the request, sent unchanged: {"top_p": 0.9}',
-        ("-o", "--option"), "KEY=VALUE", repeats=True)]
+        ("-o", "--option"), "KEY=VALUE", repeats=True,
+        flag_help="a field of the request, such as temperature=0; repeat it")]
 
 
 class RequestOptions(CallOptions, total=False):
@@ -104,7 +108,8 @@ class RequestOptions(CallOptions, total=False):
 
     files: Annotated[Iterable[object], Option(
         "files to attach: paths, URLs, DataFrames, figures, (name, bytes)",
-        ("-a", "--attach"), "FILE", default=(), repeats=True, by_row=False)]
+        ("-a", "--attach"), "FILE", default=(), repeats=True, by_row=False,
+        flag_help="a file, folder, pattern, URL or variable (DataFrame, figure); repeat it")]
 
 
 class AskOptions(RequestOptions, total=False):
@@ -115,8 +120,9 @@ class AskOptions(RequestOptions, total=False):
     last: Annotated[int | None, Option(
         "send only the last N earlier turns", ("--last",), "N", parse=int, by_row=False)]
     history: Annotated[bool, Option(
-        "send earlier turns and keep this one; --no-history: neither",
-        ("--no-history",), default=True, const=False, by_row=False)]
+        "whether to send earlier turns, and to keep this one",
+        ("--no-history",), default=True, const=False, by_row=False,
+        flag_help="send no earlier turns, and do not keep this one")]
     replay: Annotated[bool, Option(
         "send a service that keeps conversations itself the turns that it lacks",
         ("--replay",), default=False, const=True, by_row=False)]

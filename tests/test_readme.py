@@ -7,6 +7,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from swiftask_jupyter.notebook.arguments import line_parser
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
@@ -20,10 +22,8 @@ def test_the_python_of_the_readme_runs(capsys):
 
 
 def test_the_readme_names_every_option_and_command(shell):
-    magic = shell.find_cell_magic("swiftask")
-    for action in magic.__func__.parser._actions:
-        for option in action.option_strings:
-            assert option in README
+    for flag in line_parser().flags():
+        assert flag in README
     for command in ("%swiftask`", "%swiftask usage", "%swiftask help", "%swiftask sandbox"):
         assert command in README
 

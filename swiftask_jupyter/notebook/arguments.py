@@ -1,89 +1,35 @@
-"""The options of `%%swiftask`, in the order in which its help lists them.
+"""Read the line of `%%swiftask`: `[AGENT …] [options] [NAME << | NAME =<<]`.
 
-Reads a magic line: `[AGENT] [options] [NAME << | NAME =<<]`.
+Which options there are is in `swiftask_jupyter.options`; nothing here names one.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import cache
 from keyword import iskeyword
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from IPython.core.error import UsageError
-from IPython.core.magic_arguments import argument
 
 from swiftask_jupyter.errors import PromptError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-# How an answer may be shown, see `notebook.forms`.
-FORMS = ("md", "text", "json", "code")
-
-_OPTIONS = (
-    argument("agent", nargs="*", help="the agent's slug, or several to compare"),
-    argument("-s", "--session", help="the conversation of that name"),
-    argument("--fresh", action="store_true", help="send nothing of what was said before"),
-    argument("--no-history", action="store_true", help="neither send nor remember anything"),
-    argument("--last", type=int, help="send only so many turns of what was said before"),
-    argument("--cache", action="store_true", help="show an earlier answer to the same again"),
-    argument("--replay", action="store_true", help="tell a service the talk it has not kept"),
-    argument("--dialect", help="auto, openai, native, widget, chat, agencii, or a package's"),
-    argument("-c", "--connection", help="a connection of pyproject.toml or config.toml"),
-    argument("-a", "--attach", action="append", default=[], help="a file, URL or variable"),
-    argument("-o", "--option", action="append", default=[], help="a request's field: KEY=VALUE"),
-    argument("--docs", choices=["simple", "advanced"], help="how files are read"),
-    argument("--system", help="a system message before the prompt"),
-    argument("-f", "--format", choices=FORMS, default="md", help="how the answer is shown"),
-    argument("--timeout", type=float, help="the seconds the service may be silent; default: 120"),
-    argument("--no-stream", action="store_true", help="ask for the answer in one piece"),
-    argument("--stateless", action="store_true", help="ask /v1 not to keep the turn"),
-    argument("--dry-run", action="store_true", help="show what would be sent, and send nothing"),
-    argument("--over", help="ask once for each row of this DataFrame; {{column}} is the row's"),
-    argument("--schema", help='columns read out of each answer: "label: str, score: float"'),
-    argument("--raw", action="store_true", help="send the prompt as it stands, {{…}} included"),
+from swiftask_jupyter.options import (
+    INTERNAL,
+    AskOptions,
+    BatchOptions,
+    CellOptions,
+    Option,
+    options_of,
 )
+from swiftask_jupyter.support.suggest import did_you_mean
 
-
-def takes_options(magic: Callable[..., Any]) -> Callable[..., Any]:
-    """Declare the options of a magic; stands below `@magic_arguments()`."""
-    for option in reversed(_OPTIONS):
-        magic = option(magic)
-    return magic
-
-
-def for_client(options: Any) -> dict[str, Any]:
-    """Return what the options say, by the names that `Swiftask.ask` has for it."""
-    said = {
-        "dialect": options.dialect,
-        "connection": options.connection,
-        "system": options.system,
-        "documentAnalysisMode": options.docs and options.docs.upper(),
-        "timeout": options.timeout,
-        "stream": False if options.no_stream else None,
-        "stateless": options.stateless or None,
-    }
-    return {name: value for name, value in said.items() if value is not None}
-
-
-# What asking takes itself and no field of a service is called, with what says it in a cell.
-TAKEN = {
-    "agent": "name the agent on the line: %%swiftask AGENT",
-    "text": "the prompt stands below the line",
-    "cache": "write --cache",
-    "fresh": "write --fresh",
-    "history": "write --no-history",
-    "last": "write --last N",
-    "replay": "write --replay",
-    **dict.fromkeys(("aside", "needs_token", "self", "slot", "surface"), "leave it out"),
-}
-
-# `<<` counts only as the last token of the magic line: a prompt may hold any number of them.
+# `<<` counts only at the end of the magic line: a prompt may hold any number of them.
 _TARGET = re.compile(r"(?:^|\s)(?P<name>\S+?)\s*(?P<shown>=?)<<\s*$")
 
-# A quote that no other follows closes, though a backslash stands before it: `"C:\my dir\"`.
+# A quote with no other quote after it closes, even behind a backslash: `"C:\my dir\"`.
 _ESCAPED = r'\\"(?=[^"]*")'
 _INSIDE = rf'(?>{_ESCAPED}|[^"])*'
 _QUOTED = re.compile(rf""""({_INSIDE})"|'([^']*)'""")
@@ -94,21 +40,70 @@ class MagicLine(NamedTuple):
     """What a magic line says.
 
     Attributes:
-        options: the parsed arguments.
-        target: the variable that takes the answer; `None` if none is named.
+        agents: the slugs that it names; empty if the settings name the agent.
+        options: the values of the options that it gives, by their names in Python.
+        target: the variable that takes the answer, or `None`.
         shown: whether the answer is shown in the cell.
     """
 
-    options: Any
+    agents: list[str]
+    options: dict[str, Any]
     target: str | None
     shown: bool
 
 
-def parse(magic: Callable[..., Any], line: str) -> MagicLine:
-    """Parse a magic line by the arguments that the magic declares.
+class LineParser(argparse.ArgumentParser):
+    """An argparse parser for the words of a magic: an error raises one line and exits nothing."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the message, with the nearest option if one is unknown."""
+        if found := re.search(r"unrecognized arguments: (\S+)", message):
+            word = found[1]
+            kind = "option" if word.startswith("-") else "argument"
+            hint = suggestion(word.partition("=")[0], self.flags())
+            raise UsageError(f"{self.prog}unknown {kind} {word}{hint}")
+        raise UsageError(f"{self.prog}{message}; see %swiftask help")
+
+    def flags(self) -> list[str]:
+        """Return every flag that the parser knows."""
+        return [flag for action in self._actions for flag in action.option_strings]
+
+    def add_option(self, name: str, option: Option) -> None:
+        """Add the flags of an option; what the line does not give is `None` in the result."""
+        if option.const is not None:
+            how: dict[str, Any] = {"action": "store_const", "const": option.const}
+        else:
+            how = {"type": option.parse, "metavar": option.metavar or None}
+            how["choices"] = option.choices or None
+            how["action"] = "append" if option.repeats else "store"
+        self.add_argument(*option.flags, dest=name, default=None, **how)
+
+
+def line_options() -> dict[str, Option]:
+    """Return the options that a line of `%%swiftask` takes, in the order in which help lists them.
+
+    These are the options of a cell, and those of a batch that have a flag (with `--over`).
+    """
+    cell, batch = options_of(CellOptions), options_of(BatchOptions)
+    listed = cell | {name: option for name, option in batch.items() if name not in cell}
+    return {name: option for name, option in listed.items() if option.flags}
+
+
+@cache
+def line_parser() -> LineParser:
+    """Return the parser of the line of `%%swiftask`."""
+    parser = LineParser(prog="", add_help=False)
+    parser.add_argument("agents", nargs="*")
+    for name, option in line_options().items():
+        parser.add_option(name, option)
+    return parser
+
+
+def parse_line(line: str) -> MagicLine:
+    """Parse the line of `%%swiftask`.
 
     Raises:
-        UsageError: an option is unknown (the closest one is named), or the target is no name.
+        UsageError: an option is unknown or lacks its value, or the target is no variable's name.
     """
     target, shown = None, True
     if found := _TARGET.search(line):
@@ -118,19 +113,19 @@ def parse(magic: Callable[..., Any], line: str) -> MagicLine:
         line = line[: found.start()]
     elif line.rstrip().endswith("<<"):
         raise UsageError("'<<' needs a variable's name before it: answer <<")
-    parser: Any = magic.parser  # type: ignore[attr-defined]  # put there by @magic_arguments
-    if {"<<", "=<<"} & {*(said := words(line))}:
-        raise UsageError("'NAME <<' stands at the end of the line")
-    try:
-        return MagicLine(parser.parse_args(said), target, shown)
-    except UsageError as error:
-        raise UsageError(_explained(str(error), parser)) from None
+    words = split_words(line)
+    if {"<<", "=<<"} & {*words}:
+        raise UsageError("'NAME <<' belongs at the end of the line")
+    given = vars(line_parser().parse_args(words))
+    agents = given.pop("agents")
+    options = {name: value for name, value in given.items() if value is not None}
+    return MagicLine(agents, options, target, shown)
 
 
-def words(line: str) -> list[str]:
-    """Split a line as a shell does, but for backslashes, which stand in Windows' paths.
+def split_words(line: str) -> list[str]:
+    r"""Split a line into words as a shell does, but keep backslashes, for Windows' paths.
 
-    Within double quotes, one before a quote means that the quote does not close.
+    Only between double quotes, `\"` is a quote that does not close.
 
     Raises:
         UsageError: a quote is not closed.
@@ -144,51 +139,66 @@ def _unquoted(found: re.Match[str]) -> str:
     return found[2] if found[1] is None else found[1].replace('\\"', '"')
 
 
-def fields(options: Iterable[str], **taken: str) -> dict[str, Any]:
-    """Return what `-o KEY=VALUE` says; a value that is JSON is what it says, else a text.
+def request_options(line: MagicLine, kind: Any, **refused: str) -> dict[str, Any]:
+    """Return the keywords that the line gives for a method, `-o NAME=VALUE` included.
 
     Args:
-        options: the words behind each `-o`.
-        taken: further parameters of ours, each with what says it in a cell.
+        line: the parsed line.
+        kind: the `TypedDict` that lists the method's options.
+        refused: further names that `-o` can't set, each with what to write instead.
 
     Raises:
-        PromptError: there is no key or no value, or the key is a parameter of ours.
+        PromptError: an `-o` is malformed, or names what a flag or a parameter sets.
     """
-    found: dict[str, Any] = {}
-    for option in options:
-        key, equals, value = option.partition("=")
-        if not key.isidentifier() or not equals:
-            raise PromptError(f"-o {option} names no field", advice="write -o temperature=0")
-        if advice := (TAKEN | taken).get(key):
-            raise PromptError(f"-o {key} is no field of a request", advice=advice)
+    given = {name: line.options[name] for name in line.options if name in kind.__annotations__}
+    words = given.pop("fields", ())
+    return parse_fields(words, _refused_fields(kind) | refused) | given
+
+
+def _refused_fields(kind: Any) -> dict[str, str]:
+    """Return the names that `-o` can't set, each with what to write instead.
+
+    These are parameters of the methods, and the options that only a cell's own flag may set.
+    """
+    refused = dict.fromkeys(INTERNAL, "leave it out")
+    refused["agent"] = "name the agent on the line: %%swiftask AGENT"
+    refused["text"] = "write the prompt below the line"
+    listed = options_of(AskOptions) | options_of(kind)
+    for name, option in listed.items():
+        if option.flags and not option.by_row:
+            refused[name] = f"write {option.flags[0]} {option.metavar}".rstrip()
+    return refused
+
+
+def parse_fields(words: Iterable[str], refused: dict[str, str]) -> dict[str, Any]:
+    """Return the fields that `-o NAME=VALUE` gives; a value that is no JSON is a text.
+
+    Args:
+        words: the word behind each `-o`.
+        refused: names that can't be set this way, each with what to write instead.
+
+    Raises:
+        PromptError: a word has no name or no value, or its name is refused.
+    """
+    fields: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not name.isidentifier() or not equals:
+            raise PromptError(f"-o {word} names no field", advice="write -o temperature=0")
+        if advice := refused.get(name):
+            raise PromptError(f"-o {name} is no field of a request", advice=advice)
         try:
-            found[key] = json.loads(value)
+            fields[name] = json.loads(value)
         except ValueError:
-            if value[:1] in {"{", "["}:  # the line's own quotes are not part of what they hold
+            if value[:1] in {"{", "["}:  # meant as JSON, whose quotes the line has taken
                 raise PromptError(
-                    f"-o {key}={value} is no JSON", advice=f"put it in single quotes: -o '{key}=…'"
+                    f"-o {name}={value} is no JSON",
+                    advice=f"put it in single quotes: -o '{name}=…'",
                 ) from None
-            found[key] = value
-    return found
+            fields[name] = value
+    return fields
 
 
-def _explained(message: str, parser: Any) -> str:
-    """Name the closest option where one is unknown."""
-    if not (found := re.search(r"unrecognized arguments: (\S+)", message)):
-        return message
-    word = found[1]
-    kind = "option" if word.startswith("-") else "argument"
-    return f"unknown {kind} {word}{closest(word.partition('=')[0], options_of(parser))}"
-
-
-def options_of(parser: Any) -> list[str]:
-    """Return the options that an argparse parser takes."""
-    return [name for action in parser._actions for name in action.option_strings]  # noqa: SLF001 - argparse lists its options nowhere else
-
-
-def closest(word: str, known: Iterable[str]) -> str:
-    """Return `; did you mean …?` for the nearest known word, or nothing."""
-    import difflib
-
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else "; see %swiftask help"
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return the end of an error line: the nearest known word, or where to find help."""
+    return f"; {did_you_mean(word, known, otherwise='see %swiftask help', cutoff=0.5)}"

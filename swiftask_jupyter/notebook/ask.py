@@ -1,7 +1,4 @@
-"""What `--dry-run` gives a cell: one draft or several, shown or in a variable.
-
-What `%%swiftask` does: read the line, put the question together, watch the answer.
-"""
+"""Run a `%%swiftask` cell: read its line, build the request, and show the answer as it arrives."""
 
 from __future__ import annotations
 
@@ -13,157 +10,173 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 
 from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError, SwiftaskError
-from swiftask_jupyter.notebook.arguments import MagicLine, fields, for_client, parse
-from swiftask_jupyter.notebook.display import AT_ONCE, TICK, Display, display_for
-from swiftask_jupyter.notebook.interrupts import holding_interrupts
-from swiftask_jupyter.support.io_thread import keep_turning
+from swiftask_jupyter.notebook.arguments import MagicLine, parse_line, request_options
+from swiftask_jupyter.notebook.context import NotebookContext
+from swiftask_jupyter.notebook.display import NO_WAIT, REDRAW_SECONDS, Display, display_for
+from swiftask_jupyter.notebook.interrupts import hold_interrupts
+from swiftask_jupyter.options import AskOptions
+from swiftask_jupyter.support.io_thread import run_loop_while_waiting
 from swiftask_jupyter.support.wording import quantity
 from swiftask_jupyter.turns.request_preview import RequestPreview
 
 if TYPE_CHECKING:
     from swiftask_jupyter.answers.answer import Answer
     from swiftask_jupyter.conversation.stream import Stream
-    from swiftask_jupyter.notebook.arguments import MagicLine
-    from swiftask_jupyter.notebook.magics import SwiftaskMagics
 
 
-class Drafts(list[RequestPreview]):
-    """Several drafts, shown one below the other."""
+def ask_cell(context: NotebookContext, line: str, text: str) -> object:
+    """Ask the prompt of a cell, and return the value of the cell.
 
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002, FBT001 - IPython's
-        printer.text("\n\n".join(str(draft) for draft in self))
+    Args:
+        context: the shell and its client.
+        line: the text behind the magic's name.
+        text: the prompt.
+
+    Raises:
+        UsageError: the line makes no sense.
+        Interrupted: the user stopped the cell; the text that had arrived is kept.
+        SwiftaskError: the request was not sent, or failed.
+    """
+    with hold_interrupts() as held:
+        finish = prepare(context, line, text)
+    if held:
+        raise Interrupted("stopped; nothing was sent")
+    return finish()
 
 
-def drafted(
-    drafts: list[RequestPreview], line: MagicLine, names: dict[str, Any]
-) -> RequestPreview | Drafts | None:
-    """Return what the cell ends with; put it into the line's variable, if that names one."""
-    result = Drafts(drafts) if len(drafts) > 1 else drafts[0]
-    if line.target is not None:
-        names[line.target] = result
-    return result if line.shown else None
-
-
-def ready(magics: SwiftaskMagics, line: str, text: str) -> Callable[[], object]:
-    """Do all that comes before the request, and return what is to be done then.
+def prepare(context: NotebookContext, line: str, text: str) -> Callable[[], object]:
+    """Do everything that comes before the request, and return the function that does the rest.
 
     Raises:
         UsageError: the line makes no sense.
         Refused: the prompt can't be sent.
     """
-    parsed = _parsed(magics, line, text)
+    parsed = _parse(context, line, text)
     options = parsed.options
-    if options.over is not None:
-        from swiftask_jupyter.notebook.commands.map import over
+    if "over" in options:
+        from swiftask_jupyter.notebook.commands.map import ask_rows
 
-        return partial(over, magics, parsed, text)
-    if options.schema is not None:
-        raise UsageError("--schema names the columns of --over, which is not there")
-    magics.connected(warm=not options.dry_run)
-    text, remarks = (text, ()) if options.raw else _filled(magics, text)
+        return partial(ask_rows, context, parsed, text)
+    if "schema" in options:
+        raise UsageError("--schema names the columns of --over; add --over FRAME")
+    context.connect(warm="dry_run" not in options)
+    text, remarks = (text, ()) if "raw" in options else _interpolate(context, text)
+    agents: list[str | None] = [*parsed.agents] or [None]
     try:
-        asked = _asked(magics, options)
+        asked = _ask_options(context, parsed)
     except PromptError as error:
-        magics.client.refuse(error, agent=next(iter(options.agent), None), text=text)
+        context.client.refuse(error, agent=agents[0], text=text)
         raise
-    if magics.nested:
-        refuse_nesting(sys.modules.get("ipykernel"))
-    session = magics.client.session(options.session)
-    if options.dry_run:
-        drafts = [session.dry_run(text, each, **asked) for each in options.agent or [None]]
-        return partial(drafted, drafts, parsed, magics.ipython.user_ns)
-    several = len(options.agent) > 1
-    if several and options.format != "md":
-        raise UsageError(f"-f {options.format} is for one answer; name one agent")
-    streams = [
-        session.stream(text, each, aside=several, **asked) for each in options.agent or [None]
-    ]
-    return _shown(magics, streams, parsed, remarks)
+    if context.settings.nested:
+        check_nesting(sys.modules.get("ipykernel"))
+    session = context.client.session(options.get("session"))
+    if "dry_run" in options:
+        previews = [session.dry_run(text, agent, **asked) for agent in agents]
+        return partial(_show_previews, previews, parsed, context.names)
+    compared = len(agents) > 1
+    if compared and (name := options.get("format", "md")) != "md":
+        raise UsageError(f"-f {name} is for one answer; name one agent")
+    streams = [session.stream(text, agent, aside=compared, **asked) for agent in agents]
+    return _watcher(context, streams, parsed, remarks)
 
 
-def _shown(
-    magics: SwiftaskMagics, streams: list[Stream], line: MagicLine, remarks: tuple[str, ...]
+def _parse(context: NotebookContext, line: str, text: str) -> MagicLine:
+    try:
+        return parse_line(line)
+    except UsageError as error:
+        context.client.refuse(PromptError(str(error)), agent=None, text=text)
+        raise
+
+
+def _interpolate(context: NotebookContext, text: str) -> tuple[str, tuple[str, ...]]:
+    """Return the prompt with the user's values in it, and what the footer remarks on that."""
+    from swiftask_jupyter.prompts.templates import expression_warnings, interpolate
+
+    filled, remarks = interpolate(text, context.names)
+    return filled, remarks + expression_warnings(text)
+
+
+def _ask_options(context: NotebookContext, line: MagicLine) -> dict[str, Any]:
+    """Return the keywords for `Session.ask` that the line gives."""
+    asked = request_options(line, AskOptions)
+    if "files" in asked:
+        from swiftask_jupyter.prompts.attachments import load_attachments
+
+        asked["files"] = load_attachments(asked["files"], context.names)
+    if context.client.means.cache != "off":
+        asked.pop("cache", None)  # --cache turns it on, and does not weaken `strict`
+    return {**asked, "surface": "cell"}
+
+
+class Previews(list[RequestPreview]):
+    """The requests of a dry run with several agents, shown one below the other."""
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002, FBT001 - IPython's
+        printer.text("\n\n".join(str(preview) for preview in self))
+
+
+def _show_previews(
+    previews: list[RequestPreview], line: MagicLine, names: dict[str, Any]
+) -> RequestPreview | Previews | None:
+    """Return the value of a cell with `--dry-run`, or put it into the line's variable."""
+    result = Previews(previews) if len(previews) > 1 else previews[0]
+    if line.target is not None:
+        names[line.target] = result
+    return result if line.shown else None
+
+
+def _watcher(
+    context: NotebookContext, streams: list[Stream], line: MagicLine, remarks: tuple[str, ...]
 ) -> Callable[[], object]:
-    """Return how the answers are watched: one grows in its cell, several stand side by side."""
+    """Return the function that shows the answer as it grows, or several side by side."""
     if len(streams) > 1:
         from swiftask_jupyter.notebook.compare import compare
 
         for each in streams:
             each.reply.remarks += remarks
-        return partial(compare, magics.ipython, streams, line)
+        return partial(compare, context.shell, streams, line)
     [stream] = streams
-    stream.reply.form = line.options.format
-    display = display_for(magics.ipython, stream.reply, shown=line.shown, remarks=remarks)
-    return partial(_watch, magics, stream, display, line)
-
-
-def _parsed(magics: SwiftaskMagics, line: str, text: str) -> MagicLine:
-    try:
-        return parse(magics.swiftask, line)
-    except UsageError as error:
-        magics.client.refuse(PromptError(str(error)), agent=None, text=text)
-        raise
-
-
-def _filled(magics: SwiftaskMagics, text: str) -> tuple[str, tuple[str, ...]]:
-    """Return the prompt with its fields filled in, and what the footer is to say of them."""
-    from swiftask_jupyter.prompts.templates import fill, left_as_written
-
-    filled, remarks = fill(text, magics.ipython.user_ns)
-    return filled, remarks + left_as_written(text)
-
-
-def _asked(magics: SwiftaskMagics, options: Any) -> dict[str, Any]:
-    """Return what the options say of the question, by the names that Python gives them."""
-    files: tuple[object, ...] = ()
-    if options.attach:
-        from swiftask_jupyter.prompts.attachments import gather
-
-        files = gather(options.attach, magics.ipython.user_ns)
-    return {
-        **fields(options.option, files="write -a FILE"),
-        **for_client(options),
-        "surface": "cell",
-        "files": files,
-        "history": not options.no_history,
-        "fresh": options.fresh,
-        "last": options.last,
-        "cache": "on" if options.cache and magics.client.means.cache == "off" else None,
-        "replay": options.replay,
-    }
+    stream.reply.form = line.options.get("format", "md")
+    display = display_for(context.shell, stream.reply, shown=line.shown, remarks=remarks)
+    return partial(_watch, context, stream, display, line)
 
 
 def _watch(
-    magics: SwiftaskMagics, stream: Stream, display: Display, line: MagicLine
+    context: NotebookContext, stream: Stream, display: Display, line: MagicLine
 ) -> Answer | None:
-    watch, failed = stream.batches(AT_ONCE if magics.nested else TICK), None
-    with holding_interrupts(watch.wake) as held:
+    """Show the answer as it arrives, and return it unless it goes into a variable."""
+    nested, failure = context.settings.nested, None
+    batches = stream.batches(NO_WAIT if nested else REDRAW_SECONDS)
+    with hold_interrupts(batches.wake) as held:
         try:
-            for events in keep_turning(watch) if magics.nested else watch:
+            for events in run_loop_while_waiting(batches) if nested else batches:
                 if held:
                     break
                 display.show(events or ())
         except SwiftaskError as error:
-            failed = error
+            failure = error
         stream.close()
         display.finish()
         answer = stream.kept
         if line.target is not None and (answer.text or answer.status == "ok"):
-            magics.ipython.user_ns[line.target] = answer
+            context.names[line.target] = answer
     if held:
         raise Interrupted(f"stopped; {quantity(len(answer), 'character')} kept")
-    if failed is not None:
-        raise failed
+    if failure is not None:
+        raise failure
     if answer.reply.form == "json":
-        answer.json()  # raises what the cell should fail with
+        answer.json()  # raises the error that the cell should fail with
     return answer if line.target is None else None
 
 
-def refuse_nesting(ipykernel: Any) -> None:
-    """Refuse nested waiting where it is known to break.
+def check_nesting(ipykernel: Any) -> None:
+    """Refuse the setting `nested` where it is known to break the kernel.
+
+    Args:
+        ipykernel: the imported module, or `None` outside of a kernel.
 
     Raises:
-        ConfigurationError: this is such a place.
+        ConfigurationError: Python or ipykernel is too new for it.
     """
     version = getattr(ipykernel, "version_info", (0,))
     reason = ""
@@ -172,6 +185,6 @@ def refuse_nesting(ipykernel: Any) -> None:
     elif tuple(version[:2]) >= (7, 1):
         reason = "with ipykernel 7.1 and newer, nested waiting drops the queued cells of Run All"
     if reason:
-        from swiftask_jupyter.support.io_thread import NOT_NESTED
+        from swiftask_jupyter.support.io_thread import HOW_TO_STOP_NESTING
 
-        raise ConfigurationError(reason, advice=NOT_NESTED)
+        raise ConfigurationError(reason, advice=HOW_TO_STOP_NESTING)

@@ -13,7 +13,7 @@ from typing import Any
 from swiftask_jupyter.answers.reply import Reply
 from swiftask_jupyter.notebook.markdown import html
 from swiftask_jupyter.notebook.markdown.tree import Node, safe_href
-from swiftask_jupyter.support.sanitize import visible
+from swiftask_jupyter.support.sanitize import sanitize
 
 LONGEST = 300
 _NAMES = ("title", "name", "fileName", "text", "message", "content")
@@ -41,14 +41,14 @@ def nodes(found: list[tuple[str, str, str]]) -> list[Node]:
 
 def as_text(found: list[tuple[str, str, str]]) -> str:
     """Return the rows as plain text, a line each."""
-    lines = (f"- {kind}: {visible(words)} {visible(url)}".rstrip() for kind, words, url in found)
+    lines = (f"- {kind}: {sanitize(words)} {sanitize(url)}".rstrip() for kind, words, url in found)
     return "".join(f"\n{line}" for line in lines)
 
 
 def _item(kind: str, words: str, url: str) -> Iterator[Node | str]:
     yield f"{kind}: "
     href = safe_href(url)
-    yield Node("a", {"href": href}, (visible(words),)) if href else visible(words)
+    yield Node("a", {"href": href}, (sanitize(words),)) if href else sanitize(words)
 
 
 def _described(value: Any) -> tuple[str, str]:

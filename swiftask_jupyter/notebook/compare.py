@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from swiftask_jupyter.answers.answer import Answer
 from swiftask_jupyter.answers.reply import TURN
 from swiftask_jupyter.errors import ConfigurationError, Interrupted, ServiceError, SwiftaskError
-from swiftask_jupyter.notebook.display import AT_ONCE
-from swiftask_jupyter.notebook.interrupts import holding_interrupts
+from swiftask_jupyter.notebook.display import NO_WAIT
+from swiftask_jupyter.notebook.interrupts import hold_interrupts
 from swiftask_jupyter.notebook.markdown.html import NO_MATH
 from swiftask_jupyter.notebook.mimebundle import FOOTER_STYLE, footer, record
-from swiftask_jupyter.support.sanitize import visible
+from swiftask_jupyter.support.sanitize import sanitize
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +116,7 @@ def compare(
         SwiftaskError: one of them failed, after all had ended.
     """
     display = _Columns(shell, [stream.reply for stream in streams], shown=line.shown)
-    with holding_interrupts(lambda: None) as held:
+    with hold_interrupts(lambda: None) as held:
         failures = _watch(streams, display, held)
         display.finish()
         comparison = Comparison([stream.kept for stream in streams])
@@ -134,7 +134,7 @@ def _watch(
 ) -> list[tuple[str, SwiftaskError]]:
     """Return which agents failed, and how; one that was named twice may have failed twice."""
     failures: list[tuple[str, SwiftaskError]] = []
-    running = {stream: stream.batches(AT_ONCE) for stream in streams}
+    running = {stream: stream.batches(NO_WAIT) for stream in streams}
     while running and not held:
         for stream, watch in list(running.items()):
             try:
@@ -183,7 +183,7 @@ class _Columns:
 
         columns = (
             _COLUMN.format(
-                escape(visible(reply.agent)), wrap_text(visible(reply.text[-NEWEST:])), "…"
+                escape(sanitize(reply.agent)), wrap_text(sanitize(reply.text[-NEWEST:])), "…"
             )
             for reply in self._replies
         )
@@ -205,8 +205,8 @@ class _Columns:
 
         if not self._shown:
             return footer(reply)
-        told = visible(reply.text) + extras.as_text(extras.rows(reply))
-        return f"{visible(reply.agent)}:\n{told}\n{footer(reply)}"
+        told = sanitize(reply.text) + extras.as_text(extras.rows(reply))
+        return f"{sanitize(reply.agent)}:\n{told}\n{footer(reply)}"
 
     def _columns(self) -> Iterator[str]:
         from swiftask_jupyter.notebook import attachments_view as extras
@@ -217,7 +217,7 @@ class _Columns:
             if self._shown:
                 body = to_html(reply.text) + extras.as_html(extras.rows(reply))
             line = footer(reply) + (f" · {reply.error}" if reply.error else "")
-            yield _COLUMN.format(escape(visible(reply.agent)), body, escape(visible(line)))
+            yield _COLUMN.format(escape(sanitize(reply.agent)), body, escape(sanitize(line)))
 
     def _send(self, bundle: dict[str, Any]) -> None:
         if self._publish is None or bundle["text/html"] == self._drawn:

@@ -1,4 +1,4 @@
-"""Tab: commands, options, agents, connections, and the names a prompt can hold."""
+"""Complete with Tab: commands, options and their values, agents, and variables in a prompt."""
 
 from __future__ import annotations
 
@@ -9,26 +9,24 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.completer import SimpleCompletion, context_matcher
 
 from swiftask_jupyter.errors import SwiftaskError
-from swiftask_jupyter.notebook.arguments import FORMS
+from swiftask_jupyter.notebook.context import NotebookContext
 
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
 
-    from swiftask_jupyter.notebook.magics import SwiftaskMagics
-
-PATIENCE = 0.5  # seconds that Tab waits for the catalogue
+CATALOGUE_TIMEOUT = 0.5  # seconds that Tab waits for the list of agents
 
 _FIELD = re.compile(r"\{\{\s*(\w*)$")
 _MARK = "_swiftask_completion"
 
 
-def register(shell: InteractiveShell, magics: SwiftaskMagics) -> None:
-    """Add the matcher to the shell's own."""
+def register(shell: InteractiveShell, context: NotebookContext) -> None:
+    """Add our matcher to those of the shell."""
 
     @context_matcher()
-    def complete(context: CompletionContext) -> SimpleMatcherResult:
-        fragment, found = _find(magics, context)
+    def complete(typed: CompletionContext) -> SimpleMatcherResult:
+        fragment, found = _find(context, typed)
         return {
             "completions": [SimpleCompletion(text, type=kind) for text, kind in found],
             "suppress": bool(found),
@@ -50,61 +48,68 @@ def _matchers(shell: InteractiveShell) -> list[Any]:
     return completer.custom_matchers if completer is not None else []
 
 
-def _find(magics: SwiftaskMagics, context: CompletionContext) -> tuple[str, list[tuple[str, str]]]:
-    """Return the piece of text to complete, and what it may become."""
-    lines = context.full_text.split("\n")
-    line = lines[context.cursor_line][: context.cursor_position]  # a column, by IPython's use of it
+def _find(context: NotebookContext, typed: CompletionContext) -> tuple[str, list[tuple[str, str]]]:
+    """Return the fragment to complete, and the texts that can replace it, each with its kind."""
+    lines = typed.full_text.split("\n")
+    # IPython calls it a position, and uses it as a column.
+    line = lines[typed.cursor_line][: typed.cursor_position]
     first = next((number for number, each in enumerate(lines) if each.strip()), 0)
     in_cell = lines[first].lstrip().startswith("%%swiftask")
-    if in_cell and context.cursor_line > first:
+    if in_cell and typed.cursor_line > first:
         if not (field := _FIELD.search(line)):
             return "", []
-        names = [name for name in magics.ipython.user_ns if not name.startswith("_")]
+        names = [name for name in context.names if not name.startswith("_")]
         return field[1], _starting(field[1], names, "variable")
     head, _, rest = line.lstrip().partition("swiftask")
     if head not in {"%", "%%"} or not rest.startswith(" "):
         return "", []
     *before, fragment = rest[1:].split(" ")
     before = [word for word in before if word]
-    return fragment, _words(magics, before, fragment, in_cell=in_cell)
+    return fragment, _words(context, before, fragment, in_cell=in_cell)
 
 
 def _words(
-    magics: SwiftaskMagics, before: list[str], fragment: str, *, in_cell: bool
+    context: NotebookContext, before: list[str], fragment: str, *, in_cell: bool
 ) -> list[tuple[str, str]]:
-    from swiftask_jupyter.notebook.commands.general import COMMANDS
-
+    """Return the words of a magic line that can follow `before` and start with the fragment."""
     if not in_cell and not before:
+        from swiftask_jupyter.notebook.commands.registry import COMMANDS
+
         return _starting(fragment, filter(None, COMMANDS), "command")
     last = before[-1] if before else ""
-    if in_cell and (values := _values(magics, last)):
+    if in_cell and (values := _option_values(context, last)):
         return _starting(fragment, *values)
     if in_cell and fragment.startswith("-"):
-        from swiftask_jupyter.notebook.arguments import options_of
+        from swiftask_jupyter.notebook.arguments import line_parser
 
-        parser: Any = magics.swiftask.parser
-        return _starting(fragment, options_of(parser), "option")
+        return _starting(fragment, line_parser().flags(), "option")
     if in_cell or (before[0] == "use" and len(before) == 1) or before[0] == "ask":
-        return _starting(fragment, _slugs(magics), "agent")
+        return _starting(fragment, _slugs(context), "agent")
     return []
 
 
-def _values(magics: SwiftaskMagics, option: str) -> tuple[Iterable[str], str] | None:
-    """Return what may stand behind an option, and what kind of thing that is."""
-    if option == "--dialect":
+def _option_values(context: NotebookContext, flag: str) -> tuple[Iterable[str], str] | None:
+    """Return the values that can follow a flag, and their kind; `None` if they are not known."""
+    from swiftask_jupyter.notebook.arguments import line_options
+
+    found = [(name, option) for name, option in line_options().items() if flag in option.flags]
+    if not found:
+        return None
+    [(name, option)] = found
+    if name == "dialect":
         from swiftask_jupyter.turns.routing import choices
 
-        return choices(), "dialect"
-    if option in {"-c", "--connection"}:
-        return magics.client.sources.connection_names(), "connection"
-    return (FORMS, "form") if option in {"-f", "--format"} else None
+        return choices(), name
+    if name == "connection":
+        return context.client.sources.connection_names(), name
+    return (option.choices, name) if option.choices else None
 
 
-def _slugs(magics: SwiftaskMagics) -> list[str]:
+def _slugs(context: NotebookContext) -> list[str]:
     try:
-        return [agent.slug for agent in magics.client.catalogue(PATIENCE)]
+        return [agent.slug for agent in context.client.catalogue(CATALOGUE_TIMEOUT)]
     except SwiftaskError:
-        return []  # Tab is not the place to hear of a wrong setting
+        return []  # pressing Tab is no moment to hear of a wrong setting
 
 
 def _starting(fragment: str, words: Iterable[str], kind: str) -> list[tuple[str, str]]:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from swiftask_jupyter.answers.reply import TURN, Delta, Event, Reply
 from swiftask_jupyter.notebook.mimebundle import footer, footer_bundle, record
 from swiftask_jupyter.notebook.terminal import TerminalDisplay
-from swiftask_jupyter.support.sanitize import Cleaner, visible
+from swiftask_jupyter.support.sanitize import StreamSanitizer, sanitize
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-TICK = 0.1  # seconds between two paintings
-AT_ONCE = 1e-6  # seconds: what has come is taken, what has not is not waited for
+REDRAW_SECONDS = 0.1  # between two drawings
+NO_WAIT = 1e-6  # seconds to wait for events: take those that have arrived
 BYTES_PER_SECOND = 40_000  # on iopub, headers included
 ENVELOPE = 700  # bytes of headers around one message, as measured with JupyterLab
 SMALL = 2_000  # bytes of HTML that may be redrawn at every painting
@@ -99,7 +99,7 @@ class CellDisplay:
         self._remarks = remarks
         self._clock = clock
         self._document = growing(reply.form)
-        self._cleaner = Cleaner()
+        self._sanitizer = StreamSanitizer()
         self._recent = ""  # the newest of the cleaned text
         self._fed = 0  # characters of the reply that the document has
         self._budget = Budget(clock)
@@ -116,7 +116,7 @@ class CellDisplay:
         if text := "".join(event.text for event in events if isinstance(event, Delta)):
             self._document.feed(text)
             self._fed += len(text)
-            self._recent = (self._recent + self._cleaner.feed(text))[-NEWEST:]
+            self._recent = (self._recent + self._sanitizer.feed(text))[-NEWEST:]
             self._fresh = self._shown
         now = self._clock()
         first = self._fresh and not self._answer.drawn
@@ -126,7 +126,7 @@ class CellDisplay:
             if not self._fresh:
                 self._paint()
             # A long table takes a while to draw: most of the time is left to what arrives.
-            self._due = self._clock() + max(TICK * 0.9, 4 * (self._clock() - now))
+            self._due = self._clock() + max(REDRAW_SECONDS * 0.9, 4 * (self._clock() - now))
         elif not self._covered and not self._fresh and now - self._painted >= PATIENCE:
             self._painted = now
             waited = f"{self._reply.agent} · {now - self._start:.0f} s"
@@ -215,7 +215,7 @@ class CellDisplay:
         self._document.feed(text[self._fed :])  # an answer shown again was never fed at all
         self._document.finish()
         whole = forms.final(reply) if text else None
-        html, plain = whole or (self._document.html(), visible(text))
+        html, plain = whole or (self._document.html(), sanitize(text))
         self._answer.draw(
             {
                 "text/html": html + extras.as_html(beside),

@@ -12,10 +12,10 @@ from swiftask_jupyter.answers.reply import Reply
 from swiftask_jupyter.errors import AnswerError
 from swiftask_jupyter.notebook.markdown import html
 from swiftask_jupyter.notebook.markdown.tree import Node
-from swiftask_jupyter.support.sanitize import Cleaner, visible
+from swiftask_jupyter.support.sanitize import StreamSanitizer, sanitize
 
 if TYPE_CHECKING:
-    from swiftask_jupyter.answers.structured import Code
+    from swiftask_jupyter.answers.structured import CodeBlock
 
 
 class Growing(Protocol):
@@ -65,16 +65,16 @@ class Verbatim:
     in_code = True
 
     def __init__(self) -> None:
-        self._cleaner = Cleaner()
+        self._sanitizer = StreamSanitizer()
         self._parts: list[str] = []
 
     def feed(self, delta: str) -> None:
         """Take the next piece, cut anywhere."""
-        self._parts.append(self._cleaner.feed(delta))
+        self._parts.append(self._sanitizer.feed(delta))
 
     def finish(self) -> None:
         """Take what was held back."""
-        self._parts.append(self._cleaner.finish())
+        self._parts.append(self._sanitizer.finish())
 
     @property
     def tail(self) -> str:
@@ -104,22 +104,22 @@ def final(reply: Reply) -> tuple[str, str] | None:
         return None
     found = _extracted(reply)
     if found is None:
-        text = visible(reply.text)
+        text = sanitize(reply.text)
         return html.wrap(html.preformatted(text)), text
-    text = visible(found.text)
+    text = sanitize(found.text)
     inside = Node("code", {"lang": found.language} if found.language else {}, (text,))
     return html.wrap(html.render([Node("pre", {}, (inside,))])), text.removesuffix("\n")
 
 
-def _extracted(reply: Reply) -> Code | None:
-    from swiftask_jupyter.answers.structured import Code, code_of, json_of
+def _extracted(reply: Reply) -> CodeBlock | None:
+    from swiftask_jupyter.answers.structured import CodeBlock, extract_code, extract_json
 
     if reply.status != "ok" or reply.form == "text":
         return None
     if reply.form == "code":
-        return code_of(reply.text)
+        return extract_code(reply.text)
     try:
-        value = json_of(reply.text)
+        value = extract_json(reply.text)
     except AnswerError:
         return None
-    return Code(json.dumps(value, indent=2, ensure_ascii=False), "json")
+    return CodeBlock(json.dumps(value, indent=2, ensure_ascii=False), "json")

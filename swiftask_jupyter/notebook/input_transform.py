@@ -1,7 +1,7 @@
-"""Hands the prompt of a cell over byte for byte.
+"""Hand the text of a `%%swiftask` cell over unchanged.
 
-Before it looks for magics, IPython takes what looks like a Python session's prompt (`>>>`,
-`In [1]:`) off a cell's lines. So the call of our magic is written before that happens.
+Before IPython looks for magics, it strips what looks like the prompt of a Python session (`>>>`,
+`In [1]:`) from the lines of a cell. So our cells are turned into the call of the magic earlier.
 """
 
 from __future__ import annotations
@@ -14,34 +14,37 @@ if TYPE_CHECKING:
 MAGIC = "%%swiftask"
 
 
-def as_written(lines: list[str]) -> list[str]:
-    """Return the cell as the call that IPython would make of it, with its body untouched."""
+def keep_body(lines: list[str]) -> list[str]:
+    """Return a `%%swiftask` cell as the call that IPython would make of it, its body unchanged.
+
+    Any other cell is returned as it is.
+    """
     first = next((number for number, line in enumerate(lines) if line.strip()), 0)
     head = lines[first].strip() if lines else ""
     if head.split(None, 1)[:1] != [MAGIC] or head.endswith("?"):
         return lines
-    body = "".join(lines[first + 1 :]) or "\n"  # of an empty one, IPython would not tell us
+    body = "".join(lines[first + 1 :]) or "\n"  # IPython does not call a magic with an empty body
     line = head.removeprefix(MAGIC).strip()
     return [f"get_ipython().run_cell_magic('swiftask', {line!r}, {body!r})\n"]
 
 
-# IPython asks transformers without side effects whether a cell that is being typed is complete;
-# it knows what a cell magic needs, and would not know it of the call.
-as_written.has_side_effects = True  # type: ignore[attr-defined]  # IPython's own mark
+# IPython runs the transforms that lack this mark on a cell that is still being typed, to see if
+# it is complete. It knows when a cell magic is complete, and would not know it of the call.
+keep_body.has_side_effects = True  # type: ignore[attr-defined]  # IPython's own mark
 
 
 def register(shell: InteractiveShell) -> None:
-    """Have our cells handed over as they are written."""
-    transformers(shell).insert(0, as_written)
+    """Add the transform in front of IPython's own."""
+    cleanup_transforms(shell).insert(0, keep_body)
 
 
 def unregister(shell: InteractiveShell) -> None:
     """Undo `register`."""
-    kept = transformers(shell)
-    kept[:] = [each for each in kept if each is not as_written]
+    transforms = cleanup_transforms(shell)
+    transforms[:] = [each for each in transforms if each is not keep_body]
 
 
-def transformers(shell: InteractiveShell) -> list[Any]:
-    """Return what the shell does to a cell first."""
-    found: list[Any] = shell.input_transformers_cleanup
-    return found
+def cleanup_transforms(shell: InteractiveShell) -> list[Any]:
+    """Return the shell's list of the transforms that a cell goes through first."""
+    transforms: list[Any] = shell.input_transformers_cleanup
+    return transforms

@@ -1,7 +1,8 @@
-"""Ctrl-C while an answer comes: heard at once, acted on where nothing can be torn.
+"""Hold Ctrl-C back while an answer arrives, and act on it where nothing is left half done.
 
-A strike in the middle of an import may leave the module locked for ever, and whoever imports it
-next, the I/O thread for one, waits. So strikes are held back from a cell's first import on.
+An interrupt in the middle of an import may leave the module locked for ever, and every thread
+that imports it next, such as the I/O thread, waits. So interrupts are held back from a cell's
+first import on.
 """
 
 from __future__ import annotations
@@ -12,35 +13,36 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
-class Held(list[int]):
-    """The interrupts that were held back."""
+class HeldInterrupts(list[int]):
+    """The numbers of the signals that were held back; empty if there was no interrupt."""
 
 
 @contextmanager
-def holding_interrupts(wake: Callable[[], None] | None = None) -> Iterator[Held]:
-    """Hold interrupts back until the block is done; the block looks at the list it is given.
+def hold_interrupts(wake: Callable[[], None] | None = None) -> Iterator[HeldInterrupts]:
+    """Hold SIGINT back until the block ends; the block looks at the list that it is given.
 
-    Without `wake`, nothing is waited for: a second strike is let through, should the block not
-    come to its end.
+    An exception raised at an arbitrary line could leave a display drawn twice or not at all, and
+    a second one could leave a connection open. So a signal is only noted.
 
-    An exception that strikes anywhere would leave a display drawn twice or never, or, by a
-    second strike, a connection open. So a strike is written down, and `wake` ends the wait for
-    what comes next; it must do no more than a signal's handler may.
+    Args:
+        wake: ends the block's wait for the next event. It runs in the signal handler and must do
+            no more than a handler may. Without it, the second interrupt raises
+            `KeyboardInterrupt`, in case the block does not end.
     """
-    held = Held()
+    held = HeldInterrupts()
 
-    def strike(number: int, _: object) -> None:
+    def note(number: int, _: object) -> None:
         held.append(number)
         if wake is not None:
             wake()
         elif len(held) > 1:
             raise KeyboardInterrupt
 
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGINT) is None:
-        yield held  # signals are the main thread's, and a handler of C's can't be put back
+    main_thread = threading.current_thread() is threading.main_thread()
+    if not main_thread or signal.getsignal(signal.SIGINT) is None:
+        yield held  # only the main thread sets handlers; a handler set in C can't be put back
         return
-    former = signal.signal(signal.SIGINT, strike)
+    former = signal.signal(signal.SIGINT, note)
     try:
         yield held
     finally:
@@ -48,9 +50,9 @@ def holding_interrupts(wake: Callable[[], None] | None = None) -> Iterator[Held]
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Let an interrupt strike when the block is done, and not within it."""
-    with holding_interrupts() as held:
+def delay_interrupts() -> Iterator[None]:
+    """Raise an interrupt of the block when the block has ended."""
+    with hold_interrupts() as held:
         yield
     if held:
         signal.raise_signal(signal.SIGINT)

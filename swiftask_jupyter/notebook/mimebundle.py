@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from swiftask_jupyter.answers.reply import TURN, Reply
-from swiftask_jupyter.support.sanitize import in_line
+from swiftask_jupyter.support.sanitize import sanitize_line
 
 __all__ = ["FOOTER_STYLE", "TURN", "footer", "footer_bundle", "record"]
 
@@ -69,7 +69,7 @@ def footer(reply: Reply, remarks: tuple[str, ...] = ()) -> str:
     elif reply.finish_reason == "length":
         parts.append("cut at its length limit")
     elif reply.finish_reason not in {None, "stop"}:
-        parts.append(f"ended by {in_line(reply.finish_reason or '')}")
+        parts.append(f"ended by {sanitize_line(reply.finish_reason or '')}")
     if not reply.streams:
         parts.append(f"{reply.dialect} does not stream")
     if reply.cached:
@@ -82,7 +82,7 @@ def footer(reply: Reply, remarks: tuple[str, ...] = ()) -> str:
     if reply.attempts > 1:
         parts.append(f"{reply.attempts} tries")
     parts += [*reply.remarks, *remarks]
-    return in_line(" · ".join(parts))
+    return sanitize_line(" · ".join(parts))
 
 
 def _seconds(seconds: float) -> str:

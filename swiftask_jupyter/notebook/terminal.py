@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from swiftask_jupyter.answers.reply import Delta, Event, Reply
 from swiftask_jupyter.notebook.attachments_view import as_text, rows
 from swiftask_jupyter.notebook.mimebundle import footer
-from swiftask_jupyter.support.sanitize import Cleaner, visible
+from swiftask_jupyter.support.sanitize import StreamSanitizer, sanitize
 
 
 class TerminalDisplay:
@@ -18,7 +18,7 @@ class TerminalDisplay:
         self._reply = reply
         self._shown = shown
         self._remarks = remarks
-        self._cleaner = Cleaner()
+        self._sanitizer = StreamSanitizer()
         self._written = False
         self._doing = ""
 
@@ -28,7 +28,7 @@ class TerminalDisplay:
         if text and self._shown and self._reply.form in {"md", "text"}:
             self._tell("")
             self._written = True
-            sys.stdout.write(self._cleaner.feed(text))
+            sys.stdout.write(self._sanitizer.feed(text))
             sys.stdout.flush()
         elif not self._written:
             self._tell(self._reply.doing)
@@ -37,13 +37,13 @@ class TerminalDisplay:
         """Show what is being done meanwhile in a line that goes away, where a line can."""
         if doing != self._doing and sys.stdout.isatty():
             self._doing = doing
-            sys.stdout.write(f"\r{visible(doing)}\x1b[K")  # the rest of the line is erased
+            sys.stdout.write(f"\r{sanitize(doing)}\x1b[K")  # the rest of the line is erased
             sys.stdout.flush()
 
     def finish(self) -> None:
         """Write the footer."""
         self._tell("")
-        rest = self._cleaner.finish() if self._written else self._whole()
+        rest = self._sanitizer.finish() if self._written else self._whole()
         beside = as_text(rows(self._reply)) if self._shown else ""
         if self._shown and (self._written or rest or beside):
             sys.stdout.write(rest + beside + "\n")
@@ -53,4 +53,4 @@ class TerminalDisplay:
         from swiftask_jupyter.notebook.formats import final
 
         found = final(self._reply)
-        return visible(self._reply.text) if found is None else found[1]
+        return sanitize(self._reply.text) if found is None else found[1]

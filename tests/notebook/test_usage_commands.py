@@ -11,8 +11,8 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from swiftask_jupyter import errors
 from swiftask_jupyter.answers.reply import TURN
 from swiftask_jupyter.ledger.turns import Turns
-from swiftask_jupyter.notebook.arguments import options_of
-from swiftask_jupyter.notebook.commands.usage import HELP, _usage_parser
+from swiftask_jupyter.notebook.commands.registry import help_text
+from swiftask_jupyter.notebook.commands.usage import usage_options
 from swiftask_jupyter.notebook.mimebundle import record
 
 
@@ -30,7 +30,10 @@ def said(shell, line):
 
 
 def test_the_help_names_every_option():
-    assert [option for option in options_of(_usage_parser()) if f"[{option}" not in HELP] == []
+    flags = [flag for option in usage_options().values() for flag in option.flags]
+
+    assert len(flags) == 8
+    assert [flag for flag in flags if f"[{flag}" not in help_text()] == []
 
 
 def test_a_line_gives_the_frame_and_may_be_assigned_either_way(connected):
@@ -94,9 +97,9 @@ def test_nothing_is_written_between_the_request_and_the_first_text(client, box, 
 
         monkeypatch.setattr(Turns, name, noted)
     begun = []
-    write = type(client._ledger.database).write
+    write = type(client._ledger.store).write
     monkeypatch.setattr(
-        type(client._ledger.database), "write", lambda self: begun.append(len(texts)) or write(self)
+        type(client._ledger.store), "write", lambda self: begun.append(len(texts)) or write(self)
     )
     client.session()  # its own row is written when it is first asked for
     client.place  # noqa: B018 - as above

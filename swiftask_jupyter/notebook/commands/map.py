@@ -1,4 +1,4 @@
-"""`%%swiftask --over FRAME`: the short form of `Swiftask.map`."""
+"""`%%swiftask --over FRAME`: ask once for each row of a DataFrame, as `Swiftask.map` does."""
 
 from __future__ import annotations
 
@@ -6,52 +6,50 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
-from swiftask_jupyter.notebook.arguments import MagicLine, closest, fields, for_client
+from swiftask_jupyter.notebook.arguments import (
+    MagicLine,
+    line_options,
+    request_options,
+    suggestion,
+)
+from swiftask_jupyter.notebook.context import NotebookContext
+from swiftask_jupyter.options import BatchOptions
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from swiftask_jupyter.notebook.magics import SwiftaskMagics
 
-# What belongs to a conversation, and what the rows say themselves.
-NOT_HERE = ("session", "fresh", "no_history", "last", "cache", "replay", "attach", "raw", "dry_run")
-
-
-def over(magics: SwiftaskMagics, line: MagicLine, text: str) -> pd.DataFrame | None:
-    """Ask what the cell holds once for each row; return the frame or put it into a variable.
+def ask_rows(context: NotebookContext, line: MagicLine, text: str) -> pd.DataFrame | None:
+    """Ask the prompt of the cell for each row; return the frame or put it into the variable.
 
     Raises:
-        UsageError: there is no such frame, or an option makes no sense for rows.
+        UsageError: there is no such frame, or an option does not go with `--over`.
     """
-    options, names = line.options, magics.ipython.user_ns
-    for name in NOT_HERE:
-        if getattr(options, name):
-            raise UsageError(f"--{name.replace('_', '-')} does not go with --over")
-    if options.format != "md":
-        raise UsageError(f"-f {options.format} does not go with --over")
-    if len(options.agent) > 1:
-        raise UsageError("--over asks one agent")
-    frame = _named(options.over, names)
-    wishes = {
-        "schema": _schema(options.schema, names),
-        "names": names,
-        **for_client(options),
-        **fields(options.option, frame="--over names it"),
-    }
-    agent = next(iter(options.agent), None)
-    made = magics.client.map(frame, text, agent, **wishes)
+    names = context.names
+    _check_options(line)
+    frame = _variable(line.options["over"], names)
+    options = request_options(line, BatchOptions, frame="--over names it")
+    if (schema := options.get("schema")) is not None:  # the variable of that name, or the text
+        options["schema"] = names.get(schema, schema)
+    agent = next(iter(line.agents), None)
+    result = context.client.map(frame, text, agent, **{"names": names, **options})
     if line.target is not None:
-        names[line.target] = made
-    return made if line.shown else None
+        names[line.target] = result
+    return result if line.shown else None
 
 
-def _named(name: str, names: dict[str, Any]) -> Any:
+def _check_options(line: MagicLine) -> None:
+    for name, option in line_options().items():
+        if name in line.options and not option.by_row:
+            raise UsageError(f"{option.flags[-1]} does not go with --over")
+    if (name := line.options.get("format", "md")) != "md":
+        raise UsageError(f"-f {name} does not go with --over")
+    if len(line.agents) > 1:
+        raise UsageError("--over asks one agent")
+
+
+def _variable(name: str, names: dict[str, Any]) -> Any:
     if name not in names:
         frames = [each for each, value in names.items() if hasattr(value, "columns")]
-        raise UsageError(f"no variable {name}{closest(name, frames)}")
+        raise UsageError(f"no variable {name}{suggestion(name, frames)}")
     return names[name]
-
-
-def _schema(given: str | None, names: dict[str, Any]) -> Any:
-    """Return what `--schema` says, or the variable of that name: a dict, a model."""
-    return names.get(given, given) if given is not None else None

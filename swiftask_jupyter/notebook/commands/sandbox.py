@@ -1,68 +1,68 @@
-"""`%swiftask sandbox`: ask the local server, until `off`."""
+"""`%swiftask sandbox`: start the local server and ask its agents, until `sandbox off`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from IPython.core.error import UsageError
 
-if TYPE_CHECKING:
-    from swiftask_jupyter.notebook.magics import SwiftaskMagics
+from swiftask_jupyter.notebook.commands import Command
+from swiftask_jupyter.notebook.context import CONNECTION_SETTINGS, NotebookContext
 
-SAID = "%swiftask sandbox"
+ORIGIN = "%swiftask sandbox"  # where settings come from while the sandbox is asked
 
 
-def sandbox(magics: SwiftaskMagics, word: str = "") -> None:
-    """Start the sandbox, if none runs, and ask it from now on; with `off`, end it.
-
-    Raises:
-        UsageError: it is another word.
-        ConfigurationError: what the sandbox needs is not installed.
-    """
+def _sandbox(context: NotebookContext, word: str = "") -> None:
     if word not in {"", "off"}:
         raise UsageError(f"sandbox takes off or nothing, not {word!r}")
     if word:
-        _end(magics)
+        _stop(context)
     else:
-        _begin(magics)
+        _start(context)
 
 
-def asked(magics: SwiftaskMagics) -> bool:
-    """Tell whether it is the sandbox that is asked where a cell names nothing else."""
-    return magics.client.wanted.by.get("base_url") == SAID
+def is_asked(context: NotebookContext) -> bool:
+    """Tell whether cells that name no connection ask the sandbox."""
+    return context.client.wanted.origins.get("base_url") == ORIGIN
 
 
-def _begin(magics: SwiftaskMagics) -> None:
+def _start(context: NotebookContext) -> None:
     from swiftask_jupyter.errors import ConfigurationError
-    from swiftask_jupyter.notebook.magics import CHOICES
     from swiftask_jupyter.sandbox.model import missing
     from swiftask_jupyter.sandbox.server import Sandbox
     from swiftask_jupyter.settings.connection import ConnectionOverrides
 
-    if magics.sandbox is None:
+    if context.sandbox is None:
         try:
-            magics.sandbox = Sandbox().start()
+            context.sandbox = Sandbox().start()
         except ModuleNotFoundError as error:
             raise ConfigurationError(str(error)) from None
-    box, reason = magics.sandbox, missing()
-    agent = "lorem" if reason else "smollm2"
-    for name in CHOICES:
-        setattr(magics, name, "")  # what is said last counts, and %config hears only of changes
-    by = dict.fromkeys(("base_url", "token", "agent", "dialect"), SAID)
-    magics.client.wanted = ConnectionOverrides(box.url, box.token, agent, "auto", by=by)
-    magics.client.warm()
+    box, no_model = context.sandbox, missing()
+    agent = "lorem" if no_model else "smollm2"
+    context.reset_settings(*CONNECTION_SETTINGS)
+    origins = dict.fromkeys(("base_url", "token", "agent", "dialect"), ORIGIN)
+    context.client.wanted = ConnectionOverrides(box.url, box.token, agent, "auto", origins=origins)
+    context.client.warm()
     print(f"sandbox at {box.url}; {agent} answers where a cell names no agent, echo and slow too")
-    if reason:
-        print(f"no real model: {reason}")
+    if no_model:
+        print(f"no real model: {no_model}")
 
 
-def _end(magics: SwiftaskMagics) -> None:
+def _stop(context: NotebookContext) -> None:
     from swiftask_jupyter.settings.connection import ConnectionOverrides
 
-    if magics.sandbox is None:
+    if context.sandbox is None:
         raise UsageError("no sandbox runs here")
-    if asked(magics):  # else something else was said since
-        magics.client.wanted = ConnectionOverrides()
-    magics.sandbox.stop()
-    magics.sandbox = None
+    if is_asked(context):  # and no setting was made since
+        context.client.wanted = ConnectionOverrides()
+    context.sandbox.stop()
+    context.sandbox = None
     print("the sandbox has ended; what the environment and your files say counts again")
+
+
+COMMANDS = {
+    "sandbox": Command(
+        _sandbox,
+        (("sandbox [off]", "a local server to try it with: agents echo, lorem, slow, smollm2"),),
+        0,
+        1,
+    ),
+}

@@ -1,54 +1,50 @@
-"""`%swiftask` commands for the conversation: what it holds, and what is taken out or put in."""
+"""`%swiftask` commands for the conversation: show it, change it, export it, chat in a panel."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+import shlex
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
 
 from swiftask_jupyter.conversation.rules import Exchange
-from swiftask_jupyter.notebook.arguments import closest
-from swiftask_jupyter.support.sanitize import in_line
+from swiftask_jupyter.notebook.arguments import suggestion
+from swiftask_jupyter.notebook.commands import Command
+from swiftask_jupyter.notebook.context import NotebookContext
+from swiftask_jupyter.options import CACHE_MODES
+from swiftask_jupyter.support.sanitize import sanitize_line
 from swiftask_jupyter.support.wording import quantity
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from swiftask_jupyter.notebook.magics import SwiftaskMagics
-
 NEW = "new"
-WORDS = 60  # characters of a text that a list shows
-CACHE = ("on", "off", "strict", "clear", "stats")
-
-HELP = """\
-%swiftask session [NAME]   the conversation that cells go on with; NAME changes it
-%swiftask session list     this notebook's conversations; `session new` begins one
-%swiftask history [-n N]   what the conversation holds, as a DataFrame
-%swiftask run stale        the cells whose answers predate an edit, in the order to run them
-%swiftask undo             take the newest turn back
-%swiftask forget N         take turn N out of the conversation
-%swiftask purge N          erase the texts of turn N from the ledger
-%swiftask reset            begin the conversation anew; the ledger keeps it
-%swiftask pick AGENT       put AGENT's answer, one of several compared, into the conversation
-%swiftask pick N           the same with the answer that is turn N
-%swiftask export FILE      write the conversation to FILE.md or FILE.json
-%swiftask import FILE      add the turns of such a file
-%swiftask cache [on|off|strict|clear|stats]  show earlier answers to the same question again
-%swiftask client           the client, for Python: swiftask = %swiftask client"""
+SHORT = 60  # characters of a text that a list shows
+CACHE_WORDS = (*CACHE_MODES, "clear", "stats")
 
 
-def _client(magics: SwiftaskMagics) -> object:
-    return magics.client
+def _chat(context: NotebookContext, agent: str = "") -> None:
+    from IPython.display import display
+
+    from swiftask_jupyter.errors import ConfigurationError
+
+    if not hasattr(context.shell, "kernel"):
+        from swiftask_jupyter.notebook.panel.panel import NO_NOTEBOOK, USE_MAGIC
+
+        raise ConfigurationError(NO_NOTEBOOK, advice=USE_MAGIC)
+    from swiftask_jupyter.notebook.panel.panel import ChatPanel
+
+    display(ChatPanel(context.client, agent or None))
 
 
-def _session(magics: SwiftaskMagics, word: str = "") -> None:
-    client = magics.client
+def _session(context: NotebookContext, word: str = "") -> None:
+    client = context.client
     known = client.sessions()
     if word == "list":
         for name in dict.fromkeys([*known, client.current]):
-            print(f"{'*' if name == client.current else ' '} {in_line(name)}")
+            print(f"{'*' if name == client.current else ' '} {sanitize_line(name)}")
         return
     if word == NEW:
         word = next(name for n in range(2, len(known) + 3) if (name := f"{NEW}-{n}") not in known)
@@ -56,22 +52,22 @@ def _session(magics: SwiftaskMagics, word: str = "") -> None:
         raise UsageError(f"{word!r} is no name of a conversation")
     if word:
         client.current = word
-    held = len(client.session().history())
-    print(f"{in_line(client.current)}: {quantity(held, 'turn')}")
+    turns = len(client.session().history())
+    print(f"{sanitize_line(client.current)}: {quantity(turns, 'turn')}")
 
 
-def history_frame(held: Iterable[Exchange]) -> pd.DataFrame:
-    """Return the turns of a conversation, one a row, in its order.
+def history_frame(turns: Iterable[Exchange]) -> pd.DataFrame:
+    """Return the turns of a conversation as a DataFrame, one row for each, in their order.
 
-    Columns: `number`, `agent`, `prompt`, `answer`, `stale` (whether something else stands before
-    it now), `surface`, `at` (UTC), `cell` and `turn` (ids).
+    Columns: `number`, `agent`, `prompt`, `answer`, `stale` (whether the turns before it have
+    changed since it was asked), `surface`, `at` (UTC), `cell` and `turn` (ids).
     """
     import pandas as pd
 
     rows = [
         (each.number, each.agent, each.prompt, each.answer, each.stale, each.surface,
          each.at, each.cell, each.turn)
-        for each in held
+        for each in turns
     ]  # fmt: skip
     names = ["number", "agent", "prompt", "answer", "stale", "surface", "at", "cell", "turn"]
     frame = pd.DataFrame(rows, columns=names)
@@ -81,109 +77,156 @@ def history_frame(held: Iterable[Exchange]) -> pd.DataFrame:
     return frame
 
 
-def _history(magics: SwiftaskMagics, *words: str) -> pd.DataFrame:
-    held = magics.client.session().history()
+def _history(context: NotebookContext, *words: str) -> pd.DataFrame:
+    turns = context.client.session().history()
     if words:
         found = re.fullmatch(r"-n ?(\d+)", " ".join(words))
         if not found:
             raise UsageError("%swiftask history takes -n and a number of turns")
         count = int(found[1])
-        held = held[-count:] if count else []
-    return history_frame(held)
+        turns = turns[-count:] if count else []
+    return history_frame(turns)
 
 
-def _run(magics: SwiftaskMagics, word: str) -> None:
+def _run(context: NotebookContext, word: str) -> None:
     if word != "stale":
         raise UsageError(f"%swiftask run {word}: only `run stale` is known")
-    stale = [each for each in magics.client.session().history() if each.stale]
+    stale = [each for each in context.client.session().history() if each.stale]
     if not stale:
-        print("no answer predates what stands before it")
+        print("no answer predates a change of the turns before it")
         return
     print("run these again, in this order; nothing was run:")
     for each in stale:
-        print(f"  turn {each.number}  {in_line(each.agent)}  {_short(each.prompt)}")
+        print(f"  turn {each.number}  {sanitize_line(each.agent)}  {_short(each.prompt)}")
 
 
-def _undo(magics: SwiftaskMagics) -> None:
-    gone = magics.client.session().undo()
-    print(f"turn {gone.number} is taken back: {_short(gone.prompt)}")
+def _pin(context: NotebookContext, number: str) -> None:
+    turns = context.client.session().history()
+    found = [each for each in turns if str(each.number) == number]
+    if not found:
+        raise UsageError(f"no turn {number} in this conversation")
+    turn = found[-1]
+    context.shell.set_next_input(f"%%swiftask {shlex.quote(turn.agent)} --raw\n{turn.prompt}")
 
 
-def _forget(magics: SwiftaskMagics, number: str) -> None:
-    gone = magics.client.session().forget(_number(number))
-    print(f"turn {gone.number} has left the conversation: {_short(gone.prompt)}")
+def _undo(context: NotebookContext) -> None:
+    undone = context.client.session().undo()
+    print(f"turn {undone.number} is taken back: {_short(undone.prompt)}")
 
 
-def _purge(magics: SwiftaskMagics, number: str) -> None:
-    session = magics.client.session()
-    count = session.purge(_number(number))
+def _forget(context: NotebookContext, number: str) -> None:
+    forgotten = context.client.session().forget(_turn_number(number))
+    print(f"turn {forgotten.number} has left the conversation: {_short(forgotten.prompt)}")
+
+
+def _purge(context: NotebookContext, number: str) -> None:
+    session = context.client.session()
+    count = session.purge(_turn_number(number))
     print(
         f"erased from the ledger: the texts of {quantity(count, 'turn')}; clear the cell and save"
     )
     print("to erase them from the notebook; what was sent stays with the service and in copies of")
     print("the ledger")
-    for remark in session.ledger.database.remarks():
-        print(remark)
+    for warning in session.ledger.store.pop_warnings():
+        print(warning)
 
 
-def _reset(magics: SwiftaskMagics) -> None:
-    count = magics.client.session().reset()
+def _reset(context: NotebookContext) -> None:
+    count = context.client.session().reset()
     print(f"the conversation begins anew; left to the ledger: {quantity(count, 'turn')}")
 
 
-def _pick(magics: SwiftaskMagics, which: str) -> None:
-    chosen = magics.client.session().pick(int(which) if which.isdecimal() else which)
-    agent, prompt = in_line(chosen.agent), _short(chosen.prompt)
-    print(f"turn {chosen.number} of {agent} is in the conversation: {prompt}")
+def _pick(context: NotebookContext, which: str) -> None:
+    picked = context.client.session().pick(int(which) if which.isdecimal() else which)
+    agent, prompt = sanitize_line(picked.agent), _short(picked.prompt)
+    print(f"turn {picked.number} of {agent} is in the conversation: {prompt}")
 
 
-def _export(magics: SwiftaskMagics, file: str) -> None:
-    print(f"written to {magics.client.session().export(file)}")
+def _export(context: NotebookContext, file: str) -> None:
+    print(f"written to {context.client.session().export(file)}")
 
 
-def _import(magics: SwiftaskMagics, file: str) -> None:
-    count = magics.client.session().read(file)
+def _import(context: NotebookContext, file: str) -> None:
+    count = context.client.session().read(file)
     print(f"{quantity(count, 'turn')} of {file} added at the end of the conversation")
 
 
-def _cache(magics: SwiftaskMagics, word: str = "") -> None:
-    client = magics.client
-    if word and word not in CACHE:
-        raise UsageError(f"%swiftask cache takes {', '.join(CACHE)}{closest(word, CACHE)}")
+def _cache(context: NotebookContext, word: str = "") -> None:
+    client = context.client
+    if word and word not in CACHE_WORDS:
+        allowed = ", ".join(CACHE_WORDS)
+        raise UsageError(f"%swiftask cache takes {allowed}{suggestion(word, CACHE_WORDS)}")
     if word == "clear":
         client.session().ledger.history.mark("cleared", None)
         print("earlier answers are not shown again; the ledger keeps them")
         return
     if word and word != "stats":
-        magics.cache = word
+        context.settings.cache = word
     answers, shown = client.session().ledger.history.replays()
-    state = magics.client.means.cache
-    print(f"cache {state}; {quantity(answers, 'answer')} can be shown again, shown so far: {shown}")
+    mode = context.client.means.cache  # reading `context.client` has applied the new setting
+    print(f"cache {mode}; {quantity(answers, 'answer')} can be shown again, shown so far: {shown}")
 
 
-def _number(word: str) -> int:
+def _turn_number(word: str) -> int:
     if not word.isdecimal():
         raise UsageError(f"{word!r} is no turn's number; a footer and %swiftask history name it")
     return int(word)
 
 
 def _short(text: str) -> str:
-    line = in_line(text)
-    return line if len(line) <= WORDS else line[: WORDS - 1] + "…"
+    line = sanitize_line(text)
+    return line if len(line) <= SHORT else line[: SHORT - 1] + "…"
 
 
-# Each with the fewest and the most words it takes.
-COMMANDS: dict[str, tuple[Callable[..., object], int, int]] = {
-    "cache": (_cache, 0, 1),
-    "client": (_client, 0, 0),
-    "export": (_export, 1, 1),
-    "forget": (_forget, 1, 1),
-    "history": (_history, 0, 2),
-    "import": (_import, 1, 1),
-    "pick": (_pick, 1, 1),
-    "purge": (_purge, 1, 1),
-    "reset": (_reset, 0, 0),
-    "run": (_run, 1, 1),
-    "session": (_session, 0, 1),
-    "undo": (_undo, 0, 0),
+COMMANDS = {
+    "chat": Command(
+        _chat, (("chat [AGENT]", "a chat panel in the conversation of the cells"),), 0, 1
+    ),
+    "session": Command(
+        _session,
+        (
+            ("session [NAME]", "the conversation of the cells; NAME switches to another"),
+            ("session list", "this notebook's conversations; `session new` begins one"),
+        ),
+        0,
+        1,
+    ),
+    "history": Command(
+        _history, (("history [-n N]", "the turns of the conversation as a DataFrame"),), 0, 2
+    ),
+    "run": Command(
+        _run,
+        (("run stale", "list the cells whose answers predate an edit, in the order to run them"),),
+        1,
+        1,
+    ),
+    "pin": Command(_pin, (("pin N", "write turn N of the conversation as the next cell"),), 1, 1),
+    "undo": Command(_undo, (("undo", "take the newest turn back"),)),
+    "forget": Command(_forget, (("forget N", "take turn N out of the conversation"),), 1, 1),
+    "purge": Command(_purge, (("purge N", "erase the texts of turn N from the ledger"),), 1, 1),
+    "reset": Command(_reset, (("reset", "begin the conversation anew; the ledger keeps it"),)),
+    "pick": Command(
+        _pick,
+        (
+            ("pick AGENT", "put the answer of AGENT, one of several compared, into it"),
+            ("pick N", "the same with the answer that is turn N"),
+        ),
+        1,
+        1,
+    ),
+    "export": Command(
+        _export, (("export FILE", "write the conversation to FILE.md or FILE.json"),), 1, 1
+    ),
+    "import": Command(_import, (("import FILE", "add the turns of such a file"),), 1, 1),
+    "cache": Command(
+        _cache,
+        (
+            (
+                "cache [on|off|strict|clear|stats]",
+                "show earlier answers to the same request again",
+            ),
+        ),
+        0,
+        1,
+    ),
 }

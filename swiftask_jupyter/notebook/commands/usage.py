@@ -1,18 +1,20 @@
-"""`%swiftask usage` and `%swiftask budget`: what was spent, and what may be."""
+"""`%swiftask usage` and `%swiftask budget`: what calls have cost, and what they may cost."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
 
 from swiftask_jupyter.conversation.notebook_file import address
-from swiftask_jupyter.notebook.arguments import closest, options_of
-from swiftask_jupyter.support.sanitize import in_line
+from swiftask_jupyter.notebook.arguments import LineParser
+from swiftask_jupyter.notebook.commands import Command
+from swiftask_jupyter.notebook.context import NotebookContext
+from swiftask_jupyter.options import Option, UsageOptions, options_of
+from swiftask_jupyter.support.sanitize import sanitize_line
 from swiftask_jupyter.support.wording import quantity
 
 if TYPE_CHECKING:
@@ -20,62 +22,51 @@ if TYPE_CHECKING:
 
     from swiftask_jupyter.client import Swiftask
     from swiftask_jupyter.ledger.budgets import Budgets
-    from swiftask_jupyter.notebook.magics import SwiftaskMagics
     from swiftask_jupyter.turns.budget import Budget
 
-HELP = """\
-%swiftask usage [--by day|agent|session|cell|notebook|surface|status] [--since 7d] [--agent A]
-    [--session ID] [--notebook .|all|PATH] [--from "**/*.ipynb"] [--text] [--plot] [NAME <<]
-                           every call as a DataFrame, or sums, or a picture
-%swiftask budget [500 credits/day | raise … | drop … | drop all] [--agent A] [--notebook .|PATH]
-                           what may be spent: credits, calls or tokens an hour, day … or session"""
 MOST_WORDS = 99
+# The options that the command has beside those of `Swiftask.usage`.
+COMMAND_OPTIONS = {
+    "by": Option("sum up by these columns", ("--by",), "day|agent|session|cell|…"),
+    "from_files": Option("read saved notebooks instead", ("--from",), '"**/*.ipynb"'),
+    "plot": Option("show a picture", ("--plot",), const=True),
+}
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, and ends nothing."""
-
-    def error(self, message: str) -> NoReturn:
-        word = message.rpartition(": ")[2].partition(" ")[0]
-        hint = (
-            closest(word, options_of(self)) if "unrecognized" in message else "; see %swiftask help"
-        )
-        raise UsageError(f"%swiftask {self.prog}: {message}{hint}")
-
-
-def _usage_parser() -> _Parser:
-    parser = _Parser("usage", add_help=False, allow_abbrev=False)
-    parser.add_argument("--by", default="")
-    for name in ("--since", "--agent", "--notebook", "--session", "--from"):
-        parser.add_argument(name)
-    parser.add_argument("--text", action="store_true")
-    parser.add_argument("--plot", action="store_true")
+def _parser(command: str, options: dict[str, Option]) -> LineParser:
+    parser = LineParser(prog=f"%swiftask {command}: ", add_help=False, allow_abbrev=False)
+    for name, option in options.items():
+        parser.add_option(name, option)
     return parser
 
 
-def usage(magics: SwiftaskMagics, *words: str) -> object:
-    """Return the usage frame, one row a call or one a group, or its picture."""
-    target, words = _target(words)
-    options = _usage_parser().parse_args(words)
+def usage_options() -> dict[str, Option]:
+    """Return the options of `%swiftask usage` by name."""
+    return {"by": COMMAND_OPTIONS["by"], **options_of(UsageOptions), **COMMAND_OPTIONS}
+
+
+def _usage(context: NotebookContext, *words: str) -> object:
+    """Return the usage frame, or its plot, unless the line names a variable for it."""
+    target, words = _split_target(words)
+    options = _parser("usage", usage_options()).parse_args(words)
     for name in ("text", "plot"):
         if options.by and getattr(options, name):
             raise UsageError(f"--by and --{name} don't go together: leave one of them out")
-    client = magics.client
-    from_files = getattr(options, "from")
-    if from_files is not None:
-        made = _from_files(client, from_files, options)
+    client = context.client
+    if options.from_files is not None:
+        frame = _usage_from_files(client, options)
     else:
-        wanted = {name: getattr(options, name) for name in ("since", "agent", "session", "text")}
-        made = client.usage(options.by, notebook=options.notebook, **wanted)
-    shown = made.swiftask.plot() if options.plot else made
+        given = {name: getattr(options, name) for name in options_of(UsageOptions)}
+        frame = client.usage(options.by or (), **given | {"text": bool(options.text)})
+    result = frame.swiftask.plot() if options.plot else frame
     if target is not None:
-        magics.ipython.user_ns[target] = shown
+        context.names[target] = result
         return None
-    return shown
+    return result
 
 
-def _target(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
-    """Return the variable that `NAME <<` names, and the other words."""
+def _split_target(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+    """Return the variable that `NAME <<` names, or `None`, and the other words."""
     if not words or not words[-1].endswith("<<"):
         return None, words
     joined = " ".join(words[-2:]) if words[-1] == "<<" else words[-1]
@@ -85,45 +76,51 @@ def _target(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
     return name, words[:-2] if words[-1] == "<<" else words[:-1]
 
 
-def _from_files(client: Swiftask, pattern: str, options: argparse.Namespace) -> pd.DataFrame:
-    """Return the turns that stand in saved notebooks, and say how many of the ledger's do not."""
+def _usage_from_files(client: Swiftask, options: argparse.Namespace) -> pd.DataFrame:
+    """Return the turns in saved notebooks, and print how many of the ledger's are not there."""
     from swiftask_jupyter.usage.notebooks import read
 
-    for name in ("since", "agent", "notebook", "session", "text"):
+    for name in options_of(UsageOptions):
         if getattr(options, name):
             raise UsageError(f"--{name} and --from don't go together: files hold what they hold")
-    found, notes = read(pattern)
+    frame, notes = read(options.from_files)
     for note in notes:  # a warning would show a line of IPython's own code
         print(note, file=sys.stderr)
     known = client.usage()["turn"]
-    missing = int((~known.isin(found["turn"])).sum())
-    held = quantity(len(found), "turn")
-    print(f"{held} in the files; {missing} of the ledger's {len(known)} not there")
-    return found.swiftask.totals(options.by) if options.by else found
+    missing = int((~known.isin(frame["turn"])).sum())
+    turns = quantity(len(frame), "turn")
+    print(f"{turns} in the files; {missing} of the ledger's {len(known)} not there")
+    return frame.swiftask.totals(options.by) if options.by else frame
 
 
-def budget(magics: SwiftaskMagics, *words: str) -> None:
-    """Set, raise or drop a budget; without words, show what was spent of each."""
-    parser = _Parser("budget", add_help=False, allow_abbrev=False)
+def _budget(context: NotebookContext, *words: str) -> None:
+    """Set, raise or drop a budget, and print what was spent of each."""
+    scope = options_of(UsageOptions)
+    parser = _parser("budget", {name: scope[name] for name in ("agent", "notebook")})
     parser.add_argument("words", nargs="*")
-    for name in ("--agent", "--notebook"):
-        parser.add_argument(name)
     options = parser.parse_args(words)
-    client = magics.client
-    notebook = _notebook(client, options.notebook, known=options.words[:1] in (["raise"], ["drop"]))
+    client = context.client
+    exists = options.words[:1] in (["raise"], ["drop"])
+    notebook = _notebook_path(client, options.notebook, exists=exists)
     if options.words:
-        _change(client.budgets, options.words, options.agent, notebook)
+        _change_budget(client.budgets, options.words, options.agent, notebook)
     for each in client.budgets.all():
-        print(in_line(_spent(client, each)))
+        print(sanitize_line(_spent(client, each)))
     if not client.budgets.all():
         print("no budget; set one: %swiftask budget 500 credits/day")
 
 
-def _notebook(client: Swiftask, named: str | None, *, known: bool) -> str | None:
-    """Return the path that `--notebook` names; a budget that there is may outlive its file."""
+def _notebook_path(client: Swiftask, named: str | None, *, exists: bool) -> str | None:
+    """Return the path that `--notebook` names.
+
+    Args:
+        client: knows the notebook that `.` stands for.
+        named: the option's value.
+        exists: whether the budget exists already; its notebook may be gone then.
+    """
     if named != ".":
         path = address(named) if named else None
-        if path and not known and not Path(path).is_file() and path != client.notebook:
+        if path and not exists and not Path(path).is_file() and path != client.notebook:
             raise UsageError(f"there is no notebook {path}")
         return path
     if client.notebook is None:
@@ -131,47 +128,72 @@ def _notebook(client: Swiftask, named: str | None, *, known: bool) -> str | None
     return client.notebook
 
 
-def _change(budgets: Budgets, words: list[str], agent: str | None, notebook: str | None) -> None:
-    """Set, raise or drop one budget, or drop all that are for that agent and that notebook."""
-    from swiftask_jupyter.turns.budget import parse
+def _change_budget(
+    budgets: Budgets, words: list[str], agent: str | None, notebook: str | None
+) -> None:
+    """Set, raise or drop one budget, or drop all budgets of that agent and that notebook."""
+    from swiftask_jupyter.turns.budget import parse_budget
 
     verbs = {"raise": budgets.increase, "drop": budgets.drop}
-    verb, *said = words
-    text = " ".join(said if verb in verbs else words)
+    verb, *rest = words
+    text = " ".join(rest if verb in verbs else words)
     if verb in verbs and not text:
         raise UsageError(f"%swiftask budget {verb}: which one? write {verb} 500 credits/day")
     if verb == "drop" and text == "all":
-        fitting = [
+        matching = [
             each
             for each in budgets.all()
             if agent in (None, each.agent) and notebook in (None, each.notebook)
         ]
-        if not fitting:
+        if not matching:
             raise UsageError("%swiftask budget drop: there is none to drop")
-        for each in fitting:
+        for each in matching:
             budgets.drop(each)
         return
     if verb == "drop" and not text[:1].isdigit():
-        text = f"0 {text}"  # of what is dropped, the amount does not matter
-    verbs.get(verb, budgets.set)(parse(text, agent, notebook))
+        text = f"0 {text}"  # the amount of a budget to drop does not matter
+    verbs.get(verb, budgets.set)(parse_budget(text, agent, notebook))
 
 
-def _spent(client: Swiftask, each: Budget) -> str:
-    from swiftask_jupyter.turns.budget import shown
+def _spent(client: Swiftask, budget: Budget) -> str:
+    """Return one line about a budget: what was spent, in flight, and not reported."""
+    from swiftask_jupyter.turns.budget import format_amount
 
-    spent = client.budgets.spent(each, client.place.session)
-    line = f"{shown(spent.amount)} of {each}"
-    if each.amount:
-        line += f" ({100 * spent.amount / each.amount:.0f} %)"
-    if spent.flying:
-        line += f" · {quantity(spent.flying, 'call')} in flight"
-    if spent.silent:
-        line += f" · {spent.silent} of {quantity(spent.calls, 'call')} reported no {each.unit}"
+    spent = client.budgets.spent(budget, client.place.session)
+    line = f"{format_amount(spent.amount)} of {budget}"
+    if budget.amount:
+        line += f" ({100 * spent.amount / budget.amount:.0f} %)"
+    if spent.in_flight:
+        line += f" · {quantity(spent.in_flight, 'call')} in flight"
+    if spent.unreported:
+        calls = quantity(spent.calls, "call")
+        line += f" · {spent.unreported} of {calls} reported no {budget.unit}"
     return line
 
 
-# Each with the fewest and the most words it takes.
-COMMANDS: dict[str, tuple[Callable[..., Any], int, int]] = {
-    "budget": (budget, 0, MOST_WORDS),
-    "usage": (usage, 0, MOST_WORDS),
-}
+def _usage_line() -> str:
+    """Return how `%swiftask usage` is written, with all its options."""
+    options = (
+        f"[{option.flags[0]} {option.metavar}".rstrip() + "]" for option in usage_options().values()
+    )
+    return " ".join(("usage", *options, "[NAME <<]"))
+
+
+COMMANDS = {
+    "usage": Command(
+        _usage,
+        ((_usage_line(), "every call as a DataFrame, or sums, or a picture"),),
+        0,
+        MOST_WORDS,
+    ),
+    "budget": Command(
+        _budget,
+        (
+            ("budget [500 credits/day] [--agent SLUG] [--notebook PATH]",
+             "what may be spent: credits, calls or tokens an hour, day … or session"),
+            ("budget raise|drop …|all", "change a budget, or drop one or all"),
+        ),
+        0,
+        MOST_WORDS,
+    ),
+}  # fmt: skip

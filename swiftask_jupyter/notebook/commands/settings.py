@@ -1,0 +1,110 @@
+"""`%swiftask`, `config`, `login`, `doctor` and `client`: the connection and the settings."""
+
+from __future__ import annotations
+
+import os
+
+from IPython.core.error import StdinNotImplementedError, UsageError
+
+from swiftask_jupyter.notebook.commands import Command
+from swiftask_jupyter.notebook.commands.sandbox import is_asked
+from swiftask_jupyter.notebook.context import NotebookContext
+from swiftask_jupyter.support.sanitize import sanitize_line
+
+
+def _status(context: NotebookContext) -> None:
+    client = context.client
+    connection = client.connection()
+    where = "the sandbox, at " if is_asked(context) else ""
+    rows = {
+        "agent": connection.agent or "none named: %%swiftask my-agent",
+        "dialect": connection.dialect,
+        "sends to": where + connection.root(""),
+        "token": "set" if connection.token else "none: try %swiftask sandbox",
+        "notebook": client.place.notebook or "not known",
+        "session": client.place.session,
+        "ledger": str(client.store),
+    }
+    print("\n".join(f"{name:<9} {sanitize_line(value)}" for name, value in rows.items()))
+
+
+def _config(context: NotebookContext) -> None:
+    from swiftask_jupyter.settings.connection import describe_settings
+
+    client, settings = context.client, context.settings
+    limit = settings.history_limit
+    others = (
+        ("cache", client.means.cache, _origin("SWIFTASK_CACHE", settings.cache)),
+        ("history_limit", str(limit or "all"), _origin("", limit)),
+        ("nested", "on" if settings.nested else "off", _origin("", settings.nested)),
+        ("store", str(client.store), _origin("SWIFTASK_STORE", "")),
+    )
+    for name, value, origin in (*describe_settings(client.connection()), *others):
+        print(f"{name:<13} {sanitize_line(value)}  ({sanitize_line(origin)})")
+
+
+def _origin(variable: str, configured: object) -> str:
+    """Return where the value of a setting comes from that no file can set.
+
+    Args:
+        variable: the environment variable that sets it; empty if there is none.
+        configured: the value that `%config` gave it, if any.
+    """
+    if configured:
+        return "%config SwiftaskMagics"
+    return f"{variable} in the environment" if os.environ.get(variable) else "default"
+
+
+def _login(context: NotebookContext) -> None:
+    if is_asked(context):
+        raise UsageError("the sandbox needs no token; for your own: %swiftask sandbox off, first")
+    host = context.client.connection().host
+    token = _read_token(f"token for {host}: ")
+    if not token.strip():
+        raise UsageError("no token was typed; nothing is changed")
+    in_keyring = context.client.login(token)
+    print(f"kept for {host}, {'in the keyring' if in_keyring else 'until this kernel ends'}")
+    origin = context.client.connection().origins.get("token", "")
+    if origin != "login":  # a token of higher precedence, and maybe an old one
+        print(f"but {origin} counts before it: unset that to use what you typed")
+
+
+def _read_token(prompt: str) -> str:
+    """Return what the user types, without showing it."""
+    from getpass import getpass
+
+    from swiftask_jupyter.errors import ConfigurationError, Interrupted
+
+    try:
+        return getpass(prompt)
+    except (EOFError, StdinNotImplementedError):
+        advice = "set SWIFTASK_API_KEY"
+        raise ConfigurationError("nobody can type here", advice=advice) from None
+    except KeyboardInterrupt:
+        raise Interrupted("stopped; no token was typed, nothing is changed") from None
+
+
+def _doctor(context: NotebookContext) -> None:
+    from swiftask_jupyter.doctor import diagnose
+
+    for finding in diagnose(context.client):
+        print(finding)
+
+
+def _client(context: NotebookContext) -> object:
+    return context.client
+
+
+STATUS = Command(_status, (("", "which agent is asked, where, and with which token"),))
+COMMANDS = {
+    "config": Command(_config, (("config", "each setting and where its value comes from"),)),
+    "login": Command(
+        _login, (("login", "type a token in, unseen; kept in the keyring if there is one"),)
+    ),
+    "doctor": Command(
+        _doctor, (("doctor", "check settings, network, token, agent and streaming"),)
+    ),
+    "client": Command(
+        _client, (("client", "the client, for Python: swiftask = %swiftask client"),)
+    ),
+}

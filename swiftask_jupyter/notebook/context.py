@@ -1,0 +1,122 @@
+"""`NotebookContext`: the shell, settings and client that cells, commands and Tab work with."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Protocol
+
+from swiftask_jupyter.notebook.interrupts import delay_interrupts
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from swiftask_jupyter.client import Swiftask
+    from swiftask_jupyter.sandbox.server import Sandbox
+
+ADDRESS_SETTINGS = ("base_url", "connection")
+CONNECTION_SETTINGS = (*ADDRESS_SETTINGS, "agent", "dialect")
+
+
+class Settings(Protocol):
+    """The settings that `%config SwiftaskMagics` shows and changes; empty or 0: not set."""
+
+    agent: str
+    base_url: str
+    connection: str
+    dialect: str
+    cache: str
+    history_limit: int
+    nested: bool
+
+
+class NotebookContext:
+    """One IPython shell, its settings, and the client that its cells and commands share.
+
+    Args:
+        shell: the IPython shell.
+        settings: the magics object, whose traits are the settings.
+
+    Attributes:
+        sandbox: the server that `%swiftask sandbox` started, or `None`.
+    """
+
+    def __init__(self, shell: InteractiveShell, settings: Settings) -> None:
+        self.shell = shell
+        self.settings = settings
+        self.sandbox: Sandbox | None = None
+        self._client: Swiftask | None = None
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """The user's variables."""
+        names: dict[str, Any] = self.shell.user_ns
+        return names
+
+    @property
+    def client(self) -> Swiftask:
+        """The client of this shell, made on first use; the settings are read each time."""
+        return self.connect()
+
+    def connect(self, *, warm: bool = True) -> Swiftask:
+        """Return the client.
+
+        Args:
+            warm: whether a new client prepares for a prompt, in the background.
+        """
+        client, is_new = self._client, self._client is None
+        if client is None:
+            with delay_interrupts():
+                client = self._client = self._new_client()
+        self._configure(client)
+        if is_new and warm:
+            client.warm()
+        return client
+
+    def _new_client(self) -> Swiftask:
+        from swiftask_jupyter.client import Swiftask
+        from swiftask_jupyter.notebook.identity import notebook_path, running_cell
+
+        client = Swiftask(notebook=notebook_path(os.environ, self.names))
+        client.means.where = lambda: running_cell(self.shell)
+        return client
+
+    def _configure(self, client: Swiftask) -> None:
+        from swiftask_jupyter.settings.connection import ConnectionOverrides
+
+        settings = self.settings
+        client.configured = ConnectionOverrides(
+            settings.base_url, None, settings.agent, settings.dialect, settings.connection
+        )
+        client.means.cache = settings.cache or os.environ.get("SWIFTASK_CACHE") or "off"
+        client.means.history_limit = settings.history_limit
+
+    def drop_override(self, setting: str) -> None:
+        """Forget what a command said of a setting, because `%config` has set it since.
+
+        A new address drops every override: no token goes to a place that it was not given for.
+        """
+        if self._client is None:
+            return
+        from swiftask_jupyter.settings.connection import ConnectionOverrides
+        from swiftask_jupyter.support.structs import replace
+
+        if setting in ADDRESS_SETTINGS:
+            self._client.wanted = ConnectionOverrides()
+        else:
+            dropped: dict[str, Any] = {setting: None}
+            self._client.wanted = replace(self._client.wanted, **dropped)
+
+    def reset_settings(self, *names: str) -> None:
+        """Unset settings before a command overrides them.
+
+        Otherwise a later `%config` with the same value would be no change, and have no effect.
+        """
+        for name in names:
+            setattr(self.settings, name, "")
+
+    def close(self) -> None:
+        """Close the client and the sandbox."""
+        if self._client is not None:
+            self._client.close()
+        if self.sandbox is not None:
+            self.sandbox.stop()
