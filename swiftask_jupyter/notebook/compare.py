@@ -1,11 +1,11 @@
-"""Several agents asked the same, side by side."""
+"""Ask several agents the same prompt, and show their answers side by side."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from swiftask_jupyter.answers.answer import Answer
 from swiftask_jupyter.answers.reply import TURN
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from swiftask_jupyter.conversation.stream import Stream
     from swiftask_jupyter.notebook.arguments import MagicLine
 
-TICK = 0.25  # seconds between two paintings: each is the newest text of every agent
+REDRAW_SECONDS = 0.25  # between two drawings: each shows the newest text of every agent
 NEWEST = 600  # characters of each answer that are shown while it grows
 
 _ROW = '<div class="swiftask-compare" style="display:flex;flex-wrap:wrap;gap:1.5em">{}</div>'
@@ -37,27 +37,33 @@ _COLUMN = (
 
 
 class Comparison(Sequence[Answer]):
-    """The answers of several agents, in the order in which they were named.
+    """The answers of several agents to one prompt, in the order of the cell's line.
 
-    `comparison["agent"]` is one of them, `frame()` is all of them; `%swiftask pick AGENT`, or
-    `pick N` with a turn's number, puts one into the conversation.
-
-    Raises:
-        ConfigurationError: an agent is named that was not asked.
+    `comparison["agent"]` is the answer of one agent, `frame()` has all of them. `%swiftask pick
+    AGENT`, or `pick N` with a turn's number, puts one answer into the conversation.
     """
 
     def __init__(self, answers: Sequence[Answer]) -> None:
         self.answers = tuple(answers)
 
-    def __getitem__(self, key: Any) -> Any:
-        if isinstance(key, str):
-            for each in self.answers:
-                if each.agent == key:
-                    return each
-            raise ConfigurationError(
-                f"{key!r} is not compared here", advice=f"there is: {self._agents()}"
-            )
-        return self.answers[key]
+    @overload
+    def __getitem__(self, key: str | int) -> Answer: ...
+    @overload
+    def __getitem__(self, key: slice) -> tuple[Answer, ...]: ...
+    def __getitem__(self, key: str | int | slice) -> Answer | tuple[Answer, ...]:
+        """Return the answer of an agent, or the answer at a position.
+
+        Raises:
+            ConfigurationError: that agent was not asked.
+        """
+        if not isinstance(key, str):
+            return self.answers[key]
+        for each in self.answers:
+            if each.agent == key:
+                return each
+        raise ConfigurationError(
+            f"{key!r} is not compared here", advice=f"there is: {self._agents()}"
+        )
 
     def __len__(self) -> int:
         return len(self.answers)
@@ -69,7 +75,7 @@ class Comparison(Sequence[Answer]):
         return ", ".join(each.agent for each in self.answers)
 
     def _ipython_display_(self) -> None:
-        """Show the answers side by side, unless this very cell has shown them already."""
+        """Show the answers side by side, unless this very execution has shown them already."""
         from IPython.core.getipython import get_ipython
 
         shell: Any = get_ipython()
@@ -78,10 +84,11 @@ class Comparison(Sequence[Answer]):
             _Columns(shell, replies, shown=True).finish()
 
     def frame(self) -> pd.DataFrame:
-        """Return one row an agent: `agent`, `answer`, `status`, what it took, and `error`.
+        """Return the answers as a DataFrame, one row for each agent.
 
-        `seconds` is from the request to the end; tokens and credits are missing where the
-        service did not report them.
+        Columns: `agent`, `answer`, `status`, `seconds` (from the request to the end),
+        `input_tokens`, `output_tokens`, `credits` (all three missing if the service did not
+        report them), `turn` (its id in the ledger) and `error`.
         """
         import pandas as pd
 
@@ -109,14 +116,19 @@ class Comparison(Sequence[Answer]):
 def compare(
     shell: InteractiveShell, streams: Sequence[Stream], line: MagicLine
 ) -> Comparison | None:
-    """Watch all the agents at once, show their answers as they grow, and return them.
+    """Show the answers of all the agents as they grow, and return them.
+
+    Args:
+        shell: the IPython shell.
+        streams: the answers, one for each agent.
+        line: the cell's line; if it names a variable, that takes the answers.
 
     Raises:
-        Interrupted: the user stopped them; what had come is shown.
-        SwiftaskError: one of them failed, after all had ended.
+        Interrupted: the user stopped them; the text that had arrived is shown.
+        SwiftaskError: an agent failed; raised when all have ended.
     """
     display = _Columns(shell, [stream.reply for stream in streams], shown=line.shown)
-    with hold_interrupts(lambda: None) as held:
+    with hold_interrupts(lambda: None) as held:  # nothing to wake: the loop below looks at `held`
         failures = _watch(streams, display, held)
         display.finish()
         comparison = Comparison([stream.kept for stream in streams])
@@ -132,13 +144,17 @@ def compare(
 def _watch(
     streams: Sequence[Stream], display: _Columns, held: list[int]
 ) -> list[tuple[str, SwiftaskError]]:
-    """Return which agents failed, and how; one that was named twice may have failed twice."""
+    """Draw the answers until all have ended, or the user interrupts.
+
+    Returns:
+        The agents that failed with their errors; an agent that was named twice may be there twice.
+    """
     failures: list[tuple[str, SwiftaskError]] = []
     running = {stream: stream.batches(NO_WAIT) for stream in streams}
     while running and not held:
-        for stream, watch in list(running.items()):
+        for stream, batches in list(running.items()):
             try:
-                while next(watch) is not None:
+                while next(batches) is not None:
                     pass
             except StopIteration:
                 del running[stream]
@@ -147,13 +163,14 @@ def _watch(
                 del running[stream]
         display.draw()
         if running:
-            time.sleep(TICK)
+            time.sleep(REDRAW_SECONDS)
     for stream in streams:
         stream.close()
     return failures
 
 
 def _raise(failures: list[tuple[str, SwiftaskError]], asked: int) -> None:
+    """Raise the first failure if all agents failed, else one error that names those that did."""
     [(_, first), *_] = failures
     if len(failures) == asked:
         raise first
@@ -163,7 +180,7 @@ def _raise(failures: list[tuple[str, SwiftaskError]], asked: int) -> None:
 
 
 class _Columns:
-    """The answers side by side: their newest text while they grow, then all of it."""
+    """Shows replies side by side: the newest text of each while it grows, then all of it."""
 
     def __init__(self, shell: InteractiveShell, replies: Sequence[Reply], *, shown: bool) -> None:
         self._publish = shell.display_pub.publish if hasattr(shell, "kernel") else None
@@ -176,7 +193,7 @@ class _Columns:
         self._drawn = ""
 
     def draw(self) -> None:
-        """Show how far each has come."""
+        """Draw the newest text of each reply."""
         if self._publish is None or not self._shown:
             return
         from swiftask_jupyter.notebook.markdown.html import wrap_text
@@ -190,36 +207,35 @@ class _Columns:
         self._send({"text/html": _ROW.format("".join(columns))})
 
     def finish(self) -> None:
-        """Show all, with the record of each turn."""
+        """Draw all the replies in their final form, with the record of each turn."""
         replies = [reply for reply in self._replies if reply.number]
-        plain = "\n\n".join(self._plain(reply) for reply in replies)
+        plain = "\n\n".join(self._plain_text(reply) for reply in replies)
         if self._publish is None:
             print(plain)
         elif replies:
-            html = _ROW.format("".join(self._columns()))
+            html = _ROW.format("".join(self._html_columns()))
             bundle = {"text/html": html, "text/plain": plain}
             self._send({**bundle, TURN: [record(reply) for reply in replies]})
 
-    def _plain(self, reply: Reply) -> str:
-        from swiftask_jupyter.notebook import attachments_view as extras
+    def _plain_text(self, reply: Reply) -> str:
+        from swiftask_jupyter.notebook.attachments_view import as_text, extras_of
 
         if not self._shown:
             return footer(reply)
-        told = sanitize(reply.text) + extras.as_text(extras.rows(reply))
-        return f"{sanitize(reply.agent)}:\n{told}\n{footer(reply)}"
+        body = sanitize(reply.text) + as_text(extras_of(reply))
+        return f"{sanitize(reply.agent)}:\n{body}\n{footer(reply)}"
 
-    def _columns(self) -> Iterator[str]:
-        from swiftask_jupyter.notebook import attachments_view as extras
+    def _html_columns(self) -> Iterator[str]:
+        from swiftask_jupyter.notebook.attachments_view import as_html, extras_of
         from swiftask_jupyter.notebook.markdown.document import to_html
 
         for reply in self._replies:
-            body = ""
-            if self._shown:
-                body = to_html(reply.text) + extras.as_html(extras.rows(reply))
+            body = to_html(reply.text) + as_html(extras_of(reply)) if self._shown else ""
             line = footer(reply) + (f" · {reply.error}" if reply.error else "")
             yield _COLUMN.format(escape(sanitize(reply.agent)), body, escape(sanitize(line)))
 
     def _send(self, bundle: dict[str, Any]) -> None:
+        """Publish a bundle, unless it looks like the last one."""
         if self._publish is None or bundle["text/html"] == self._drawn:
             return
         update = bool(self._drawn)

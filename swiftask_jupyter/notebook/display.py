@@ -1,9 +1,9 @@
-"""A reply that grows in a cell.
+"""Show a reply in a notebook cell while it grows.
 
-Two displays: what is settled, and below it the newest text, which becomes the footer at the end.
-Redrawing the whole answer ten times a second costs its length squared, on the wire and in the
-browser; so only the short second display is redrawn that often, and the first one when enough
-has come to be worth its length, within a budget of bytes.
+A cell has two outputs. The upper one shows the settled text, which will not change; the lower one
+shows the newest text, and the footer at the end. Redrawing a whole answer ten times a second would
+cost the square of its length, on the wire and in the browser. So only the short lower output is
+redrawn that often. The upper one is redrawn when enough text has arrived, within a budget of bytes.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ if TYPE_CHECKING:
 REDRAW_SECONDS = 0.1  # between two drawings
 NO_WAIT = 1e-6  # seconds to wait for events: take those that have arrived
 BYTES_PER_SECOND = 40_000  # on iopub, headers included
-ENVELOPE = 700  # bytes of headers around one message, as measured with JupyterLab
-SMALL = 2_000  # bytes of HTML that may be redrawn at every painting
-NEWEST = 1_500  # characters of the newest text shown below what is settled
-PATIENCE = 1.0  # seconds without a word before the cell says that it waits
+MESSAGE_OVERHEAD = 700  # bytes of headers around one message, as measured with JupyterLab
+SMALL_HTML = 2_000  # bytes that may be redrawn every time
+NEWEST = 1_500  # characters of the newest text that the lower output shows
+SILENCE_SECONDS = 1.0  # without an event before the cell says that it waits
 
 
 class Display(Protocol):
     """Shows one reply."""
 
     def show(self, events: Iterable[Event]) -> None:
-        """Take what has arrived, and draw it if it is time."""
+        """Take the events that have arrived, and draw them if it is time."""
 
     def finish(self) -> None:
-        """Draw the reply as it stays."""
+        """Draw the reply in its final form."""
 
 
 def display_for(
     shell: InteractiveShell, reply: Reply, *, shown: bool, remarks: tuple[str, ...] = ()
 ) -> Display:
-    """Return the display for this kind of front end.
+    """Return the display for the shell's kind of front end.
 
     Args:
         shell: the IPython shell; one with a kernel has front ends that draw HTML.
-        reply: the answer as it grows.
-        shown: whether its text is shown, or its footer only.
-        remarks: what the footer says of fields of the prompt that stay as they are.
+        reply: the reply, which grows while it is shown.
+        shown: whether its text is shown, or only its footer.
+        remarks: what the footer remarks on the prompt.
     """
     if shown:
         reply.shown_in = shell.execution_count
@@ -58,29 +58,37 @@ def display_for(
     return TerminalDisplay(reply, shown=shown, remarks=remarks)
 
 
-class Budget:
-    """Bytes that may be sent: a rate, saved up for no more than the next message needs."""
+class ByteBudget:
+    """How many bytes may be sent now: a rate, saved up for at most one second or one message."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._then = clock()
+        self._counted_at = clock()
         self._saved = 0.0
 
     def affords(self, size: int) -> bool:
-        """Tell whether a message of so many bytes, and its headers, can be sent now."""
-        now = self._clock()
-        self._saved += BYTES_PER_SECOND * (now - self._then)
-        self._saved = min(self._saved, max(BYTES_PER_SECOND, size + ENVELOPE))
-        self._then = now
-        return self._saved >= size + ENVELOPE
+        """Tell whether a message of `size` bytes, and its headers, can be sent now."""
+        now, cost = self._clock(), size + MESSAGE_OVERHEAD
+        self._saved += BYTES_PER_SECOND * (now - self._counted_at)
+        self._saved = min(self._saved, max(BYTES_PER_SECOND, cost))
+        self._counted_at = now
+        return self._saved >= cost
 
     def spend(self, size: int) -> None:
-        """Count a message."""
-        self._saved -= ENVELOPE + size
+        """Count a message of `size` bytes that was sent."""
+        self._saved -= MESSAGE_OVERHEAD + size
 
 
 class CellDisplay:
-    """Shows a reply in a notebook's cell."""
+    """Shows a reply in a notebook's cell.
+
+    Args:
+        publish: sends a MIME bundle to the front ends, as `display_pub.publish` does.
+        reply: the reply, which grows while it is shown.
+        shown: whether its text is shown, or only its footer.
+        remarks: what the footer remarks on the prompt.
+        clock: returns the time in seconds.
+    """
 
     def __init__(
         self,
@@ -91,99 +99,103 @@ class CellDisplay:
         remarks: tuple[str, ...] = (),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        from swiftask_jupyter.notebook.formats import growing
+        from swiftask_jupyter.notebook.formats import growing_text
 
         self._publish = publish
         self._reply = reply
         self._shown = shown
         self._remarks = remarks
         self._clock = clock
-        self._document = growing(reply.form)
+        self._document = growing_text(reply.form)
         self._sanitizer = StreamSanitizer()
-        self._recent = ""  # the newest of the cleaned text
+        self._recent = ""  # the newest part of the sanitized text
         self._fed = 0  # characters of the reply that the document has
-        self._budget = Budget(clock)
-        self._answer = _Area(self._send)
-        self._newest = _Area(self._send)
-        self._start = self._painted = self._due = clock()
-        self._covered = 0  # characters that the first display shows
-        self._inflation = 1.0  # bytes of HTML for a character
-        self._whole = True  # whether that ends where a block ends
-        self._fresh = False  # whether there is text that is yet to be shown
+        self._budget = ByteBudget(clock)
+        self._upper = _Output(self._send)
+        self._lower = _Output(self._send)
+        self._start = self._drawn_at = self._due = clock()
+        self._covered = 0  # characters that the upper output shows
+        self._bytes_per_character = 1.0  # of the HTML
+        self._ends_at_block = True  # whether the upper output ends where a block ends
+        self._pending = False  # whether there is text that is not drawn yet
 
     def show(self, events: Iterable[Event]) -> None:
-        """Take what has arrived, and draw it if the last drawing is a tick ago."""
+        """Take the events that have arrived, and draw them if the last drawing is old enough."""
         if text := "".join(event.text for event in events if isinstance(event, Delta)):
             self._document.feed(text)
             self._fed += len(text)
             self._recent = (self._recent + self._sanitizer.feed(text))[-NEWEST:]
-            self._fresh = self._shown
+            self._pending = self._shown
         now = self._clock()
-        first = self._fresh and not self._answer.drawn
-        if self._fresh and (first or now >= self._due):
-            self._painted = now
-            self._fresh = first and self._paint_unread()
-            if not self._fresh:
-                self._paint()
-            # A long table takes a while to draw: most of the time is left to what arrives.
+        is_first = self._pending and not self._upper.drawn
+        if self._pending and (is_first or now >= self._due):
+            self._drawn_at = now
+            self._pending = is_first and self._draw_unparsed()
+            if not self._pending:
+                self._draw()
+            # A long table takes a while to draw: leave most of the time to what arrives.
             self._due = self._clock() + max(REDRAW_SECONDS * 0.9, 4 * (self._clock() - now))
-        elif not self._covered and not self._fresh and now - self._painted >= PATIENCE:
-            self._painted = now
-            waited = f"{self._reply.agent} · {now - self._start:.0f} s"
-            if self._reply.doing:
-                waited += f" · {self._reply.doing}"
-            self._answer.draw(footer_bundle(waited))
+        elif not self._covered and not self._pending and now - self._drawn_at >= SILENCE_SECONDS:
+            self._drawn_at = now
+            self._draw_waiting(now - self._start)
 
-    def _paint_unread(self) -> bool:
-        """Show the first text before it is read as Markdown: loading the reader takes a while.
+    def _draw_waiting(self, seconds: float) -> None:
+        line = f"{self._reply.agent} · {seconds:.0f} s"
+        if self._reply.doing:
+            line += f" · {self._reply.doing}"
+        self._upper.draw(footer_bundle(line))
 
-        Return whether that was done; the next painting is formatted.
+    def _draw_unparsed(self) -> bool:
+        """Draw the first text before it is parsed as Markdown: loading the parser takes a while.
+
+        Returns:
+            Whether that was done; if so, the next drawing is formatted.
         """
         if len(self._recent) >= NEWEST:
             return False
         self._covered = len(self._recent)
         from swiftask_jupyter.notebook.markdown.html import wrap_text
 
-        self._answer.draw({"text/html": wrap_text(self._recent)})
+        self._upper.draw({"text/html": wrap_text(self._recent)})
         return True
 
-    def _paint(self) -> None:
+    def _draw(self) -> None:
         document = self._document
-        if not self._newest.drawn:
+        if not self._lower.drawn:
             html = document.html()
-            # Of a long one too the first is drawn: the answer's place is above the newest text's.
-            if len(html) <= SMALL or not self._answer.drawn:
+            # A long text is drawn here too, at first: the upper output must exist before the lower.
+            if len(html) <= SMALL_HTML or not self._upper.drawn:
                 self._covered = document.settled + len(document.tail)
-                self._answer.draw({"text/html": html})
+                self._upper.draw({"text/html": html})
                 return
             self._covered = 0
-        self._settle()
-        self._newest.draw({"text/html": self._newest_html()})
+        self._redraw_upper()
+        self._lower.draw({"text/html": self._newest_html()})
 
-    def _settle(self) -> None:
-        """Redraw the first display if that is due and can be afforded."""
+    def _redraw_upper(self) -> None:
+        """Redraw the upper output if enough text has arrived and the budget affords it."""
         document = self._document
         settled, tail = document.settled, document.tail
-        whole = len(tail) <= NEWEST
-        reach = settled if whole else settled + len(tail)
+        at_block = len(tail) <= NEWEST
+        reach = settled if at_block else settled + len(tail)
         gained = reach - self._covered
-        # A longer answer waits for more: all redrawings together cost some ten times its length.
+        # The longer the answer, the more it waits for: all redrawings cost some ten times its size.
         if gained <= 0 or gained < min(NEWEST * 0.6, self._covered // 10):
             return
-        seam = whole or tail[-1] in (" \n" if not document.in_code else "\n")
-        if not seam and gained < NEWEST:
-            return  # a long block is cut between words, or in code between lines
-        if not self._budget.affords(int(reach * self._inflation)):
-            return  # as it seems, before the work of writing it
-        html = document.settled_html() if whole else document.html()
+        at_seam = at_block or tail[-1] in (" \n" if not document.in_code else "\n")
+        if not at_seam and gained < NEWEST:
+            return  # a long block is cut between two words, and code between two lines
+        if not self._budget.affords(int(reach * self._bytes_per_character)):
+            return  # by an estimate, before the work of rendering it
+        html = document.settled_html() if at_block else document.html()
         size = len(html.encode())
-        self._inflation = size / max(reach, 1)
+        self._bytes_per_character = size / max(reach, 1)
         if self._budget.affords(size):
-            self._covered, self._whole = reach, whole
-            self._answer.draw({"text/html": html})
+            self._covered, self._ends_at_block = reach, at_block
+            self._upper.draw({"text/html": html})
 
     def _newest_html(self) -> str:
-        """Return the text below the first display."""
+        """Return the text that the upper output does not show, or the end of it."""
         from swiftask_jupyter.notebook.markdown import html
         from swiftask_jupyter.notebook.markdown.document import to_html
 
@@ -194,44 +206,44 @@ class CellDisplay:
         text = self._recent[-pending:] if pending else ""
         if pending > len(text):
             return html.wrap_text(f"⋯\n{text}")
-        if document.in_code and not self._whole:
+        if document.in_code and not self._ends_at_block:
             return html.wrap(html.code_block(text), styled=False)
         return to_html(text.lstrip(" "))
 
     def finish(self) -> None:
-        """Draw the whole answer with its plain text and its record, and the footer below it."""
+        """Draw the whole answer with its plain text and the turn's record, and the footer."""
         reply = self._reply
         if not reply.number:
-            return  # it never left: the error that follows says all
+            return  # nothing was sent: the error that follows says all
         line = footer_bundle(footer(reply, self._remarks))
-        from swiftask_jupyter.notebook import attachments_view as extras
-        from swiftask_jupyter.notebook import formats as forms
+        from swiftask_jupyter.notebook import attachments_view
+        from swiftask_jupyter.notebook.formats import final_view
 
         text = reply.text if self._shown else ""
-        beside = extras.rows(reply) if self._shown else []
-        if not text and not beside:
-            self._answer.draw({**line, TURN: record(reply)})
+        extras = attachments_view.extras_of(reply) if self._shown else []
+        if not text and not extras:
+            self._upper.draw({**line, TURN: record(reply)})
             return
-        self._document.feed(text[self._fed :])  # an answer shown again was never fed at all
+        self._document.feed(text[self._fed :])  # an answer that is shown again was never fed
         self._document.finish()
-        whole = forms.final(reply) if text else None
-        html, plain = whole or (self._document.html(), sanitize(text))
-        self._answer.draw(
+        view = final_view(reply) if text else None
+        html, plain = view or (self._document.html(), sanitize(text))
+        self._upper.draw(
             {
-                "text/html": html + extras.as_html(beside),
-                "text/plain": plain + extras.as_text(beside),
+                "text/html": html + attachments_view.as_html(extras),
+                "text/plain": plain + attachments_view.as_text(extras),
                 TURN: record(reply),
             }
         )
-        self._newest.draw(line)
+        self._lower.draw(line)
 
     def _send(self, data: dict[str, Any], identity: str, *, update: bool) -> None:
         self._budget.spend(sum(len(text.encode()) for text in data.values() if type(text) is str))
         self._publish(data, transient={"display_id": identity}, update=update)
 
 
-class _Area:
-    """One display of a cell: made when first drawn, then updated in place."""
+class _Output:
+    """One output of a cell: created when it is first drawn, then updated in place."""
 
     def __init__(self, send: Callable[..., None]) -> None:
         self._send = send

@@ -1,6 +1,6 @@
-"""How an answer is shown: as Markdown, verbatim, as pretty JSON, or its code alone.
+"""The formats of an answer in a cell: Markdown, plain text, indented JSON, or code alone.
 
-Whatever the form, a cell's value stays the `Answer`, with its text as it came.
+The format changes only what is shown: the value of the cell is the `Answer` with its whole text.
 """
 
 from __future__ import annotations
@@ -18,48 +18,48 @@ if TYPE_CHECKING:
     from swiftask_jupyter.answers.structured import CodeBlock
 
 
-class Growing(Protocol):
-    """An answer that arrives in pieces, as a display draws it."""
+class GrowingText(Protocol):
+    """The text of an answer that arrives in pieces, rendered for a display."""
 
     def feed(self, delta: str) -> None:
-        """Take the next piece, cut anywhere."""
+        """Append a piece of text, which may end anywhere."""
 
     def finish(self) -> None:
         """Take note that no more text will come."""
 
     @property
     def settled(self) -> int:
-        """How many characters will look as they look now."""
+        """The length of the settled text, whose rendering will not change."""
 
     @property
     def in_code(self) -> bool:
-        """Whether the text so far ends in code, which is cut at lines."""
+        """Whether the text ends in code, which may be cut only between lines."""
 
     @property
     def tail(self) -> str:
-        """The text after what is settled."""
+        """The text after the settled text."""
 
     def html(self) -> str:
-        """Everything so far."""
+        """The whole text as HTML."""
 
     def settled_html(self) -> str:
-        """What is settled."""
+        """The settled text as HTML."""
 
     def tail_html(self, limit: int) -> str:
-        """The rest, or its last so many characters."""
+        """The tail as HTML, or its last `limit` characters."""
 
 
-def growing(form: str) -> Growing:
-    """Return what draws an answer of that form while it grows."""
-    if form in {"text", "json"}:
-        return Verbatim()
+def growing_text(format_name: str) -> GrowingText:
+    """Return an empty text that is rendered in a format: `md`, `text`, `json` or `code`."""
+    if format_name in {"text", "json"}:
+        return PlainText()
     from swiftask_jupyter.notebook.markdown.document import Document
 
     return Document()
 
 
-class Verbatim:
-    """Text shown as it is; none of it settles, for it is one block to its end."""
+class PlainText:
+    """Text that is shown unchanged; as it is one block to its end, none of it settles earlier."""
 
     settled = 0
     in_code = True
@@ -69,49 +69,50 @@ class Verbatim:
         self._parts: list[str] = []
 
     def feed(self, delta: str) -> None:
-        """Take the next piece, cut anywhere."""
+        """Append a piece of text, which may end anywhere."""
         self._parts.append(self._sanitizer.feed(delta))
 
     def finish(self) -> None:
-        """Take what was held back."""
+        """Append what the sanitizer holds back."""
         self._parts.append(self._sanitizer.finish())
 
     @property
     def tail(self) -> str:
-        """All of it."""
+        """The whole text."""
         self._parts = ["".join(self._parts)]
         return self._parts[0]
 
     def html(self) -> str:
-        """All of it."""
+        """The whole text as HTML."""
         return html.wrap(html.preformatted(self.tail))
 
     def settled_html(self) -> str:
-        """Nothing."""
+        """An empty frame, as nothing is settled."""
         return html.wrap("")
 
     def tail_html(self, limit: int) -> str:
-        """Its last so many characters."""
+        """The last `limit` characters as HTML."""
         return html.wrap(html.preformatted(self.tail[-limit:]), styled=False)
 
 
-def final(reply: Reply) -> tuple[str, str] | None:
-    """Return the whole answer as HTML and as plain text; `None` where Markdown is wanted.
+def final_view(reply: Reply) -> tuple[str, str] | None:
+    """Return the finished answer as HTML and as plain text, or `None` for Markdown.
 
-    What is not of its form, or not complete, is shown as it came.
+    An answer that failed, or that does not have the requested format, is shown as plain text.
     """
     if reply.form == "md" or not reply.text:
         return None
-    found = _extracted(reply)
-    if found is None:
+    block = _extract(reply)
+    if block is None:
         text = sanitize(reply.text)
         return html.wrap(html.preformatted(text)), text
-    text = sanitize(found.text)
-    inside = Node("code", {"lang": found.language} if found.language else {}, (text,))
-    return html.wrap(html.render([Node("pre", {}, (inside,))])), text.removesuffix("\n")
+    text = sanitize(block.text)
+    code = Node("code", {"lang": block.language} if block.language else {}, (text,))
+    return html.wrap(html.render([Node("pre", {}, (code,))])), text.removesuffix("\n")
 
 
-def _extracted(reply: Reply) -> CodeBlock | None:
+def _extract(reply: Reply) -> CodeBlock | None:
+    """Return the JSON or the code of an answer, or `None` to show its text unchanged."""
     from swiftask_jupyter.answers.structured import CodeBlock, extract_code, extract_json
 
     if reply.status != "ok" or reply.form == "text":

@@ -1,4 +1,4 @@
-"""What is saved with the notebook: an answer, its footer, and the turn's record."""
+"""The parts of a cell's output besides the answer: the footer, and the turn's record."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from swiftask_jupyter.support.sanitize import sanitize_line
 
 __all__ = ["FOOTER_STYLE", "TURN", "footer", "footer_bundle", "record"]
 
-# The footer is ours, so it may carry a style; it reads in light and dark, and where no theme is.
+# A colour that is readable in light and dark themes, and in front ends without the variable.
 FOOTER_STYLE = "color:var(--jp-ui-font-color2,gray);font-size:.85em"
 _FOOTER = (
     '<div class="swiftask-footer tex2jax_ignore mathjax_ignore" '
@@ -20,9 +20,9 @@ _FOOTER = (
 
 
 def record(reply: Reply) -> dict[str, Any]:
-    """Return the turn as JSON: what it was and what it cost; no prompt, no answer, no secret.
+    """Return the record of a turn that is saved in the notebook: no prompt, answer or secret.
 
-    It has all that the ledger's row has but for the notebook's path, so that usage can be counted
+    It has the fields of the ledger's row except the notebook's path, so that usage can be counted
     from the files alone.
     """
     usage, standing = reply.usage, reply.standing
@@ -57,11 +57,15 @@ def record(reply: Reply) -> dict[str, Any]:
 
 
 def footer(reply: Reply, remarks: tuple[str, ...] = ()) -> str:
-    """Return the line below an answer: agent, seconds, tokens in→out, turn.
+    """Return the line below an answer: agent, time, tokens sent→received, turn.
 
-    The dialect is named where it cost something: the text came all at once, or uncounted.
+    The dialect is named only where it has a drawback: it does not stream, or reports no tokens.
+
+    Args:
+        reply: the reply, which has ended.
+        remarks: further remarks, after those of the reply.
     """
-    parts = [reply.agent, _seconds(reply.seconds)]
+    parts = [reply.agent, _duration(reply.seconds)]
     if reply.status not in {"ok", "running"}:
         parts.append(reply.status)
     elif reply.suspect:
@@ -75,7 +79,7 @@ def footer(reply: Reply, remarks: tuple[str, ...] = ()) -> str:
     if reply.cached:
         parts.append("cached")
     elif reply.status == "ok" or reply.usage.source != "none":
-        parts.append(_tokens(reply))
+        parts.append(_token_counts(reply))
     if reply.usage.credits is not None and not reply.cached:
         parts.append(f"{reply.usage.credits:g} credits")
     parts.append(f"turn {reply.number}")
@@ -85,23 +89,23 @@ def footer(reply: Reply, remarks: tuple[str, ...] = ()) -> str:
     return sanitize_line(" · ".join(parts))
 
 
-def _seconds(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     if seconds >= 59.95:
         minutes, rest = divmod(round(seconds), 60)
         return f"{minutes} min {rest} s"
     return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s"
 
 
-def _tokens(reply: Reply) -> str:
+def _token_counts(reply: Reply) -> str:
     usage = reply.usage
     if usage.input_tokens is None and usage.output_tokens is None:
         by = f" by {reply.dialect}" if reply.dialect else ""
         return f"tokens not reported{by}"
     sent = "?" if usage.input_tokens is None else usage.input_tokens
-    made = "?" if usage.output_tokens is None else usage.output_tokens
-    return f"{sent}→{made} tokens"
+    received = "?" if usage.output_tokens is None else usage.output_tokens
+    return f"{sent}→{received} tokens"
 
 
 def footer_bundle(line: str) -> dict[str, Any]:
-    """Return the footer's line for every kind of front end."""
+    """Return a line in the style of the footer, as HTML and as plain text."""
     return {"text/html": _FOOTER.format(escape(line)), "text/plain": line}

@@ -1,4 +1,4 @@
-"""A reply that grows in a terminal."""
+"""Show a reply in a terminal while it grows."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import sys
 from collections.abc import Iterable
 
 from swiftask_jupyter.answers.reply import Delta, Event, Reply
-from swiftask_jupyter.notebook.attachments_view import as_text, rows
+from swiftask_jupyter.notebook.attachments_view import as_text, extras_of
 from swiftask_jupyter.notebook.mimebundle import footer
 from swiftask_jupyter.support.sanitize import StreamSanitizer, sanitize
 
 
 class TerminalDisplay:
-    """Shows a reply in a terminal: text as it comes, with control characters made visible."""
+    """Shows a reply in a terminal, its control characters replaced by visible marks.
+
+    Args:
+        reply: the reply, which grows while it is shown.
+        shown: whether its text is shown, or only its footer.
+        remarks: what the footer remarks on the prompt.
+    """
 
     def __init__(self, reply: Reply, *, shown: bool, remarks: tuple[str, ...] = ()) -> None:
         self._reply = reply
@@ -20,37 +26,37 @@ class TerminalDisplay:
         self._remarks = remarks
         self._sanitizer = StreamSanitizer()
         self._written = False
-        self._doing = ""
+        self._progress = ""
 
     def show(self, events: Iterable[Event]) -> None:
-        """Write what has arrived."""
+        """Write the text that has arrived, or until there is any, what the request waits for."""
         text = "".join(event.text for event in events if isinstance(event, Delta))
         if text and self._shown and self._reply.form in {"md", "text"}:
-            self._tell("")
+            self._show_progress("")
             self._written = True
             sys.stdout.write(self._sanitizer.feed(text))
             sys.stdout.flush()
         elif not self._written:
-            self._tell(self._reply.doing)
+            self._show_progress(self._reply.doing)
 
-    def _tell(self, doing: str) -> None:
-        """Show what is being done meanwhile in a line that goes away, where a line can."""
-        if doing != self._doing and sys.stdout.isatty():
-            self._doing = doing
-            sys.stdout.write(f"\r{sanitize(doing)}\x1b[K")  # the rest of the line is erased
+    def _show_progress(self, progress: str) -> None:
+        """Show a line that the next one overwrites; only a terminal can do that."""
+        if progress != self._progress and sys.stdout.isatty():
+            self._progress = progress
+            sys.stdout.write(f"\r{sanitize(progress)}\x1b[K")  # erases the rest of the line
             sys.stdout.flush()
 
     def finish(self) -> None:
-        """Write the footer."""
-        self._tell("")
-        rest = self._sanitizer.finish() if self._written else self._whole()
-        beside = as_text(rows(self._reply)) if self._shown else ""
-        if self._shown and (self._written or rest or beside):
-            sys.stdout.write(rest + beside + "\n")
+        """Write the rest of the answer and the footer."""
+        self._show_progress("")
+        rest = self._sanitizer.finish() if self._written else self._whole_text()
+        extras = as_text(extras_of(self._reply)) if self._shown else ""
+        if self._shown and (self._written or rest or extras):
+            sys.stdout.write(rest + extras + "\n")
         print(footer(self._reply, self._remarks))
 
-    def _whole(self) -> str:
-        from swiftask_jupyter.notebook.formats import final
+    def _whole_text(self) -> str:
+        from swiftask_jupyter.notebook.formats import final_view
 
-        found = final(self._reply)
-        return sanitize(self._reply.text) if found is None else found[1]
+        view = final_view(self._reply)
+        return sanitize(self._reply.text) if view is None else view[1]

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from swiftask_jupyter.answers.reply import TURN, Delta, Reply, Usage
-from swiftask_jupyter.notebook.display import ENVELOPE, CellDisplay
+from swiftask_jupyter.notebook.display import MESSAGE_OVERHEAD, CellDisplay
 from swiftask_jupyter.notebook.markdown.document import to_html
 from swiftask_jupyter.notebook.mimebundle import footer
 
@@ -31,7 +31,7 @@ class FrontEnd:
         assert update == (identity in self.shown), "a display is made once, then updated"
         self.shown[identity] = data
         size = sum(len(str(value).encode()) for value in data.values())
-        self.sent.append((self.now, size + ENVELOPE))
+        self.sent.append((self.now, size + MESSAGE_OVERHEAD))
 
     @property
     def html(self):

@@ -142,7 +142,7 @@ def test_commands_take_turns_out_and_say_which(ask, command, capsys):
 def test_a_purge_says_so_while_another_reader_keeps_what_it_erased(
     ask, command, capsys, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("swiftask_jupyter.ledger.sqlite.READERS_SECONDS", 0.0)
+    monkeypatch.setattr("swiftask_jupyter.ledger.sqlite.CHECKPOINT_SECONDS", 0.0)
     ask("echo", "correct horse")
     reader = sqlite3.connect(tmp_path / "turns.db", isolation_level=None)
     reader.execute("BEGIN")

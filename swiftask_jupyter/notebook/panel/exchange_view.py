@@ -122,7 +122,7 @@ class ExchangeView:
         return bool(pieces)
 
     def _attachment_nodes(self) -> list[Any]:
-        return attachments_view.nodes(attachments_view.rows(self.reply))
+        return attachments_view.as_tree(attachments_view.extras_of(self.reply))
 
     def as_message(self) -> dict[str, Any]:
         """Return the whole exchange for a view that does not have it yet."""
