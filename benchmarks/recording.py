@@ -39,9 +39,9 @@ OURS = (
     + """
 from pathlib import Path
 from swiftask_jupyter.answers.reply import Delta, Reply, Usage
-from swiftask_jupyter.ledger import Database, Turns
+from swiftask_jupyter.ledger import SQLiteStore, Turns
 from swiftask_jupyter.ledger.turns import Place, new_id
-table, place = Turns(Database(Path(path))), Place("/n.ipynb", "main-1")
+table, place = Turns(SQLiteStore(Path(path))), Place("/n.ipynb", "main-1")
 def begin():
     global reply
     reply = Reply("echo", turn=new_id(), session="main-1", dialect="openai", at=time.time())

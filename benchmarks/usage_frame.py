@@ -21,8 +21,8 @@ from _measure import child_figures, median, table
 
 from swiftask_jupyter.ledger import Ledger
 from swiftask_jupyter.ledger.schema import COLUMNS
-from swiftask_jupyter.ledger.sqlite import Database
-from swiftask_jupyter.ledger.usage import MEASURES, Selection
+from swiftask_jupyter.ledger.sqlite import SQLiteStore
+from swiftask_jupyter.ledger.usage import MEASURES, UsageFilter
 
 TURNS = 1_000_000
 ROUNDS = 3
@@ -32,7 +32,7 @@ MEASURE = """
 import json, resource, sys
 from pathlib import Path
 import numpy, pandas as pd, pyarrow, pyarrow.parquet, sqlite3
-from swiftask_jupyter.ledger import Database, Ledger
+from swiftask_jupyter.ledger import SQLiteStore, Ledger
 from swiftask_jupyter.usage import arrow, ledger, frames
 import swiftask_jupyter.usage.accessor
 def seconds():
@@ -41,7 +41,7 @@ def seconds():
 def peak(who):
     return resource.getrusage(who).ru_maxrss / 1024
 path = Path(PATH)
-accounts = Ledger(Database(path)).accounts
+accounts = Ledger(SQLiteStore(path)).accounts
 accounts.has(1, ledger.Selection())
 before, spent = peak(resource.RUSAGE_SELF), seconds()
 made = RUN
@@ -79,7 +79,7 @@ def turns(count: int) -> Iterator[tuple[object, ...]]:
 
 def make(path: Path, count: int) -> None:
     """Write a ledger of so many turns, texts included."""
-    database = Database(path)
+    database = SQLiteStore(path)
     columns = [name for name in NAMES if name != "error"]
     marks = ", ".join("?" * len(columns))
     with database.write() as rows:
@@ -97,8 +97,8 @@ def make(path: Path, count: int) -> None:
 
 def cases(path: Path, parquet: Path) -> dict[str, str]:
     """What is run, by name."""
-    accounts = Ledger(Database(path)).accounts
-    everything, _ = accounts.query(NAMES, Selection())
+    accounts = Ledger(SQLiteStore(path)).accounts
+    everything, _ = accounts.query(NAMES, UsageFilter())
     called = "status <> 'refused' AND coalesce(cached, 0) = 0"
     counts = ", ".join(
         f"sum(CASE WHEN {called} AND status = '{status}' THEN 1 ELSE 0 END)"

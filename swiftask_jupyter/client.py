@@ -17,7 +17,7 @@ from swiftask_jupyter.conversation.stream import Stream
 from swiftask_jupyter.errors import ConfigurationError, Refused
 from swiftask_jupyter.ledger import Ledger
 from swiftask_jupyter.ledger.budgets import Budgets
-from swiftask_jupyter.ledger.opening import opened
+from swiftask_jupyter.ledger.opening import open_store
 from swiftask_jupyter.ledger.turns import Place
 from swiftask_jupyter.settings.connection import ConnectionOverrides
 from swiftask_jupyter.turns.connections import Connections
@@ -65,9 +65,11 @@ class Swiftask(Connections):
         notebook: str | Path | None = None,
         session: str | None = None,
     ) -> None:
-        super().__init__(ConnectionOverrides(base_url, token, agent, dialect, connection).checked())
-        self._ledger = Ledger(opened(store, os.environ))
-        self.store = self._ledger.database.path or str(self._ledger.database)
+        super().__init__(
+            ConnectionOverrides(base_url, token, agent, dialect, connection).validated()
+        )
+        self._ledger = Ledger(open_store(store, os.environ))
+        self.store = self._ledger.store.path or str(self._ledger.store)
         self.means = Means(
             self._ledger, self._transport, self._thread, self._prepared, self._masked,
             cache=os.environ.get("SWIFTASK_CACHE") or "off",
@@ -158,25 +160,25 @@ class Swiftask(Connections):
             StoreError: the ledger can't be read or written.
         """
         from swiftask_jupyter.batch.batch import Batch
-        from swiftask_jupyter.batch.dask import is_partitioned, partitioned
+        from swiftask_jupyter.batch.dask import is_dask_frame, map_dask_frame
         from swiftask_jupyter.batch.options import BatchSettings
 
-        if is_partitioned(frame):
-            made: pd.DataFrame = partitioned(self, frame, text, {"agent": agent, **options})
+        if is_dask_frame(frame):
+            made: pd.DataFrame = map_dask_frame(self, frame, text, {"agent": agent, **options})
             return made
-        return Batch(self.means, self.notebook, frame, text, BatchSettings.of(agent, options)).run()
+        return Batch(self.means, self.notebook, frame, text, BatchSettings.from_options(agent, options)).run()
 
     async def map_async(
         self, frame: pd.DataFrame, text: str, agent: str | None = None, **options: Any
     ) -> pd.DataFrame:
         """Do the same from a running loop; above 1,000 rows it wants `confirm=False`."""
         from swiftask_jupyter.batch.batch import Batch
-        from swiftask_jupyter.batch.dask import is_partitioned
+        from swiftask_jupyter.batch.dask import is_dask_frame
         from swiftask_jupyter.batch.options import BatchSettings
 
-        if is_partitioned(frame):
+        if is_dask_frame(frame):
             return self.map(frame, text, agent, **options)  # computed by others, later
-        wishes = BatchSettings.of(agent, options)
+        wishes = BatchSettings.from_options(agent, options)
         batch = await asyncio.to_thread(Batch, self.means, self.notebook, frame, text, wishes)
         return await batch.run_async()
 

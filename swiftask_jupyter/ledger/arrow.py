@@ -1,4 +1,7 @@
-"""A large ledger as Arrow columns, where ADBC and pyarrow are installed."""
+"""Reads a large SQLite ledger as Arrow columns, if the extra with ADBC and pyarrow is installed.
+
+A child process does the reading; `arrow_child` says why.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,13 @@ from typing import IO, Any
 from swiftask_jupyter.ledger.schema import EVERY
 
 CHILD = Path(__file__).with_name("arrow_child.py")
-# The driver takes a column's type from the values it sees first; so a row of the right ones
-# leads, and is dropped again.
-_FIRST = {"moment": "0.0", "whole": "0", "flag": "0", "real": "0.0"}
+# The driver derives the type of a column from its first values. So the query begins with a row of
+# typical values, which the child process drops. All other kinds of columns are text.
+_TYPICAL_VALUES = {"moment": "0.0", "whole": "0", "flag": "0", "real": "0.0"}
 
 
 def installed() -> bool:
-    """Tell whether what is needed is there, without loading it."""
+    """Tell whether pyarrow and ADBC's SQLite driver are installed, without importing them."""
     return all(find_spec(name) is not None for name in ("pyarrow", "adbc_driver_sqlite"))
 
 
@@ -28,15 +31,23 @@ def installed() -> bool:
 def stream(
     path: Path, names: Sequence[str], statement: str, parameters: Sequence[Any]
 ) -> Iterator[IO[bytes]]:
-    """Yield the Arrow stream of what a statement finds.
+    """Run a query in a child process and yield its result as a file in Arrow's IPC stream format.
+
+    Args:
+        path: the SQLite file.
+        names: the names of the columns that the query returns.
+        statement: the query, with a `?` for each parameter.
+        parameters: the values, in the order of the question marks.
 
     Raises:
-        OSError: the reading process could not be started, or failed.
+        OSError: the child process could not be started, or failed.
     """
-    first = ", ".join(f"{_FIRST.get(EVERY[name].kind, repr(''))} AS {name}" for name in names)
-    asked = {
+    typical = ", ".join(
+        f"{_TYPICAL_VALUES.get(EVERY[name].kind, repr(''))} AS {name}" for name in names
+    )
+    request = {
         "path": str(path),
-        "statement": f"SELECT {first} UNION ALL {statement}",
+        "statement": f"SELECT {typical} UNION ALL {statement}",
         "parameters": list(parameters),
         "repeating": [name for name in names if EVERY[name].kind == "category"],
     }
@@ -48,7 +59,7 @@ def stream(
     ) as child:
         assert child.stdin is not None
         assert child.stdout is not None
-        child.stdin.write(json.dumps(asked).encode())
+        child.stdin.write(json.dumps(request).encode())
         child.stdin.close()
         try:
             yield child.stdout

@@ -8,9 +8,16 @@ from typing import Any
 
 from swiftask_jupyter.answers.reply import Reply
 from swiftask_jupyter.errors import ConfigurationError, StoreUnreachable
-from swiftask_jupyter.ledger.sqlite import Database
+from swiftask_jupyter.ledger.store import Store, StoreConnection
 from swiftask_jupyter.ledger.turns import Place, new_id, storable
-from swiftask_jupyter.turns.budget import PERIODS, SESSION, Budget, Spent, check_budget, flags
+from swiftask_jupyter.turns.budget import (
+    PERIODS,
+    SESSION,
+    Budget,
+    BudgetUsage,
+    check_budget,
+    scope_options,
+)
 
 _AMOUNTS = {"credits": "credits", "tokens": "total_tokens", "calls": "1"}
 
@@ -18,8 +25,8 @@ _AMOUNTS = {"credits": "credits", "tokens": "total_tokens", "calls": "1"}
 class Budgets:
     """The table of budgets: each line sets one, or takes it away (without an amount)."""
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
-        self._database = database
+    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
         self._clock = clock
 
     def all(self) -> list[Budget]:
@@ -28,7 +35,7 @@ class Budgets:
         Raises:
             StoreError: the ledger can't be read.
         """
-        with self._database.read() as table:
+        with self._store.read() as table:
             return _holding(table)
 
     def set(self, budget: Budget) -> None:
@@ -63,7 +70,7 @@ class Budgets:
             )
         self._write(budget, budget.amount)
 
-    def spent(self, budget: Budget, session: str, besides: str = "") -> Spent:
+    def spent(self, budget: Budget, session: str, besides: str = "") -> BudgetUsage:
         """Return what was spent of a budget by now.
 
         Args:
@@ -74,7 +81,7 @@ class Budgets:
         Raises:
             StoreError: the ledger can't be read.
         """
-        with self._database.read() as table:
+        with self._store.read() as table:
             return self._spent(table, budget, session, besides)
 
     def check(self, reply: Reply, place: Place) -> list[str]:
@@ -89,7 +96,7 @@ class Budgets:
         """
         remarks = []
         try:
-            with self._database.read() as table:
+            with self._store.read() as table:
                 for budget in _holding(table):
                     if budget.agent not in (None, storable(reply.agent)):
                         continue
@@ -100,7 +107,9 @@ class Budgets:
             return ["budgets were not checked"]
         return [remark for remark in remarks if remark]
 
-    def _spent(self, table: Any, budget: Budget, session: str, besides: str) -> Spent:
+    def _spent(
+        self, table: StoreConnection, budget: Budget, session: str, besides: str
+    ) -> BudgetUsage:
         wanted: dict[str, Any] = {"turn <> ?": besides}
         if budget.period == SESSION:
             wanted["session = ?"] = storable(session)
@@ -118,7 +127,7 @@ class Budgets:
             f" AND coalesce(surface, '') <> 'import' AND {' AND '.join(wanted)}",
             tuple(wanted.values()),
         ).fetchone()
-        return Spent(float(row[1] or 0), int(row[0]), int(row[2] or 0), int(row[3] or 0))
+        return BudgetUsage(float(row[1] or 0), int(row[0]), int(row[2] or 0), int(row[3] or 0))
 
     def _known(self, budget: Budget) -> Budget:
         holding = self.all()
@@ -128,7 +137,7 @@ class Budgets:
         advice = "%swiftask budget lists them"
         for known in holding:
             if (known.unit, known.period) == (budget.unit, budget.period):
-                named = flags(known).strip()
+                named = scope_options(known).strip()
                 advice = f"there is {known}: " + (
                     f"add {named}" if named else "leave its options out"
                 )
@@ -138,7 +147,7 @@ class Budgets:
         )
 
     def _write(self, budget: Budget, amount: float | None) -> None:
-        with self._database.write() as rows:
+        with self._store.write() as rows:
             rows.execute(
                 "INSERT INTO budgets (budget, at, unit, period, agent, notebook, amount)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -150,7 +159,7 @@ def _scope(budget: Budget) -> tuple[str, str, str | None, str | None]:
     return budget.unit, budget.period, storable(budget.agent), storable(budget.notebook)
 
 
-def _holding(table: Any) -> list[Budget]:
+def _holding(table: StoreConnection) -> list[Budget]:
     """Return the last line of each scope, where it has an amount."""
     lines: dict[tuple[Any, ...], float | None] = {}
     for amount, *scope in table.execute(

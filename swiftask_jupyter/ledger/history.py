@@ -14,7 +14,7 @@ from typing import Any
 from swiftask_jupyter.answers.reply import BLANKS, Delta, Provenance, Reply, Usage
 from swiftask_jupyter.conversation.rules import Exchange, Mark
 from swiftask_jupyter.errors import StoreUnreachable
-from swiftask_jupyter.ledger.sqlite import AT_ONCE, Database
+from swiftask_jupyter.ledger.store import MAX_PARAMETERS, Store
 from swiftask_jupyter.ledger.turns import new_id, storable
 from swiftask_jupyter.support.structs import Struct
 
@@ -24,8 +24,8 @@ RECENT = 50
 class EarlierRows:
     """Finds the turns of rows by what was asked."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def known(self, keys: Sequence[str]) -> dict[str, Reply]:
         """Return how requests with these digests ended: the newest answer, else the newest error.
@@ -36,16 +36,16 @@ class EarlierRows:
             StoreError: the ledger can't be read.
         """
         found: dict[str, Reply] = {}
-        with self._database.read() as table:
-            for start in range(0, len(keys), AT_ONCE):
-                some = keys[start : start + AT_ONCE]
+        with self._store.read() as table:
+            for start in range(0, len(keys), MAX_PARAMETERS):
+                some = keys[start : start + MAX_PARAMETERS]
                 marks = ", ".join("?" * len(some))
                 rows = table.execute(
                     "SELECT key, turns.turn, agent, status, answer, error, raw, seconds, attempts,"  # noqa: S608 - question marks
                     " input_tokens, output_tokens, total_tokens, reported_total, credits,"
                     " usage_source FROM turns JOIN texts ON texts.turn = turns.turn"
                     f" WHERE key IN ({marks}) AND surface = 'batch' AND status IN ('ok', 'error')"
-                    f" AND {self._database.mine}"
+                    f" AND {self._store.own_turns}"
                     " ORDER BY at, turns.turn",
                     some,
                 )
@@ -60,7 +60,7 @@ class EarlierRows:
         Raises:
             StoreError: the ledger can't be read.
         """
-        with self._database.read() as table:
+        with self._store.read() as table:
             rows = table.execute(
                 "SELECT credits FROM turns WHERE agent = ? AND status = 'ok'"
                 " AND credits IS NOT NULL AND coalesce(cached, 0) = 0 ORDER BY at DESC LIMIT ?",
@@ -115,8 +115,8 @@ class Replay(Struct, frozen=True):
 class History:
     """Reads conversations out of the table of turns, and marks turns."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def turns(self, lines: Sequence[SessionSegment]) -> tuple[list[Exchange], list[Exchange]]:
         """Return the answered turns of a session, and all that were sent; oldest first.
@@ -125,7 +125,7 @@ class History:
         was taken over are left to it: it may still go on there.
         """
         answered, sent = [], []
-        with self._database.read() as table:
+        with self._store.read() as table:
             for line in lines:
                 for row in table.execute(
                     f"SELECT {_COLUMNS} FROM turns"  # noqa: S608 - our own columns
@@ -147,9 +147,9 @@ class History:
         texts: dict[str, tuple[str | None, str | None, str | None]] = {}
         wanted = [each.turn for each in exchanges]
         if wanted:
-            with self._database.read() as table:
-                for start in range(0, len(wanted), AT_ONCE):
-                    some = wanted[start : start + AT_ONCE]
+            with self._store.read() as table:
+                for start in range(0, len(wanted), MAX_PARAMETERS):
+                    some = wanted[start : start + MAX_PARAMETERS]
                     marks = ", ".join("?" * len(some))
                     for turn, *text in table.execute(
                         f"SELECT turn, prompt, answer, raw FROM texts WHERE turn IN ({marks})",  # noqa: S608 - question marks
@@ -166,7 +166,7 @@ class History:
     def marks(self, lines: Sequence[SessionSegment]) -> list[Mark]:
         """Return what was done to a session's turns, oldest first."""
         marks: list[Mark] = []
-        with self._database.read() as table:
+        with self._store.read() as table:
             for line in lines:
                 rows = table.execute(
                     "SELECT at, kind, turn, value FROM marks WHERE session = ? AND at <= ?",
@@ -185,7 +185,7 @@ class History:
         earliest: float = 0.0,
     ) -> None:
         """Note that something was done to a turn, or to a session; not before `earliest`."""
-        with self._database.write() as rows:
+        with self._store.write() as rows:
             rows.execute(
                 "INSERT INTO marks (mark, at, kind, session, turn, value)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
@@ -198,11 +198,11 @@ class History:
     def replay(self, key: str) -> Replay | None:
         """Return the user's newest answer to a request with this digest, if it may be shown."""
         try:
-            with self._database.read() as table:
+            with self._store.read() as table:
                 row = table.execute(
                     f"SELECT answer, finish_reason, raw FROM turns"  # noqa: S608 - our own words
                     f" JOIN texts ON texts.turn = turns.turn WHERE key = ? AND {_REPLAYABLE}"
-                    f" AND said IS NOT NULL AND {self._database.mine}"
+                    f" AND said IS NOT NULL AND {self._store.own_turns}"
                     " ORDER BY turns.at DESC, turns.turn DESC LIMIT 1",
                     (key, *_HOLDING),
                 ).fetchone()
@@ -212,13 +212,13 @@ class History:
 
     def replays(self) -> tuple[int, int]:
         """Return how many of the user's answers may be shown again, and how many have been."""
-        with self._database.read() as table:
+        with self._store.read() as table:
             return tuple(
                 table.execute(
                     f"SELECT count(DISTINCT CASE WHEN {_REPLAYABLE} THEN key END),"  # noqa: S608 - our own words
                     " count(CASE WHEN cached = 1 THEN 1 END) FROM turns"
                     " JOIN texts ON texts.turn = turns.turn"
-                    f" WHERE {self._database.mine}",
+                    f" WHERE {self._store.own_turns}",
                     _HOLDING,
                 ).fetchone()
             )
@@ -228,8 +228,8 @@ class History:
 
         Where several users share the ledger, another's turns are left alone.
         """
-        mine = self._database.mine
-        with self._database.write() as rows:
+        mine = self._store.own_turns
+        with self._store.write() as rows:
             every = set(turns)
             for turn in turns:
                 found = rows.execute(
@@ -254,12 +254,12 @@ class History:
                     f"UPDATE turns SET key = NULL, said = NULL WHERE turn = ? AND {mine}",  # noqa: S608 - as above
                     (turn,),
                 )
-        self._database.forget_log()
+        self._store.checkpoint()
         return len(every)
 
     def take_in(self, session: str, notebook: str | None, exchanges: Sequence[Exchange]) -> None:
         """Write turns that were exported elsewhere; they are history, and not calls."""
-        with self._database.write() as rows:
+        with self._store.write() as rows:
             for each in exchanges:
                 rows.execute(
                     "INSERT INTO turns (turn, at, notebook, session, agent, dialect, owner, status,"

@@ -1,11 +1,11 @@
-"""The tables of the ledger, as a history of what was added to them.
+"""The ledger's tables, as a list of migrations.
 
-Migrations only ever add, and are never edited once published, so that an older kernel can go on
-writing beside a newer one.
+A published migration is never edited, and a new one only adds tables, columns and indexes, so that
+kernels with an older version of this package can still write to the same ledger.
 """
 
-# Texts stand apart from the narrow rows, so that counting a million turns reads no prose. In
-# `texts`, the short error comes first: reading it does not walk over a long prompt.
+# Texts have their own table, so that counting a million turns does not read them. The error is the
+# first column of `texts`, so that reading it does not read past a long prompt.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE turns (
@@ -82,10 +82,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ("CREATE INDEX marks_of_turn ON marks (turn)",),
 )
 
-# What PostgreSQL needs beside, by the number of the migration after which it is done. Whose row it
-# is, the server says itself. Sessions are each user's own: on a hub, everybody's notebook lies at
-# the same path, and nobody is to go on with another's conversation.
-POSTGRES: dict[int, tuple[str, ...]] = {
+# Additional statements for PostgreSQL, by the number of the migration that they follow. The server
+# fills in the user of each row. Each user sees only their own sessions: on a hub, the notebooks of
+# all users have the same path, and nobody may continue another user's conversation.
+POSTGRES_EXTRAS: dict[int, tuple[str, ...]] = {
     5: (
         'ALTER TABLE turns ALTER COLUMN "user" SET DEFAULT current_user',
         "ALTER TABLE sessions RENAME TO everyones_sessions",

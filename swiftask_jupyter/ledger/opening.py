@@ -1,69 +1,70 @@
-"""Opens the ledger that is named: a SQLite file, or PostgreSQL by its URL."""
+"""Opens the ledger's store: a SQLite file by its path, or PostgreSQL by its URL."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from swiftask_jupyter.errors import ConfigurationError
-from swiftask_jupyter.ledger.sqlite import Database
+from swiftask_jupyter.ledger.sqlite import SQLiteStore
+from swiftask_jupyter.ledger.store import Store
 
 HOW_TO_NAME_IT = "write a file's path or postgresql://user:password@host/database"
-SERVERS = ("postgresql", "postgres")
+SCHEMES = ("postgresql", "postgres")
 _URL = re.compile(r"(?i)([a-z][a-z0-9+.-]+):/(.*)", re.DOTALL)  # one letter is a drive: C:/turns.db
-_SETTING = re.compile(  # libpq's other form
+_KEY_VALUE_DSN = re.compile(  # libpq's other syntax, which is not supported here
     r"(?i)(^|\s)(host|hostaddr|port|user|password|passfile|dbname|service|sslmode)\s*="
 )
-_LOGIN = re.compile(r"/*[^/\\]*:[^/\\]*@")  # user:password@host, and no scheme
+_USER_AND_PASSWORD = re.compile(r"/*[^/\\]*:[^/\\]*@")  # user:password@host without a scheme
 
 
-def opened(named: str | Path | None, environ: os._Environ[str] | dict[str, str]) -> Database:
-    """Return the database; nothing is connected or made before it is used.
+def open_store(name: str | Path | None, environ: Mapping[str, str]) -> Store:
+    """Return the store that a path or URL names; files and connections are opened on first use.
 
     Args:
-        named: a path or a URL; `None` for `SWIFTASK_STORE`, else the user's data directory.
-        environ: the environment.
+        name: a path or a `postgresql://` URL; `None` for `SWIFTASK_STORE`, else a file in the
+            user's data directory.
+        environ: the environment variables.
 
     Raises:
-        ConfigurationError: it is neither.
+        ConfigurationError: the name is neither a path nor such a URL. The message does not repeat
+            it, because it may hold a password.
     """
-    named = named or environ.get("SWIFTASK_STORE") or _folder() / "turns.db"
-    if (url := _server(str(named).strip())) is None:
-        return Database(Path(os.path.expanduser(named)))  # noqa: PTH111 - unlike Path's, it leaves ~nobody alone
-    from swiftask_jupyter.ledger.postgres import Postgres
+    name = name or environ.get("SWIFTASK_STORE") or _data_directory() / "turns.db"
+    if (url := _postgres_url(str(name).strip())) is None:
+        return SQLiteStore(Path(os.path.expanduser(name)))  # noqa: PTH111 - unlike Path's, it leaves ~nobody alone
+    from swiftask_jupyter.ledger.postgres import PostgresStore
 
-    place = hashlib.sha256(url.encode()).hexdigest()[:16]
-    outbox = Path(environ.get("SWIFTASK_OUTBOX") or _folder()) / f"outbox-{place}.db"
-    return Postgres(url, outbox)  # type: ignore[return-value]  # it offers the same
+    digest = hashlib.sha256(url.encode()).hexdigest()[:16]
+    outbox = Path(environ.get("SWIFTASK_OUTBOX") or _data_directory()) / f"outbox-{digest}.db"
+    return PostgresStore(url, outbox)
 
 
-def _server(named: str) -> str | None:
-    """Return the URL as libpq takes it, `None` for a file's path.
-
-    What is neither is refused and not repeated: a password may stand anywhere in it.
-    """
-    if found := _URL.match(named):
+def _postgres_url(name: str) -> str | None:
+    """Return the URL as libpq accepts it, or `None` if the name is the path of a file."""
+    if found := _URL.match(name):
         scheme, rest = found[1].lower(), found[2]
-        if scheme not in SERVERS or not rest.startswith("/"):
+        if scheme not in SCHEMES or not rest.startswith("/"):
             raise ConfigurationError(
                 f"no ledger can be kept in a URL of {scheme}", advice=HOW_TO_NAME_IT
             )
-        amiss = re.search(r"@[^?]*@|/[^?]*@", rest[1:].partition("?")[0])
-        # What libpq would say of these repeats the password.
-        if amiss or re.search(r"%(?![0-9a-fA-F]{2})|%00|\s", rest):
+        unescaped = re.search(r"@[^?]*@|/[^?]*@", rest[1:].partition("?")[0])
+        # These would make libpq raise an error that repeats the password.
+        if unescaped or re.search(r"%(?![0-9a-fA-F]{2})|%00|\s", rest):
             raise ConfigurationError(
                 "the ledger's URL can't be read",
                 advice="in its password write %40 for @, %2F for /, %25 for % and %20 for a space",
             )
         return f"{scheme}:/{rest}"
-    if _SETTING.search(named) or _LOGIN.match(named) or "://" in named:
+    if _KEY_VALUE_DSN.search(name) or _USER_AND_PASSWORD.match(name) or "://" in name:
         raise ConfigurationError("the ledger's name is no path", advice=HOW_TO_NAME_IT)
     return None
 
 
-def _folder() -> Path:
+def _data_directory() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("swiftask_jupyter", appauthor=False))

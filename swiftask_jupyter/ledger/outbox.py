@@ -1,4 +1,4 @@
-"""Transactions that wait on this machine until a server can be reached."""
+"""The outbox: transactions that wait on this machine until the ledger's server can be reached."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.errors import StoreUnreachable
-from swiftask_jupyter.ledger.sqlite import Database
-from swiftask_jupyter.ledger.statements import translated
+from swiftask_jupyter.ledger.sqlite import SQLiteStore
+from swiftask_jupyter.ledger.statements import to_postgres
 
 if TYPE_CHECKING:
     import psycopg
@@ -18,59 +18,70 @@ _TABLE = ("CREATE TABLE waiting (number INTEGER PRIMARY KEY AUTOINCREMENT, state
 
 
 class Outbox:
-    """A SQLite file of transactions, oldest first.
+    """A SQLite file with transactions for a PostgreSQL server, delivered oldest first.
 
-    Each is deleted after the server has it. Where a process dies in between, it is delivered
-    again, which changes nothing: its rows are there already.
+    A transaction is deleted after the server has committed it. If the process dies in between, it
+    is delivered twice, which is harmless: the second INSERT finds the row and does nothing.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = Database(path, migrations=(_TABLE,))
+        self._store = SQLiteStore(path, migrations=(_TABLE,))
 
     def add(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
-        """Keep a transaction."""
+        """Append a transaction.
+
+        Args:
+            statements: the statements of the transaction, each with its parameters.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
         if statements:
-            with self._file.write() as rows:
-                rows.execute(
+            with self._store.write() as connection:
+                connection.execute(
                     "INSERT INTO waiting (statements) VALUES (?)", (json.dumps(statements),)
                 )
 
-    def waiting(self) -> int:
-        """Return how many transactions wait."""
+    def count(self) -> int:
+        """Return the number of waiting transactions."""
         if not self._path.exists():
             return 0
-        with self._file.read() as table:
-            return int(table.execute("SELECT count(*) FROM waiting").fetchone()[0])
+        with self._store.read() as connection:
+            return int(connection.execute("SELECT count(*) FROM waiting").fetchone()[0])
 
-    def deliver(self, connection: psycopg.Connection, lock: str) -> None:
-        """Hand over all that waits; another process that would do the same waits meanwhile.
+    def deliver(self, server: psycopg.Connection, lock: str) -> None:
+        """Run all waiting transactions on the server; a second process waits for the first.
+
+        Args:
+            server: a connection to the server.
+            lock: the statement that takes the lock for writing.
 
         Raises:
-            StoreUnreachable: the server went away; what it has not got still waits.
+            StoreUnreachable: the connection was lost; the remaining transactions still wait.
         """
-        if not self.waiting():
+        if not self.count():
             return
         import psycopg
 
-        with self._file.write() as rows:
-            waiting = rows.execute("SELECT number, statements FROM waiting ORDER BY number")
+        with self._store.write() as connection:
+            waiting = connection.execute("SELECT number, statements FROM waiting ORDER BY number")
             for number, statements in waiting.fetchall():
                 try:
-                    with connection.transaction():
-                        connection.execute(lock.encode())
+                    with server.transaction():
+                        server.execute(lock.encode())
                         for statement, parameters in json.loads(statements):
-                            again = statement
+                            repeatable = statement
                             if statement.startswith("INSERT"):
-                                again += " ON CONFLICT DO NOTHING"
-                            text, values = translated(again, parameters)
-                            connection.execute(text.encode(), values)
+                                repeatable += " ON CONFLICT DO NOTHING"
+                            text, values = to_postgres(repeatable, parameters)
+                            server.execute(text.encode(), values)
                 except psycopg.OperationalError as error:
                     raise StoreUnreachable(
                         "the ledger's server went away", advice="turns wait on this machine"
                     ) from error
-                rows.execute("DELETE FROM waiting WHERE number = ?", (number,))
+                connection.execute("DELETE FROM waiting WHERE number = ?", (number,))
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self._store.close()

@@ -1,7 +1,6 @@
-"""Which process began a turn, and whether it still lives.
+"""Identifies the process that began a turn, and tells whether it is still running.
 
-A turn without an end belongs either to a process that is still at it or to one that died: the
-first is running, the second is lost.
+An unfinished turn is `running` as long as its process exists, and `lost` after that.
 """
 
 from __future__ import annotations
@@ -13,24 +12,27 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-# Of Windows' processes.
+# Constants of the Windows API.
 _MAY_QUERY, _ACCESS_DENIED, _STILL_ACTIVE = 0x1000, 5, 259
 
 
-def me() -> str:
-    """Return this process as `host:pid:start`."""
-    return _name(os.getpid())
+def this_process() -> str:
+    """Return the identity of this process: `host:pid:start`."""
+    return _identity(platform.node(), os.getpid())
 
 
-@lru_cache(maxsize=1)  # a forked child has another number, and so another name
-def _name(pid: int) -> str:
-    return f"{platform.node()}:{pid}:{_start(pid)}"
+@lru_cache(maxsize=1)  # a forked child has another pid, and so its own entry
+def _identity(host: str, pid: int) -> str:
+    return f"{host}:{pid}:{_start(pid)}"
 
 
-def alive(owner: str) -> bool:
-    """Tell whether the process may still complete its turns.
+def is_alive(owner: str) -> bool:
+    """Tell whether a process is still running and may complete its turns.
 
-    Of another machine's process nothing is known: it is taken to be alive.
+    A process of another machine counts as running, because nothing is known about it.
+
+    Args:
+        owner: the identity of a process, as `this_process` returns it.
     """
     host, _, rest = owner.rpartition(":")[0].rpartition(":")
     if host != platform.node():
@@ -40,16 +42,16 @@ def alive(owner: str) -> bool:
 
 
 def _start(pid: int) -> str:
-    """Return when the process began, in the system's own ticks, where it tells."""
+    """Return the start time of a process in clock ticks; empty on systems without `/proc`."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return fields[19]  # the 22nd field of proc(5), counted after the name
+        return fields[19]  # field 22 in proc(5); the first two are cut off here
     except (OSError, IndexError):
         return ""
 
 
 def _exists(pid: int) -> bool:
-    if sys.platform == "win32":  # there, signal 0 would end the process
+    if sys.platform == "win32":  # os.kill would end the process, also with signal 0
         return _exists_on_windows(pid)
     try:
         os.kill(pid, 0)
@@ -61,16 +63,16 @@ def _exists(pid: int) -> bool:
 
 
 def _exists_on_windows(pid: int) -> bool:
-    """Ask Windows; whom it refuses to tell about is there."""
+    """Tell whether a process exists; one that Windows denies access to does."""
     import ctypes
 
-    windows: Any = ctypes  # which has these names there alone
+    windows: Any = ctypes  # these attributes exist on Windows only
     kernel = windows.WinDLL("kernel32", use_last_error=True)
     kernel.OpenProcess.restype = ctypes.c_void_p
     process = ctypes.c_void_p(kernel.OpenProcess(_MAY_QUERY, 0, pid))
     if not process:
         return bool(windows.get_last_error() == _ACCESS_DENIED)
     code = ctypes.c_ulong()
-    told = kernel.GetExitCodeProcess(process, ctypes.byref(code))
+    succeeded = kernel.GetExitCodeProcess(process, ctypes.byref(code))
     kernel.CloseHandle(process)
-    return not told or code.value == _STILL_ACTIVE
+    return not succeeded or code.value == _STILL_ACTIVE

@@ -1,17 +1,14 @@
-"""Brings the tables of a PostgreSQL database up to date.
+"""The ledger in PostgreSQL, for a team or a hub of several machines: `PostgresStore`.
 
-Whoever connects first, or first with a newer version, needs the right to CREATE in the schema, and
-owns the tables. All others need no more than:
+The tables and statements are those of the SQLite ledger. libpq's own settings apply: `PGPASSWORD`,
+`.pgpass`, `PGSSLMODE` and so on. While the server cannot be reached, transactions wait in a file on
+this machine (see `Outbox`), and are delivered before the next write that reaches the server.
+
+The role that connects first, or first with a newer version of this package, needs the right to
+CREATE in the schema and owns the tables. All other roles need only:
 
     GRANT USAGE ON SCHEMA public TO team;
     GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO team;
-
-
-The ledger in PostgreSQL, for a team or a hub of many machines; the same tables and statements.
-
-libpq's own settings apply (`PGPASSWORD`, `.pgpass`, `PGSSLMODE` …). While the server can't be
-reached, what is written waits in a file on this machine, and is delivered before the next write
-that reaches it.
 """
 
 from __future__ import annotations
@@ -26,120 +23,114 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.errors import ConfigurationError, StoreError, StoreUnreachable
-from swiftask_jupyter.ledger.migrations import MIGRATIONS, POSTGRES
+from swiftask_jupyter.ledger.migrations import MIGRATIONS, POSTGRES_EXTRAS
 from swiftask_jupyter.ledger.outbox import Outbox
-from swiftask_jupyter.ledger.statements import Recorder, translated
+from swiftask_jupyter.ledger.statements import RecordingConnection, to_postgres
 
 if TYPE_CHECKING:
     import psycopg
 
-
-def bring_up_to_date(connection: psycopg.Connection, lock: int) -> None:
-    """Add the tables and columns that are missing; one process at a time."""
-    if _version(connection) >= len(MIGRATIONS):
-        return  # not even IF NOT EXISTS is allowed to a role that may create nothing
-    with connection.transaction():
-        connection.execute(f"SELECT pg_advisory_xact_lock({lock})".encode())
-        connection.execute("CREATE TABLE IF NOT EXISTS swiftask_schema (version BIGINT NOT NULL)")
-        version = _version(connection)
-        for number, statements in enumerate(MIGRATIONS[version:], version + 1):
-            for statement in (*statements, *POSTGRES.get(number, ())):
-                connection.execute(translated(statement)[0].encode())
-            connection.execute("INSERT INTO swiftask_schema VALUES (%s)", (number,))
+CONNECT_SECONDS = 3
+# How many seconds pass before an unreachable server is tried again.
+RETRY_AFTER_SECONDS = 15.0
+# A server that acknowledges nothing for so many milliseconds counts as unreachable.
+TCP_TIMEOUT_MS = 10_000
+# The number of our advisory lock: one writer at a time, as with SQLite.
+LOCK = 7_349_121
+TAKE_LOCK = f"SELECT pg_advisory_xact_lock({LOCK})"
 
 
-def _version(connection: psycopg.Connection) -> int:
-    """Return how many migrations were made; 0 where there are no tables yet."""
-    found = connection.execute("SELECT to_regclass('swiftask_schema') IS NOT NULL").fetchone()
-    if found is None or not found[0]:
-        return 0
-    row = connection.execute("SELECT coalesce(max(version), 0) FROM swiftask_schema").fetchone()
-    return int(row[0]) if row else 0
+class PostgresStore:
+    """A ledger in PostgreSQL, for several users, machines and threads; implements `Store`.
 
-
-PATIENCE = 3  # seconds for a connection to be made
-PAUSE = 15.0  # seconds before an unreachable server is tried again
-SILENCE = 10_000  # milliseconds after which a server that acknowledges nothing is away
-LOCK = 7_349_121  # an advisory lock of our own: one writer at a time, as with SQLite
-
-
-class Postgres:
-    """A PostgreSQL database that several users, machines and threads use at once.
+    It connects on first use, and creates the tables if they are missing.
 
     Args:
-        url: `postgresql://…`, as libpq reads it.
-        outbox: the file in which turns wait.
+        url: the database as libpq accepts it: `postgresql://user:password@host/database`.
+        outbox: the file in which transactions wait while the server is unreachable.
+
+    Attributes:
+        path: see `Store`.
+        shared: see `Store`.
+        own_turns: see `Store`.
+        utc_day: see `Store`.
     """
 
     path = None
     shared = True
-    mine = 'turns."user" = current_user'
-    day = "CAST(floor(at / 86400) AS BIGINT)"
+    own_turns = 'turns."user" = current_user'
+    utc_day = "CAST(floor(at / 86400) AS BIGINT)"
 
     def __init__(self, url: str, outbox: Path) -> None:
         self._url = url
         self._outbox = Outbox(outbox)
-        self._guard = threading.RLock()
+        self._thread_lock = threading.RLock()
         self._writer: psycopg.Connection | None = None
-        self._idle: list[psycopg.Connection] = []
+        self._idle_readers: list[psycopg.Connection] = []
         self._pid = os.getpid()
         self._next_try = 0.0
-        self._away = ""  # why, at the last try
+        self._connect_error = ""  # the message of the last failed attempt
         self._migrated = False
 
     def __str__(self) -> str:
-        return masked(self._url)
+        return mask_password(self._url)
 
     @contextmanager
-    def write(self) -> Iterator[Recorder]:
-        """Run statements as one transaction; it waits in the outbox where the server is away.
+    def write(self) -> Iterator[RecordingConnection]:
+        """Run the statements of a `with` block as one transaction.
+
+        If the server is unreachable, the transaction waits in the outbox.
 
         Raises:
-            StoreError: the ledger can't be written.
+            StoreError: the ledger cannot be written.
         """
         with self._errors(), self._lock:
-            recorder = Recorder(self._connected_writer(), another=self._another_writer)
+            connection = RecordingConnection(self._open_writer(), reconnect=self._reconnect_writer)
             try:
-                recorder.begin(f"SELECT pg_advisory_xact_lock({LOCK})")
-                yield recorder
+                connection.begin(TAKE_LOCK)
+                yield connection
             except BaseException:
-                recorder.roll_back()
+                connection.roll_back()
                 raise
-            if not recorder.commit():
-                self._lose_writer()
-                self._outbox.add(recorder.written)
+            if not connection.commit():
+                self._close_writer()
+                self._outbox.add(connection.written)
 
     @contextmanager
-    def read(self) -> Iterator[Recorder]:
-        """Read, each statement by itself.
+    def read(self) -> Iterator[RecordingConnection]:
+        """Lend a connection for reading; each statement sees the newest committed state.
 
         Raises:
-            StoreError: the ledger can't be read.
+            StoreUnreachable: the server cannot be reached.
+            StoreError: the ledger cannot be read.
         """
         with self._errors():
             with self._lock:
-                idle = self._idle
-                connection = idle.pop() if idle else None
-            recorder = Recorder(connection or self._connect(), reading=True, another=self._connect)
+                idle = self._idle_readers
+                reused = idle.pop() if idle else None
+            connection = RecordingConnection(
+                reused or self._connect(), reading=True, reconnect=self._connect
+            )
             try:
-                yield recorder
+                yield connection
             except BaseException:
-                recorder.close()
+                connection.close()
                 raise
-            assert recorder.connection is not None
+            assert connection.connection is not None
             with self._lock:
-                if idle is self._idle:
-                    idle.append(recorder.connection)
-                else:  # the ledger was closed meanwhile
-                    recorder.close()
+                if idle is self._idle_readers:
+                    idle.append(connection.connection)
+                else:  # the store was closed meanwhile
+                    connection.close()
 
     def chunks(
         self, statement: str, parameters: Sequence[Any], size: int
     ) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield what a statement finds, so many rows at a time, out of one state of the ledger.
+        """Yield the result of one query in lists of at most `size` rows, from one snapshot.
 
         Raises:
-            StoreError: the ledger can't be read.
+            StoreUnreachable: the server cannot be reached.
+            StoreError: the ledger cannot be read.
         """
         import psycopg
 
@@ -151,7 +142,7 @@ class Postgres:
                     psycopg.ServerCursor(connection, "swiftask_usage") as cursor,
                 ):
                     literal = psycopg.ClientCursor(connection).mogrify(
-                        *translated(statement, parameters)
+                        *to_postgres(statement, parameters)
                     )
                     cursor.execute(literal.encode())
                     while rows := cursor.fetchmany(size):
@@ -159,78 +150,80 @@ class Postgres:
             finally:
                 connection.close()
 
-    def forget_log(self) -> None:
-        """Do nothing: what a server keeps of the past is its administrator's."""
+    def checkpoint(self) -> None:
+        """Do nothing: the server's administrator decides how long its files keep erased texts."""
 
-    def remarks(self) -> list[str]:
-        """Return nothing: no file is taken away."""
+    def pop_warnings(self) -> list[str]:
+        """Return an empty list: only a file can be removed or replaced."""
         return []
 
     def close(self) -> None:
-        """Close all connections; the next use opens others."""
+        """Close all connections; the next use opens new ones."""
         with self._lock:
-            self._lose_writer()
-            idle, self._idle = self._idle, []
+            self._close_writer()
+            idle, self._idle_readers = self._idle_readers, []
             for connection in idle:
                 connection.close()
             self._outbox.close()
 
     @property
     def _lock(self) -> threading.RLock:
-        """As with SQLite: a forked child makes its own lock and connections."""
+        """The lock for the writing connection; a forked child gets a new lock and connections."""
         if self._pid != os.getpid():
-            self._guard, self._pid = threading.RLock(), os.getpid()
-            self._writer, self._idle = None, []
-        return self._guard
+            self._thread_lock, self._pid = threading.RLock(), os.getpid()
+            self._writer, self._idle_readers = None, []
+        return self._thread_lock
 
-    def _connected_writer(self) -> psycopg.Connection | None:
-        """Return the connection that writes, after what waits is delivered; `None` if none is."""
-        for _ in range(2):  # the first may have been cut while it lay idle
+    def _open_writer(self) -> psycopg.Connection | None:
+        """Deliver the outbox and return the connection for writing, or `None` if unreachable."""
+        for _ in range(2):  # the first connection may have been cut while it was idle
             try:
                 if self._writer is None or self._writer.closed:
                     self._writer = self._connect()
-                self._outbox.deliver(self._writer, f"SELECT pg_advisory_xact_lock({LOCK})")
+                self._outbox.deliver(self._writer, TAKE_LOCK)
             except StoreUnreachable:
-                self._lose_writer()
+                self._close_writer()
             else:
                 return self._writer
         return None
 
-    def _another_writer(self) -> psycopg.Connection:
+    def _reconnect_writer(self) -> psycopg.Connection:
         self._writer = self._connect()
         return self._writer
 
-    def _lose_writer(self) -> None:
+    def _close_writer(self) -> None:
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()
 
     def _connect(self) -> psycopg.Connection:
-        """Open a connection.
+        """Open a connection, and create or update the tables on the first one.
 
         Raises:
-            StoreUnreachable: the server can't be reached, or could not a moment ago.
+            StoreUnreachable: the server cannot be reached, or could not a moment ago.
         """
         import psycopg
 
         if time.monotonic() < self._next_try:
-            raise StoreUnreachable(self._away, advice="turns wait on this machine")
+            raise StoreUnreachable(self._connect_error, advice="turns wait on this machine")
         try:
             connection = psycopg.connect(
                 self._url,
                 autocommit=True,
-                connect_timeout=PATIENCE,
-                tcp_user_timeout=SILENCE,
+                connect_timeout=CONNECT_SECONDS,
+                tcp_user_timeout=TCP_TIMEOUT_MS,
                 cursor_factory=psycopg.ClientCursor,
                 application_name="swiftask-jupyter",
             )
         except psycopg.OperationalError as error:
-            self._next_try = time.monotonic() + PAUSE
-            self._away = f"{self} can't be reached ({self._told(error)})"
-            raise StoreUnreachable(self._away, advice="turns wait on this machine") from None
+            self._next_try = time.monotonic() + RETRY_AFTER_SECONDS
+            self._connect_error = f"{self} can't be reached ({self._reason(error)})"
+            raise StoreUnreachable(
+                self._connect_error, advice="turns wait on this machine"
+            ) from None
         if not self._migrated:
             try:
-                bring_up_to_date(connection, LOCK)
+                migrate(connection)
             except BaseException:
                 connection.close()
                 raise
@@ -239,34 +232,63 @@ class Postgres:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
+        """Translate psycopg's errors into a `StoreError`."""
         psycopg = _psycopg()
         try:
             yield
         except psycopg.OperationalError as error:
             raise StoreUnreachable(
-                f"{self} was lost ({self._told(error)})", advice="ask again in a moment"
+                f"{self} was lost ({self._reason(error)})", advice="ask again in a moment"
             ) from None
         except psycopg.Error as error:
             raise StoreError(
-                f"the ledger {self} cannot be used ({self._told(error)})",
+                f"the ledger {self} cannot be used ({self._reason(error)})",
                 advice="see SWIFTASK_STORE",
             ) from None
 
-    def _told(self, error: Exception) -> str:
-        """Return the first line of what the server or libpq says; it may repeat the address."""
-        said, _, more = str(error).strip().partition("\n")
-        if said.endswith(":"):  # of several addresses of one name, each failed
-            said += " " + more.strip(" -").partition("\n")[0]
-        return said.replace(self._url, masked(self._url))
+    def _reason(self, error: Exception) -> str:
+        """Return the first line of an error, with the password masked if it repeats the URL."""
+        line, _, more = str(error).strip().partition("\n")
+        if line.endswith(":"):  # the host name has several addresses, and an error for each follows
+            line += " " + more.strip(" -").partition("\n")[0]
+        return line.replace(self._url, mask_password(self._url))
 
 
-def masked(url: str) -> str:
-    """Return the address without its password."""
-    url = re.sub(r"(://[^:@/?#]*):.*@", r"\1:••••@", url)  # rather too much than too little
-    return re.sub(r"(?i)(p(?:ass|w)\w*=)[^&\s]*", r"\1••••", url)  # misspelt ones too
+def migrate(connection: psycopg.Connection) -> None:
+    """Create the tables and columns that are missing, in one process at a time."""
+    if _schema_version(connection) >= len(MIGRATIONS):
+        return  # a role without the right to CREATE may not even run CREATE … IF NOT EXISTS
+    with connection.transaction():
+        connection.execute(TAKE_LOCK.encode())
+        connection.execute("CREATE TABLE IF NOT EXISTS swiftask_schema (version BIGINT NOT NULL)")
+        version = _schema_version(connection)
+        for number, statements in enumerate(MIGRATIONS[version:], version + 1):
+            for statement in (*statements, *POSTGRES_EXTRAS.get(number, ())):
+                connection.execute(to_postgres(statement)[0].encode())
+            connection.execute("INSERT INTO swiftask_schema VALUES (%s)", (number,))
+
+
+def mask_password(url: str) -> str:
+    """Return the URL with its password masked, in the user part and in the query."""
+    url = re.sub(r"(://[^:@/?#]*):.*@", r"\1:••••@", url)  # up to the last @: rather too much
+    return re.sub(r"(?i)(p(?:ass|w)\w*=)[^&\s]*", r"\1••••", url)  # misspelled names too
+
+
+def _schema_version(connection: psycopg.Connection) -> int:
+    """Return how many migrations the database has; 0 if it has no tables yet."""
+    found = connection.execute("SELECT to_regclass('swiftask_schema') IS NOT NULL").fetchone()
+    if found is None or not found[0]:
+        return 0
+    row = connection.execute("SELECT coalesce(max(version), 0) FROM swiftask_schema").fetchone()
+    return int(row[0]) if row else 0
 
 
 def _psycopg() -> Any:
+    """Return the optional package `psycopg`.
+
+    Raises:
+        ConfigurationError: it is not installed.
+    """
     try:
         import psycopg
     except ImportError:

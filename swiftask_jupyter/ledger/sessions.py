@@ -10,10 +10,9 @@ import math
 import secrets
 import time
 from pathlib import Path
-from typing import Any
 
 from swiftask_jupyter.ledger.history import SessionSegment
-from swiftask_jupyter.ledger.sqlite import Database
+from swiftask_jupyter.ledger.store import Store, StoreConnection
 from swiftask_jupyter.ledger.turns import storable
 from swiftask_jupyter.support.structs import Struct
 
@@ -28,17 +27,17 @@ class Known(Struct, frozen=True):
 class Sessions:
     """The table of sessions."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def find(self, notebook: str | None, name: str) -> str | None:
         """Return the session that a name means in a notebook (`None`: outside of any)."""
-        with self._database.read() as table:
+        with self._store.read() as table:
             return _newest(table, notebook, name)
 
     def known(self, session: str) -> Known | None:
         """Return where a session was placed last."""
-        with self._database.read() as table:
+        with self._store.read() as table:
             row = table.execute(
                 "SELECT notebook, name FROM sessions WHERE session = ? ORDER BY at DESC LIMIT 1",
                 (storable(session),),
@@ -47,7 +46,7 @@ class Sessions:
 
     def names(self, notebook: str | None) -> list[str]:
         """Return the names of a notebook's sessions, the newest last."""
-        with self._database.read() as table:
+        with self._store.read() as table:
             rows = table.execute(
                 "SELECT name, max(at) FROM sessions WHERE notebook = ? OR"
                 " notebook IS NULL AND ? IS NULL GROUP BY name ORDER BY 2",
@@ -73,7 +72,7 @@ class Sessions:
             instead_of: what the name has meant so far, where it is not to mean that any more.
         """
         session = f"{storable(name)}-{secrets.token_hex(4)}"
-        with self._database.write() as rows:
+        with self._store.write() as rows:
             meanwhile = _newest(rows, notebook, name)
             if meanwhile is not None and meanwhile != instead_of:
                 return meanwhile
@@ -82,7 +81,7 @@ class Sessions:
 
     def place(self, session: str, notebook: str | None, name: str) -> None:
         """Say that a name means this session in a notebook from now on."""
-        with self._database.write() as rows:
+        with self._store.write() as rows:
             _place(rows, session, notebook, name, None)
 
     def follow(self, old: str | None, new: str | None) -> None:
@@ -95,7 +94,7 @@ class Sessions:
     def lines(self, session: str) -> list[SessionSegment]:
         """Return the session and those it was taken over from, with the moment of each."""
         lines = [SessionSegment(storable(session), math.inf)]
-        with self._database.read() as table:
+        with self._store.read() as table:
             while True:
                 row = table.execute(
                     "SELECT parent, at FROM sessions WHERE session = ? AND parent IS NOT NULL"
@@ -107,7 +106,7 @@ class Sessions:
                 lines.append(SessionSegment(row[0], min(row[1], lines[-1].until)))
 
 
-def _newest(table: Any, notebook: str | None, name: str) -> str | None:
+def _newest(table: StoreConnection, notebook: str | None, name: str) -> str | None:
     row = table.execute(
         "SELECT session FROM sessions WHERE name = ? AND (notebook = ? OR"
         " notebook IS NULL AND ? IS NULL) ORDER BY at DESC LIMIT 1",
@@ -116,7 +115,9 @@ def _newest(table: Any, notebook: str | None, name: str) -> str | None:
     return str(row[0]) if row and row[0] is not None else None  # the server may be away
 
 
-def _place(rows: Any, session: str, notebook: str | None, name: str, parent: str | None) -> None:
+def _place(
+    rows: StoreConnection, session: str, notebook: str | None, name: str, parent: str | None
+) -> None:
     rows.execute(
         "INSERT INTO sessions (at, session, notebook, name, parent) VALUES (?, ?, ?, ?, ?)",
         (time.time(), *(storable(each) for each in (session, notebook, name, parent))),

@@ -1,11 +1,8 @@
-"""How a SQLite file is written: ahead in a log (WAL), or with a rollback journal.
+"""The ledger in a SQLite file: `SQLiteStore`, and the choice of the file's journal mode.
 
-The log needs memory that all its writers share, which those on several machines do not: on a
-network's file system it may spoil the file. There, and where SQLite itself can't use it, the
-rollback journal is slower, and a reader may hold up a writer for a moment.
-
-
-Opens the ledger (a SQLite file) and brings its tables up to date.
+Where possible, the file uses a write-ahead log (WAL). Its writers share memory, which works on one
+machine only: on a network file system it could corrupt the file. There, and where SQLite has no
+WAL, the file uses a rollback journal, which is slower and lets a reader delay a writer.
 """
 
 from __future__ import annotations
@@ -26,233 +23,178 @@ from swiftask_jupyter.ledger.migrations import MIGRATIONS
 if TYPE_CHECKING:
     import sqlite3
 
+# How many seconds a writer waits for another writer.
+BUSY_SECONDS = 30.0
+# How many seconds a checkpoint waits for readers, which may run for hours.
+CHECKPOINT_SECONDS = 2.0
+# How many seconds pass between two attempts to turn on the write-ahead log.
+POLL_SECONDS = 0.05
 MOUNTS = Path("/proc/self/mounts")
-NETWORKS = frozenset((
+NETWORK_FILE_SYSTEMS = frozenset((
     "9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "glusterfs", "gpfs",
     "lustre", "nfs", "nfs4", "smb3", "smbfs",
 ))  # fmt: skip
-PAUSE = 0.05  # seconds between two tries
-_ESCAPED = re.compile(r"\\([0-7]{3})")  # a space, tab, line's end or backslash, as in proc(5)
+# proc(5) writes a space, tab, newline and backslash in a mount point as an octal escape.
+_OCTAL_ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
 class LedgerWarning(UserWarning):
-    """The ledger works, but not as it could."""
+    """The ledger works, but with restrictions that the message names."""
 
 
-def choose_journal(connection: sqlite3.Connection, path: Path, patience: float) -> None:
-    """Choose the way of writing, and warn where it is the slower one.
+class SQLiteStore:
+    """A ledger in a SQLite file, safe for several threads and processes; implements `Store`.
+
+    The file and its tables are created on first use. Only its owner can read it.
 
     Args:
-        connection: to the ledger, outside of any transaction.
-        path: where it lies.
-        patience: for how many seconds to wait while another holds it.
-
-    Raises:
-        sqlite3.OperationalError: another holds it longer.
-    """
-    system = network(path)
-    if system is None and _writes_ahead(connection, time.monotonic() + patience):
-        connection.execute("PRAGMA synchronous = NORMAL")
-        return
-    connection.execute("PRAGMA journal_mode = DELETE").fetchone()
-    connection.execute("PRAGMA synchronous = FULL")
-    where = f"on a network's file system ({system})" if system else "where SQLite has no WAL"
-    warnings.warn(
-        f"the ledger {path} is {where}: it works, but slower; SWIFTASK_STORE can name a local file",
-        LedgerWarning,
-        stacklevel=2,
-    )
-
-
-def _writes_ahead(connection: sqlite3.Connection, until: float) -> bool:
-    """Turn the log on; tell whether SQLite has it here."""
-    import sqlite3
-
-    while True:
-        try:
-            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error):
-                return False  # the shared memory can't be had
-            if time.monotonic() > until:
-                raise
-            time.sleep(PAUSE)  # SQLite itself does not wait where another turns it on
-        else:
-            return bool(mode == "wal")
-
-
-def network(path: Path) -> str | None:
-    """Return the name of the network's file system that holds the path; `None` for a local one."""
-    path = path.resolve()  # a home is often a symlink into one
-    if share := unc(path):
-        return share
-    try:
-        lines = os.fsdecode(MOUNTS.read_bytes()).split("\n")
-    except OSError:
-        return None  # systems that have no such file
-    found = (Path("/"), "")
-    for line in lines:
-        _, place, system, *_ = (*line.split(" "), "", "", "")
-        mount = Path(_ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), place))
-        if path.is_relative_to(mount) and len(mount.parts) >= len(found[0].parts):
-            found = mount, system
-    return found[1] if found[1] in NETWORKS else None
-
-
-def unc(path: PurePath) -> str | None:
-    r"""Return the share of a path of Windows' network, `\\server\share`; `None` for any other path.
-
-    A drive's letter that stands for a share is resolved to it by then.
-    """
-    drive = path.drive.replace("\\\\?\\UNC\\", "\\\\")
-    return drive if drive.startswith("\\\\") and drive[2:3] not in ("?", ".") else None
-
-
-BUSY_SECONDS = 30.0
-READERS_SECONDS = 2.0  # a reader may go on for hours: what is erased waits no longer for it
-AT_ONCE = 900  # parameters: as many as any SQLite takes in one statement
-
-
-class Database:
-    """A SQLite file that several threads and processes use at once.
+        path: the file.
+        migrations: the statements of each schema version; default: the ledger's tables.
 
     Attributes:
-        path: where it lies.
-        shared: whether several users write to it.
-        mine: a condition of the table of turns: the turn is of the user who reads.
-        day: an expression for the UTC day of a turn, in days since the epoch.
+        path: the file's absolute path, which stays valid when the current directory changes.
+        shared: see `Store`.
+        own_turns: see `Store`.
+        utc_day: see `Store`.
     """
 
     shared = False
-    mine = "1 = 1"
-    day = "CAST(at / 86400 AS INTEGER)"
+    own_turns = "1 = 1"
+    utc_day = "CAST(at / 86400 AS INTEGER)"
 
     def __init__(self, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
         self._migrations = migrations
-        self._guard = threading.RLock()
+        self._thread_lock = threading.RLock()
         self._writer: sqlite3.Connection | None = None
-        self._idle: list[sqlite3.Connection] = []
+        self._idle_readers: list[sqlite3.Connection] = []
         self._pid = os.getpid()
         self._file: tuple[int, int] | None = None
-        self._untold: list[str] = []
-        self.path = path.absolute()  # it stays where it is when the kernel changes its folder
+        self._warnings: list[str] = []
+        self.path = path.absolute()
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """Run statements as one transaction.
+        """Run the statements of a `with` block as one transaction.
 
         Raises:
-            StoreError: the ledger can't be opened or written.
+            StoreError: the file cannot be opened or written.
         """
         with self._lock, self._errors(), _transaction(writer := self._open_writer()):
             yield writer
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """Read, each statement by itself, without holding up writers.
+        """Lend a connection for reading, without blocking writers.
 
         Raises:
-            StoreError: the ledger can't be opened or read.
+            StoreError: the file cannot be opened or read.
         """
         with self._errors():
             with self._lock:
-                self._open_writer()  # makes the file and its tables
+                self._open_writer()  # creates the file and its tables
                 file = self._file
-                reader = self._idle.pop() if self._idle else _connect(self.path)
+                reader = self._idle_readers.pop() if self._idle_readers else _connect(self.path)
             try:
                 yield reader
             except BaseException:
-                reader.close()  # a statement may be open in it
+                reader.close()  # it may have an unfinished statement
                 raise
             with self._lock:
-                if file == self._file and self._writer is not None and not self._idle:
-                    self._idle.append(reader)  # the next cell reads several times
+                same_file = file == self._file and self._writer is not None
+                if same_file and not self._idle_readers:
+                    self._idle_readers.append(reader)  # a cell reads several times
                 else:
                     reader.close()
 
     def chunks(
         self, statement: str, parameters: Sequence[Any], size: int
     ) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield what a statement finds, so many rows at a time.
+        """Yield the result of one query in lists of at most `size` rows.
 
         Raises:
-            StoreError: the ledger can't be opened or read.
+            StoreError: the file cannot be opened or read.
         """
-        with self.read() as table:
-            cursor = table.execute(statement, parameters)
+        with self.read() as connection:
+            cursor = connection.execute(statement, parameters)
             while rows := cursor.fetchmany(size):
                 yield rows
 
     def __str__(self) -> str:
         return str(self.path)
 
-    def forget_log(self) -> None:
-        """Move what the write-ahead log holds into the file, where it is overwritten.
+    def checkpoint(self) -> None:
+        """Move the write-ahead log's content into the file, which overwrites erased texts.
 
-        While another reads, the log is kept; then a remark says so.
+        The log stays as long as another connection reads it; then a warning says so.
+
+        Raises:
+            StoreError: the file cannot be opened or written.
         """
         with self._lock, self._errors():
             writer = self._open_writer()
-            writer.execute(f"PRAGMA busy_timeout = {READERS_SECONDS * 1000:.0f}")
+            writer.execute(f"PRAGMA busy_timeout = {CHECKPOINT_SECONDS * 1000:.0f}")
             (busy, _, _) = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             writer.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
         if busy:
-            self._untold.append(
+            self._warnings.append(
                 f"another reads {self.path}: what was erased is gone from {self.path.name}-wal when"
                 " all who have the ledger open have closed it"
             )
 
-    def remarks(self) -> list[str]:
-        """Return what became of the file and was not told yet, each time once."""
-        told, self._untold = self._untold, []
-        return told
+    def pop_warnings(self) -> list[str]:
+        """Return the warnings about the file that no caller has read yet, such as its removal."""
+        new, self._warnings = self._warnings, []
+        return new
 
     def close(self) -> None:
-        """Close the file; the next use opens it again."""
+        """Close all connections; the next use opens new ones."""
         with self._lock:
             self._close()
 
     def __del__(self) -> None:
-        self._close()  # few who ask from Python close their client
+        self._close()  # most scripts never close their client
 
     def _close(self) -> None:
-        for connection in (*self._idle, self._writer):
+        for connection in (*self._idle_readers, self._writer):
             if connection is not None:
                 connection.close()
-        self._idle.clear()
+        self._idle_readers.clear()
         self._writer = None
 
     @property
     def _lock(self) -> threading.RLock:
-        """One user of the writer at a time; a forked child may have inherited a lock that is held.
+        """The lock for the writing connection.
 
-        Nor must a connection be carried over a fork: the child opens its own.
+        A forked child gets a new lock, because the inherited one may be held by a thread that does
+        not exist in it, and drops the connections, which SQLite does not allow across a fork.
         """
         if self._pid != os.getpid():
-            self._guard, self._writer, self._pid = threading.RLock(), None, os.getpid()
-            self._idle = []
-        return self._guard
+            self._thread_lock, self._writer, self._pid = threading.RLock(), None, os.getpid()
+            self._idle_readers = []
+        return self._thread_lock
 
     def _open_writer(self) -> sqlite3.Connection:
-        if self._file not in (None, standing := _identity(self.path)):
-            self._close()  # the file was taken away: rows written to it would be lost
-            became = "replaced by another" if standing else "taken away, and a new one begun"
-            self._untold = [f"the ledger {self.path} was {became}"]
+        if self._file not in (None, current := _file_id(self.path)):
+            self._close()  # the file was removed or replaced: rows written to it would be lost
+            became = "replaced by another" if current else "taken away, and a new one begun"
+            self._warnings = [f"the ledger {self.path} was {became}"]
         if self._writer is None:
-            _make_private(self.path)
+            _create_private(self.path)
             writer = _connect(self.path)
             try:
                 choose_journal(writer, self.path, BUSY_SECONDS)
-                writer.execute("PRAGMA secure_delete = ON")  # what is purged stays in no free page
+                # Erased texts are overwritten with zeros, also in free pages.
+                writer.execute("PRAGMA secure_delete = ON")
                 _migrate(writer, self._migrations)
             except BaseException:
                 writer.close()
                 raise
-            self._writer, self._file = writer, _identity(self.path)
+            self._writer, self._file = writer, _file_id(self.path)
         return self._writer
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
+        """Translate the errors of SQLite and the operating system into a `StoreError`."""
         import sqlite3
 
         try:
@@ -266,8 +208,82 @@ class Database:
             ) from None
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return which file stands at the path now."""
+def choose_journal(connection: sqlite3.Connection, path: Path, timeout: float) -> None:
+    """Set the file's journal mode: WAL if possible, else a rollback journal with a warning.
+
+    Args:
+        connection: a connection to the file, outside of a transaction.
+        path: the file.
+        timeout: how many seconds to wait while another connection holds the file.
+
+    Raises:
+        sqlite3.OperationalError: another connection holds the file for longer.
+    """
+    file_system = network_file_system(path)
+    if file_system is None and _enable_wal(connection, time.monotonic() + timeout):
+        connection.execute("PRAGMA synchronous = NORMAL")
+        return
+    connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+    connection.execute("PRAGMA synchronous = FULL")
+    where = "where SQLite has no WAL"
+    if file_system:
+        where = f"on a network's file system ({file_system})"
+    warnings.warn(
+        f"the ledger {path} is {where}: it works, but slower; SWIFTASK_STORE can name a local file",
+        LedgerWarning,
+        stacklevel=2,
+    )
+
+
+def network_file_system(path: Path) -> str | None:
+    """Return the type of the network file system that holds the path, or `None` if it is local.
+
+    On Windows, the name of the network share is returned instead of a type.
+    """
+    path = path.resolve()  # a home directory is often a symlink to a network file system
+    if share := unc_share(path):
+        return share
+    try:
+        lines = os.fsdecode(MOUNTS.read_bytes()).split("\n")
+    except OSError:
+        return None  # the system has no /proc
+    found = (Path("/"), "")
+    for line in lines:
+        _, mount_point, file_system, *_ = (*line.split(" "), "", "", "")
+        mount = Path(_OCTAL_ESCAPE.sub(lambda octal: chr(int(octal[1], 8)), mount_point))
+        if path.is_relative_to(mount) and len(mount.parts) >= len(found[0].parts):
+            found = mount, file_system
+    return found[1] if found[1] in NETWORK_FILE_SYSTEMS else None
+
+
+def unc_share(path: PurePath) -> str | None:
+    r"""Return the share of a Windows network path, such as `\\server\share`, or `None`.
+
+    `Path.resolve` has replaced a drive letter that stands for a share by the share's name.
+    """
+    drive = path.drive.replace("\\\\?\\UNC\\", "\\\\")
+    return drive if drive.startswith("\\\\") and drive[2:3] not in ("?", ".") else None
+
+
+def _enable_wal(connection: sqlite3.Connection, deadline: float) -> bool:
+    """Turn on the write-ahead log; return whether SQLite supports it here."""
+    import sqlite3
+
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                return False  # no shared memory
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(POLL_SECONDS)  # SQLite does not wait while another connection turns it on
+        else:
+            return bool(mode == "wal")
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    """Return the device and inode of the file that is at the path now, or `None`."""
     try:
         state = path.stat()
     except OSError:
@@ -275,8 +291,8 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return state.st_dev, state.st_ino
 
 
-def _make_private(path: Path) -> None:
-    """Make the file, readable by its owner alone: prompts and answers stand in it."""
+def _create_private(path: Path) -> None:
+    """Create the file, readable by its owner only, because it will hold prompts and answers."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -285,7 +301,8 @@ def _make_private(path: Path) -> None:
 def _connect(path: Path) -> sqlite3.Connection:
     import sqlite3
 
-    # Transactions are written out where they matter; threads take turns by the lock above.
+    # isolation_level=None: transactions are written out as SQL. Threads share a connection under
+    # the lock of `SQLiteStore`.
     return sqlite3.connect(
         path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
@@ -293,10 +310,10 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Write all or nothing.
+    """Commit the statements of a `with` block, or roll all of them back.
 
-    A COMMIT that fails, because a reader holds the file, leaves the transaction open; a full disk
-    has ended it already.
+    A COMMIT that fails because a reader holds the file leaves the transaction open; a full disk has
+    already rolled it back.
     """
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -309,12 +326,14 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]]) -> None:
+    """Run the migrations that the file lacks, and store its new version number in it."""
+
     def version() -> int:
         return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
     if version() >= len(migrations):
         return
-    with _transaction(connection):  # another process may be migrating: then wait for it
+    with _transaction(connection):  # waits while another process migrates the file
         for statements in migrations[version() :]:
             for statement in statements:
                 connection.execute(statement)

@@ -1,12 +1,13 @@
-"""Our statements as PostgreSQL takes them, and a transaction that can be repeated later."""
+"""Runs the ledger's SQL on PostgreSQL, and records what is written so that it can be repeated."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.errors import StoreUnreachable
+from swiftask_jupyter.ledger.store import Cursor
 
 if TYPE_CHECKING:
     import psycopg
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
 _TYPES = {"REAL": "DOUBLE PRECISION", "INTEGER": "BIGINT"}
 
 
-def translated(statement: str, parameters: Sequence[Any] = ()) -> tuple[str, tuple[Any, ...]]:
-    """Return a statement and its parameters as PostgreSQL takes them.
+def to_postgres(statement: str, parameters: Sequence[Any] = ()) -> tuple[str, tuple[Any, ...]]:
+    """Translate a statement and its parameters from SQLite's dialect of SQL to PostgreSQL's.
 
-    Marks for parameters and two types have other names there; no text of its own holds a NUL.
+    Placeholders and two column types are spelled differently, and PostgreSQL's texts cannot hold a
+    NUL character, which is replaced by `␀`.
     """
     if statement.startswith(("CREATE", "ALTER")):
         statement = re.sub(r"\b(REAL|INTEGER)\b", lambda found: _TYPES[found[0]], statement)
@@ -27,30 +29,16 @@ def translated(statement: str, parameters: Sequence[Any] = ()) -> tuple[str, tup
     return statement.replace("?", "%s"), tuple(cleaned)
 
 
-class Rows(Protocol):
-    """What a statement found, as DB-API's cursors tell it."""
+class OfflineCursor:
+    """The result of a statement while the server is unreachable.
 
-    @property
-    def rowcount(self) -> int:
-        """How many rows were changed."""
-
-    def fetchone(self) -> Any:
-        """Return the next row, or `None`."""
-
-    def fetchall(self) -> list[Any]:
-        """Return all rows."""
-
-    def __iter__(self) -> Iterator[Any]:
-        """Go on with the rows that are left."""
-
-
-class Nothing:
-    """What a statement finds where no server is: nothing, and what it writes is taken to work."""
+    A query finds nothing. A write counts as successful, because it is recorded and run later.
+    """
 
     rowcount = 1
 
     def fetchone(self) -> tuple[None]:
-        """Return a row that knows nothing."""
+        """Return a row with one missing value."""
         return (None,)
 
     def fetchall(self) -> list[Any]:
@@ -61,22 +49,22 @@ class Nothing:
         return iter(())
 
 
-class Recorder:
-    """A connection that notes what is written, so that it can be written again.
+class RecordingConnection:
+    """A connection to PostgreSQL that records the statements that write.
 
-    Once the server is away, statements are only noted. All of ours can be repeated: rows have ids,
-    and a turn that has ended is not changed again.
+    Once the server is unreachable, statements are only recorded. Each of them can be run again
+    later: rows have ids, and a finished turn is never changed again.
 
-    A connection that lay idle may have been cut meanwhile, which only its next use tells: then the
-    first statement runs on another one.
+    A connection that was idle may have been cut, which shows only when it is used. So if the first
+    statement fails, it runs once more on a new connection.
 
     Args:
-        connection: to the server; `None` while it is away.
-        reading: whether nothing is written, and a lost connection is an error.
-        another: opens another connection, where this one was used before.
+        connection: the connection; `None` while the server is unreachable.
+        reading: for reading only: a lost connection raises an error.
+        reconnect: opens a new connection.
 
     Attributes:
-        connection: the one in use now.
+        connection: the connection that is in use now, or `None`.
         written: the statements that write, with their parameters.
     """
 
@@ -85,21 +73,25 @@ class Recorder:
         connection: psycopg.Connection | None,
         *,
         reading: bool = False,
-        another: Callable[[], psycopg.Connection] | None = None,
+        reconnect: Callable[[], psycopg.Connection] | None = None,
     ) -> None:
         self.connection = connection
         self.written: list[tuple[str, list[Any]]] = []
         self._reading = reading
-        self._another = another
+        self._reconnect = reconnect
 
-    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Rows:
-        """Run a statement, and note it if it writes."""
+    def execute(self, statement: str, parameters: Sequence[Any] = (), /) -> Cursor:
+        """Run a statement, and record it if it writes.
+
+        Raises:
+            psycopg.Error: the statement failed; while writing, never because of a lost connection.
+        """
         if self._reading:
             return self._run(statement, parameters)
         if not statement.startswith("SELECT"):
             self.written.append((statement, list(parameters)))
         if self.connection is None:
-            return Nothing()
+            return OfflineCursor()
         import psycopg
 
         try:
@@ -107,40 +99,44 @@ class Recorder:
         except (psycopg.OperationalError, StoreUnreachable):
             self.connection.close()
             self.connection = None
-            return Nothing()
-
-    def _run(self, statement: str, parameters: Sequence[Any]) -> Rows:
-        import psycopg
-
-        assert self.connection is not None
-        text, values = translated(statement, parameters)
-        another, self._another = self._another, None
-        try:
-            return self.connection.execute(text.encode(), values)
-        except psycopg.OperationalError:
-            if another is None:
-                raise
-            self.connection.close()
-            self.connection = another()
-            return self.connection.execute(text.encode(), values)
+            return OfflineCursor()
 
     def begin(self, lock: str) -> None:
-        """Begin a transaction, and wait for the turn to write."""
+        """Begin a transaction and wait for the lock that allows one writer at a time.
+
+        Args:
+            lock: the statement that takes the lock.
+        """
         for statement in ("BEGIN", lock):
             self.execute(statement)
         self.written.clear()
 
     def commit(self) -> bool:
-        """End the transaction; tell whether the server has it for certain."""
+        """Commit the transaction; return whether the server has certainly stored it."""
         self.execute("COMMIT")
         self.written.pop()
         return self.connection is not None
 
     def roll_back(self) -> None:
-        """Take the transaction back."""
+        """Roll the transaction back."""
         self.execute("ROLLBACK")
 
     def close(self) -> None:
         """Close the connection, if there is one."""
         if self.connection is not None:
             self.connection.close()
+
+    def _run(self, statement: str, parameters: Sequence[Any]) -> Cursor:
+        import psycopg
+
+        assert self.connection is not None
+        text, values = to_postgres(statement, parameters)
+        reconnect, self._reconnect = self._reconnect, None
+        try:
+            return self.connection.execute(text.encode(), values)
+        except psycopg.OperationalError:
+            if reconnect is None:
+                raise
+            self.connection.close()
+            self.connection = reconnect()
+            return self.connection.execute(text.encode(), values)

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias, TypeVar
 
 from swiftask_jupyter.answers.reply import Reply
-from swiftask_jupyter.ledger.owner import me
-from swiftask_jupyter.ledger.sqlite import Database
+from swiftask_jupyter.ledger.owner import this_process
+from swiftask_jupyter.ledger.store import Store, StoreConnection
 from swiftask_jupyter.support.structs import Struct
 
 LONGEST_RAW = 64 * 1024
@@ -36,8 +36,8 @@ def new_id() -> str:
 class Turns:
     """The table of all turns."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def begin(self, reply: Reply, place: Place, prompt: str, least: int = 0) -> None:
         """Write the row of a request that is about to leave, and number it in its session.
@@ -48,7 +48,7 @@ class Turns:
             prompt: what is asked.
             least: the highest number that the session has taken over from another.
         """
-        with self._database.write() as rows:
+        with self._store.write() as rows:
             (highest,) = rows.execute(
                 "SELECT max(number) FROM turns WHERE session = ?", (storable(place.session),)
             ).fetchone()
@@ -57,7 +57,7 @@ class Turns:
 
     def complete(self, reply: Reply, prompt: str = "") -> None:
         """Write how the turn ended. A turn that has ended is not written again."""
-        with self._database.write() as rows:
+        with self._store.write() as rows:
             _complete(rows, reply, prompt)
 
     def group(self, begun: Iterable[Row], ended: Iterable[Row]) -> None:
@@ -65,7 +65,7 @@ class Turns:
 
         Their numbers are the caller's affair.
         """
-        with self._database.write() as rows:
+        with self._store.write() as rows:
             for reply, place, prompt in begun:
                 _insert(rows, reply, place, prompt)
             for reply, _, prompt in ended:
@@ -73,7 +73,7 @@ class Turns:
 
     def refuse(self, reply: Reply, place: Place, prompt: str) -> None:
         """Write the row of a prompt that was not sent."""
-        with self._database.write() as rows:
+        with self._store.write() as rows:
             _insert(rows, reply, place, prompt)
 
     def costs(self, agent: str, most: int = 5) -> list[tuple[Any, ...]]:
@@ -81,7 +81,7 @@ class Turns:
 
         A repeated answer and an imported one were no calls.
         """
-        with self._database.read() as table:
+        with self._store.read() as table:
             return list(
                 table.execute(
                     "SELECT input_tokens, output_tokens, reported_total, credits, seconds"
@@ -92,7 +92,7 @@ class Turns:
             )
 
 
-def _insert(rows: Any, reply: Reply, place: Place, prompt: str) -> None:
+def _insert(rows: StoreConnection, reply: Reply, place: Place, prompt: str) -> None:
     standing = reply.standing
     rows.execute(
         "INSERT INTO turns (turn, at, notebook, session, agent, dialect, owner, status,"
@@ -100,7 +100,7 @@ def _insert(rows: Any, reply: Reply, place: Place, prompt: str) -> None:
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             reply.turn, reply.at, storable(place.notebook), storable(place.session),
-            storable(reply.agent) or None, reply.dialect or None, me(), reply.status,
+            storable(reply.agent) or None, reply.dialect or None, this_process(), reply.status,
             reply.number or None, standing.slot, standing.cell, standing.run, standing.surface,
             standing.after,
         ),
@@ -111,7 +111,7 @@ def _insert(rows: Any, reply: Reply, place: Place, prompt: str) -> None:
     )
 
 
-def _complete(rows: Any, reply: Reply, prompt: str) -> None:
+def _complete(rows: StoreConnection, reply: Reply, prompt: str) -> None:
     usage = reply.usage
     changed = rows.execute(
         "UPDATE turns SET status = ?, dialect = ?, finish_reason = ?, seconds = ?,"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from swiftask_jupyter.ledger.owner import alive
-from swiftask_jupyter.ledger.sqlite import Database
+from swiftask_jupyter.ledger.owner import is_alive
+from swiftask_jupyter.ledger.store import Store
 from swiftask_jupyter.ledger.turns import storable
 from swiftask_jupyter.support.structs import Struct
 
@@ -30,7 +30,7 @@ _AVERAGED = ("seconds", "first_token_seconds")
 MEASURES = (*_COUNTED, *_SUMMED, *_AVERAGED)
 
 
-class Selection(Struct, frozen=True):
+class UsageFilter(Struct, frozen=True):
     """Which turns are wanted; what is `None` does not matter.
 
     Attributes:
@@ -61,20 +61,20 @@ class Selection(Struct, frozen=True):
 class Accounts:
     """The table of turns, read for what they cost."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     @property
     def shared(self) -> bool:
         """Whether several users write to the ledger."""
-        return self._database.shared
+        return self._store.shared
 
     @property
     def path(self) -> Path | None:
         """The ledger's file, where it is one."""
-        return self._database.path
+        return self._store.path
 
-    def query(self, names: Sequence[str], wanted: Selection) -> tuple[str, tuple[Any, ...]]:
+    def query(self, names: Sequence[str], wanted: UsageFilter) -> tuple[str, tuple[Any, ...]]:
         """Return the statement that reads these columns, oldest row first in the main.
 
         Nothing is sorted here: rows are stored as they begin, nearly in order of time.
@@ -94,15 +94,15 @@ class Accounts:
         dead = dead if "status" in names else ()
         return f"SELECT {columns} FROM turns WHERE {where}", (*dead, *parameters)  # noqa: S608 - our own columns
 
-    def rows(self, names: Sequence[str], wanted: Selection) -> Iterator[list[tuple[Any, ...]]]:
+    def rows(self, names: Sequence[str], wanted: UsageFilter) -> Iterator[list[tuple[Any, ...]]]:
         """Yield the rows, some at a time.
 
         Raises:
             StoreError: the ledger can't be read.
         """
-        yield from self._database.chunks(*self.query(names, wanted), CHUNK)
+        yield from self._store.chunks(*self.query(names, wanted), CHUNK)
 
-    def has(self, count: int, wanted: Selection) -> bool:
+    def has(self, count: int, wanted: UsageFilter) -> bool:
         """Tell whether there are at least so many rows.
 
         Raises:
@@ -110,11 +110,11 @@ class Accounts:
         """
         where, parameters = wanted.where()
         inner = f"SELECT 1 FROM turns WHERE {where} LIMIT ?"  # noqa: S608 - our own conditions
-        with self._database.read() as table:
+        with self._store.read() as table:
             found = table.execute(f"SELECT count(*) FROM ({inner}) AS found", (*parameters, count))  # noqa: S608 - as above
             return bool(found.fetchone()[0] == count)
 
-    def sums(self, by: Sequence[str], wanted: Selection) -> list[tuple[Any, ...]]:
+    def sums(self, by: Sequence[str], wanted: UsageFilter) -> list[tuple[Any, ...]]:
         """Return a row for each group: what it is of, then `MEASURES`.
 
         A day is the number of days since the epoch, in UTC.
@@ -124,7 +124,7 @@ class Accounts:
         """
         where, parameters = wanted.where()
         lost, dead = self._lost()
-        special = {"day": self._database.day, "user": '"user"'}
+        special = {"day": self._store.utc_day, "user": '"user"'}
         keys = [special.get(name, name) for name in by]
         counts = [f"sum(CASE WHEN {test} THEN 1 ELSE 0 END)" for test in _COUNTED.values()]
         sums = [f"sum(CASE WHEN {_CALLED} THEN {name} END)" for name in _SUMMED]
@@ -133,17 +133,17 @@ class Accounts:
         end = f" GROUP BY {places}" if by else ""
         inner = f"SELECT turns.*, {lost} AS ended FROM turns WHERE {where}"  # noqa: S608 - as above
         columns = ", ".join([*keys, *counts, *sums, *means]).replace("status", "ended")
-        with self._database.read() as table:
+        with self._store.read() as table:
             statement = f"SELECT {columns} FROM ({inner}) AS turns{end}"  # noqa: S608 - as above
             return [tuple(row) for row in table.execute(statement, (*dead, *parameters)).fetchall()]
 
     def _lost(self) -> tuple[str, tuple[str, ...]]:
         """Return an expression of the status in which a dead process's turns are lost."""
-        with self._database.read() as table:
+        with self._store.read() as table:
             owners = table.execute(
                 "SELECT DISTINCT owner FROM turns WHERE status = 'running'"
             ).fetchall()
-        dead = tuple(owner for (owner,) in owners if not alive(owner))
+        dead = tuple(owner for (owner,) in owners if not is_alive(owner))
         if not dead:
             return "status", ()
         marks = ", ".join("?" * len(dead))

@@ -10,9 +10,9 @@ import pytest
 
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.ledger import Ledger
-from swiftask_jupyter.ledger.opening import opened
-from swiftask_jupyter.ledger.postgres import masked
-from swiftask_jupyter.turns.budget import parse
+from swiftask_jupyter.ledger.opening import open_store
+from swiftask_jupyter.ledger.postgres import mask_password
+from swiftask_jupyter.turns.budget import parse_budget
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def server(postgres_server):
 @pytest.fixture(autouse=True)
 def outbox(monkeypatch, tmp_path):
     monkeypatch.setenv("SWIFTASK_OUTBOX", str(tmp_path / "out"))
-    monkeypatch.setattr("swiftask_jupyter.ledger.postgres.PAUSE", 0.0)
+    monkeypatch.setattr("swiftask_jupyter.ledger.postgres.RETRY_AFTER_SECONDS", 0.0)
 
 
 def asking(box, url, **named):
@@ -222,7 +222,7 @@ def cut(server):
 
 def test_connections_that_were_cut_while_idle_cost_no_history_and_no_number(box, server, tmp_path):
     with asking(box, server.database(), notebook="/n.ipynb") as client:
-        client.budgets.set(parse("3 calls/day"))
+        client.budgets.set(parse_budget("3 calls/day"))
         session = client.session()
         answers = []
         for text in ("one", "two", "three"):
@@ -246,22 +246,22 @@ def test_connections_that_were_cut_while_idle_cost_no_history_and_no_number(box,
 def test_what_waits_is_delivered_over_a_connection_that_takes_the_place_of_a_cut_one(
     server, tmp_path
 ):
-    ledger = Ledger(opened(server.database(), {"SWIFTASK_OUTBOX": str(tmp_path)}))
+    ledger = Ledger(open_store(server.database(), {"SWIFTASK_OUTBOX": str(tmp_path)}))
     ledger.sessions.begin(None, "before")
     waits = "INSERT INTO marks (mark, at, kind) VALUES (?, 1.0, 'waits')"
-    ledger.database._outbox.add([(waits, ["m"])])
+    ledger.store._outbox.add([(waits, ["m"])])
     cut(server)
 
     ledger.history.mark("y", None)
 
-    with ledger.database.read() as table:
+    with ledger.store.read() as table:
         rows = table.execute("SELECT kind FROM marks ORDER BY kind").fetchall()
     assert rows == [("waits",), ("y",)]
     ledger.close()
 
 
 def test_a_session_begun_as_the_server_goes_away_has_a_name_of_its_own(server, tmp_path):
-    ledger = Ledger(opened(server.database(), {"SWIFTASK_OUTBOX": str(tmp_path)}))
+    ledger = Ledger(open_store(server.database(), {"SWIFTASK_OUTBOX": str(tmp_path)}))
     ledger.sessions.begin(None, "before")
     server.stop()
     try:
@@ -289,7 +289,7 @@ def test_a_role_that_may_not_make_the_tables_leaves_no_connection_behind(server,
         connection.execute("CREATE ROLE dave LOGIN")
         connection.execute(f"GRANT USAGE ON SCHEMA {url.rpartition('%3D')[2]} TO dave")
     named = url.replace("ada@", "dave@")
-    ledger = Ledger(opened(named, {"SWIFTASK_OUTBOX": str(tmp_path)}))
+    ledger = Ledger(open_store(named, {"SWIFTASK_OUTBOX": str(tmp_path)}))
     kept = []  # each error holds its frames, and with them a connection that nobody closed
     try:
         for _ in range(3):
@@ -309,9 +309,9 @@ def test_a_role_that_may_not_make_the_tables_leaves_no_connection_behind(server,
 
 
 def test_a_read_that_ends_after_the_ledger_was_closed_closes_its_connection(server, tmp_path):
-    ledger = Ledger(opened(server.database(), {"SWIFTASK_OUTBOX": str(tmp_path)}))
+    ledger = Ledger(open_store(server.database(), {"SWIFTASK_OUTBOX": str(tmp_path)}))
 
-    with ledger.database.read() as table:
+    with ledger.store.read() as table:
         ledger.close()
 
     assert table.connection.closed
@@ -347,7 +347,7 @@ def test_a_password_is_shown_nowhere(monkeypatch, tmp_path):
 
     assert "s3cret" not in str(raised.value) + str(client.store)
     assert str(client.store) == "postgresql://ada:••••@127.0.0.1:1/turns"
-    assert masked("postgresql:///turns?password=abc&pwd=abc&Passwd=abc&host=x") == (
+    assert mask_password("postgresql:///turns?password=abc&pwd=abc&Passwd=abc&host=x") == (
         "postgresql:///turns?password=••••&pwd=••••&Passwd=••••&host=x"
     )
 
@@ -362,8 +362,8 @@ def test_without_psycopg_one_line_says_what_to_install(monkeypatch):
 
 def test_a_frame_of_rows_from_the_server_is_read_in_chunks(server, monkeypatch):
     monkeypatch.setattr("swiftask_jupyter.ledger.usage.CHUNK", 7)
-    ledger = Ledger(opened(server.database(), {}))
-    with ledger.database.write() as rows:
+    ledger = Ledger(open_store(server.database(), {}))
+    with ledger.store.write() as rows:
         for number in range(20):
             rows.execute(
                 "INSERT INTO turns (turn, at, session, owner, status)"

@@ -12,7 +12,7 @@ import pytest
 
 from swiftask_jupyter import Swiftask
 from swiftask_jupyter.ledger import Ledger
-from swiftask_jupyter.ledger.sqlite import Database
+from swiftask_jupyter.ledger.sqlite import SQLiteStore
 
 ASK = """
 import sys, time
@@ -96,7 +96,7 @@ def test_fifty_processes_killed_at_random_lose_no_turn_that_was_done(box, tmp_pa
 def test_two_kernels_that_begin_a_session_at_once_begin_one(tmp_path):
     """Neither had found one: the second is told of the first's when it writes."""
     store = tmp_path / "turns.db"
-    first, second = Ledger(Database(store)), Ledger(Database(store))
+    first, second = Ledger(SQLiteStore(store)), Ledger(SQLiteStore(store))
     assert second.sessions.find("/nb.ipynb", "main") is None
 
     session = first.sessions.begin("/nb.ipynb", "main")

@@ -10,7 +10,7 @@ import pytest
 from swiftask_jupyter import Swiftask
 from swiftask_jupyter.errors import StoreError
 from swiftask_jupyter.ledger import sqlite as journal
-from swiftask_jupyter.ledger.sqlite import Database
+from swiftask_jupyter.ledger.sqlite import SQLiteStore
 
 
 @pytest.fixture
@@ -35,11 +35,11 @@ def mode(path):
 
 
 def test_a_networks_file_system_is_known_by_its_mount(mounts, monkeypatch):
-    assert journal.network(mounts / "ada" / "turns.db") == "nfs4"
-    assert journal.network(mounts / "scratch" / "turns.db") is None
-    assert journal.network(mounts.parent / "turns.db") is None
+    assert journal.network_file_system(mounts / "ada" / "turns.db") == "nfs4"
+    assert journal.network_file_system(mounts / "scratch" / "turns.db") is None
+    assert journal.network_file_system(mounts.parent / "turns.db") is None
     monkeypatch.setattr(journal, "MOUNTS", mounts / "none")
-    assert journal.network(mounts / "ada" / "turns.db") is None
+    assert journal.network_file_system(mounts / "ada" / "turns.db") is None
 
 
 def test_a_networks_disk_behind_a_symlink_is_one(mounts):
@@ -47,7 +47,7 @@ def test_a_networks_disk_behind_a_symlink_is_one(mounts):
     mounts.mkdir()
     home.symlink_to(mounts)
 
-    assert journal.network(home / "turns.db") == "nfs4"
+    assert journal.network_file_system(home / "turns.db") == "nfs4"
 
 
 def test_a_mount_of_any_name_is_known(monkeypatch, tmp_path):
@@ -60,8 +60,8 @@ def test_a_mount_of_any_name_is_known(monkeypatch, tmp_path):
     )
     monkeypatch.setattr(journal, "MOUNTS", tmp_path / "mounts")
 
-    assert journal.network(name / "turns.db") == "cifs"
-    assert journal.network(tmp_path / "turns.db") is None
+    assert journal.network_file_system(name / "turns.db") == "cifs"
+    assert journal.network_file_system(tmp_path / "turns.db") is None
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,11 @@ def test_a_mount_of_any_name_is_known(monkeypatch, tmp_path):
     ],
 )
 def test_a_path_of_windows_network_is_one(path, share):
-    assert journal.unc(PureWindowsPath(path)) == share
+    assert journal.unc_share(PureWindowsPath(path)) == share
 
 
 def test_a_local_ledger_writes_ahead(tmp_path):
-    database = Database(tmp_path / "turns.db")
+    database = SQLiteStore(tmp_path / "turns.db")
     with database.write():
         pass
     database.close()
@@ -110,7 +110,7 @@ def mark(database, value="x"):
 @pytest.mark.filterwarnings("ignore::swiftask_jupyter.ledger.sqlite.LedgerWarning")
 def test_a_reader_that_holds_up_a_commit_costs_that_one_write_alone(mounts, monkeypatch):
     monkeypatch.setattr("swiftask_jupyter.ledger.sqlite.BUSY_SECONDS", 0.0)
-    database = Database(mounts / "turns.db")
+    database = SQLiteStore(mounts / "turns.db")
     mark(database)
     reader = sqlite3.connect(mounts / "turns.db", isolation_level=None)
     reader.execute("BEGIN")
@@ -132,7 +132,7 @@ def test_a_fresh_ledger_that_another_holds_is_waited_for_and_has_a_log(monkeypat
     holder.execute("BEGIN")
     holder.execute("SELECT * FROM marks_of_another").fetchall()
     monkeypatch.setattr("swiftask_jupyter.ledger.sqlite.BUSY_SECONDS", 0.0)
-    database = Database(tmp_path / "turns.db")
+    database = SQLiteStore(tmp_path / "turns.db")
     with pytest.raises(StoreError, match=r"database is locked.*try again when it is done"):
         mark(database)
 
@@ -149,7 +149,7 @@ def test_a_fresh_ledger_that_another_holds_is_waited_for_and_has_a_log(monkeypat
 
 
 def test_a_full_disk_is_called_one_and_costs_that_one_write_alone(tmp_path):
-    database = Database(tmp_path / "turns.db")
+    database = SQLiteStore(tmp_path / "turns.db")
     mark(database)
     writer = database._writer
     (pages,) = writer.execute("PRAGMA page_count").fetchone()
@@ -175,7 +175,7 @@ def test_where_sqlite_itself_has_no_log_threads_still_lose_nothing(monkeypatch, 
         )  # fmt: skip
 
     monkeypatch.setattr("swiftask_jupyter.ledger.sqlite._connect", connect)
-    databases = [Database(tmp_path / "turns.db") for _ in range(3)]
+    databases = [SQLiteStore(tmp_path / "turns.db") for _ in range(3)]
 
     def write(database):
         for _ in range(10):

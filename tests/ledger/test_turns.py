@@ -15,13 +15,13 @@ import pytest
 from swiftask_jupyter.answers.reply import Delta, Finish, Reply, Usage
 from swiftask_jupyter.errors import ConfigurationError, StoreError
 from swiftask_jupyter.ledger import Ledger
-from swiftask_jupyter.ledger.opening import opened
-from swiftask_jupyter.ledger.owner import alive, me
+from swiftask_jupyter.ledger.opening import open_store
+from swiftask_jupyter.ledger.owner import is_alive, this_process
 from swiftask_jupyter.ledger.schema import COLUMNS
-from swiftask_jupyter.ledger.sqlite import Database
+from swiftask_jupyter.ledger.sqlite import SQLiteStore
 from swiftask_jupyter.ledger.turns import Place, new_id
-from swiftask_jupyter.ledger.usage import Accounts, Selection
-from swiftask_jupyter.turns.budget import parse
+from swiftask_jupyter.ledger.usage import Accounts, UsageFilter
+from swiftask_jupyter.turns.budget import parse_budget
 
 PLACE = Place("/nb.ipynb", "main")
 IN_A_FILE = pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)
@@ -37,12 +37,12 @@ def a_reply(**fields):
 
 
 def rows(turns):
-    return read(turns._database)
+    return read(turns._store)
 
 
 def read(database):
     names = [column.name for column in COLUMNS]
-    chunks = Accounts(database).rows(names, Selection())
+    chunks = Accounts(database).rows(names, UsageFilter())
     found = (dict(zip(names, row, strict=True)) for chunk in chunks for row in chunk)
     return sorted(found, key=lambda row: (row["at"], row["turn"]))
 
@@ -61,7 +61,7 @@ def test_names_with_half_a_character_are_stored_as_no_character(ledger):
     half, place = "half \ud83d", Place("/half \udcff.ipynb", "half \ud83d")
     session = ledger.sessions.begin(place.notebook, half)
     ledger.sessions.place(place.session, place.notebook, half)
-    ledger.budgets.set(parse("5 calls/session", half, place.notebook))
+    ledger.budgets.set(parse_budget("5 calls/session", half, place.notebook))
     reply = a_reply()
     reply.agent = half
     ledger.turns.begin(reply, place, "hello")
@@ -77,7 +77,7 @@ def test_names_with_half_a_character_are_stored_as_no_character(ledger):
     assert ledger.budgets.check(reply, place) == []
     assert ledger.budgets.spent(ledger.budgets.all()[0], half).calls == 1
     assert ledger.turns.costs(half) == []
-    (row,) = Accounts(ledger.database).rows(["agent"], Selection(None, half, place.notebook, half))
+    (row,) = Accounts(ledger.store).rows(["agent"], UsageFilter(None, half, place.notebook, half))
     assert row == [("half ?",)]
 
 
@@ -111,9 +111,9 @@ def test_a_turn_of_a_killed_process_is_lost_and_still_counted(turns, tmp_path):
 import os, sys, time
 from pathlib import Path
 from swiftask_jupyter.answers.reply import Reply
-from swiftask_jupyter.ledger import Database, Turns
+from swiftask_jupyter.ledger import SQLiteStore, Turns
 from swiftask_jupyter.ledger.turns import Place, new_id
-turns = Turns(Database(Path(sys.argv[1])))
+turns = Turns(SQLiteStore(Path(sys.argv[1])))
 turns.begin(Reply("echo", turn=new_id(), at=time.time()), Place(None, "main"), "hello")
 os._exit(9)
 """
@@ -144,7 +144,7 @@ def test_only_the_owner_reads_the_ledger(turns, tmp_path):
 
 
 def test_a_ledger_nobody_has_any_more_closes_its_file(tmp_path):
-    database = Database(tmp_path / "ledger.db")
+    database = SQLiteStore(tmp_path / "ledger.db")
     with database.read() as reader, database.write() as writer:
         pass
     del database
@@ -157,7 +157,7 @@ def test_a_path_that_can_not_be_used_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("x")
 
     with pytest.raises(StoreError, match="SWIFTASK_STORE"):
-        read(Database(tmp_path / "file" / "turns.db"))
+        read(SQLiteStore(tmp_path / "file" / "turns.db"))
 
 
 def test_a_file_that_is_no_ledger_is_one_clear_line_and_stays_as_it_is(tmp_path):
@@ -165,7 +165,7 @@ def test_a_file_that_is_no_ledger_is_one_clear_line_and_stays_as_it_is(tmp_path)
     path.write_text("my notes " * 1000)
 
     with pytest.raises(StoreError, match=r"notes\.txt"):
-        read(Database(path))
+        read(SQLiteStore(path))
     assert path.read_text() == "my notes " * 1000
 
 
@@ -174,9 +174,9 @@ def test_processes_that_open_the_ledger_at_once_all_write_to_it(tmp_path):
 import sys, time
 from pathlib import Path
 from swiftask_jupyter.answers.reply import Reply
-from swiftask_jupyter.ledger import Database, Turns
+from swiftask_jupyter.ledger import SQLiteStore, Turns
 from swiftask_jupyter.ledger.turns import Place, new_id
-turns = Turns(Database(Path(sys.argv[1])))
+turns = Turns(SQLiteStore(Path(sys.argv[1])))
 for _ in range(50):
     reply = Reply("echo", turn=new_id(), at=time.time())
     turns.begin(reply, Place(None, "main"), "hello")
@@ -198,11 +198,11 @@ for _ in range(50):
 def test_this_process_is_alive_and_one_that_ended_is_not():
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    host, _, _ = me().split(":")
+    host, _, _ = this_process().split(":")
 
-    assert alive(me())
-    assert not alive(f"{host}:{ended.pid}:0")
-    assert alive("another-host:1:0")
+    assert is_alive(this_process())
+    assert not is_alive(f"{host}:{ended.pid}:0")
+    assert is_alive("another-host:1:0")
 
 
 def test_on_windows_a_process_is_alive_until_it_has_ended(monkeypatch):
@@ -225,13 +225,13 @@ def test_on_windows_a_process_is_alive_until_it_has_ended(monkeypatch):
         GetExitCodeProcess=exit_code,
         CloseHandle=lambda handle: closed.append(handle.value),
     )
-    host = me().split(":")[0]
+    host = this_process().split(":")[0]
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr("swiftask_jupyter.ledger.owner._start", lambda _: "")
     monkeypatch.setattr(ctypes, "WinDLL", lambda *_, **__: kernel, raising=False)
     monkeypatch.setattr(ctypes, "get_last_error", lambda: errors[asked[-1]], raising=False)
 
-    there = [alive(f"{host}:{pid}:") for pid in (11, 12, 13, 14, 15)]
+    there = [is_alive(f"{host}:{pid}:") for pid in (11, 12, 13, 14, 15)]
 
     assert there == [True, False, False, True, False]
     assert closed == [11, 12, 13]
@@ -240,17 +240,17 @@ def test_on_windows_a_process_is_alive_until_it_has_ended(monkeypatch):
 def test_a_ledger_of_the_first_version_keeps_every_row(tmp_path):
     path = tmp_path / "turns.db"
     path.write_bytes((Path(__file__).parent / "fixtures" / "first.db").read_bytes())
-    ledger = Ledger(Database(path))
+    ledger = Ledger(SQLiteStore(path))
 
-    kept = read(ledger.database)
+    kept = read(ledger.store)
 
     assert [row["status"] for row in kept] == ["ok", "error", "interrupted"]
     assert [row["input_tokens"] for row in kept] == [10, None, None]
     assert kept[1]["error"] == "BadRequest: 400"
     reply = a_reply()
     ledger.turns.begin(reply, PLACE, "hello")
-    assert (reply.number, len(read(ledger.database))) == (1, 4)
-    with ledger.database.read() as table:
+    assert (reply.number, len(read(ledger.store))) == (1, 4)
+    with ledger.store.read() as table:
         texts = table.execute("SELECT prompt, answer FROM texts ORDER BY turn").fetchall()
     assert texts[0] == ("hello", "hello yourself")
     ledger.close()
@@ -291,7 +291,7 @@ def test_a_group_that_cannot_be_written_whole_is_not_written_at_all(turns):
 )  # fmt: skip
 def test_a_ledger_named_in_no_way_we_know_is_refused_and_no_password_repeated(named):
     with pytest.raises(ConfigurationError, match="ledger") as raised:
-        opened(named, {})
+        open_store(named, {})
 
     assert "s3c" not in str(raised.value)
 
@@ -300,7 +300,7 @@ def test_a_ledger_named_in_no_way_we_know_is_refused_and_no_password_repeated(na
     "named", ["POSTGRESQL://ada:s3cret@db/turns", " Postgres://ada:s3cret@db/turns?sslmode=require"]
 )
 def test_a_server_is_one_however_its_scheme_is_spelled(named, tmp_path):
-    assert "db/turns" in (shown := str(opened(named, {"SWIFTASK_OUTBOX": str(tmp_path)})))
+    assert "db/turns" in (shown := str(open_store(named, {"SWIFTASK_OUTBOX": str(tmp_path)})))
     assert "postgres" in shown
     assert "s3cret" not in shown
 
@@ -309,4 +309,4 @@ def test_a_server_is_one_however_its_scheme_is_spelled(named, tmp_path):
     "named", ["run=3/turns.db", "a b/me@home.db", "C:/turns.db", "turns.db", "~nobody-here/x.db"]
 )
 def test_a_path_of_any_look_is_a_path(named):
-    assert opened(named, {}).path == Path(named).absolute()
+    assert open_store(named, {}).path == Path(named).absolute()
