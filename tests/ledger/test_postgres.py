@@ -1,4 +1,4 @@
-"""One ledger for a team: PostgreSQL by URL, and what happens while its server is away."""
+"""A ledger shared in PostgreSQL: several users, and a server that stops and starts again."""
 
 import asyncio
 import threading
@@ -17,7 +17,7 @@ from swiftask_jupyter.turns.budget import parse_budget
 
 @pytest.fixture
 def server(postgres_server):
-    """A server that a test may stop: it runs again afterwards."""
+    """The server, which a test may stop: the fixture checks that it runs again afterwards."""
     yield postgres_server
     with psycopg.connect(postgres_server.url()):
         pass
@@ -25,23 +25,28 @@ def server(postgres_server):
 
 @pytest.fixture(autouse=True)
 def outbox(monkeypatch, tmp_path):
+    """Put the outbox into the test's folder, and retry an unreachable server without a delay."""
     monkeypatch.setenv("SWIFTASK_OUTBOX", str(tmp_path / "out"))
     monkeypatch.setattr("swiftask_jupyter.ledger.postgres.RETRY_AFTER_SECONDS", 0.0)
 
 
-def asking(box, url, **named):
+def new_client(box, store, **options):
+    """Return a client of the sandbox with that store."""
     return Swiftask(
-        base_url=box.url, token=box.token, agent="echo", dialect="openai", store=url, **named
+        base_url=box.url, token=box.token, agent="echo", dialect="openai", store=store, **options
     )
 
 
-def test_a_conversation_goes_on_in_another_process_and_the_frame_is_as_in_a_file(
+def test_another_client_continues_a_conversation_and_the_frame_is_as_with_a_file(
     box, server, tmp_path
 ):
     url = server.database()
-    with asking(box, url, notebook="/n.ipynb") as one:
+    with new_client(box, url, notebook="/n.ipynb") as one:
         one.session().ask("first")
-    with asking(box, url, notebook="/n.ipynb") as other, asking(box, tmp_path / "t.db") as file:
+    with (
+        new_client(box, url, notebook="/n.ipynb") as other,
+        new_client(box, tmp_path / "t.db") as file,
+    ):
         other.session().ask("second")
         file.ask("first")
         frame, alone = other.usage(), file.usage()
@@ -55,18 +60,20 @@ def test_a_conversation_goes_on_in_another_process_and_the_frame_is_as_in_a_file
 
 
 def add_bob(url):
-    """Make a second user of the server."""
+    """Create a second user of the server."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DROP ROLE IF EXISTS bob")
         connection.execute("CREATE ROLE bob LOGIN SUPERUSER")
 
 
-def test_users_share_the_ledger_and_not_their_conversations(box, server):
+def test_users_share_the_ledger_but_not_their_conversations(box, server):
     url = server.database()
     add_bob(url)
-    with asking(box, url, notebook="/home/jovyan/Untitled.ipynb") as ada:
+    with new_client(box, url, notebook="/home/jovyan/Untitled.ipynb") as ada:
         ada.session().ask("between us")
-    with asking(box, url.replace("ada@", "bob@"), notebook="/home/jovyan/Untitled.ipynb") as bob:
+    with new_client(
+        box, url.replace("ada@", "bob@"), notebook="/home/jovyan/Untitled.ipynb"
+    ) as bob:
         bob.session().ask("hello")
         frame, sums = bob.usage(), bob.usage("user")
 
@@ -76,9 +83,9 @@ def test_users_share_the_ledger_and_not_their_conversations(box, server):
     assert dict(zip(sums["user"], sums["calls"], strict=True)) == {"ada": 1, "bob": 1}
 
 
-def test_while_the_server_is_away_a_call_works_says_so_and_is_delivered_later(box, server):
+def test_a_call_while_the_server_is_down_works_with_a_remark_and_is_delivered_later(box, server):
     url = server.database()
-    with asking(box, url, notebook="/n.ipynb") as client:
+    with new_client(box, url, notebook="/n.ipynb") as client:
         client.session().ask("first")
         server.stop()
 
@@ -96,11 +103,11 @@ def test_while_the_server_is_away_a_call_works_says_so_and_is_delivered_later(bo
     assert not frame["turn"].duplicated().any()
 
 
-def test_a_client_that_starts_while_the_server_is_away_works_and_delivers_later(box, server):
+def test_a_client_started_while_the_server_is_down_works_and_delivers_later(box, server):
     url = server.database()
     server.stop()
     try:
-        with asking(box, url, notebook="/n.ipynb") as early:
+        with new_client(box, url, notebook="/n.ipynb") as early:
             answer = early.session().ask("hello")
             assert answer.text == "hello"
             assert "stays out of the conversation" in " ".join(answer.reply.remarks)
@@ -108,13 +115,12 @@ def test_a_client_that_starts_while_the_server_is_away_works_and_delivers_later(
     finally:
         server.start()
 
-    with asking(box, url, notebook="/n.ipynb") as later:
+    with new_client(box, url, notebook="/n.ipynb") as later:
         later.session().ask("I am back")
         assert later.usage(text=True)["prompt"].tolist() == ["hello", "hello again", "I am back"]
 
 
-def test_a_server_that_stops_and_starts_in_a_run_of_200_calls_has_200_rows(box, server):
-    """None is lost, none is there twice, and each is there as it ended."""
+def test_a_server_restarted_during_200_calls_has_all_their_rows_once(box, server):
     url, halfway = server.database(), threading.Event()
 
     def crash():
@@ -124,7 +130,7 @@ def test_a_server_that_stops_and_starts_in_a_run_of_200_calls_has_200_rows(box, 
 
     crasher = threading.Thread(target=crash)
     crasher.start()
-    with asking(box, url) as client:
+    with new_client(box, url) as client:
 
         async def run():
             lanes = asyncio.Semaphore(8)
@@ -139,7 +145,7 @@ def test_a_server_that_stops_and_starts_in_a_run_of_200_calls_has_200_rows(box, 
 
         answers = asyncio.run(run())
         crasher.join()
-        last = client.ask("one more, which brings the others along")
+        last = client.ask("one more, which delivers those that wait")
         frame = client.usage()
 
     assert len(answers) == 200
@@ -147,10 +153,10 @@ def test_a_server_that_stops_and_starts_in_a_run_of_200_calls_has_200_rows(box, 
     assert (frame["status"] == "ok").all()
 
 
-def test_a_user_neither_erases_nor_is_shown_what_another_asked(box, server):
+def test_a_user_neither_erases_nor_gets_cached_answers_of_another(box, server):
     url = server.database()
     add_bob(url)
-    with asking(box, url) as ada, asking(box, url.replace("ada@", "bob@")) as bob:
+    with new_client(box, url) as ada, new_client(box, url.replace("ada@", "bob@")) as bob:
         ada.session().ask("the same question", cache="on")
         asked = len(box.requests)
         first, again = (
@@ -161,34 +167,34 @@ def test_a_user_neither_erases_nor_is_shown_what_another_asked(box, server):
         assert again.reply.cached
         assert len(box.requests) == asked + 1
         assert bob.session().ledger.history.replays() == (1, 1)
-        [ada_s] = ada.session().history()
-        for asker, turn in [(ada, ada_s.turn), (bob, bob.session().history()[0].turn)]:
+        [adas] = ada.session().history()
+        for asker, turn in [(ada, adas.turn), (bob, bob.session().history()[0].turn)]:
             asker.session().ledger.history.mark("comment", asker.session().id, turn, "a thought")
         assert bob.session().purge(1) == 2
-        bob.session().ledger.history.purge([ada_s.turn])  # not even by name
-        assert ada.session().history() == [ada_s]
+        bob.session().ledger.history.purge([adas.turn])  # not even by their ids
+        assert ada.session().history() == [adas]
         assert [each.answer for each in bob.session().history()] == [""]
         assert bob.session().ledger.history.replays() == (0, 1)
         assert ada.usage(text=True)["comment"].dropna().tolist() == ["a thought"]
 
 
-def test_a_batch_goes_on_from_the_users_own_answers_alone(box, server):
+def test_a_batch_reuses_only_the_users_own_answers(box, server):
     url = server.database()
     add_bob(url)
     rows = pd.DataFrame({"text": ["one", "two"]})
     asked = []
     for name in ("ada", "bob", "ada", "bob"):
-        with asking(box, url.replace("ada@", f"{name}@")) as client:
+        with new_client(box, url.replace("ada@", f"{name}@")) as client:
             client.map(rows, "{{text}}", confirm=False)
         asked.append(len(box.requests))
 
     assert asked[0] < asked[1] == asked[2] == asked[3]
 
 
-def test_a_role_that_may_create_nothing_uses_the_tables_that_there_are(box, server):
+def test_a_role_without_the_right_to_create_uses_the_existing_tables(box, server):
     url = server.database()
     schema = url.rpartition("%3D")[2]
-    with asking(box, url) as ada:
+    with new_client(box, url) as ada:
         ada.ask("from ada")
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DROP ROLE IF EXISTS carol")
@@ -199,7 +205,7 @@ def test_a_role_that_may_create_nothing_uses_the_tables_that_there_are(box, serv
         ):
             connection.execute(f"GRANT {grant} TO carol")
     try:
-        with asking(box, url.replace("ada@", "carol@"), notebook="/n.ipynb") as carol:
+        with new_client(box, url.replace("ada@", "carol@"), notebook="/n.ipynb") as carol:
             carol.session().ask("from carol")
             assert carol.session().purge(1) == 1
             assert carol.usage()["user"].tolist() == ["ada", "carol"]
@@ -209,25 +215,25 @@ def test_a_role_that_may_create_nothing_uses_the_tables_that_there_are(box, serv
             connection.execute("DROP ROLE carol")
 
 
-def cut(server):
-    """Cut every connection of ours, as a restart, a network's timeout or a sleeping laptop does."""
+def cut_connections(server):
+    """Cut all our connections, as a restart, a network timeout or a sleeping laptop does."""
     with psycopg.connect(server.url(), autocommit=True) as connection:
-        cut = connection.execute(
+        rows = connection.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE application_name = 'swiftask-jupyter'"
         ).fetchall()
-    assert cut
-    assert all(ended for (ended,) in cut)
+    assert rows
+    assert all(ended for (ended,) in rows)
 
 
-def test_connections_that_were_cut_while_idle_cost_no_history_and_no_number(box, server, tmp_path):
-    with asking(box, server.database(), notebook="/n.ipynb") as client:
+def test_idle_connections_that_were_cut_are_replaced_without_a_remark(box, server, tmp_path):
+    with new_client(box, server.database(), notebook="/n.ipynb") as client:
         client.budgets.set(parse_budget("3 calls/day"))
         session = client.session()
         answers = []
         for text in ("one", "two", "three"):
             answers.append(session.ask(text))
-            cut(server)
+            cut_connections(server)
 
         assert [each.reply.number for each in answers] == [1, 2, 3]
         remarks = " ".join(each for answer in answers for each in answer.reply.remarks)
@@ -238,19 +244,17 @@ def test_connections_that_were_cut_while_idle_cost_no_history_and_no_number(box,
         ]  # fmt: skip
         with pytest.raises(errors.BudgetSpent):
             session.ask("four")
-        cut(server)
+        cut_connections(server)
         assert client.session("other").id.startswith("other-")
         assert list((tmp_path / "out").glob("*.db")) == []  # nothing had to wait
 
 
-def test_what_waits_is_delivered_over_a_connection_that_takes_the_place_of_a_cut_one(
-    server, tmp_path
-):
+def test_the_outbox_is_delivered_over_a_new_connection_after_a_cut(server, tmp_path):
     ledger = Ledger(open_store(server.database(), {"SWIFTASK_OUTBOX": str(tmp_path)}))
     ledger.sessions.begin(None, "before")
     waits = "INSERT INTO marks (mark, at, kind) VALUES (?, 1.0, 'waits')"
     ledger.store._outbox.add([(waits, ["m"])])
-    cut(server)
+    cut_connections(server)
 
     ledger.history.mark("y", None)
 
@@ -260,7 +264,7 @@ def test_what_waits_is_delivered_over_a_connection_that_takes_the_place_of_a_cut
     ledger.close()
 
 
-def test_a_session_begun_as_the_server_goes_away_has_a_name_of_its_own(server, tmp_path):
+def test_sessions_begun_while_the_server_is_down_are_distinct_and_delivered(server, tmp_path):
     ledger = Ledger(open_store(server.database(), {"SWIFTASK_OUTBOX": str(tmp_path)}))
     ledger.sessions.begin(None, "before")
     server.stop()
@@ -270,12 +274,13 @@ def test_a_session_begun_as_the_server_goes_away_has_a_name_of_its_own(server, t
         server.start()
 
     assert [each.rpartition("-")[0] for each in begun] == ["one", "other"]
-    ledger.history.mark("x", None)  # brings along what waited
+    ledger.history.mark("x", None)  # delivers what waits
     assert [ledger.sessions.find(None, name) for name in ("one", "other")] == begun
     ledger.close()
 
 
-def connections(server, role):
+def connection_count(server, role):
+    """Return how many connections a role has."""
     with psycopg.connect(server.url(), autocommit=True) as connection:
         row = connection.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE usename = %s", (role,)
@@ -283,24 +288,24 @@ def connections(server, role):
     return row[0]
 
 
-def test_a_role_that_may_not_make_the_tables_leaves_no_connection_behind(server, tmp_path):
+def test_a_role_that_cannot_create_the_tables_leaves_no_connection_open(server, tmp_path):
     url = server.database()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE ROLE dave LOGIN")
         connection.execute(f"GRANT USAGE ON SCHEMA {url.rpartition('%3D')[2]} TO dave")
     named = url.replace("ada@", "dave@")
     ledger = Ledger(open_store(named, {"SWIFTASK_OUTBOX": str(tmp_path)}))
-    kept = []  # each error holds its frames, and with them a connection that nobody closed
+    kept = []  # an error's traceback keeps its frames alive, and an unclosed connection with them
     try:
         for _ in range(3):
             with pytest.raises(errors.StoreError, match="permission denied") as raised:
                 ledger.turns.costs("echo")
             kept.append(raised.value)
-        cut_off = time.monotonic() + 10
-        while connections(server, "dave") and time.monotonic() < cut_off:
-            time.sleep(0.05)  # the server ends a session a moment after its client has left
+        deadline = time.monotonic() + 10
+        while connection_count(server, "dave") and time.monotonic() < deadline:
+            time.sleep(0.05)  # the server ends a session shortly after its client disconnected
 
-        assert connections(server, "dave") == 0
+        assert connection_count(server, "dave") == 0
     finally:
         ledger.close()
         with psycopg.connect(url, autocommit=True) as connection:
@@ -308,7 +313,7 @@ def test_a_role_that_may_not_make_the_tables_leaves_no_connection_behind(server,
             connection.execute("DROP ROLE dave")
 
 
-def test_a_read_that_ends_after_the_ledger_was_closed_closes_its_connection(server, tmp_path):
+def test_a_read_that_outlives_the_store_closes_its_connection(server, tmp_path):
     ledger = Ledger(open_store(server.database(), {"SWIFTASK_OUTBOX": str(tmp_path)}))
 
     with ledger.store.read() as table:
@@ -317,16 +322,16 @@ def test_a_read_that_ends_after_the_ledger_was_closed_closes_its_connection(serv
     assert table.connection.closed
 
 
-def test_what_a_database_can_not_hold_is_shown_and_not_lost(box, server):
-    with asking(box, server.database()) as client:
+def test_a_nul_character_is_stored_as_its_picture(box, server):
+    with new_client(box, server.database()) as client:
         client.ask("a\x00b \ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"))
 
         assert client.usage(text=True)["prompt"].tolist() == ["a\u2400b 😀"]
 
 
-def test_two_clients_that_open_an_empty_database_at_once_both_write(box, server):
+def test_four_clients_that_open_an_empty_database_at_once_all_write(box, server):
     url = server.database()
-    clients = [asking(box, url) for _ in range(4)]
+    clients = [new_client(box, url) for _ in range(4)]
     threads = [threading.Thread(target=client.ask, args=("hello",)) for client in clients]
     for thread in threads:
         thread.start()
@@ -338,7 +343,7 @@ def test_two_clients_that_open_an_empty_database_at_once_both_write(box, server)
         client.close()
 
 
-def test_a_password_is_shown_nowhere(monkeypatch, tmp_path):
+def test_a_password_is_masked_everywhere(monkeypatch, tmp_path):
     url = "postgresql://ada:s3cret-word@127.0.0.1:1/turns"
     client = Swiftask(store=url)
 
@@ -352,7 +357,7 @@ def test_a_password_is_shown_nowhere(monkeypatch, tmp_path):
     )
 
 
-def test_without_psycopg_one_line_says_what_to_install(monkeypatch):
+def test_the_error_without_psycopg_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "psycopg", None)
     client = Swiftask(store="postgresql://127.0.0.1:1/turns")
 
@@ -360,7 +365,7 @@ def test_without_psycopg_one_line_says_what_to_install(monkeypatch):
         client.usage()
 
 
-def test_a_frame_of_rows_from_the_server_is_read_in_chunks(server, monkeypatch):
+def test_a_usage_frame_is_read_from_the_server_in_chunks(server, monkeypatch):
     monkeypatch.setattr("swiftask_jupyter.ledger.usage.CHUNK", 7)
     ledger = Ledger(open_store(server.database(), {}))
     with ledger.store.write() as rows:

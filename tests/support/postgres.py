@@ -1,7 +1,7 @@
-"""A PostgreSQL server of our own on loopback: where it is, how to get one, and one that runs.
+"""A temporary PostgreSQL server on loopback, for tests.
 
-As a script (`python tests/postgres.py`) it installs Debian's if there is none. It always ends
-well: without a server the tests that need one are skipped, and say so.
+Run as a script, `python tests/support/postgres.py` installs Debian's package if no server is
+installed. It always exits with status 0: without a server, the tests that need one are skipped.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ MISSING = """
  Install it (Debian: apt-get install postgresql), and run this again.
 ==================================================================================
 """
-STOP = ("-w", "-t", "60", "-m", "immediate", "stop")  # at once, as a crash does
+STOP = ("-w", "-t", "60", "-m", "immediate", "stop")  # without a clean shutdown, like a crash
 NO_SERVER = "no PostgreSQL server; run `make test`, which installs one"
 
 
 def find() -> Path | None:
-    """Return the folder of the server's programs."""
+    """Return the folder with the server's programs, or `None` if it is not installed."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)
     if not found and (on_path := shutil.which("initdb")):
         found = [Path(on_path)]
@@ -34,7 +34,7 @@ def find() -> Path | None:
 
 
 def install() -> None:
-    """Install Debian's server, where that is possible."""
+    """Install Debian's package if apt-get is available."""
     if not (apt := shutil.which("apt-get")):
         return
     as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
@@ -43,7 +43,8 @@ def install() -> None:
         subprocess.run([*quiet, *what], stdin=subprocess.DEVNULL, check=False)
 
 
-# Ends the server when the tests have, however they did: its standard input is closed then.
+# A process that stops the server when its standard input is closed: when the tests have ended, in
+# whatever way.
 WATCH = """
 import shutil, subprocess, sys
 sys.stdin.read()
@@ -53,7 +54,7 @@ shutil.rmtree(sys.argv[1])
 
 
 class Server:
-    """A server with a folder and a port of its own, which keeps nothing after `remove`."""
+    """A PostgreSQL server with its own folder and port; `remove` deletes everything."""
 
     def __init__(self, programs: Path) -> None:
         self._programs = programs
@@ -67,12 +68,12 @@ class Server:
         self._watcher = subprocess.Popen(
             [sys.executable, "-c", WATCH, str(self._folder), *self._command("pg_ctl", *STOP)],
             stdin=subprocess.PIPE,
-            start_new_session=True,  # no Ctrl-C of the tests' ends it first
+            start_new_session=True,  # so that Ctrl-C does not stop it before the tests
         )
         self._run("initdb", "--auth=trust", "--no-sync", "--encoding=UTF8", "--username=ada")
 
     def start(self) -> None:
-        """Start, and wait until it answers."""
+        """Start the server and wait until it accepts connections."""
         options = (
             f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
             " -c fsync=off -c full_page_writes=off -c shared_buffers=32MB"
@@ -82,13 +83,13 @@ class Server:
         )
 
     def stop(self) -> None:
-        """Stop at once, as a crash does."""
+        """Stop the server without a clean shutdown, like a crash."""
         self._run("pg_ctl", *STOP)
 
     def database(self) -> str:
-        """Make an empty place for a ledger; return its URL.
+        """Create an empty schema for a ledger and return its URL.
 
-        It is a schema of its own: a database for each test takes a while, and some megabytes.
+        Creating a whole database for each test would take longer, and some megabytes.
         """
         import psycopg
 
@@ -99,11 +100,11 @@ class Server:
         return f"{self.url()}?options=-csearch_path%3D{name}"
 
     def url(self) -> str:
-        """Return the server's own database's URL."""
+        """Return the URL of the server's default database."""
         return f"postgresql://ada@127.0.0.1:{self.port}/postgres"
 
     def remove(self) -> None:
-        """Stop, and delete everything."""
+        """Stop the server and delete its folder."""
         assert self._watcher.stdin is not None
         self._watcher.stdin.close()
         self._watcher.wait()
