@@ -47,6 +47,7 @@ class Option(NamedTuple):
         repeats: whether the flag may be repeated; the value is then the list of all words.
         by_row: whether the flag can be combined with `--over`.
         is_field: whether the option is sent to the service under its own name.
+        method: the call that does in Python what the flag does in a cell, if no keyword does.
     """
 
     help: str
@@ -60,6 +61,7 @@ class Option(NamedTuple):
     repeats: bool = False
     by_row: bool = True
     is_field: bool = False
+    method: str = ""
 
 
 # The agent is a parameter of every method, and the first word of a magic line.
@@ -81,7 +83,7 @@ class CallOptions(TypedDict, total=False):
         "a system message before the prompt", ("--system",), "TEXT")]
     docs: Annotated[Literal["simple", "advanced"] | None, Option(
         "how the service reads attached files: simple or advanced (default)",
-        ("--docs",), choices=DOCS_MODES)]
+        ("--docs",), "MODE", choices=DOCS_MODES)]
     timeout: Annotated[float | None, Option(
         "the seconds that the service may be silent; default: 120",
         ("--timeout",), "SECONDS", parse=float)]
@@ -133,19 +135,19 @@ class CellOptions(AskOptions, total=False):
 
     session: Annotated[str | None, Option(
         "the conversation of that name; default: the notebook's current one",
-        ("-s", "--session"), "NAME", by_row=False)]
+        ("-s", "--session"), "NAME", by_row=False, method="swiftask.session(name).ask(…)")]
     format: Annotated[Literal["md", "text", "json", "code"], Option(
         "show the answer as md (default), text (unchanged), json or code",
-        ("-f", "--format"), default="md", choices=FORMATS)]
+        ("-f", "--format"), "FORMAT", default="md", choices=FORMATS)]
     raw: Annotated[bool, Option(
         "send the prompt as written, {{…}} included",
         ("--raw",), default=False, const=True, by_row=False)]
     dry_run: Annotated[bool, Option(
         "show the request and what the last calls cost; send nothing",
-        ("--dry-run",), default=False, const=True, by_row=False)]
+        ("--dry-run",), default=False, const=True, by_row=False, method="swiftask.dry_run(…)")]
     over: Annotated[str | None, Option(
         "ask once for each row of this DataFrame; {{column}} is the row's value",
-        ("--over",), "FRAME")]
+        ("--over",), "FRAME", method="swiftask.map(frame, …)")]
 
 
 class BatchOptions(CallOptions, total=False):
@@ -196,20 +198,15 @@ class ChatOptions(TypedDict, total=False):
 
 # fmt: on
 
-# Who takes the options that a call may be given by mistake, and what to write instead.
+# The methods with options of their own, and what to write if another method is given one.
 _OWNERS: tuple[tuple[str, Any, str], ...] = (
     ("Session.ask", AskOptions, "write swiftask.session(name).ask(…)"),
     ("Swiftask.map", BatchOptions, "write swiftask.map(frame, text, …)"),
 )
-# Two options of cells that a method stands for in Python. The others may be a service's fields.
-_METHODS = {
-    "dry_run": "write swiftask.dry_run(…), or --dry-run in a cell",
-    "session": "write swiftask.session(name).ask(…), or -s NAME in a cell",
-}
-# Parameters of the package's own methods, which no option and no field is called.
+# Names of internal parameters: neither an option nor a field of a request has such a name.
 INTERNAL = frozenset(("aside", "needs_token", "self", "slot", "surface"))
-# A field that is so much like an option is a slip, and the request might be billed.
-SLIP = 0.8
+# A keyword that is this much like an option misspells it, and must not be sent and billed.
+MISSPELT = 0.8
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -246,8 +243,12 @@ def check_options(given: Iterable[str], kind: Any) -> None:
 def _refuse_misplaced(name: str) -> None:
     if name in INTERNAL:
         raise ConfigurationError(f"{name} is no option", advice="leave it out")
-    if name in _METHODS:
-        raise ConfigurationError(f"{name} is no option of a question", advice=_METHODS[name])
+    option = options_of(CellOptions).get(name)
+    if option is not None and option.method:
+        flag = f"{option.flags[0]} {option.metavar}".rstrip()
+        raise ConfigurationError(
+            f"{name} is no keyword", advice=f"write {option.method}, or {flag} in a cell"
+        )
     for owner, kind, advice in _OWNERS:
         if name in kind.__annotations__:
             raise ConfigurationError(f"{name} is an option of {owner}", advice=advice)
@@ -258,7 +259,7 @@ def _refuse_misspelt(name: str, kind: Any) -> None:
 
     listed = options_of(AskOptions) | options_of(kind)
     ours = ["agent", *(each for each, option in listed.items() if not option.is_field)]
-    if meant := closest(name, ours, cutoff=SLIP):
+    if meant := closest(name, ours, cutoff=MISSPELT):
         raise ConfigurationError(f"no option {name}", advice=f"did you mean {meant}?")
 
 

@@ -1,4 +1,4 @@
-"""What the README shows runs, and it names every magic, option and command."""
+"""The code in the README runs, its tables are up to date, and it names every command."""
 
 import re
 from pathlib import Path
@@ -8,12 +8,14 @@ import pytest
 from nbclient import NotebookClient
 
 from swiftask_jupyter.notebook.arguments import line_parser
+from swiftask_jupyter.notebook.commands.registry import COMMANDS
+from tests.support import readme
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+README = readme.README.read_text("utf-8")
 
 
-def test_the_python_of_the_readme_runs(capsys):
+def test_the_python_code_of_the_readme_runs(capsys):
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
     exec(compile(code, "README.md", "exec"), {})
@@ -21,11 +23,16 @@ def test_the_python_of_the_readme_runs(capsys):
     assert "Delta(text='hell')" in capsys.readouterr().out
 
 
-def test_the_readme_names_every_option_and_command(shell):
-    for flag in line_parser().flags():
-        assert flag in README
-    for command in ("%swiftask`", "%swiftask usage", "%swiftask help", "%swiftask sandbox"):
-        assert command in README
+def test_the_tables_of_options_are_as_generated():
+    assert readme.updated(README) == README, "run python -m tests.support.readme"
+
+
+def test_the_readme_names_every_flag_and_command():
+    flags = line_parser().flags()
+
+    assert [flag for flag in flags if not re.search(rf"`{flag}[ `]", README)] == []
+    words = {word for code in re.findall(r"`([^`\n]+)`", README) for word in code.split()}
+    assert sorted({*COMMANDS} - words - {""}) == []
 
 
 @pytest.mark.parametrize(

@@ -92,8 +92,7 @@ def help_text() -> str:
 
 def _written(option: Option) -> str:
     """Return how a line writes an option, as the help shows it."""
-    value = option.metavar or "|".join(option.choices)
-    return f"{', '.join(option.flags)} {value}".rstrip()
+    return f"{', '.join(option.flags)} {option.metavar}".rstrip()
 
 
 def _rows(rows: Iterable[tuple[str, str]], *, indent: int = 0) -> Iterator[str]:

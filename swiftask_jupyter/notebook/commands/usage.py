@@ -78,12 +78,12 @@ def _split_target(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
 
 def _usage_from_files(client: Swiftask, options: argparse.Namespace) -> pd.DataFrame:
     """Return the turns in saved notebooks, and print how many of the ledger's are not there."""
-    from swiftask_jupyter.usage.notebooks import read
+    from swiftask_jupyter.usage.notebooks import read_notebooks
 
     for name in options_of(UsageOptions):
         if getattr(options, name):
             raise UsageError(f"--{name} and --from don't go together: files hold what they hold")
-    frame, notes = read(options.from_files)
+    frame, notes = read_notebooks(options.from_files)
     for note in notes:  # a warning would show a line of IPython's own code
         print(note, file=sys.stderr)
     known = client.usage()["turn"]

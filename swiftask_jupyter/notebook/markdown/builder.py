@@ -14,7 +14,7 @@ from markdown_it.common.normalize_url import normalizeLink
 
 from swiftask_jupyter.notebook.markdown.formulas import is_harmless
 from swiftask_jupyter.notebook.markdown.tree import TAGS, Node, safe_href, text_content
-from swiftask_jupyter.support.sanitize import visible
+from swiftask_jupyter.support.sanitize import sanitize
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -89,7 +89,7 @@ class _TreeBuilder:
         match token.type:
             case "text" | "text_special":
                 # Cleaned a second time: a decoded entity may be a hidden character.
-                self._append(visible(token.content))
+                self._append(sanitize(token.content))
             case "softbreak":
                 self._append("\n")
             case "hardbreak":

@@ -1,7 +1,7 @@
 """Parse an answer into a safe tree, at once or while it streams in.
 
 An answer is untrusted text, and HTML in a live cell is trusted: a script in it would run. So an
-answer is never displayed as its own Markdown or HTML. It is cleaned (`sanitize.visible`), parsed
+answer is never displayed as its own Markdown or HTML. It is cleaned (`sanitize.sanitize`), parsed
 into a tree of known tags (`parser`) and rendered by us (`html`); the panel sends the same tree.
 
 While an answer streams, a block is settled once a later block has begun on a complete line: it is
@@ -18,7 +18,7 @@ from swiftask_jupyter.notebook.markdown.incremental import (
     last_characters,
 )
 from swiftask_jupyter.notebook.markdown.tree import Node
-from swiftask_jupyter.support.sanitize import Cleaner, visible
+from swiftask_jupyter.support.sanitize import StreamSanitizer, sanitize
 
 # All in characters.
 MAX_ANSWER = 2 * 1024 * 1024  # more is shown as plain text
@@ -30,7 +30,7 @@ def to_tree(text: str) -> list[Node]:
     """Parse a complete answer into the tree."""
     from swiftask_jupyter.notebook.markdown.parser import parse
 
-    cleaned = visible(text)
+    cleaned = sanitize(text)
     return parse(cleaned[:MAX_ANSWER], {}) + _unparsed(cleaned[MAX_ANSWER:])
 
 
@@ -71,7 +71,7 @@ class Document:
 
     def __init__(self) -> None:
         self.parsed = 0
-        self._cleaner = Cleaner()
+        self._sanitizer = StreamSanitizer()
         self._blocks: list[_SettledBlocks] = []
         self._references: dict[str, object] = {}
         self._settled = 0
@@ -93,13 +93,13 @@ class Document:
         """
         if self._finished:
             raise ValueError("this answer is finished; begin another Document")
-        self._append(self._cleaner.feed(delta))
+        self._append(self._sanitizer.feed(delta))
 
     def finish(self) -> None:
         """Settle all blocks: no more text will come."""
         if self._finished:
             return
-        self._append(self._cleaner.finish())
+        self._append(self._sanitizer.finish())
         self._settle(self._tail_length)
         self._finished = True
         for block in self._blocks:  # a link definition may come after the text that uses it

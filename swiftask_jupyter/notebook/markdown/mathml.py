@@ -14,7 +14,7 @@ from html import unescape
 from typing import TYPE_CHECKING
 
 from swiftask_jupyter.notebook.markdown.tree import Node
-from swiftask_jupyter.support.sanitize import visible
+from swiftask_jupyter.support.sanitize import sanitize
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -78,7 +78,7 @@ def _to_node(element: Element) -> Node:
         ValueError: its tag is not allowed, or it contains LaTeX that was not converted.
     """
     tag = element.tag.rpartition("}")[2]
-    text = visible(unescape(element.text or ""))
+    text = sanitize(unescape(element.text or ""))
     if tag not in TAGS or "\\" in text or (tag in ("mi", "mo") and text == "&"):
         raise ValueError(tag)
     attrs: dict[str, str | int] = {

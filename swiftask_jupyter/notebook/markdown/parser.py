@@ -37,7 +37,7 @@ def parse(text: str, references: References) -> list[Node]:
     """Parse a cleaned text into blocks.
 
     Args:
-        text: Markdown without hidden characters (see `sanitize.visible`).
+        text: Markdown without hidden characters (see `sanitize.sanitize`).
         references: the link definitions known so far; definitions in the text are added to it.
     """
     return build(_markdown_it().parse(text, {"references": references}))
