@@ -1,12 +1,12 @@
-"""A prompt for each of a thousand rows, 32 at once, beside httpx and the SDK's own client.
+"""Send a prompt for each of 1,000 rows, 32 at once, compared with httpx and the OpenAI client.
 
-Each answer begins after 50 ms; it is a word in one piece, as of a classifier, or 50 words in as
-many. CPU is the asking process's own, all threads, divided by the
-rows; ours writes every row to the ledger, before and after. The ideal is rows x latency /
-concurrency, which no client can pass.
+Each answer begins after 50 ms. It is one word in one event, as of a classifier, or 50 words in 50
+events. CPU time is that of the client process, all threads, divided by the number of rows.
+`Swiftask.map` writes each row to the ledger before and after the request. The ideal time is rows x
+latency / concurrency; no client can be faster.
 
-Targets: at most 1.5 times the wall of the best plain httpx arrangement; at least 3 times less
-CPU a row than AsyncOpenAI with gather.
+Targets: at most 1.5 times the wall time of the fastest httpx variant; at most a third of the CPU
+time per row of AsyncOpenAI with `gather`.
 """
 
 import json
@@ -21,7 +21,7 @@ ROUNDS = 5
 WORD = "yes "
 WORDS = (1, 50)
 
-MEASURED = f"""
+MEASUREMENT = f"""
 import asyncio, json, os, time, warnings
 warnings.simplefilter("error")
 ROWS, CONCURRENCY, ANSWER = {ROWS}, {CONCURRENCY}, {WORD!r} * %d
@@ -39,14 +39,14 @@ OURS = """
 import uuid
 import pandas as pd
 from swiftask_jupyter import Swiftask
-os.environ["SWIFTASK_STORE"] += uuid.uuid4().hex  # each run begins with nothing answered
+os.environ["SWIFTASK_STORE"] += uuid.uuid4().hex  # so that no row was answered before
 client = Swiftask(agent=AGENT, dialect="openai")
 def run(word, rows):
     frame = pd.DataFrame({"number": range(rows)})
     text = word + " {{number}}"
     return list(client.map(frame, text, concurrency=CONCURRENCY, confirm=False).answer)
 """
-# The same streams, read as the documents say; a worker for each request under way.
+# The same streams, read as the documentation of httpx shows; a worker for each request in flight.
 HTTPX = """
 import httpx
 head = {"Authorization": f"Bearer {key}"}
@@ -54,14 +54,14 @@ runner = asyncio.Runner()
 clients = [httpx.AsyncClient(headers=head, trust_env=False, timeout=60) for _ in range(CLIENTS)]
 async def ask(client, text):
     body = {"model": AGENT, "stream": True, "messages": [{"role": "user", "content": text}]}
-    said = []
+    parts = []
     async with client.stream("POST", url + "/chat/completions", json=body) as response:
         response.raise_for_status()
         async for line in response.aiter_lines():
             if line.startswith("data: {"):
                 for choice in json.loads(line[6:])["choices"]:
-                    said.append(choice["delta"].get("content") or "")
-    return "".join(said)
+                    parts.append(choice["delta"].get("content") or "")
+    return "".join(parts)
 async def work(word, rows):
     answers, numbers = [None] * rows, iter(range(rows))
     async def worker(client):
@@ -100,30 +100,30 @@ CASES = {
 }
 
 
-def be_steady(environment: dict[str, str]) -> None:
-    """Let every answer take its time, from the request to its first byte."""
-    order = urllib.request.Request(
+def delay_answers(environment: dict[str, str]) -> None:
+    """Make the sandbox wait for the latency before it sends the first byte of each answer."""
+    request = urllib.request.Request(
         environment["SWIFTASK_BASE_URL"] + "/sandbox/faults",
         json.dumps({"delay": LATENCY, "times": None}).encode(),
         {"Authorization": f"Bearer {environment['SWIFTASK_API_KEY']}"},
     )
-    with urllib.request.urlopen(order) as answer:
-        assert answer.status == 201
+    with urllib.request.urlopen(request) as response:
+        assert response.status == 201
 
 
-def measured(words: int, environment: dict[str, str]) -> None:
-    """Measure answers of so many words, and print."""
+def measure(words: int, environment: dict[str, str]) -> None:
+    """Run all cases with answers of that many words, and print the medians."""
     runs = {
-        name: lambda code=code: child_figures(MEASURED % (words, words, code), environment)
+        name: lambda code=code: child_figures(MEASUREMENT % (words, words, code), environment)
         for name, code in CASES.items()
     }
-    middle = {
+    medians = {
         name: [median([each[key] for each in figures]) for key in ("cpu", "wall")]
         for name, figures in interleaved(runs, ROUNDS).items()
     }
-    ours = middle["Swiftask.map, store on"][0]
+    ours = medians["Swiftask.map, store on"][0]
     ideal = ROWS * LATENCY / CONCURRENCY
-    best = min(wall for name, (_, wall) in middle.items() if name.startswith("httpx"))
+    best = min(wall for name, (_, wall) in medians.items() if name.startswith("httpx"))
     table(
         f"{ROWS:,} rows of {LATENCY * 1000:.0f} ms, {CONCURRENCY} at once,"
         f" {'one piece' if words == 1 else f'{words} pieces'} each:"
@@ -134,18 +134,18 @@ def measured(words: int, environment: dict[str, str]) -> None:
                 name, f"{cpu * 1000:.2f}", f"{cpu / ours:.1f}", f"{wall:.2f}",
                 f"{wall / ideal:.2f}", f"{wall / best:.2f}",
             ]
-            for name, (cpu, wall) in middle.items()
+            for name, (cpu, wall) in medians.items()
         ],
     )  # fmt: skip
 
 
 def main() -> None:
-    """Measure and print both."""
+    """Measure short and long answers."""
     agents = [f"'words{words}': lambda messages: [{WORD!r}] * {words}" for words in WORDS]
     with sandbox(*agents) as environment:
-        be_steady(environment)
+        delay_answers(environment)
         for words in WORDS:
-            measured(words, environment)
+            measure(words, environment)
 
 
 if __name__ == "__main__":

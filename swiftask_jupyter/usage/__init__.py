@@ -1,1 +1,1 @@
-"""What was used, as DataFrames: from the ledger, or from saved notebooks."""
+"""Usage as DataFrames: from the ledger, or from saved notebooks."""

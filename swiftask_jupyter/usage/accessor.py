@@ -1,7 +1,4 @@
-"""`frame.swiftask`: what a usage frame can do beside what every DataFrame can.
-
-A usage frame as a file.
-"""
+"""`frame.swiftask`: totals, costs, plots and exports of a usage frame."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from swiftask_jupyter.ledger.schema import EVERY
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NEEDED = (
+REQUIRED_COLUMNS = (
     "turn", "at", "session", "agent", "dialect", "status", "seconds", "first_token_seconds",
     "input_tokens", "output_tokens", "total_tokens", "credits", "usage_source", "cached",
 )  # fmt: skip
@@ -27,14 +24,31 @@ GROUPS = ("day", "agent", "session", "cell", "notebook", "surface", "status")
 
 @pd.api.extensions.register_dataframe_accessor("swiftask")
 class UsageAccessor:
-    """Totals, cost, pictures and exports of a frame that `usage()` returned, or of some rows of it.
+    """The methods of a usage frame, as `frame.swiftask`.
+
+    A usage frame is what `Swiftask.usage()` and `usage_from_notebooks()` return, or some of its
+    rows, or several of them concatenated.
+
+    Args:
+        frame: the frame, with one row for each turn.
 
     Raises:
-        AttributeError: it is no usage frame.
+        AttributeError: the frame lacks a column of a usage frame.
+
+    Example:
+        >>> from swiftask_jupyter import Sandbox, Swiftask
+        >>> with Sandbox() as box, Swiftask(base_url=box.url, token=box.token) as swiftask:
+        ...     answer = swiftask.ask("hello", agent="echo")
+        ...     usage = swiftask.usage()
+        >>> usage.swiftask.totals(by="agent")[["agent", "calls", "ok", "error"]]
+          agent  calls  ok  error
+        0  echo      1   1      0
+        >>> usage.swiftask.columns().loc["seconds", "unit"]
+        's'
     """
 
     def __init__(self, frame: pd.DataFrame) -> None:
-        missing = [name for name in NEEDED if name not in frame]
+        missing = [name for name in REQUIRED_COLUMNS if name not in frame]
         if missing:
             raise AttributeError(
                 f"this frame has no column {missing[0]}: .swiftask is for what usage() returns,"
@@ -43,38 +57,52 @@ class UsageAccessor:
         self._frame = frame
 
     def totals(self, by: str | Sequence[str] = ()) -> pd.DataFrame:
-        """Return calls, tokens, credits and how many calls reported nothing.
+        """Return calls, tokens, credits and times, in total or by group.
+
+        The columns, after those of `by`:
+
+        - `calls`: the turns that were sent to a service; `ok`, `error`, `interrupted`, `lost` and
+          `running` say how many of them ended in which way;
+        - `refused`, `cached`: the turns that were not sent;
+        - `unreported`: the calls of which neither tokens nor credits are known. The sums do not
+          include them;
+        - `input_tokens`, `output_tokens`, `total_tokens`, `credits`: sums; missing, not 0, if no
+          call reported a value;
+        - `seconds`, `first_token_seconds`: means.
 
         Args:
-            by: one row for each day, agent, session, cell, notebook, surface or status, or
-                for each combination of several; without, one row for all.
+            by: `day`, `agent`, `session`, `cell`, `notebook`, `surface`, `status`, in a shared
+                ledger `user`, or several of them, in a list or separated by commas. The result
+                has one row for each combination of their values. Empty: one row for all turns.
 
         Raises:
             ConfigurationError: there is no such group.
         """
         from swiftask_jupyter.usage.totals import totals
 
-        return totals(self._frame, groups(by, ("user",) if "user" in self._frame else ()))
+        return totals(self._frame, parse_groups(by, ("user",) if "user" in self._frame else ()))
 
     def cost(self) -> pd.DataFrame:
-        """Return what each call is said to have cost, the credits raw and as a difference.
+        """Return the reported cost of each turn: tokens, credits, and a difference of credits.
 
-        `credits_difference` is by how much a call's credits exceed those of the call before it,
-        and only there where they grow throughout one session with one agent: whether the service
-        means the call or the session so far is undocumented.
+        `credits` is the service's own value, whose unit is undocumented. `credits_difference` is
+        the difference to the call before it. It is set only if the credits grow with every call
+        throughout a session with one agent, because it is undocumented whether the service
+        reports the credits of the call or of the session so far.
         """
-        from swiftask_jupyter.usage.totals import differences
+        from swiftask_jupyter.usage.totals import credit_differences
 
         names = ["turn", "at", "session", "agent", "status", "total_tokens", "credits"]
-        made = self._frame[[*names, "usage_source"]].copy()
-        made.insert(len(names), "credits_difference", differences(self._frame))
-        return made
+        result = self._frame[[*names, "usage_source"]].copy()
+        result.insert(len(names), "credits_difference", credit_differences(self._frame))
+        return result
 
     def plot(self, theme: Literal["light", "dark"] | None = None) -> Figure:
-        """Draw credits, tokens, latency and outcomes; returns a matplotlib figure.
+        """Return a matplotlib figure of credits, tokens, latency and outcomes.
 
         Args:
-            theme: what it is drawn for; without, for both, on whatever is behind it.
+            theme: the background for which the figure is drawn; `None`: a transparent figure that
+                can be read on both.
 
         Raises:
             ConfigurationError: matplotlib is not installed, or there is no such theme.
@@ -84,21 +112,32 @@ class UsageAccessor:
         return plot(self._frame, theme)
 
     def traces(self) -> pd.DataFrame:
-        """Return the frame with OpenTelemetry's names, such as `gen_ai.usage.input_tokens`."""
+        """Return the frame with the column names of OpenTelemetry's conventions for AI.
+
+        For example, `input_tokens` becomes `gen_ai.usage.input_tokens`. A column that has no name
+        in the conventions gets the prefix `swiftask.`.
+        """
         from swiftask_jupyter.usage.otel import traces
 
         return traces(self._frame)
 
     def export(self, path: str | Path) -> Path:
-        """Write the frame to a `.parquet` or `.csv` file; returns its path.
+        """Write the frame to a file, and return the path of the file.
+
+        Args:
+            path: the file; it must end in `.parquet` or `.csv`. A leading `~` is the user's home.
 
         Raises:
-            ConfigurationError: it can't be written, or what writes Parquet is not installed.
+            ConfigurationError: the file cannot be written, its name has another suffix, or the
+                library that writes Parquet is not installed.
         """
-        return export(self._frame, path)
+        return export_frame(self._frame, path)
 
     def columns(self) -> pd.DataFrame:
-        """Return what each column of the frame is: its dtype, its unit, and who said it."""
+        """Return the dtype, the unit and the meaning of each column of the frame.
+
+        The meaning includes the source of the values: the service's report or our own clock.
+        """
         known = [EVERY[name] for name in self._frame.columns if name in EVERY]
         return pd.DataFrame(
             {
@@ -110,33 +149,38 @@ class UsageAccessor:
         )
 
 
-def groups(by: str | Sequence[str], further: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return what to group by; a text may name several, with commas.
+def parse_groups(by: str | Sequence[str], further: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the names of groups, each once.
+
+    Args:
+        by: a name, several names separated by commas, or a list of names.
+        further: names that are allowed besides `GROUPS`.
 
     Raises:
-        ConfigurationError: one of them is none.
+        ConfigurationError: a name is not allowed.
     """
     known = (*GROUPS, *further)
     advice = "by " + ", ".join(known)
-    names = list(by.split(",") if isinstance(by, str) else by if isinstance(by, Iterable) else [by])
-    if any(not isinstance(name, str) for name in names):
+    given = list(by.split(",") if isinstance(by, str) else by if isinstance(by, Iterable) else [by])
+    if any(not isinstance(name, str) for name in given):
         raise ConfigurationError(f"usage can't be grouped by {by!r}", advice=advice)
-    wanted = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
-    if names not in ([], [""]) and not wanted:
+    names = tuple(dict.fromkeys(name.strip() for name in given if name.strip()))
+    if given not in ([], [""]) and not names:
         raise ConfigurationError(f"{by!r} names nothing to group usage by", advice=advice)
-    for name in wanted:
+    for name in names:
         if name not in known:
             raise ConfigurationError(f"usage can't be grouped by {name}", advice=advice)
-    return wanted
+    return names
 
 
-def export(frame: pd.DataFrame, path: str | Path) -> Path:
-    """Write a `.parquet` or `.csv` file; returns its path.
+def export_frame(frame: pd.DataFrame, path: str | Path) -> Path:
+    """Write a frame to a `.parquet` or `.csv` file, and return the path of the file.
 
     Raises:
-        ConfigurationError: it can't be written, or what writes Parquet is not installed.
+        ConfigurationError: the file cannot be written, its name has another suffix, or the
+            library that writes Parquet is not installed.
     """
-    file = Path(os.path.expanduser(path))  # noqa: PTH111 - unlike Path's, it leaves ~nobody alone
+    file = Path(os.path.expanduser(path))  # noqa: PTH111 - Path's raises for ~nobody
     try:
         if file.suffix == ".csv":
             frame.to_csv(file, index=False)

@@ -1,4 +1,4 @@
-"""Arrow columns become a usage frame."""
+"""Read a large ledger into a usage frame through Arrow, which needs less CPU time and memory."""
 
 from __future__ import annotations
 
@@ -6,38 +6,50 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.ledger.schema import EVERY
-from swiftask_jupyter.ledger.usage import Accounts, Selection
-from swiftask_jupyter.usage.frames import category, moments
+from swiftask_jupyter.ledger.usage import Accounts, UsageFilter
+from swiftask_jupyter.usage.frames import to_categorical, to_utc
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-WORTH_IT = 50_000  # rows; below, starting a process takes longer than it saves
+# Below this, starting the process that reads takes longer than Arrow saves.
+MIN_ROWS = 50_000
 
 
-def through_arrow(
-    accounts: Accounts, names: Sequence[str], wanted: Selection
+def read_with_arrow(
+    accounts: Accounts, names: Sequence[str], filters: UsageFilter
 ) -> pd.DataFrame | None:
-    """Return the rows through Arrow; `None` where that can't be, or isn't worth it."""
+    """Return the named columns of the turns, in the order of the ledger.
+
+    Args:
+        accounts: the ledger.
+        names: the names of the columns.
+        filters: which turns are read.
+
+    Returns:
+        The frame; `None` if Arrow is not installed, the ledger is not a file, has fewer than
+        `MIN_ROWS` such turns, or cannot be read this way.
+    """
     from swiftask_jupyter.ledger import arrow
 
     path = accounts.path
-    if path is None or not arrow.installed() or not accounts.has(WORTH_IT, wanted):
+    if path is None or not arrow.installed() or not accounts.has(MIN_ROWS, filters):
         return None
     import pandas as pd
     import pyarrow as pa
 
     try:
-        statement, parameters = accounts.query(names, wanted)
+        statement, parameters = accounts.query(names, filters)
         with (
             arrow.stream(path, names, statement, parameters) as source,
             pa.ipc.open_stream(source) as reader,
         ):
             batches = [*reader]
     except (OSError, pa.ArrowException):
-        return None  # the other way gives the same frame, or says what is wrong
+        return None  # reading without Arrow gives the same frame, or raises the error
     table = pa.Table.from_batches(batches).unify_dictionaries()
+    # Free what is converted at once, so that no column is in memory twice.
     del batches
     columns = {}
     for name in names:
@@ -47,16 +59,17 @@ def through_arrow(
 
 
 def _series(name: str, column: pa.ChunkedArray[Any]) -> pd.Series[Any]:
+    """Convert an Arrow column to a series with the dtype of that usage column."""
     import pandas as pd
     import pyarrow as pa
 
     kind = EVERY[name].kind
     if kind == "moment":
-        return moments(column.to_numpy())
+        return to_utc(column.to_numpy())
     if kind == "category":
         whole = column.combine_chunks()
         codes = whole.indices.fill_null(-1).to_numpy()
-        return category(codes, whole.dictionary.to_pylist())
+        return to_categorical(codes, whole.dictionary.to_pylist())
     if kind == "flag":
         column = column.cast(pa.bool_())
     dtypes = {
@@ -65,5 +78,5 @@ def _series(name: str, column: pa.ChunkedArray[Any]) -> pd.Series[Any]:
         pa.bool_(): pd.BooleanDtype(),
         pa.string(): pd.StringDtype(),
     }
-    made: pd.Series[Any] = column.to_pandas(types_mapper=dtypes.get)
-    return made
+    series: pd.Series[Any] = column.to_pandas(types_mapper=dtypes.get)
+    return series

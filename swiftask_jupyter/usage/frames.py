@@ -1,7 +1,4 @@
-"""Rows become a DataFrame with real dtypes, a chunk at a time.
-
-What was used, as DataFrames: from the ledger, or from the notebooks themselves.
-"""
+"""Build DataFrames with typed columns out of database rows, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -17,14 +14,18 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-SECONDS_A_DAY = 86_400
+SECONDS_PER_DAY = 86_400
 
 
-def build(names: Sequence[str], chunks: Iterable[Sequence[Sequence[Any]]]) -> pd.DataFrame:
-    """Return a frame of the named columns out of lists of rows.
+def build_frame(names: Sequence[str], chunks: Iterable[Sequence[Sequence[Any]]]) -> pd.DataFrame:
+    """Return a usage frame made of chunks of rows.
 
-    Each list is turned into columns as it comes, so that the rows of a large ledger never stand
-    in memory all at once as Python objects.
+    Each chunk is converted to columns before the next one is read. So the rows of a large ledger
+    are never in memory all at once as Python objects.
+
+    Args:
+        names: the names of the columns, in the order of the rows' values.
+        chunks: lists of rows, as the ledger reads them.
     """
     import pandas as pd
 
@@ -33,42 +34,47 @@ def build(names: Sequence[str], chunks: Iterable[Sequence[Sequence[Any]]]) -> pd
         if rows:
             for column, values in zip(columns, zip(*rows, strict=True), strict=True):
                 column.add(values)
-    frame = {name: column.series() for name, column in zip(names, columns, strict=True)}
-    return pd.DataFrame(frame, columns=list(names), copy=False)
+    series = {name: column.series() for name, column in zip(names, columns, strict=True)}
+    return pd.DataFrame(series, columns=list(names), copy=False)
 
 
-def sums(keys: Sequence[str], rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
-    """Return a frame of sums: what each group is of, by which it is sorted, then the measures."""
+def build_sums(keys: Sequence[str], rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
+    """Return a frame of the sums that the database computed, sorted by group.
+
+    Args:
+        keys: the columns by which the turns are grouped; they come first in each row.
+        rows: a row for each group; the values of `MEASURES` follow the keys. A day is the number
+            of days since the epoch.
+    """
     import pandas as pd
 
     names = (*keys, *MEASURES)
     columns = list(zip(*rows, strict=True)) or [()] * len(names)
-    frame = {}
+    series = {}
     for name, values in zip(names, columns, strict=True):
-        column = _BUILDERS[_kind(name, keys)]()
-        column.add([day * SECONDS_A_DAY for day in values] if name == "day" else values)
-        frame[name] = column.series()
-    made = pd.DataFrame(frame, columns=list(names))
-    return made.sort_values(list(keys), ignore_index=True) if keys else made
+        column = _BUILDERS[_kind_of_sum(name, keys)]()
+        column.add([day * SECONDS_PER_DAY for day in values] if name == "day" else values)
+        series[name] = column.series()
+    frame = pd.DataFrame(series, columns=list(names))
+    return frame.sort_values(list(keys), ignore_index=True) if keys else frame
 
 
-def _kind(name: str, keys: Sequence[str]) -> Kind:
-    """Return of which kind a column of sums is."""
+def _kind_of_sum(name: str, keys: Sequence[str]) -> Kind:
     if name in keys:
         return "moment" if name == "day" else "category"
     return "real" if name in {"credits", "seconds", "first_token_seconds"} else "whole"
 
 
-def in_order(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows oldest first; a ledger mostly has them so already."""
+def sort_by_time(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a usage frame, oldest first."""
     at = frame["at"].dt.tz_localize(None).to_numpy()
-    if (at[1:] > at[:-1]).all():
+    if (at[1:] > at[:-1]).all():  # the usual order in a ledger
         return frame
     return frame.sort_values(["at", "turn"], kind="stable", ignore_index=True)
 
 
-def moments(seconds: np.ndarray[Any, Any]) -> pd.Series[Any]:
-    """Return seconds since the epoch as UTC times, rounded as `datetime.fromtimestamp` does."""
+def to_utc(seconds: np.ndarray[Any, Any]) -> pd.Series[Any]:
+    """Convert seconds since the epoch to UTC times, rounded as `datetime.fromtimestamp` does."""
     import numpy as np
     import pandas as pd
 
@@ -77,21 +83,26 @@ def moments(seconds: np.ndarray[Any, Any]) -> pd.Series[Any]:
     return pd.Series(microseconds.astype("datetime64[us]")).dt.tz_localize("UTC")
 
 
-def category(codes: np.ndarray[Any, Any], values: Sequence[str]) -> pd.Series[Any]:
-    """Return a categorical whose categories are sorted: equal contents are equal columns."""
+def to_categorical(codes: np.ndarray[Any, Any], values: Sequence[str]) -> pd.Series[Any]:
+    """Return a categorical series with sorted categories, so that equal contents compare equal.
+
+    Args:
+        codes: for each row the index of its value; -1 if it is missing.
+        values: the values, each once, in any order.
+    """
     import numpy as np
     import pandas as pd
 
     order = sorted(range(len(values)), key=values.__getitem__)
-    new = np.empty(len(values) + 1, dtype="int32")
-    new[order] = np.arange(len(values))
-    new[-1] = -1  # where the code is -1, for what is missing
+    new_codes = np.empty(len(values) + 1, dtype="int32")
+    new_codes[order] = np.arange(len(values))
+    new_codes[-1] = -1  # what the code -1 of a missing value selects
     categories = pd.Index([values[number] for number in order], dtype="str")
-    return pd.Series(pd.Categorical.from_codes(new[codes], categories=categories))
+    return pd.Series(pd.Categorical.from_codes(new_codes[codes], categories=categories))
 
 
-class _Texts:
-    """Texts, each its own."""
+class _TextColumn:
+    """Builds a column of texts that rarely repeat."""
 
     def __init__(self) -> None:
         self._chunks: list[Any] = []
@@ -108,37 +119,41 @@ class _Texts:
         return pd.concat(chunks, ignore_index=True) if chunks else pd.Series(dtype="string")
 
 
-class _Numbers:
-    """Numbers or flags, any of them missing."""
+class _NumberColumn:
+    """Builds a nullable column of numbers or booleans.
 
-    def __init__(self, plain: str) -> None:
-        self._plain = plain
+    Args:
+        dtype: the numpy dtype of the values: `int64`, `float64` or `bool`.
+    """
+
+    def __init__(self, dtype: str) -> None:
+        self._dtype = dtype
         self._chunks: list[Any] = []
         self._missing: list[Any] = []
 
     def add(self, values: Sequence[Any]) -> None:
         import numpy as np
 
-        numbers = np.array(values, dtype="float64")  # the fastest way past `None`, which is nan
+        numbers = np.array(values, dtype="float64")  # the fastest conversion of `None`, to NaN
         missing = np.isnan(numbers)
         numbers[missing] = 0
-        if self._plain == "int64" and len(numbers) and np.abs(numbers).max() >= 2**53:
-            numbers = np.array([value or 0 for value in values], "int64")  # no float holds them
-        self._chunks.append(numbers.astype(self._plain))
+        if self._dtype == "int64" and len(numbers) and np.abs(numbers).max() >= 2**53:
+            numbers = np.array([value or 0 for value in values], "int64")  # floats round these
+        self._chunks.append(numbers.astype(self._dtype))
         self._missing.append(missing)
 
     def series(self) -> pd.Series[Any]:
         import numpy as np
         import pandas as pd
 
-        kinds = {"int64": pd.arrays.IntegerArray, "bool": pd.arrays.BooleanArray}
-        numbers = np.concatenate([*self._chunks, np.empty(0, self._plain)])
+        arrays = {"int64": pd.arrays.IntegerArray, "bool": pd.arrays.BooleanArray}
+        numbers = np.concatenate([*self._chunks, np.empty(0, self._dtype)])
         missing = np.concatenate([*self._missing, np.empty(0, "bool")])
-        return pd.Series(kinds.get(self._plain, pd.arrays.FloatingArray)(numbers, missing))
+        return pd.Series(arrays.get(self._dtype, pd.arrays.FloatingArray)(numbers, missing))
 
 
-class _Moments:
-    """Seconds since the epoch."""
+class _TimeColumn:
+    """Builds a column of UTC times out of seconds since the epoch; none may be missing."""
 
     def __init__(self) -> None:
         self._chunks: list[Any] = []
@@ -151,59 +166,66 @@ class _Moments:
     def series(self) -> pd.Series[Any]:
         import numpy as np
 
-        return moments(np.concatenate(self._chunks) if self._chunks else np.empty(0))
+        return to_utc(np.concatenate(self._chunks) if self._chunks else np.empty(0))
 
 
-class _Categories:
-    """Texts that repeat: each is kept once."""
+class _CategoryColumn:
+    """Builds a categorical column; each distinct text is kept once."""
 
     def __init__(self) -> None:
-        self._numbers = _Numbered()
+        self._codes = _Codes()
         self._chunks: list[Any] = []
 
     def add(self, values: Sequence[Any]) -> None:
         import numpy as np
 
-        codes = map(self._numbers.__getitem__, values)
+        codes = map(self._codes.__getitem__, values)
         self._chunks.append(np.fromiter(codes, dtype="int32", count=len(values)))
 
     def series(self) -> pd.Series[Any]:
         import numpy as np
 
         codes = np.concatenate(self._chunks) if self._chunks else np.empty(0, dtype="int32")
-        return category(codes, [value for value in self._numbers if value is not None])
+        return to_categorical(codes, [value for value in self._codes if value is not None])
 
 
-class _Numbered(dict[str | None, int]):
-    """Numbers each value that it is asked for; `None` is -1."""
+class _Codes(dict[str | None, int]):
+    """Gives each new value the next number, from 0; `None` is -1."""
 
     def __init__(self) -> None:
         super().__init__({None: -1})
 
     def __missing__(self, value: str) -> int:
-        number = self[value] = len(self) - 1
-        return number
+        code = self[value] = len(self) - 1
+        return code
 
 
 _BUILDERS: dict[Kind, Callable[[], Any]] = {
-    "moment": _Moments,
-    "category": _Categories,
-    "text": _Texts,
-    "whole": lambda: _Numbers("int64"),
-    "real": lambda: _Numbers("float64"),
-    "flag": lambda: _Numbers("bool"),
+    "moment": _TimeColumn,
+    "category": _CategoryColumn,
+    "text": _TextColumn,
+    "whole": lambda: _NumberColumn("int64"),
+    "real": lambda: _NumberColumn("float64"),
+    "flag": lambda: _NumberColumn("bool"),
 }
 
 
-def agents(catalogue: tuple[Agent, ...], pattern: str) -> pd.DataFrame:
-    """Return the agents whose slug or name has the pattern in it: `slug`, `name`, `chat`."""
+def agents_frame(catalogue: tuple[Agent, ...], pattern: str) -> pd.DataFrame:
+    """Return the agents that match a pattern, as a frame of `slug`, `name` and `chat`.
+
+    Args:
+        catalogue: the agents.
+        pattern: a part of the slug or the name, or a pattern with `*` for all of it; upper and
+            lower case are the same.
+    """
     import pandas as pd
 
-    wanted = pattern.lower() if any(mark in pattern for mark in "*?[") else f"*{pattern.lower()}*"
+    lowered = pattern.lower()
+    glob = lowered if any(mark in pattern for mark in "*?[") else f"*{lowered}*"
     found = [
         (agent.slug, agent.name, agent.chat)
         for agent in catalogue
-        if fnmatchcase(agent.slug.lower(), wanted) or fnmatchcase(agent.name.lower(), wanted)
+        if fnmatchcase(agent.slug.lower(), glob) or fnmatchcase(agent.name.lower(), glob)
     ]
     frame = pd.DataFrame(found, columns=["slug", "name", "chat"])
     return frame.astype({"slug": "string", "name": "string", "chat": "boolean"})

@@ -1,9 +1,8 @@
-"""A turn's record in a notebook, checked: what stands there may have been written by anyone.
+"""The usage frame of saved notebooks, without a kernel, a ledger or the network.
 
-The usage frame out of saved notebooks alone: no kernel, no ledger, no network.
-
-The files may come from anyone. What a record claims is checked field by field, and what can't be
-true is left out with one warning, so that a forged or broken file costs only itself.
+Each answer in a notebook has a record of its turn in its output. The files may come from anyone,
+so every field of a record is checked. A record with an implausible field is left out with one
+warning: a forged or broken file affects only its own rows.
 """
 
 from __future__ import annotations
@@ -11,159 +10,91 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from glob import has_magic, iglob
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from swiftask_jupyter.conversation import notebook_file as ipynb
+from swiftask_jupyter.answers.reply import Source, Status, Usage
+from swiftask_jupyter.conversation import notebook_file
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.ledger.schema import COLUMNS, Column
-from swiftask_jupyter.support.sanitize import visible
-from swiftask_jupyter.usage.frames import build, in_order
+from swiftask_jupyter.support.sanitize import sanitize
+from swiftask_jupyter.usage.frames import build_frame, sort_by_time
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LONGEST = 2_000  # characters of a text
-LARGEST = 2**53  # many of which can still be summed up
-STATUSES = ("running", "ok", "error", "interrupted", "lost", "refused")
-SOURCES = ("api", "stream", "none")
-# These stand in a folder of the record's own.
-USAGE = ("input_tokens", "output_tokens", "total_tokens", "reported_total", "credits")
-
-
-class Unusable(Exception):
-    """What was read can't be what it claims to be."""
-
-
-def row(record: Any, notebook: str) -> tuple[Any, ...]:
-    """Return the record's values in the order of the frame's columns.
-
-    Raises:
-        Unusable: a field can't be true.
-    """
-    if not isinstance(record, dict):
-        raise Unusable("it is no object")
-    usage = record.get("usage", {})
-    if not isinstance(usage, dict):
-        raise Unusable("usage is no object")
-    values = {**record, **{name: usage.get(name) for name in USAGE}, "notebook": notebook}
-    values |= {"usage_source": usage.get("source"), "key": record.get("request_sha256")}
-    if record.get("turn") in (None, ""):
-        raise Unusable("it names no turn")
-    for name, allowed in (("status", STATUSES), ("usage_source", SOURCES)):
-        if values.get(name) not in allowed:
-            raise Unusable(f"{name} {_short(values.get(name))} is none of ours")
-    return tuple(_checked(column, values.get(column.name)) for column in COLUMNS)
-
-
-def _checked(column: Column, value: Any) -> Any:
-    """Return the value as the ledger would hold it."""
-    if column.kind == "moment":
-        return _seconds(value)
-    if value is None:
-        return None
-    try:
-        return _CHECKS[column.kind](value)
-    except (TypeError, ValueError, OverflowError):
-        raise Unusable(f"{column.name} {_short(value)} can't be") from None
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > LONGEST:
-        raise TypeError
-    return visible(value)
-
-
-def _whole(value: Any) -> int:
-    if type(value) is not int or not 0 <= value <= LARGEST:
-        raise TypeError
-    return value
-
-
-def _real(value: Any) -> float:
-    if type(value) not in (int, float) or not 0 <= value < math.inf:
-        raise TypeError
-    return float(value)
-
-
-def _flag(value: Any) -> bool:
-    if type(value) is not bool:
-        raise TypeError
-    return value
-
-
-def _seconds(value: Any) -> float:
-    """Return an ISO time that says its zone as seconds since the epoch."""
-    try:
-        moment = datetime.fromisoformat(value)
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise Unusable(f"at {_short(value)} is no time")
-
-
-def _short(value: Any) -> str:
-    text = repr(value) if isinstance(value, str | int | float | bool | None) else "of another type"
-    return visible(text if len(text) <= 40 else text[:39] + "…")
-
-
-_CHECKS = {"category": _text, "text": _text, "whole": _whole, "real": _real, "flag": _flag}
-
-
+MAX_TEXT = 2_000  # characters of a field
+MAX_NUMBER = 2**53  # many integers up to this can be summed without an overflow
 NAMES = tuple(column.name for column in COLUMNS)
-SURFACE = NAMES.index("surface")
+_SURFACE = NAMES.index("surface")
+# A record has these fields in an object of its own, named `usage`.
+_USAGE_FIELDS = tuple(name for name in Usage.__struct_fields__ if name != "source")
 
 
 class NotebookWarning(UserWarning):
-    """A saved notebook holds something that is left out."""
+    """A file or a record was left out of a usage frame, because it is broken or implausible."""
 
 
 def usage_from_notebooks(pattern: str | Path) -> pd.DataFrame:
-    """Return the turns whose output stands in saved notebooks, as `usage` would.
+    """Return the turns that are recorded in saved notebooks, one row a turn, oldest first.
 
-    `notebook` is the file in which a turn was found. A turn that stands in several files (a copy
-    of a notebook) is one row.
+    The frame has the columns of `Swiftask.usage()`; `notebook` is the file in which the turn was
+    found. A turn that is found in several files, such as a notebook and its copy, is one row. A
+    file or a record that cannot be read is left out with a `NotebookWarning`.
 
     Args:
-        pattern: a path, or a pattern such as `**/*.ipynb`.
+        pattern: a path, or a glob pattern such as `**/*.ipynb`.
 
     Raises:
-        ConfigurationError: no file fits the pattern.
-    """
-    from swiftask_jupyter.usage import accessor  # noqa: F401 - what makes it `frame.swiftask`
+        ConfigurationError: no file matches the pattern.
 
-    found, notes = read(pattern)
+    Example:
+        >>> from swiftask_jupyter import usage_from_notebooks
+        >>> usage = usage_from_notebooks("example_notebooks/03_*.ipynb")
+        >>> by_agent = usage.swiftask.totals(by="agent")
+        >>> list(by_agent.columns[:3])
+        ['agent', 'calls', 'ok']
+    """
+    from swiftask_jupyter.usage import accessor  # noqa: F401 - registers `frame.swiftask`
+
+    frame, notes = read_notebooks(pattern)
     for note in notes:
         warnings.warn(note, NotebookWarning, stacklevel=2)
-    return found
+    return frame
 
 
-def read(pattern: str | Path) -> tuple[pd.DataFrame, list[str]]:
-    """Return the turns, and what there is to say of what is left out.
+def read_notebooks(pattern: str | Path) -> tuple[pd.DataFrame, list[str]]:
+    """Return the turns of saved notebooks, and one line about each thing that is left out.
+
+    Args:
+        pattern: a path, or a glob pattern.
 
     Raises:
-        ConfigurationError: no file fits the pattern.
+        ConfigurationError: no file matches the pattern.
     """
-    found: dict[str, tuple[Any, ...]] = {}
+    turns: dict[str, tuple[Any, ...]] = {}
     notes: list[str] = []
-    for path in _files(os.path.expanduser(pattern)):  # noqa: PTH111 - unlike Path's, it leaves ~nobody alone
+    for path in _files(os.path.expanduser(pattern)):  # noqa: PTH111 - Path's raises for ~nobody
         for values in _rows(path, notes):
-            known = found.setdefault(values[0], values)
-            if _told(known) != _told(values):
-                turn = f"turn {values[0]} is told differently before, and that counts"
-                notes.append(_note(path, turn))
-    return in_order(build(NAMES, [list(found.values())])), notes
+            first = turns.setdefault(values[0], values)
+            if _without_notebook(first) != _without_notebook(values):
+                conflict = "is recorded before with other values, which count"
+                notes.append(_note(path, f"turn {values[0]} {conflict}"))
+    return sort_by_time(build_frame(NAMES, [list(turns.values())])), notes
 
 
 def _files(pattern: str) -> list[Path]:
-    """Return the files that fit; where the pattern leaves the kind of file open, notebooks."""
-    if os.path.isfile(pattern):  # noqa: PTH113 - Path's is an error for what can be no name
-        return [Path(pattern).absolute()]  # a name may hold brackets
-    paths = {Path(name).absolute() for name in iglob(pattern, recursive=True)}  # noqa: PTH207 - the pattern may be absolute
+    """Return the files that match; only notebooks if the pattern has no suffix.
+
+    Raises:
+        ConfigurationError: no file matches.
+    """
+    if os.path.isfile(pattern):  # noqa: PTH113 - Path's raises for what can be no file name
+        return [Path(pattern).absolute()]  # a file name may hold brackets
+    paths = {Path(name).absolute() for name in iglob(pattern, recursive=True)}  # noqa: PTH207 - Path's takes no absolute pattern
     if has_magic(pattern) and Path(pattern).suffix in ("", ".*"):
         paths = {path for path in paths if path.suffix == ".ipynb"}
     found = [path for path in paths if ".ipynb_checkpoints" not in path.parts and path.is_file()]
@@ -174,34 +105,122 @@ def _files(pattern: str) -> list[Path]:
     return sorted(found)
 
 
-def _told(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return what a record says: all but the file in which it stands."""
+def _without_notebook(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a row without the file in which its record was found."""
     return tuple(value for name, value in zip(NAMES, values, strict=True) if name != "notebook")
 
 
 def _rows(path: Path, notes: list[str]) -> Iterator[tuple[Any, ...]]:
-    """Yield what the file's usable records say, and note once what is wrong with the rest."""
+    """Yield a row for each valid record in a file, and add one note about the invalid ones."""
     try:
-        records = ipynb.records(path)
+        records = notebook_file.records(path)
     except (OSError, ValueError) as error:
-        why = (error.strerror or "no access") if isinstance(error, OSError) else error
-        notes.append(_note(path, f"it can't be read: {why}"))
+        reason = (error.strerror or "no access") if isinstance(error, OSError) else error
+        notes.append(_note(path, f"it can't be read: {reason}"))
         return
     reasons = []
     for record in records:
         try:
-            values = row(record, str(path))
-        except Unusable as error:
+            values = record_values(record, str(path))
+        except InvalidRecord as error:
             reasons.append(str(error))
             continue
-        if values[SURFACE] != "import":  # a panel tells of those too, which were no calls here
+        if values[_SURFACE] != "import":  # a panel shows imported turns, which were no calls here
             yield values
     if reasons:
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
         notes.append(_note(path, f"a turn's record is left out: {reasons[0]}{more}"))
 
 
-def _note(path: Path, what: str) -> str:
-    from swiftask_jupyter.support.sanitize import visible
+def _note(path: Path, message: str) -> str:
+    return sanitize(f"{path}: {message}")
 
-    return visible(f"{path}: {what}")
+
+class InvalidRecord(Exception):
+    """A record has a field that is missing or implausible; the message names the field."""
+
+
+def record_values(record: Any, notebook: str) -> tuple[Any, ...]:
+    """Return the values of a turn's record, in the order of `COLUMNS`.
+
+    Args:
+        record: the record, as JSON from an untrusted file.
+        notebook: the path of that file.
+
+    Raises:
+        InvalidRecord: a field is missing or implausible.
+    """
+    if not isinstance(record, dict):
+        raise InvalidRecord("it is no object")
+    usage = record.get("usage", {})
+    if not isinstance(usage, dict):
+        raise InvalidRecord("usage is no object")
+    values = {**record, **{name: usage.get(name) for name in _USAGE_FIELDS}, "notebook": notebook}
+    values |= {"usage_source": usage.get("source"), "key": record.get("request_sha256")}
+    if record.get("turn") in (None, ""):
+        raise InvalidRecord("it names no turn")
+    for name, known in (("status", get_args(Status)), ("usage_source", get_args(Source))):
+        if values.get(name) not in known:
+            raise InvalidRecord(f"{name} {_shortened(values.get(name))} is unknown")
+    return tuple(_checked(column, values.get(column.name)) for column in COLUMNS)
+
+
+def _checked(column: Column, value: Any) -> Any:
+    """Return the value as the ledger stores it, if it is plausible for the column."""
+    if column.kind == "moment":
+        return _timestamp(value)
+    if value is None:
+        return None
+    try:
+        return _CHECKS[column.kind](value)
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidRecord(f"{column.name} {_shortened(value)} is invalid") from None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MAX_TEXT:
+        raise TypeError
+    return sanitize(value)
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_NUMBER:
+        raise TypeError
+    return value
+
+
+def _real(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value < math.inf:
+        raise TypeError
+    return float(value)
+
+
+def _boolean(value: Any) -> bool:
+    if type(value) is not bool:
+        raise TypeError
+    return value
+
+
+def _timestamp(value: Any) -> float:
+    """Return an ISO 8601 time with a zone as seconds since the epoch."""
+    try:
+        time = datetime.fromisoformat(value)
+        if time.tzinfo is not None:
+            return time.astimezone(UTC).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InvalidRecord(f"at {_shortened(value)} is no time with a zone")
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value) if isinstance(value, str | int | float | bool | None) else "of another type"
+    return sanitize(text if len(text) <= 40 else text[:39] + "…")
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "category": _text,
+    "text": _text,
+    "whole": _integer,
+    "real": _real,
+    "flag": _boolean,
+}

@@ -1,4 +1,8 @@
-"""The frame under the names of OpenTelemetry's GenAI conventions, to join with other traces."""
+"""The usage frame with the names of OpenTelemetry's semantic conventions for generative AI.
+
+The names are those of https://opentelemetry.io/docs/specs/semconv/gen-ai/. They serve to join the
+usage frame with traces of other systems.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-# What the conventions have no name for keeps ours, under `swiftask.`.
+# A column without a name in the conventions keeps its own, with the prefix `swiftask.`.
 NAMES = {
     "session": "gen_ai.conversation.id",
     "agent": "gen_ai.agent.id",
@@ -20,17 +24,17 @@ NAMES = {
 
 
 def traces(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with OpenTelemetry's names.
+    """Return a usage frame with OpenTelemetry's column names.
 
-    `gen_ai.response.finish_reasons` is a list, as there; `gen_ai.operation.name` is
-    `invoke_agent` and `gen_ai.provider.name` is `swiftask` in every row.
+    `gen_ai.response.finish_reasons` is a list, as in the conventions. In every row,
+    `gen_ai.operation.name` is `invoke_agent` and `gen_ai.provider.name` is `swiftask`.
     """
-    made = frame.rename(columns=lambda name: NAMES.get(name, f"swiftask.{name}"))
-    made.insert(0, "gen_ai.operation.name", "invoke_agent")
-    made.insert(1, "gen_ai.provider.name", "swiftask")
-    if "swiftask.finish_reason" in made:
-        reasons = made.pop("swiftask.finish_reason")
-        made["gen_ai.response.finish_reasons"] = reasons.astype("object").map(
+    renamed = frame.rename(columns=lambda name: NAMES.get(name, f"swiftask.{name}"))
+    renamed.insert(0, "gen_ai.operation.name", "invoke_agent")
+    renamed.insert(1, "gen_ai.provider.name", "swiftask")
+    if "swiftask.finish_reason" in renamed:
+        reasons = renamed.pop("swiftask.finish_reason")
+        renamed["gen_ai.response.finish_reasons"] = reasons.astype("object").map(
             lambda reason: [reason], na_action="ignore"
         )
-    return made
+    return renamed

@@ -1,4 +1,4 @@
-"""Pictures of a usage frame: what was spent, how fast it was, how it ended."""
+"""Plots of a usage frame: credits, tokens, latency and outcomes, as a matplotlib figure."""
 
 from __future__ import annotations
 
@@ -12,27 +12,35 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Background, text and lines. Without a theme the figure is transparent, and its greys are read on
-# white and on black alike; the two differ a little, because a notebook that finds all of a
-# transparent figure's labels dark (or light) puts a white (or black) card behind it.
+# The colours of background, text and lines. Without a theme the figure is transparent, and its
+# greys are readable on white and on black. The two greys differ a little: if all labels of a
+# transparent figure are equally dark or light, a notebook puts a background behind it.
 THEMES: dict[str | None, tuple[str, str, str]] = {
     None: ("none", "#7d7d7d", "#858585"),
     "light": ("#ffffff", "#333333", "#333333"),
     "dark": ("#111111", "#dddddd", "#dddddd"),
 }
-# Okabe and Ito's colours, which colour-blind people tell apart; those that show on both grounds.
+# The colours of Okabe and Ito (https://jfly.uni-koeln.de/color/), which colour-blind people can
+# distinguish; only those that are visible on white and on black.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
-OTHERS = "#999999"
-ENDS = {
+OTHERS_COLOUR = "#999999"
+STATUS_COLOURS = {
     "ok": "#009e73", "error": "#d55e00", "interrupted": "#e69f00", "lost": "#cc79a7",
-    "running": "#56b4e9", "refused": OTHERS, "cached": "#0072b2",
+    "running": "#56b4e9", "refused": OTHERS_COLOUR, "cached": "#0072b2",
 }  # fmt: skip
-FEWEST_STEPS = 8
-MOST_AGENTS = len(COLOURS)
+MIN_BARS = 8  # the width of a chart, in bars; fewer bars would look like a wall
+MAX_AGENTS = len(COLOURS)
 
 
 def plot(frame: pd.DataFrame, theme: Literal["light", "dark"] | None = None) -> Figure:
-    """Draw credits and tokens over time by agent, latency by agent, and outcomes over time.
+    """Return a figure of four charts.
+
+    Credits and tokens over time by agent, latency by agent, and outcomes over time.
+
+    Args:
+        frame: a usage frame.
+        theme: the background for which the figure is drawn; `None`: a transparent figure that can
+            be read on both.
 
     Raises:
         ConfigurationError: matplotlib is not installed, or there is no such theme.
@@ -44,11 +52,11 @@ def plot(frame: pd.DataFrame, theme: Literal["light", "dark"] | None = None) -> 
         from matplotlib import pyplot as plt
     except ImportError:
         raise ConfigurationError(
-            "pictures need matplotlib", advice="pip install 'swiftask-jupyter[plot]'"
+            "plots need matplotlib", advice="pip install 'swiftask-jupyter[plot]'"
         ) from None
-    ground, text, line = THEMES[theme]
+    background, text, line = THEMES[theme]
     style: dict[Any, Any] = {
-        "figure.facecolor": ground, "axes.facecolor": "none", "savefig.facecolor": ground,
+        "figure.facecolor": background, "axes.facecolor": "none", "savefig.facecolor": background,
         "text.color": text, "axes.labelcolor": text, "axes.titlecolor": text,
         "axes.edgecolor": line, "xtick.color": text, "ytick.color": line,
         "axes.spines.top": False, "axes.spines.right": False, "font.size": 9,
@@ -56,79 +64,90 @@ def plot(frame: pd.DataFrame, theme: Literal["light", "dark"] | None = None) -> 
         "axes.grid": False, "axes.autolimit_mode": "data",
     }  # fmt: skip
     with mpl.rc_context(style):
-        figure, places = plt.subplots(2, 2, figsize=(10, 6), layout="constrained")
-        _draw(figure, places.ravel(), frame)
-        plt.close(figure)  # it is the caller's: shown once, as a cell's last line or by hand
+        figure, axes = plt.subplots(2, 2, figsize=(10, 6), layout="constrained")
+        _draw(figure, axes.ravel(), frame)
+        plt.close(figure)  # else a notebook would show it, and the value of the cell again
     return figure
 
 
-def _draw(figure: Figure, places: Any, frame: pd.DataFrame) -> None:
-    spent, tokens, latency, ends = places
+def _draw(figure: Figure, axes: Any, frame: pd.DataFrame) -> None:
+    import pandas as pd
+
+    spending, tokens, latency, outcomes = axes
     if frame.empty:
         figure.suptitle("no calls yet")
     colours = _colours(frame)
     agents = frame["agent"].astype("object").where(frame["agent"].isin(list(colours)), "others")
-    steps = frame["at"].dt.floor(_step(frame))
+    periods = frame["at"].dt.floor(_period(frame))
     cached = frame["cached"].fillna(value=False)
-    calls = frame[(frame["status"] != "refused") & ~cached]  # only these have a cost to report
-    _stacked(spent, frame["credits"], steps, agents, colours)
-    _titled(spent, "credits as reported", calls["credits"])
-    _stacked(tokens, frame["total_tokens"], steps, agents, colours)
-    _titled(tokens, "tokens", calls["total_tokens"])
-    _latency(latency, frame, agents, colours)
-    how = frame["status"].astype("object").mask(cached, "cached")
-    _stacked(ends, frame["seconds"].notna().astype("Int64") * 0 + 1, steps, how, ENDS)
-    ends.set_title(f"{quantity(len(frame), 'turn')} by how they ended")
-    _legend(tokens, colours, agents)
-    _legend(ends, ENDS, how)
+    calls = frame[(frame["status"] != "refused") & ~cached]  # only these can report a cost
+    _stack_bars(spending, frame["credits"], periods, agents, colours)
+    _set_total_title(spending, "credits as reported", calls["credits"])
+    _stack_bars(tokens, frame["total_tokens"], periods, agents, colours)
+    _set_total_title(tokens, "tokens", calls["total_tokens"])
+    _draw_latency(latency, frame, agents, colours)
+    status = frame["status"].astype("object").mask(cached, "cached")
+    one_each = pd.Series(1, index=frame.index, dtype="Int64")
+    _stack_bars(outcomes, one_each, periods, status, STATUS_COLOURS)
+    outcomes.set_title(f"{quantity(len(frame), 'turn')} by how they ended")
+    _add_legend(tokens, colours, agents)
+    _add_legend(outcomes, STATUS_COLOURS, status)
 
 
 def _colours(frame: pd.DataFrame) -> dict[str, str]:
-    """Return a colour for each of the busiest agents, in the order of the alphabet."""
+    """Return the colour of each of the busiest agents, in alphabetical order, and of the others."""
     counts = frame["agent"].value_counts()
-    busiest = sorted(name for name in counts.index[:MOST_AGENTS] if counts[name])
-    return dict(zip(busiest, COLOURS, strict=False)) | {"others": OTHERS}
+    busiest = sorted(name for name in counts.index[:MAX_AGENTS] if counts[name])
+    return dict(zip(busiest, COLOURS, strict=False)) | {"others": OTHERS_COLOUR}
 
 
-def _step(frame: pd.DataFrame) -> str:
-    """Return how long a bar's time is, so that there are some tens of bars."""
+def _period(frame: pd.DataFrame) -> str:
+    """Return the length of a bar's time span, so that there are no more than some tens of bars."""
     if frame.empty:
         return "1h"
     hours = (frame["at"].max() - frame["at"].min()).total_seconds() / 3_600
-    steps = {1: "1min", 8: "10min", 60: "1h", 24 * 60: "1D"}
-    return next((step for most, step in steps.items() if hours <= most), "7D")
+    periods = {1: "1min", 8: "10min", 60: "1h", 24 * 60: "1D"}
+    return next((period for limit, period in periods.items() if hours <= limit), "7D")
 
 
-def _stacked(
+def _stack_bars(
     axes: Axes,
     values: pd.Series[Any],
-    steps: pd.Series[Any],
+    periods: pd.Series[Any],
     kinds: pd.Series[Any],
     colours: dict[str, str],
 ) -> None:
-    """Draw a bar for each step of time, a part of it for each kind."""
+    """Draw a stacked bar of sums for each period.
+
+    Args:
+        axes: the chart.
+        values: the values to sum, one for each turn.
+        periods: the start of each turn's period.
+        kinds: the agent or the status of each turn; it selects the part of the bar.
+        colours: the colour of each kind.
+    """
     import numpy as np
     import pandas as pd
 
-    sums = values.groupby([steps, kinds]).sum(min_count=1).unstack()  # noqa: PD010 - a pivot of one column
+    sums = values.groupby([periods, kinds]).sum(min_count=1).unstack()  # noqa: PD010 - a pivot of one column
     if sums.empty:
         return
-    floor = np.zeros(len(sums))
-    step = sums.index.to_series().diff().min()
-    width: Any = (step if pd.notna(step) else pd.Timedelta("1min")) * 0.85
+    bottom = np.zeros(len(sums))
+    period = sums.index.to_series().diff().min()
+    width: Any = (period if pd.notna(period) else pd.Timedelta("1min")) * 0.85
     for kind in [kind for kind in colours if kind in sums]:
         heights = sums[kind].fillna(0).to_numpy(dtype="float64")
         axes.bar(
-            sums.index.to_numpy(), heights, width, floor, color=colours[kind], align="edge",
+            sums.index.to_numpy(), heights, width, bottom, color=colours[kind], align="edge",
         )  # fmt: skip
-        floor = floor + heights
-    spare = max(0, FEWEST_STEPS - len(sums)) / 2 * width  # one bar alone is no wall
-    if spare:
-        axes.set_xlim(sums.index[0] - spare, sums.index[-1] + width + spare)
-    _times(axes)
+        bottom = bottom + heights
+    margin = max(0, MIN_BARS - len(sums)) / 2 * width
+    if margin:
+        axes.set_xlim(sums.index[0] - margin, sums.index[-1] + width + margin)
+    _set_time_axis(axes)
 
 
-def _times(axes: Axes) -> None:
+def _set_time_axis(axes: Axes) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
@@ -136,40 +155,40 @@ def _times(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
-def _titled(axes: Axes, what: str, values: pd.Series[Any]) -> None:
-    """Say how much it is in all, and of how many calls nothing is known."""
+def _set_total_title(axes: Axes, name: str, values: pd.Series[Any]) -> None:
+    """Set a title with the sum of the values, and with the number of calls that reported none."""
     missing = int(values.isna().sum())
     if missing == len(values):
-        axes.set_title(f"no {what}")
+        axes.set_title(f"no {name}")
         return
     unknown = f"\n{missing:,} of {quantity(len(values), 'call')} reported none" if missing else ""
     total = float(values.sum())
-    axes.set_title(f"{what}: {total:,.{0 if total >= 100 else 2}f}{unknown}")
+    axes.set_title(f"{name}: {total:,.{0 if total >= 100 else 2}f}{unknown}")
 
 
-def _latency(
+def _draw_latency(
     axes: Axes, frame: pd.DataFrame, agents: pd.Series[Any], colours: dict[str, str]
 ) -> None:
-    """Draw the middle of the time to the first text and to the end, with the 90 % quantile."""
-    done = (frame["status"] == "ok") & ~frame["cached"].fillna(value=False)
-    names = [name for name in colours if (done & (agents == name)).any()][::-1]
-    for place, name in enumerate(names):
+    """Draw the median and the 90 % quantile of the times to the first text and to the end."""
+    answered = (frame["status"] == "ok") & ~frame["cached"].fillna(value=False)
+    names = [name for name in colours if (answered & (agents == name)).any()][::-1]
+    for row, name in enumerate(names):
         for column, offset, alpha in (("first_token_seconds", 0.18, 0.55), ("seconds", -0.18, 1)):
-            values = frame.loc[done & (agents == name), column].dropna().astype("float64")
+            values = frame.loc[answered & (agents == name), column].dropna().astype("float64")
             if values.empty:
                 continue
-            middle, most = values.quantile(0.5), values.quantile(0.9)
-            axes.barh(place + offset, middle, 0.32, color=colours[name], alpha=alpha)
-            axes.plot([middle, most], [place + offset] * 2, color=colours[name], linewidth=1)
+            median, slow = values.quantile(0.5), values.quantile(0.9)
+            axes.barh(row + offset, median, 0.32, color=colours[name], alpha=alpha)
+            axes.plot([median, slow], [row + offset] * 2, color=colours[name], linewidth=1)
     axes.set_yticks(range(len(names)), names)
     axes.set_title(
         "seconds to the first text (pale) and to the end\nthe median; the line ends at 90 %"
     )
 
 
-def _legend(axes: Axes, colours: dict[str, str], kinds: pd.Series[Any]) -> None:
+def _add_legend(axes: Axes, colours: dict[str, str], kinds: pd.Series[Any]) -> None:
     from matplotlib.patches import Patch
 
-    there = [kind for kind in colours if (kinds == kind).any()]
-    patches = [Patch(color=colours[kind], label=kind) for kind in there]
+    present = [kind for kind in colours if (kinds == kind).any()]
+    patches = [Patch(color=colours[kind], label=kind) for kind in present]
     axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1, 1), borderaxespad=0)

@@ -1,4 +1,4 @@
-"""The ledger as a DataFrame: one row a call, or one a group."""
+"""`Swiftask.usage`: the turns of the ledger as a DataFrame, one row each or one row a group."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.ledger.schema import COLUMNS, TEXTS, USER
-from swiftask_jupyter.ledger.usage import Accounts, Selection
-from swiftask_jupyter.usage.frames import build, in_order, sums
+from swiftask_jupyter.ledger.usage import Accounts, UsageFilter
+from swiftask_jupyter.usage.frames import build_frame, build_sums, sort_by_time
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Since = str | float | timedelta | date | None
-SECONDS = {"m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
+_UNITS = {"m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}  # seconds
 
 
 def usage(
@@ -30,71 +30,80 @@ def usage(
     session: str | None = None,
     text: bool = False,
 ) -> pd.DataFrame:
-    """Return one row a call, oldest first, or with `by` one row a group.
+    """Return one row for each turn, oldest first, or with `by` one row for each group.
 
-    What stands in each column, in which unit and on whose word: `frame.swiftask.columns()`. What a
-    service did not report is missing, never 0. A group has `calls` (what left for the service),
-    how they ended, `unreported` (calls of which neither is known), sums of tokens and
-    credits over the others, and means of seconds; it is summed up where the rows are.
+    `frame.swiftask.columns()` gives the unit and the source of each column. A value that a service
+    did not report is missing, never 0. The columns of a group are those of
+    `UsageAccessor.totals`; the database computes them.
 
     Args:
         accounts: the ledger.
-        by: `day`, `agent`, `session`, `cell`, `notebook`, `surface`, `status`, or several.
-        since: a span back from now (`"7d"`, `"12h"`, `"30m"`, `"2w"`, a timedelta), a date or a
-            time (without a zone, in this machine's).
-        agent: only this one's calls.
-        notebook: only the calls of the notebook at this path.
-        session: only the calls of the conversation of this id.
-        text: whether to add `prompt` and `answer`, and `liked` and `comment` of a panel.
+        by: the groups: `day`, `agent`, `session`, `cell`, `notebook`, `surface`, `status`, in a
+            shared ledger `user`, or several of them, in a list or separated by commas.
+        since: only turns since then: a time span back from now (`"7d"`, `"12h"`, `"30m"`, `"2w"`
+            or a timedelta), a date or a time, or seconds since the epoch. A time without a zone
+            is in the zone of this machine.
+        agent: only turns of the agent with this slug.
+        notebook: only turns of the notebook at this absolute path.
+        session: only turns of the session with this id.
+        text: whether to add the columns `prompt`, `answer`, `liked` and `comment`; the last two
+            are ratings from a chat panel.
 
     Raises:
-        ConfigurationError: a group or a time is none.
-        StoreError: the ledger can't be read.
+        ConfigurationError: a group or the time is invalid.
+        StoreError: the ledger cannot be read.
     """
-    from swiftask_jupyter.usage.accessor import groups
+    from swiftask_jupyter.usage.accessor import parse_groups
 
     shared = accounts.shared
-    wanted = Selection(moment(since), agent, notebook, session)
-    if keys := groups(by, (USER.name,) if shared else ()):
+    filters = UsageFilter(parse_since(since), agent, notebook, session)
+    if keys := parse_groups(by, (USER.name,) if shared else ()):
         if text:
             raise ConfigurationError("sums have no text", advice="leave out either by or text")
-        return sums(keys, accounts.sums(keys, wanted))
+        return build_sums(keys, accounts.sums(keys, filters))
     columns = [*COLUMNS, *([USER] if shared else []), *(TEXTS if text else ())]
-    return frame(accounts, [column.name for column in columns], wanted)
+    return read_frame(accounts, [column.name for column in columns], filters)
 
 
-def frame(accounts: Accounts, names: Sequence[str], wanted: Selection) -> pd.DataFrame:
-    """Return the rows with these columns; through Arrow where that is installed and worth it."""
-    from swiftask_jupyter.usage.arrow import through_arrow
+def read_frame(accounts: Accounts, names: Sequence[str], filters: UsageFilter) -> pd.DataFrame:
+    """Return the named columns of the turns, oldest first.
 
-    made = through_arrow(accounts, names, wanted)
-    return in_order(build(names, accounts.rows(names, wanted)) if made is None else made)
+    A large ledger is read through Arrow if that is installed. The frame is the same without it.
+    """
+    from swiftask_jupyter.usage.arrow import read_with_arrow
+
+    frame = read_with_arrow(accounts, names, filters)
+    if frame is None:
+        frame = build_frame(names, accounts.rows(names, filters))
+    return sort_by_time(frame)
 
 
-def moment(since: Since) -> float | None:
-    """Return a time in seconds since the epoch.
+def parse_since(since: Since) -> float | None:
+    """Return the start of a time span in seconds since the epoch; `None` if there is no limit.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: it is neither a span nor a time.
     """
     if since is None or isinstance(since, int | float):
         return since
     if isinstance(since, timedelta):
         return time.time() - since.total_seconds()
     try:
-        return _moment(since)
+        return _timestamp(since)
     except (ValueError, OverflowError):
         raise ConfigurationError(
             f"{since!r} is no time", advice="write 7d, 12h, 2026-01-31 or 2026-01-31T09:00"
         ) from None
 
 
-def _moment(since: Any) -> float:
+def _timestamp(since: Any) -> float:
     if isinstance(since, str):
         if span := re.fullmatch(r"(\d+)([mhdw])", since.strip()):
-            return time.time() - int(span[1]) * SECONDS[span[2]]
+            return time.time() - int(span[1]) * _UNITS[span[2]]
         return datetime.fromisoformat(since.strip()).timestamp()
-    if isinstance(since, datetime):  # pandas' own takes a time without a zone for UTC
+    if isinstance(since, datetime):
+        # The `timestamp` of pandas' subclass takes a time without a zone for UTC; datetime's
+        # takes it for this machine's zone.
         return datetime.combine(since.date(), since.timetz()).timestamp()
     if isinstance(since, date):
         return datetime(since.year, since.month, since.day).timestamp()  # noqa: DTZ001 - in this machine's zone

@@ -1,10 +1,12 @@
-"""The usage frame out of saved notebooks: as the live one, whoever wrote the files."""
+"""The usage frame of saved notebooks: equal to the ledger's, and safe for files from anyone."""
 
+import doctest
 import json
 import math
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import nbformat
 import pandas as pd
@@ -19,6 +21,7 @@ from swiftask_jupyter.notebook.mimebundle import record
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
 from swiftask_jupyter.notebook.panel.transcript import transcript_mimebundle
 from swiftask_jupyter.sandbox.faults import Fault
+from swiftask_jupyter.usage import notebooks
 from swiftask_jupyter.usage.notebooks import NotebookWarning, usage_from_notebooks
 
 GOOD = {
@@ -31,7 +34,7 @@ GOOD = {
 
 
 def save(path, *records):
-    """Write a notebook with a cell for each record."""
+    """Save a notebook with a cell for each record, and return its path."""
     cells = [
         new_code_cell("", outputs=[new_output("display_data", {TURN: each, "text/plain": ""})])
         for each in records
@@ -41,7 +44,7 @@ def save(path, *records):
 
 
 def as_saved(frame, path):
-    """A live frame as it comes out of a file: without what isn't in it, and with its path."""
+    """Return the ledger's frame as a file would give it: only recorded turns, and its own path."""
     made = frame[frame["number"].notna()].reset_index(drop=True)
     for name in made.columns[made.dtypes == "category"]:
         made[name] = made[name].cat.remove_unused_categories()
@@ -49,8 +52,8 @@ def as_saved(frame, path):
     return made
 
 
-def everyone(box):
-    """A client of each of the five systems, and whom it asks."""
+def credentials_by_dialect(box):
+    """Yield each dialect with the token and the agent for it."""
     yield "openai", {"token": box.token, "agent": "echo"}
     yield "native", {"token": box.token, "agent": "echo"}
     yield "widget", {"token": box.client_token("echo"), "agent": "echo"}
@@ -58,10 +61,10 @@ def everyone(box):
     yield "agencii", {"token": box.agencii_token, "agent": box.integration_id("mirror")}
 
 
-def test_the_frame_is_the_live_one_for_every_dialect_and_every_end(box, tmp_path):
+def test_the_frame_equals_the_ledgers_for_every_dialect_and_outcome(box, tmp_path):
     streams = []
-    for dialect, who in everyone(box):
-        with Swiftask(base_url=box.url, dialect=dialect, session="all", **who) as client:
+    for dialect, credentials in credentials_by_dialect(box):
+        with Swiftask(base_url=box.url, dialect=dialect, session="all", **credentials) as client:
             session = client.session()
             for options in ({}, {"cache": "on"}):
                 streams.append(session.stream("hello", fresh=True, **options))
@@ -85,25 +88,27 @@ def test_the_frame_is_the_live_one_for_every_dialect_and_every_end(box, tmp_path
     frame = usage_from_notebooks(path)
 
     pd.testing.assert_frame_equal(frame, as_saved(live, path))
-    assert set(frame["dialect"]) == {name for name, _ in everyone(box)}
+    assert set(frame["dialect"]) == {name for name, _ in credentials_by_dialect(box)}
     assert set(frame["status"]) == {"ok", "error", "interrupted"}
     assert frame["cached"].sum() == 5
 
 
-def test_what_was_imported_is_no_call_in_a_panels_transcript_either(client, tmp_path):
+def test_imported_turns_in_the_transcript_of_a_panel_are_left_out(client, tmp_path):
     session = client.session()
     session.ask("hello")
     session.read(session.export(tmp_path / "said.json"))
-    told = transcript_mimebundle([ExchangeView.from_history(each) for each in session.history()])
-    path = save(tmp_path / "panel.ipynb", *told[TURN])
+    transcript = transcript_mimebundle(
+        [ExchangeView.from_history(each) for each in session.history()]
+    )
+    path = save(tmp_path / "panel.ipynb", *transcript[TURN])
 
     frame = usage_from_notebooks(path)
 
-    assert len(told[TURN]) == 2
+    assert len(transcript[TURN]) == 2
     assert frame["turn"].tolist() == client.usage()["turn"].tolist()
 
 
-def test_what_nbclient_saved_is_the_live_frame(box, monkeypatch, tmp_path):
+def test_a_notebook_that_nbclient_ran_gives_the_frame_of_the_ledger(box, monkeypatch, tmp_path):
     monkeypatch.setenv("SWIFTASK_BASE_URL", box.url)
     monkeypatch.setenv("SWIFTASK_API_KEY", box.token)
     cells = [
@@ -128,7 +133,7 @@ def test_what_nbclient_saved_is_the_live_frame(box, monkeypatch, tmp_path):
 
 @pytest.mark.soak
 @pytest.mark.skipif(find_spec("papermill") is None, reason="papermill is not installed here")
-def test_what_papermill_saved_is_the_live_frame(box, monkeypatch, tmp_path):
+def test_a_notebook_that_papermill_ran_gives_the_frame_of_the_ledger(box, monkeypatch, tmp_path):
     monkeypatch.setenv("SWIFTASK_BASE_URL", box.url)
     monkeypatch.setenv("SWIFTASK_API_KEY", box.token)
     cells = ["%load_ext swiftask_jupyter", "%%swiftask echo\nhello", "%%swiftask nobody\nhello"]
@@ -147,7 +152,7 @@ def test_what_papermill_saved_is_the_live_frame(box, monkeypatch, tmp_path):
     assert frame["status"].tolist() == ["ok", "error"]
 
 
-def test_a_process_that_does_nothing_else_has_the_frames_own_methods(tmp_path):
+def test_the_frame_has_its_accessor_in_a_process_that_imports_nothing_else(tmp_path):
     path = save(tmp_path / "a.ipynb", GOOD)
     code = (
         "import sys; from swiftask_jupyter import usage_from_notebooks as read;"
@@ -161,7 +166,7 @@ def test_a_process_that_does_nothing_else_has_the_frames_own_methods(tmp_path):
     assert (ran.stdout, ran.stderr) == ("[1]\n", "")
 
 
-def test_a_pattern_finds_files_in_folders_and_a_copied_turn_is_one_row(tmp_path):
+def test_a_pattern_finds_files_in_subfolders_and_a_copied_turn_is_one_row(tmp_path):
     (tmp_path / "deep" / ".ipynb_checkpoints").mkdir(parents=True)
     save(tmp_path / "a.ipynb", GOOD)
     save(tmp_path / "deep" / "b.ipynb", GOOD, {**GOOD, "turn": "t2"})
@@ -175,7 +180,7 @@ def test_a_pattern_finds_files_in_folders_and_a_copied_turn_is_one_row(tmp_path)
     ]  # fmt: skip
 
 
-def test_a_users_home_is_known_by_its_sign(tmp_path, monkeypatch):
+def test_a_tilde_is_the_home_of_the_user(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     save(tmp_path / "a.ipynb", GOOD)
@@ -183,13 +188,13 @@ def test_a_users_home_is_known_by_its_sign(tmp_path, monkeypatch):
     assert len(usage_from_notebooks("~/a.ipynb")) == 1
 
 
-def test_a_cell_that_asked_several_agents_holds_several_records(tmp_path):
+def test_an_output_may_hold_several_records(tmp_path):
     path = save(tmp_path / "a.ipynb", [GOOD, {**GOOD, "turn": "t2", "agent": "b"}])
 
     assert usage_from_notebooks(path)["agent"].tolist() == ["a", "b"]
 
 
-def test_a_record_of_an_older_version_has_what_it_has(tmp_path):
+def test_fields_that_an_older_record_lacks_are_missing(tmp_path):
     old = {key: value for key, value in GOOD.items() if key not in {"attempts", "number", "cached"}}
 
     (row,) = usage_from_notebooks(save(tmp_path / "a.ipynb", old)).to_dict("records")
@@ -198,7 +203,7 @@ def test_a_record_of_an_older_version_has_what_it_has(tmp_path):
     assert row["total_tokens"] == 3
 
 
-def test_no_file_is_one_clear_line(tmp_path):
+def test_a_pattern_without_a_file_is_an_error_of_one_line(tmp_path):
     with pytest.raises(errors.ConfigurationError, match=r"no file fits '.*none\*\.ipynb'; write"):
         usage_from_notebooks(str(tmp_path / "none*.ipynb"))
 
@@ -207,36 +212,36 @@ def test_no_file_is_one_clear_line(tmp_path):
     ("change", "reason"),
     [
         ({"turn": None}, "names no turn"),
-        ({"turn": 5}, "turn 5 can't be"),
-        ({"status": "hacked"}, "status 'hacked' is none of ours"),
-        ({"status": ["ok"]}, "status of another type is none of ours"),
+        ({"turn": 5}, "turn 5 is invalid"),
+        ({"status": "hacked"}, "status 'hacked' is unknown"),
+        ({"status": ["ok"]}, "status of another type is unknown"),
         ({"at": "yesterday"}, "at 'yesterday' is no time"),
         ({"at": "2026-01-31T09:00:00"}, "is no time"),
         ({"at": "9999-12-31T23:59:59-23:59"}, "is no time"),
         ({"at": 1.0}, "at 1.0 is no time"),
-        ({"seconds": "long"}, "seconds 'long' can't be"),
-        ({"seconds": -5.0}, "seconds -5.0 can't be"),
-        ({"seconds": math.inf}, "seconds inf can't be"),
-        ({"seconds": 10**400}, "can't be"),
-        ({"attempts": True}, "attempts True can't be"),
-        ({"attempts": -1}, "attempts -1 can't be"),
+        ({"seconds": "long"}, "seconds 'long' is invalid"),
+        ({"seconds": -5.0}, "seconds -5.0 is invalid"),
+        ({"seconds": math.inf}, "seconds inf is invalid"),
+        ({"seconds": 10**400}, "is invalid"),
+        ({"attempts": True}, "attempts True is invalid"),
+        ({"attempts": -1}, "attempts -1 is invalid"),
         ({"agent": "x" * 5_000}, "agent 'xxx"),
-        ({"cached": 1}, "cached 1 can't be"),
+        ({"cached": 1}, "cached 1 is invalid"),
         ({"usage": []}, "usage is no object"),
-        ({"usage": {"source": "guessed"}}, "usage_source 'guessed' is none of ours"),
+        ({"usage": {"source": "guessed"}}, "usage_source 'guessed' is unknown"),
         ({"usage": {"source": "api", "input_tokens": 2**53 + 1}}, "input_tokens"),
-        ({"usage": {"source": "api", "credits": -0.5}}, "credits -0.5 can't be"),
-        ({"usage": {"source": "api", "credits": math.nan}}, "credits nan can't be"),
+        ({"usage": {"source": "api", "credits": -0.5}}, "credits -0.5 is invalid"),
+        ({"usage": {"source": "api", "credits": math.nan}}, "credits nan is invalid"),
     ],
 )
-def test_a_forged_record_is_left_out_with_one_warning(tmp_path, change, reason):
+def test_an_implausible_record_is_left_out_with_one_warning(tmp_path, change, reason):
     path = save(tmp_path / "a.ipynb", {**GOOD, **change}, {**GOOD, "turn": "t2"}, "no record")
 
-    with pytest.warns(NotebookWarning, match=r"a\.ipynb: .* left out: ") as told:
+    with pytest.warns(NotebookWarning, match=r"a\.ipynb: .* left out: ") as warned:
         frame = usage_from_notebooks(path)
 
     assert frame["turn"].tolist() == ["t2"]
-    (warning,) = told
+    (warning,) = warned
     assert reason in str(warning.message)
     assert str(warning.message).endswith("(and 1 more)")
 
@@ -252,18 +257,18 @@ def test_a_forged_record_is_left_out_with_one_warning(tmp_path, change, reason):
         (b'{"cells": 5}', "it is no notebook"),
     ],
 )
-def test_a_broken_file_is_one_warning_and_the_others_are_read(tmp_path, content, reason):
+def test_a_broken_file_is_left_out_with_one_warning(tmp_path, content, reason):
     (tmp_path / "a.ipynb").write_bytes(content)
     save(tmp_path / "b.ipynb", GOOD)
 
-    with pytest.warns(NotebookWarning, match=rf"a\.ipynb: it can't be read: {reason}") as told:
+    with pytest.warns(NotebookWarning, match=rf"a\.ipynb: it can't be read: {reason}") as warned:
         frame = usage_from_notebooks(str(tmp_path / "*.ipynb"))
 
     assert frame["turn"].tolist() == ["t1"]
-    assert len(told) == 1
+    assert len(warned) == 1
 
 
-def test_cells_and_outputs_of_any_shape_are_passed_over(tmp_path):
+def test_malformed_cells_and_outputs_are_ignored(tmp_path):
     odd = [5, None, {}, {"outputs": 5}, {"outputs": [5, {"data": 5}, {"data": {TURN: GOOD}}]}]
     path = tmp_path / "a.ipynb"
     path.write_text(json.dumps({"cells": odd}))
@@ -271,8 +276,8 @@ def test_cells_and_outputs_of_any_shape_are_passed_over(tmp_path):
     assert len(usage_from_notebooks(path)) == 1
 
 
-def test_a_file_that_python_or_an_editor_wrote_with_more_than_json_is_read(tmp_path):
-    """A plot's NaN, half a character, and a number beyond all numbers."""
+def test_a_file_with_nan_lone_surrogates_or_huge_numbers_is_read(tmp_path):
+    """Python and editors write them, although they are not valid JSON."""
     odd = {"text/plain": "\ud83d", "application/json": [math.nan, "huge"], TURN: GOOD}
     cells = [{"id": "c1", "outputs": [{"data": odd}]}]
     path = tmp_path / "a.ipynb"
@@ -282,33 +287,35 @@ def test_a_file_that_python_or_an_editor_wrote_with_more_than_json_is_read(tmp_p
     assert document(path).cells == ("c1",)
 
 
-def test_a_file_whose_name_looks_like_a_pattern_is_found_by_it(tmp_path):
+def test_a_file_with_brackets_in_its_name_is_found_by_its_name(tmp_path):
     path = save(tmp_path / "r[1].ipynb", GOOD)
 
     assert usage_from_notebooks(path)["notebook"].tolist() == [str(path)]
 
 
-def test_two_files_that_tell_a_turn_differently_are_one_row_and_a_warning(tmp_path):
+def test_a_turn_with_two_different_records_is_one_row_with_a_warning(tmp_path):
     save(tmp_path / "a.ipynb", GOOD)
     save(tmp_path / "b.ipynb", {**GOOD, "agent": "forged"})
 
-    with pytest.warns(NotebookWarning, match=r"b\.ipynb: turn t1 is told differently"):
+    with pytest.warns(
+        NotebookWarning, match=r"b\.ipynb: turn t1 is recorded before with other values"
+    ):
         frame = usage_from_notebooks(str(tmp_path / "*.ipynb"))
 
     assert frame["agent"].tolist() == ["a"]
 
 
-def test_no_control_character_of_a_file_reaches_the_frame_or_a_terminal(tmp_path):
+def test_control_characters_reach_neither_the_frame_nor_a_warning(tmp_path):
     path = save(tmp_path / "a.ipynb", {**GOOD, "agent": "a\x1b[2J", "turn": "t"}, {"turn": "\x1b"})
 
-    with pytest.warns(NotebookWarning) as told:
+    with pytest.warns(NotebookWarning) as warned:
         frame = usage_from_notebooks(path)
 
     assert "\x1b" not in frame.to_csv()
-    assert "\x1b" not in str(told[0].message)
+    assert "\x1b" not in str(warned[0].message)
 
 
-def test_a_file_that_can_not_be_opened_is_one_warning(tmp_path, monkeypatch):
+def test_a_file_that_is_too_large_is_left_out_with_one_warning(tmp_path, monkeypatch):
     path = save(tmp_path / "a.ipynb", GOOD)
     monkeypatch.setattr("swiftask_jupyter.conversation.notebook_file.LARGEST", 10)
 
@@ -316,7 +323,7 @@ def test_a_file_that_can_not_be_opened_is_one_warning(tmp_path, monkeypatch):
         assert usage_from_notebooks(path).empty
 
 
-def test_a_warning_points_at_the_line_that_asked(tmp_path):
+def test_a_warning_points_at_the_line_of_the_caller(tmp_path):
     (tmp_path / "a.ipynb").write_text("nothing")
 
     with pytest.warns(NotebookWarning, match="it is not JSON") as caught:
@@ -326,8 +333,14 @@ def test_a_warning_points_at_the_line_that_asked(tmp_path):
 
 
 @pytest.mark.parametrize("pattern", ["**", "**/*", "*.*"])
-def test_a_pattern_that_leaves_the_kind_of_file_open_finds_notebooks(tmp_path, pattern):
+def test_a_pattern_without_a_suffix_finds_only_notebooks(tmp_path, pattern):
     save(tmp_path / "a.ipynb", GOOD)
     (tmp_path / "notes.txt").write_text("nothing")
 
     assert len(usage_from_notebooks(tmp_path / pattern)) == 1
+
+
+def test_the_examples_in_the_docstrings_run(monkeypatch):
+    monkeypatch.chdir(Path(__file__).parent.parent.parent)  # of the example notebooks
+
+    assert doctest.testmod(notebooks).failed == 0
