@@ -1,4 +1,4 @@
-"""`Swiftask` from Python: one client, many ways to ask, one ledger."""
+"""`Swiftask` from Python: asking, streaming, errors, and what the ledger records."""
 
 import asyncio
 import threading
@@ -11,7 +11,7 @@ from swiftask_jupyter import Delta, Finish, Sandbox, Swiftask, Usage, errors
 from swiftask_jupyter.sandbox.faults import Fault
 
 
-def test_an_answer_has_its_text_turn_usage_and_the_rest(client):
+def test_an_answer_has_its_text_its_turn_its_usage_and_the_raw_response(client):
     answer = client.ask("hello")
 
     assert (answer.text, str(answer), len(answer)) == ("hello", "hello", 5)
@@ -21,7 +21,7 @@ def test_an_answer_has_its_text_turn_usage_and_the_rest(client):
     assert "hello" in repr(answer)
 
 
-def test_a_stream_yields_events_that_add_up(client):
+def test_a_stream_yields_the_events_of_the_answer(client):
     stream = client.stream("hello there")
 
     events = list(stream)
@@ -32,7 +32,7 @@ def test_a_stream_yields_events_that_add_up(client):
     assert stream.answer.text == "hello there"
 
 
-def test_leaving_a_stream_early_closes_it_and_counts_as_interrupted(client, box):
+def test_a_stream_left_early_is_closed_and_recorded_as_interrupted(client, box):
     with client.stream("hello", agent="slow") as stream:
         next(iter(stream))
 
@@ -52,7 +52,7 @@ def test_a_running_loop_can_ask_and_stream(client):
     assert "".join(event.text for event in events if isinstance(event, Delta)) == "two"
 
 
-def test_many_at_once_share_one_client(client):
+def test_thirty_concurrent_calls_share_one_client(client):
     async def all_of_them():
         return await asyncio.gather(*(client.ask_async(f"number {n}") for n in range(30)))
 
@@ -62,7 +62,7 @@ def test_many_at_once_share_one_client(client):
     assert len(set(client.usage()["turn"])) == 30
 
 
-def test_a_cancelled_task_closes_its_stream(client, box):
+def test_a_cancelled_task_closes_its_stream_and_is_recorded_as_interrupted(client, box):
     async def cancelled():
         task = asyncio.create_task(client.ask_async("hello", agent="slow"))
         await asyncio.to_thread(box.wait_for, lambda: box.open_streams)
@@ -73,18 +73,18 @@ def test_a_cancelled_task_closes_its_stream(client, box):
     asyncio.run(cancelled())
 
     assert box.wait_for(lambda: box.requests[-1].disconnected)
-    client.close()  # waits until what was cancelled is written down
+    client.close()  # waits until the cancelled turn is recorded
     assert list(client.usage()["status"]) == ["interrupted"]
 
 
-def test_options_go_into_the_request(client, box):
+def test_unknown_options_become_fields_of_the_request(client, box):
     client.ask("hello", temperature=0, max_tokens=5)
 
     body = box.requests[-1].json
     assert (body["temperature"], body["max_tokens"]) == (0, 5)
 
 
-def test_a_base_url_with_its_family_works_too(box):
+def test_a_base_url_may_end_in_an_api_path(box):
     for suffix in ("/v1", "/api/", ""):
         with Swiftask(base_url=box.url + suffix, token=box.token, agent="echo") as client:
             assert client.ask("hello").text == "hello"
@@ -104,7 +104,9 @@ def test_a_base_url_with_its_family_works_too(box):
         (Fault(error_after=1), errors.ServiceError, "error"),
     ],
 )
-def test_each_failure_is_its_error_one_line_and_one_row(client, box, fault, kind, status):
+def test_each_failure_raises_its_error_in_one_line_and_is_recorded(
+    client, box, fault, kind, status
+):
     box.fail(fault, times=None)
 
     with pytest.raises(kind) as caught:
@@ -117,7 +119,7 @@ def test_each_failure_is_its_error_one_line_and_one_row(client, box, fault, kind
     assert client.ask("next").text == "next"
 
 
-def test_a_stream_that_breaks_keeps_what_came(client, box):
+def test_a_stream_that_breaks_off_keeps_its_text(client, box):
     box.fail(Fault(cut_after=2))
     stream = client.stream("a prompt of several pieces")
 
@@ -126,7 +128,7 @@ def test_a_stream_that_breaks_keeps_what_came(client, box):
     assert stream.reply.text == "a prompt"
 
 
-def test_a_missing_done_is_forgiven(client, box):
+def test_a_stream_may_end_without_its_done_marker(client, box):
     box.fail(Fault(no_done=True))
 
     assert client.ask("hello").text == "hello"
@@ -145,23 +147,23 @@ def test_a_prompt_without_a_token_or_an_agent_is_not_sent(box):
     assert box.requests == []
 
 
-def test_an_unknown_dialect_names_the_known_ones(client):
+def test_the_error_for_an_unknown_dialect_names_the_known_ones(client):
     with pytest.raises(errors.ConfigurationError, match="openai"):
         client.ask("hello", dialect="esperanto")
 
 
-def test_half_a_surrogate_pair_is_refused(client):
+def test_a_lone_surrogate_in_a_prompt_is_refused(client):
     with pytest.raises(errors.PromptError, match="surrogate"):
         client.ask("hello \ud83d")
 
 
-def test_half_a_surrogate_pair_in_an_agents_name_is_refused_in_a_batch_too(client):
+def test_a_lone_surrogate_in_a_slug_is_refused_by_calls_and_batches(client):
     for asks in (client.ask, lambda *asked: client.map(pd.DataFrame({"n": [1]}), *asked)):
         with pytest.raises(errors.PromptError, match="surrogates"):
             asks("hello", "\ud800")
 
 
-def test_the_frame_has_its_columns_and_real_dtypes_even_when_empty(client):
+def test_the_usage_frame_has_the_same_columns_and_dtypes_when_it_is_empty(client):
     empty = client.usage()
     client.ask("hello")
     full = client.usage()
@@ -180,7 +182,7 @@ def test_the_frame_has_its_columns_and_real_dtypes_even_when_empty(client):
     assert 0 < full["first_token_seconds"].iloc[0] <= full["seconds"].iloc[0]
 
 
-def test_counted_tokens_are_in_the_frame():
+def test_reported_tokens_are_in_the_usage_frame():
     with (
         Sandbox(usage="counted") as box,
         Swiftask(base_url=box.url, token=box.token, agent="echo") as client,
@@ -198,13 +200,13 @@ def test_a_client_can_be_used_again_after_close(client):
     assert client.ask("two").text == "two"
 
 
-def test_nothing_of_a_client_shows_its_token(client, box):
+def test_the_attributes_of_a_client_do_not_show_its_token(client, box):
     shown = f"{client!r}{client.__dict__}{client.connection()!r}{client.wanted!r}"
 
     assert box.token not in shown
 
 
-def test_a_proxy_is_not_asked_for_loopback(box, monkeypatch):
+def test_a_proxy_is_not_used_for_loopback(box, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with Swiftask(base_url=box.url, token=box.token, agent="echo") as client:
         assert client.ask("hello").text == "hello"
@@ -221,7 +223,7 @@ def test_a_proxy_is_not_asked_for_loopback(box, monkeypatch):
         ({"agent": object()}, "agent must be text, not object"),
     ],
 )
-def test_what_would_quietly_mean_the_default_host_is_refused(wanted, message):
+def test_an_argument_that_would_silently_select_the_default_is_refused(wanted, message):
     with pytest.raises(errors.ConfigurationError, match=message) as caught:
         Swiftask(**wanted)
     assert "s3cr3t" not in str(caught.value)
@@ -233,7 +235,7 @@ def test_an_empty_connection_named_by_a_call_is_refused(client, box):
     assert not box.requests
 
 
-def test_a_ledger_that_was_taken_away_is_said_once_and_a_new_one_begun(client):
+def test_a_removed_ledger_is_created_anew_with_one_remark(client):
     first = client.ask("one")
     client.store.unlink()
     second, third = client.ask("two"), client.ask("three")
@@ -246,7 +248,7 @@ def test_a_ledger_that_was_taken_away_is_said_once_and_a_new_one_begun(client):
 
 
 @pytest.mark.parametrize("prompt", [None, 5, b"x", ["hello"]])
-def test_a_prompt_that_is_no_text_is_refused_in_one_line(client, prompt):
+def test_a_prompt_that_is_not_a_string_is_refused_in_one_line(client, prompt):
     with pytest.raises(errors.PromptError, match="the prompt must be text, not"):
         client.ask(prompt)
     assert list(client.usage()["status"]) == ["refused"]
@@ -263,18 +265,18 @@ def test_a_prompt_that_is_no_text_is_refused_in_one_line(client, prompt):
         ({"dialect": 5}, "dialect must be text, not int"),
     ],
 )
-def test_an_argument_of_another_kind_is_refused_in_one_line(client, box, options, message):
+def test_an_argument_of_a_wrong_type_is_refused_in_one_line(client, box, options, message):
     with pytest.raises(errors.Refused, match=message):
         client.ask("hello", **options)
     assert not box.requests
 
 
-def test_a_client_shows_its_host_and_agent_and_no_token(client, box):
+def test_the_repr_of_a_client_names_its_host_and_agent(client, box):
     assert repr(client) == "<Swiftask 127.0.0.1, agent: echo>"
     assert box.token not in repr(client)
 
 
-def test_a_token_is_kept_out_of_the_ledger_by_its_refusal_wherever_it_came_from(
+def test_a_prompt_with_the_token_of_a_dotenv_is_refused_and_not_recorded(
     box, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -294,9 +296,9 @@ def test_a_token_is_kept_out_of_the_ledger_by_its_refusal_wherever_it_came_from(
         assert box.token.encode() not in file.read_bytes()
 
 
-def test_no_token_is_sent_whosever_it_is_and_wherever_it_stands(client, box, monkeypatch):
+def test_no_part_of_a_prompt_may_contain_any_of_the_users_tokens(client, box, monkeypatch):
     others = f"{box.token}-of-another"
-    monkeypatch.setenv("SWIFTASK_API_KEY", others)  # the client was given one of its own
+    monkeypatch.setenv("SWIFTASK_API_KEY", others)  # the client itself has another one
     rows = pd.DataFrame({"text": ["hello", f"my key is {others}"]})
 
     for text, options in (
@@ -318,10 +320,10 @@ def test_no_token_is_sent_whosever_it_is_and_wherever_it_stands(client, box, mon
     assert [seen.method for seen in box.requests] == ["POST"]
     kept = client.usage(text=True).to_csv()
     assert box.token not in kept
-    assert "of-another" not in kept  # of two tokens that begin alike, too
+    assert "of-another" not in kept  # not even the end of a token that begins with another one
 
 
-def test_what_went_wrong_is_raised_again_by_the_answer(client, box):
+def test_the_answer_of_a_failed_stream_raises_its_error_again(client, box):
     box.fail(Fault(cut_after=1))
     stream = client.stream("hello world")
 
@@ -331,18 +333,18 @@ def test_what_went_wrong_is_raised_again_by_the_answer(client, box):
         _ = stream.answer
 
 
-def test_closing_the_client_ends_a_watch_in_another_thread_with_one_line(box):
+def test_closing_the_client_ends_a_stream_in_another_thread_with_an_error(box):
     client = Swiftask(base_url=box.url, token=box.token, agent="slow", dialect="openai")
     begun, ended = threading.Event(), []
 
-    def watch():
+    def read():
         try:
             for _ in client.stream("hello"):
                 begun.set()
-        except BaseException as error:  # noqa: BLE001 - whatever it is
+        except BaseException as error:  # noqa: BLE001 - the test compares whatever was raised
             ended.append(error)
 
-    thread = threading.Thread(target=watch)
+    thread = threading.Thread(target=read)
     thread.start()
     begun.wait(30)
     client.close()
@@ -351,17 +353,17 @@ def test_closing_the_client_ends_a_watch_in_another_thread_with_one_line(box):
     assert [type(error) for error in ended] == [errors.ConnectionFailed]
 
 
-def test_an_answer_outlives_a_ledger_that_can_not_take_its_end(client, monkeypatch):
+def test_an_answer_is_returned_although_the_ledger_cannot_be_completed(client, monkeypatch):
     def full(*_):
         raise errors.StoreError("the disk is full")
 
-    told = []
-    talk = client.session()
-    talk.watchers.append(lambda turn: told.append(turn.reply.status))
+    statuses = []
+    session = client.session()
+    session.watchers.append(lambda turn: statuses.append(turn.reply.status))
     monkeypatch.setattr(client.means.ledger.turns, "complete", full)
 
-    answer = talk.ask("hello")
+    answer = session.ask("hello")
 
     assert answer.text == "hello"
-    assert told == ["running", "ok"]
+    assert statuses == ["running", "ok"]
     assert "not in the ledger: the disk is full" in answer.reply.remarks[-1]

@@ -1,4 +1,4 @@
-"""Every error is one line, and none is left out of the tree."""
+"""Errors: their hierarchy, their one-line form, and the error for each HTTP status."""
 
 import inspect
 
@@ -14,7 +14,7 @@ ALL = [
 ]
 
 
-def test_every_error_stands_in_the_tree():
+def test_every_error_is_in_the_hierarchy_of_the_module_docstring():
     for kind in ALL:
         assert kind.__name__ in errors.__doc__
 
@@ -44,14 +44,14 @@ def test_every_error_renders_as_one_line(kind):
         b"no such thing",
     ],
 )
-def test_every_documented_error_body_is_read(body):
+def test_the_message_of_every_documented_error_body_is_found(body):
     assert message_of(body) == "no such thing"
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"<html><h1>502</h1>", b"[]", b"{}", b"null", b"\xff\xfe", b"[" * 10_000]
 )
-def test_any_other_body_is_shown_as_it_is(body):
+def test_the_message_of_an_unknown_error_body_is_at_most_500_characters(body):
     assert isinstance(message_of(body), str)
     assert len(message_of(body)) <= 500
 
@@ -71,7 +71,7 @@ def test_any_other_body_is_shown_as_it_is(body):
         (418, "teapot", errors.BadRequest),
     ],
 )
-def test_a_status_becomes_the_error_that_says_what_to_do(status, message, kind):
+def test_each_status_gives_an_error_with_advice(status, message, kind):
     error = failure(Head(status, {}), message, "my-agent")
 
     assert type(error) is kind
@@ -79,13 +79,13 @@ def test_a_status_becomes_the_error_that_says_what_to_do(status, message, kind):
     assert bool(error.advice) == (kind is not errors.BadRequest or status < 400)
 
 
-def test_a_rate_limit_says_how_long_to_wait():
+def test_a_rate_limit_error_says_how_long_to_wait():
     error = failure(Head(429, {"retry-after": "7"}), "slow down", "a")
 
     assert "try again in 7 s" in str(error)
 
 
-def test_a_conversation_that_is_too_long_is_no_unknown_agent():
+def test_a_conversation_that_is_too_long_is_not_reported_as_an_unknown_agent():
     message = "This model's maximum context length is 4097 tokens: invalid request"
 
     error = failure(Head(400, {}), message, "echo")
@@ -94,7 +94,7 @@ def test_a_conversation_that_is_too_long_is_no_unknown_agent():
     assert "--last N or --fresh" in str(error)
 
 
-def test_an_agent_is_named_by_a_word_of_its_own():
+def test_an_error_about_something_else_is_not_reported_as_an_unknown_agent():
     both = failure(Head(400, {}), '"files" and "input": both are invalid', "echo")
     agent = failure(Head(400, {}), "no such agent", "echo")
     other = failure(Head(404, {}), "no such conversation", "")
