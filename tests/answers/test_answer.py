@@ -1,11 +1,8 @@
 """`Answer`: the value that `ask` returns."""
 
-import doctest
-
 import pytest
 
 from swiftask_jupyter import Swiftask, errors
-from swiftask_jupyter.answers import answer as module
 from swiftask_jupyter.answers.answer import answer_from
 from swiftask_jupyter.answers.reply import Delta, Raw, Reply
 
@@ -53,7 +50,3 @@ def test_the_repr_shortens_a_long_text():
 )
 def test_sources_are_the_listed_ones_or_empty(raw, sources):
     assert finished("hello", **raw).sources == sources
-
-
-def test_the_examples_in_the_docstrings_run():
-    assert doctest.testmod(module).failed == 0

@@ -1,12 +1,9 @@
 """`frame.swiftask`: groups, exports, columns, and the frames that it accepts."""
 
-import doctest
-
 import pandas as pd
 import pytest
 
 from swiftask_jupyter import errors
-from swiftask_jupyter.usage import accessor
 from swiftask_jupyter.usage.query import usage
 from tests.support.usage import add_turn, add_varied_turns, column_names
 
@@ -74,7 +71,3 @@ def test_a_frame_without_the_columns_of_usage_is_refused(ledger):
         pd.DataFrame({"a": [1]}).swiftask  # noqa: B018 - asking for it is what fails
     with pytest.raises(AttributeError, match="no column seconds: "):
         usage(ledger.accounts).drop(columns="seconds").swiftask.totals()
-
-
-def test_the_examples_in_the_docstrings_run():
-    assert doctest.testmod(accessor).failed == 0

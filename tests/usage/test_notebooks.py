@@ -1,12 +1,10 @@
 """The usage frame of saved notebooks: equal to the ledger's, and safe for files from anyone."""
 
-import doctest
 import json
 import math
 import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import nbformat
 import pandas as pd
@@ -21,7 +19,6 @@ from swiftask_jupyter.notebook.mimebundle import record
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
 from swiftask_jupyter.notebook.panel.transcript import transcript_mimebundle
 from swiftask_jupyter.sandbox.faults import Fault
-from swiftask_jupyter.usage import notebooks
 from swiftask_jupyter.usage.notebooks import NotebookWarning, usage_from_notebooks
 
 GOOD = {
@@ -338,9 +335,3 @@ def test_a_pattern_without_a_suffix_finds_only_notebooks(tmp_path, pattern):
     (tmp_path / "notes.txt").write_text("nothing")
 
     assert len(usage_from_notebooks(tmp_path / pattern)) == 1
-
-
-def test_the_examples_in_the_docstrings_run(monkeypatch):
-    monkeypatch.chdir(Path(__file__).parent.parent.parent)  # of the example notebooks
-
-    assert doctest.testmod(notebooks).failed == 0
