@@ -16,7 +16,8 @@ from typing import Any
 from _measure import table
 from _wire import Wire
 
-from swiftask_jupyter.answers.reply import Delta, Reply
+from swiftask_jupyter.answers.events import Delta
+from swiftask_jupyter.answers.reply import Reply
 from swiftask_jupyter.notebook.display import CellDisplay
 
 PROSE = ("The quick brown fox jumps over the lazy dog, *again* and `again`. " * 5 + "\n\n") * 400
@@ -28,7 +29,7 @@ class Ours:
     """`%%swiftask`."""
 
     def __init__(self, wire: Wire) -> None:
-        self._reply = Reply("agent", number=1)
+        self._reply = Reply(agent="agent", number=1)
         self._display = CellDisplay(wire.publish, self._reply, shown=True, clock=lambda: wire.now)
 
     def add(self, piece: str) -> None:

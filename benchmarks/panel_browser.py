@@ -51,7 +51,8 @@ LAB = {
 from swiftask_jupyter import ChatPanel, Sandbox, Swiftask
 from swiftask_jupyter.notebook.panel.reply_publisher import ReplyPublisher
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
-from swiftask_jupyter.answers.reply import Delta, Reply
+from swiftask_jupyter.answers.events import Delta
+from swiftask_jupyter.answers.reply import Reply
 client = Swiftask(base_url="http://127.0.0.1:9", token="none", agent="none")
 panel = ChatPanel(client, transcript=False)
 class Played:
@@ -72,7 +73,7 @@ class Played:
 def begin(text, rate, head):
     global publisher
     import contextvars
-    reply = Reply("agent", turn=str(time.time()), number=1)
+    reply = Reply(agent="agent", id=str(time.time()), number=1)
     exchange, stream = ExchangeView("q", reply), Played(reply, text, rate, head)
     panel.chat._add(exchange)
     publisher = ReplyPublisher(exchange, panel._channel, stream, lambda _: None)
@@ -116,10 +117,10 @@ pn.serve(app, port=int(sys.argv[2]), show=False, admin=False)
 """
 EARLIER = """
 if {0}:
-    from swiftask_jupyter.conversation.rules import Exchange
+    from swiftask_jupyter.answers.turn import Turn
     said = "A question, answered with *some* words and `code`.\\n\\n- one\\n- two\\n"
     for n in range({0}):
-        panel.chat.exchanges.append(ExchangeView.from_history(Exchange(
+        panel.chat.exchanges.append(ExchangeView.from_history(Turn(
             f"{{n:032}}", 0.0, n + 1, str(n), None, None, "panel", "agent", "openai",
             prompt=f"question {{n}}", answer=said)))
     panel.chat.refresh = lambda: None

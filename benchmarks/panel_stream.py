@@ -23,7 +23,8 @@ from typing import Any
 from _measure import median, table
 from _wire import Wire
 
-from swiftask_jupyter.answers.reply import Delta, Reply
+from swiftask_jupyter.answers.events import Delta
+from swiftask_jupyter.answers.reply import Reply
 from swiftask_jupyter.notebook.markdown.document import to_html
 from swiftask_jupyter.notebook.panel.channel import Channel
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
@@ -46,7 +47,7 @@ class InPanel:
         def custom(content: dict[str, Any], buffers: list[bytes]) -> None:
             wire.tell({"method": "custom", "content": content}, buffers)
 
-        self._reply = Reply("agent", turn="0" * 32, number=1)
+        self._reply = Reply(agent="agent", id="0" * 32, number=1)
         shown = ExchangeView("a question", self._reply)
         self._following = ReplyPublisher(
             shown, Channel(custom), None, lambda _: None, clock=lambda: wire.now

@@ -38,18 +38,20 @@ OURS = (
     PACED
     + """
 from pathlib import Path
-from swiftask_jupyter.answers.reply import Delta, Reply, Usage
+from swiftask_jupyter.answers.events import Delta, Usage
+from swiftask_jupyter.answers.reply import Reply
 from swiftask_jupyter.ledger import SQLiteStore, Turns
-from swiftask_jupyter.ledger.turns import Place, new_id
-table, place = Turns(SQLiteStore(Path(path))), Place("/n.ipynb", "main-1")
+from swiftask_jupyter.answers.turn import new_id
+table = Turns(SQLiteStore(Path(path)))
 def begin():
     global reply
-    reply = Reply("echo", turn=new_id(), session="main-1", dialect="openai", at=time.time())
-    table.begin(reply, place, "a prompt of some words " * 20)
+    reply = Reply(agent="echo", id=new_id(), session="main-1", dialect="openai", at=time.time(),
+                  notebook="/n.ipynb", prompt="a prompt of some words " * 20)  # fmt: skip
+    table.begin(reply)
 def complete():
     reply.apply([Delta("an answer of some more words " * 60)])
     reply.status, reply.usage = "ok", Usage(100, 300, 400, 400, 0.5, "stream")
-    table.complete(reply, "a prompt")
+    table.complete(reply)
 run([begin, complete])
 """
 )

@@ -21,14 +21,14 @@ from pathlib import Path
 from _measure import child_figures, median, table
 
 from swiftask_jupyter.ledger import Ledger
-from swiftask_jupyter.ledger.schema import COLUMNS
+from swiftask_jupyter.ledger.schema import frame_columns
 from swiftask_jupyter.ledger.sqlite import SQLiteStore
 from swiftask_jupyter.ledger.usage import MEASURES, UsageFilter
 
 TURNS = 1_000_000
 ROUNDS = 3
 NOTEBOOKS = 200
-NAMES = [column.name for column in COLUMNS]
+NAMES = [column.name for column in frame_columns()]
 MEASURE = """
 import json, resource, sys
 from pathlib import Path

@@ -13,21 +13,34 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from swiftask_jupyter.answers.answer import Answer
-    from swiftask_jupyter.answers.reply import Delta, Finish, Usage
+    from swiftask_jupyter.answers.events import Delta, Finish, Usage
+    from swiftask_jupyter.answers.turn import Turn
     from swiftask_jupyter.client import Swiftask
+    from swiftask_jupyter.conversation.session import Session
+    from swiftask_jupyter.conversation.stream import Stream
+    from swiftask_jupyter.notebook.compare import Comparison
     from swiftask_jupyter.notebook.panel.panel import ChatPanel
-    from swiftask_jupyter.sandbox.server import Sandbox
+    from swiftask_jupyter.sandbox import Fault, Sandbox
+    from swiftask_jupyter.turns.budget import Budget
+    from swiftask_jupyter.turns.request_preview import RequestPreview
     from swiftask_jupyter.usage.notebooks import usage_from_notebooks
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Answer",
+    "Budget",
     "ChatPanel",
+    "Comparison",
     "Delta",
+    "Fault",
     "Finish",
+    "RequestPreview",
     "Sandbox",
+    "Session",
+    "Stream",
     "Swiftask",
+    "Turn",
     "Usage",
     "errors",
     "load_ipython_extension",
@@ -37,12 +50,19 @@ __all__ = [
 
 _HOMES = {
     "Answer": "answers.answer",
+    "Budget": "turns.budget",
     "ChatPanel": "notebook.panel.panel",
-    "Delta": "answers.reply",
-    "Finish": "answers.reply",
+    "Comparison": "notebook.compare",
+    "Delta": "answers.events",
+    "Fault": "sandbox",
+    "Finish": "answers.events",
+    "RequestPreview": "turns.request_preview",
     "Sandbox": "sandbox",
+    "Session": "conversation.session",
+    "Stream": "conversation.stream",
     "Swiftask": "client",
-    "Usage": "answers.reply",
+    "Turn": "answers.turn",
+    "Usage": "answers.events",
     "usage_from_notebooks": "usage.notebooks",
 }
 

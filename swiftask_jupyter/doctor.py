@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from swiftask_jupyter.answers.reply import has_text
+from swiftask_jupyter.answers.events import has_text
 from swiftask_jupyter.client import Swiftask
 from swiftask_jupyter.errors import ConfigurationError, ConnectionFailed, SwiftaskError
 from swiftask_jupyter.settings.addresses import is_loopback
@@ -44,7 +44,7 @@ def diagnose(client: Swiftask) -> Iterator[Finding]:
     billed and counted like any other.
     """
     try:
-        connection = client.connection()
+        connection = client.connections.resolve()
     except ConfigurationError as error:
         yield Finding(ok=False, subject="settings", text=str(error))
         return
@@ -92,7 +92,7 @@ def _check_ledger(client: Swiftask) -> Finding:
 def _check_catalogue(client: Swiftask, connection: Connection) -> Finding:
     start = time.perf_counter()
     try:
-        agents = client.catalogue()
+        agents = client.connections.catalogue()
     except ConnectionFailed as error:
         return Finding(ok=False, subject="catalogue", text=str(error))
     except SwiftaskError as error:  # not every service has a catalogue
@@ -128,6 +128,9 @@ def _check_answer(client: Swiftask) -> Iterator[Finding]:
     elif no_stream_reason:
         yield Finding(ok=None, subject="streaming", text=no_stream_reason)
     else:
-        text, here = "the whole answer came in one piece", is_loopback(client.connection().host)
+        text, here = (
+            "the whole answer came in one piece",
+            is_loopback(client.connections.resolve().host),
+        )
         text += "" if here else ": a proxy may be holding it back"
         yield Finding(ok=None if here else False, subject="streaming", text=text)

@@ -201,7 +201,7 @@ def test_a_client_can_be_used_again_after_close(client):
 
 
 def test_the_attributes_of_a_client_do_not_show_its_token(client, box):
-    shown = f"{client!r}{client.__dict__}{client.connection()!r}{client.wanted!r}"
+    shown = f"{client!r}{client.__dict__}{client.connections.resolve()!r}{client.connections.overrides!r}"
 
     assert box.token not in shown
 
@@ -360,7 +360,7 @@ def test_an_answer_is_returned_although_the_ledger_cannot_be_completed(client, m
     statuses = []
     session = client.session()
     session.watchers.append(lambda turn: statuses.append(turn.reply.status))
-    monkeypatch.setattr(client.means.ledger.turns, "complete", full)
+    monkeypatch.setattr(client.runtime.ledger.turns, "complete", full)
 
     answer = session.ask("hello")
 

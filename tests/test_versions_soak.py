@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from swiftask_jupyter.answers.reply import TURN
+from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
 
 pytestmark = pytest.mark.soak
 
@@ -32,7 +32,11 @@ def test_papermill_runs_the_example_notebook_to_its_end(tmp_path):
     nbformat.validate(notebook)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     outputs = [output for cell in cells for output in cell.outputs]
-    turns = [output.data[TURN] for output in outputs if TURN in output.get("data", {})]
+    turns = [
+        output.data[TURN_MIME_TYPE]
+        for output in outputs
+        if TURN_MIME_TYPE in output.get("data", {})
+    ]
     assert all(cell.execution_count for cell in cells)
     assert [output for output in outputs if output.output_type == "error"] == []
     assert [turn["status"] for turn in turns] == ["ok"] * 3

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from swiftask_jupyter.answers.reply import Reply, Status, Usage
+from swiftask_jupyter.answers.events import Usage
+from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Status
 from swiftask_jupyter.support.structs import Struct
 
 if TYPE_CHECKING:
@@ -117,7 +119,7 @@ def answer_from(reply: Reply) -> Answer:
     return Answer(
         text=reply.text,
         agent=reply.agent,
-        turn=reply.turn,
+        turn=reply.id,
         usage=reply.usage,
         seconds=reply.seconds,
         raw=reply.raw,

@@ -15,7 +15,7 @@ from typing import Any
 
 from swiftask_jupyter.answers.schemas import parse_schema
 from swiftask_jupyter.batch.options import BatchSettings
-from swiftask_jupyter.batch.results import check_columns, with_answers
+from swiftask_jupyter.batch.results import add_result_columns, check_columns
 from swiftask_jupyter.batch.rows import RowTemplate, field_names
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.settings.connection import ConnectionOverrides
@@ -39,13 +39,15 @@ def map_dask_frame(client: Any, frame: Any, text: str, options: Mapping[str, Any
         ConfigurationError: an option is invalid, or the client has a token of its own.
         PromptError: the prompt cannot be filled from the columns of the frame.
     """
-    settings = client.wanted, client.configured
+    settings = client.connections.overrides, client.connections.configured
     if any(each.token for each in settings):
         raise ConfigurationError(
             "a token does not travel to a cluster",
             advice="set SWIFTASK_API_KEY where its workers start",
         )
-    batch = BatchSettings.from_options(None, {name: options[name] for name in options if name != "agent"})
+    batch = BatchSettings.from_options(
+        None, {name: options[name] for name in options if name != "agent"}
+    )
     used = field_names(text)
     names = {name: value for name, value in (batch.names or {}).items() if name in used}
     sample = frame._meta  # noqa: SLF001 - the only way to the columns without computing
@@ -56,9 +58,9 @@ def map_dask_frame(client: Any, frame: Any, text: str, options: Mapping[str, Any
     store = client.store if isinstance(client.store, Path) else None
     make_client = partial(client.__class__, store=store)
     given = {**options, "names": names, "concurrency": batch.concurrency}
-    if client.means.cache == "strict":
+    if client.runtime.cache == "strict":
         given.setdefault("cache", "strict")
-    meta = with_answers(sample, [], schema, batch.prefix)
+    meta = add_result_columns(sample, [], schema, batch.prefix)
     return frame.map_partitions(_map_partition, make_client, settings, text, given, meta=meta)
 
 
@@ -71,7 +73,7 @@ def _map_partition(
 ) -> Any:
     """Run the batch of one partition in a worker."""
     with make_client() as client:
-        client.wanted, client.configured = settings
+        client.connections.overrides, client.connections.configured = settings
         return client.map(frame, text, **_partition_options(options))
 
 

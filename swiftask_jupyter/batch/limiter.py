@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 
 from swiftask_jupyter.protocols.errors import Head, seconds_of
-from swiftask_jupyter.transport.exchange import RequestHook
+from swiftask_jupyter.transport.exchange import NotSent, RequestHook
 
 # The HTTP statuses by which a service asks for fewer requests.
 RATE_LIMIT_STATUSES = frozenset((429, 503))
@@ -82,7 +82,7 @@ class ConcurrencyLimiter:
         self.paused_until = max(self.paused_until, now + seconds)
 
 
-class RateLimitPaused(Exception):
+class RateLimitPaused(NotSent):
     """A request was not sent, because the service asked for a pause."""
 
 

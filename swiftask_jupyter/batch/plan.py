@@ -1,17 +1,14 @@
-"""What is asked for each row, and the way it travels.
-
-Which rows must be sent: equal prompts once, and none that was answered before.
-"""
+"""Decides which rows of a batch are sent: equal prompts once, and none that was answered before."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from swiftask_jupyter.answers.reply import Reply
 from swiftask_jupyter.answers.schemas import Schema
+from swiftask_jupyter.answers.turn import Turn
 from swiftask_jupyter.batch.results import NOT_SENT, Outcome, ResultCollector
-from swiftask_jupyter.batch.rows import Rows
+from swiftask_jupyter.batch.rows import RowTemplate
 from swiftask_jupyter.conversation.session import check
 from swiftask_jupyter.errors import Refused
 from swiftask_jupyter.ledger.history import EarlierRows
@@ -23,14 +20,14 @@ Prepare = Callable[..., tuple[Prompt, Route]]
 
 
 class Prompts:
-    """Makes the prompt of a row whenever it is wanted, so that none need be kept.
+    """Makes the prompt of a row when it is needed, so that prompts are not kept in memory.
 
     Args:
         rows: the frame and its template.
-        schema: what the answer must hold; it is said after the prompt.
-        prepare: makes a prompt and its route out of a text, an agent and options.
+        schema: the fields of an answer; its instruction follows each prompt.
+        prepare: returns the prompt and the route for a text, an agent and options.
         agent: the slug; default: the connection's.
-        options: all that `Swiftask.ask` takes.
+        options: the options of a request.
 
     Raises:
         Refused: no row could be sent.
@@ -38,7 +35,7 @@ class Prompts:
 
     def __init__(
         self,
-        rows: Rows,
+        rows: RowTemplate,
         schema: Schema | None,
         prepare: Prepare,
         agent: str | None,
@@ -53,17 +50,17 @@ class Prompts:
 
     @property
     def agent(self) -> str:
-        """The slug that is asked."""
+        """The slug of the agent."""
         return self._pattern.agent
 
-    def of(self, at: int) -> tuple[Prompt, Route]:
+    def of(self, row: int) -> tuple[Prompt, Route]:
         """Return the prompt of a row, counted from 0, and its route.
 
         Raises:
-            Refused: the row lacks what the prompt needs, or can't be sent.
+            Refused: the row lacks a value that the prompt needs, or can't be sent.
         """
-        text = self._rows.text(at) + self._suffix
-        if files := self._rows.files(at):
+        text = self._rows.text(row) + self._suffix
+        if files := self._rows.files(row):
             prompt, route = self._prepare(text, self.agent, files=files, **self._options)
         else:
             prompt, route = replace(self._pattern, text=text), self._route
@@ -71,22 +68,23 @@ class Prompts:
         return prompt, route
 
 
-def keys_of(prompt: Prompt, route: Route) -> tuple[str, ...]:
-    """Return the digests that a request of this prompt may have: one for each way it may go."""
-    return tuple(prompt.digest(protocol.name, route.realm) for protocol in route.candidates())
+def request_digests(prompt: Prompt, route: Route) -> tuple[str, ...]:
+    """Return the digests that the prompt's request can have: one for each dialect of the route."""
+    return tuple(prompt.digest(protocol.name, route.host) for protocol in route.candidates())
 
 
-CHUNK, CHUNK_BYTES = 400, 16_000_000  # what is looked up at once: so many prompts, with files
+# How many prompts are looked up at once, and how many bytes of files they may have.
+CHUNK, CHUNK_BYTES = 400, 16_000_000
 RETRY = (None, "errors", "all")
 
 
 class RowPrompt(Struct, frozen=True):
-    """A prompt to send.
+    """The prompt of a row, or of several rows with equal prompts.
 
     Attributes:
-        number: which of the different prompts of the frame it is.
+        number: its number among the different prompts of the frame, from 0.
         prompt: what is asked.
-        route: the way it travels.
+        route: the dialects to try.
     """
 
     number: int
@@ -95,14 +93,15 @@ class RowPrompt(Struct, frozen=True):
 
 
 class Plan:
-    """The prompts of a frame, and what is known of their answers.
+    """The different prompts of a frame, and which of them must be sent.
 
     Args:
         prompts: makes the prompt of a row.
         count: how many rows there are.
-        earlier: the ledger of earlier rows.
-        judge: keeps what became of each prompt.
-        retry: which of the prompts sent before are sent again: `None`, `"errors"` or `"all"`.
+        earlier: finds earlier rows in the ledger.
+        collector: keeps the outcome of each prompt.
+        retry: which prompts are sent again although they were sent before: `None`, `"errors"`
+            or `"all"`.
 
     Attributes:
         pending: the numbers of the prompts to send, in the order of the rows.
@@ -113,15 +112,15 @@ class Plan:
         prompts: Prompts,
         count: int,
         earlier: EarlierRows,
-        judge: ResultCollector,
+        collector: ResultCollector,
         retry: str | None,
     ) -> None:
-        self.judge = judge
+        self.collector = collector
         self.pending: list[int] = []
         self._prompts = prompts
         self._earlier = earlier
         self._retry = retry
-        self._rows: list[int] = []  # the number of each row's prompt, below 0 where there is none
+        self._rows: list[int] = []  # each row's prompt; below 0: refused
         self._first: list[int] = []  # the first row of each prompt
         self._refused: list[str] = []
         self._repairs: dict[int, str] = {}
@@ -137,7 +136,7 @@ class Plan:
         self.pending.sort()
 
     def _different(self, count: int) -> Iterator[tuple[int, Prompt, Route]]:
-        """Yield each prompt that no row before has, with its number."""
+        """Yield each prompt that no earlier row has, with its number."""
         numbers: dict[tuple[str, ...], int] = {}
         for at in range(count):
             try:
@@ -146,37 +145,37 @@ class Plan:
                 self._refused.append(str(error))
                 self._rows.append(-len(self._refused))
                 continue
-            number = numbers.setdefault(keys_of(prompt, route), len(self._first))
+            number = numbers.setdefault(request_digests(prompt, route), len(self._first))
             self._rows.append(number)
             if number == len(self._first):
                 self._first.append(at)
                 yield number, prompt, route
 
     def _look_up(self, chunk: list[tuple[int, Prompt, Route]]) -> None:
-        """Settle what the ledger can answer; what is left is pending."""
-        again: list[tuple[int, Prompt, Route]] = []
+        """Collect what the ledger can answer; the other prompts are pending."""
+        repairs: list[tuple[int, Prompt, Route]] = []
         for number, prompt, route, reply in self._known(chunk):
             if reply is None:
                 self.pending.append(number)
-            elif repair := self.judge.take(number, prompt, reply):
-                again.append((number, repair, route))
-            elif self._retry == "errors" and self.judge.outcomes[number].status != "ok":
-                self.judge.forget(number)
+            elif repair := self.collector.take(number, prompt, reply):
+                repairs.append((number, repair, route))
+            elif self._retry == "errors" and self.collector.outcomes[number].status != "ok":
+                self.collector.forget(number)
                 self.pending.append(number)
-        for number, prompt, _, reply in self._known(again):
+        for number, prompt, _, reply in self._known(repairs):
             if reply is None or (self._retry == "errors" and reply.status != "ok"):
                 self._repairs[number] = prompt.text
                 self.pending.append(number)
                 continue
-            self.judge.take(number, prompt, reply)
-            if self._retry == "errors" and self.judge.outcomes[number].status != "ok":
-                self.judge.forget(number)
+            self.collector.take(number, prompt, reply)
+            if self._retry == "errors" and self.collector.outcomes[number].status != "ok":
+                self.collector.forget(number)
                 self.pending.append(number)
 
     def _known(
         self, chunk: list[tuple[int, Prompt, Route]]
-    ) -> Iterator[tuple[int, Prompt, Route, Reply | None]]:
-        keyed = [(each, keys_of(each[1], each[2])) for each in chunk]
+    ) -> Iterator[tuple[int, Prompt, Route, Turn | None]]:
+        keyed = [(each, request_digests(each[1], each[2])) for each in chunk]
         wanted = [key for _, keys in keyed for key in keys]
         found = {} if self._retry == "all" else self._earlier.known(wanted)
         for (number, prompt, route), keys in keyed:
@@ -184,29 +183,29 @@ class Plan:
             best = next((reply for reply in replies if reply.status == "ok"), None)
             yield number, prompt, route, best or next(iter(replies), None)
 
-    def questions(self, numbers: list[int]) -> Iterator[RowPrompt]:
-        """Yield what is to be sent, each made when it is wanted."""
+    def row_prompts(self, numbers: list[int]) -> Iterator[RowPrompt]:
+        """Yield the prompts of these numbers, each made when it is needed."""
         for number in numbers:
             try:
                 prompt, route = self._prompts.of(self._first[number])
-            except Refused as error:  # a file that was there before
-                self.judge.outcomes[number] = Outcome("refused", error=str(error))
+            except Refused as error:  # a file that was deleted since
+                self.collector.outcomes[number] = Outcome("refused", error=str(error))
                 continue
             if (repair := self._repairs.get(number)) is not None:
                 prompt = replace(prompt, text=repair)
             yield RowPrompt(number, prompt, route)
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Yield what became of each row, in the order of the rows."""
+        """Yield the outcome of each row, in order."""
         for at, number in enumerate(self._rows):
             if number < 0:
                 yield Outcome("refused", error=self._refused[-number - 1])
                 continue
-            outcome = self.judge.outcomes.get(number, Outcome(NOT_SENT))
+            outcome = self.collector.outcomes.get(number, Outcome(NOT_SENT))
             yield outcome if self._first[number] == at else outcome.repeated()
 
     def counts(self) -> dict[str, int]:
-        """Return how many rows there are of each kind, before anything is sent."""
+        """Return how many rows are answered, failed, refused, equal to another, or to be sent."""
         pending = set(self.pending)
         kinds = {"answered": 0, "failed": 0, "refused": 0, "equal": 0, "sent": 0}
         for at, number in enumerate(self._rows):
@@ -215,6 +214,6 @@ class Plan:
             elif number in pending:
                 kinds["sent" if self._first[number] == at else "equal"] += 1
             else:
-                ok = self.judge.outcomes[number].status == "ok"
+                ok = self.collector.outcomes[number].status == "ok"
                 kinds["answered" if ok else "failed"] += 1
         return kinds

@@ -1,16 +1,14 @@
-"""What became of each row, and the frame it ends in.
-
-Says of each reply what it amounts to, and asks once more for an answer of the wrong shape.
-"""
+"""The outcome of each row, and the frame with their columns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from swiftask_jupyter.answers.reply import Reply
 from swiftask_jupyter.answers.schemas import Schema, SchemaMismatch
+from swiftask_jupyter.answers.turn import Turn
 from swiftask_jupyter.errors import ConfigurationError
+from swiftask_jupyter.ledger.predicates import is_suspect
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.support.structs import Struct, replace
 
@@ -77,9 +75,9 @@ class Outcome(Struct, frozen=True):
         return replace(self, tokens=None, credits=None, seconds=None, attempts=0)
 
 
-def outcome_of(reply: Reply) -> Outcome:
+def outcome_of(reply: Turn) -> Outcome:
     """Return what a finished reply amounts to; one that may be a failure counts as one."""
-    suspect = reply.suspect
+    suspect = is_suspect(reply)
     return Outcome(
         "error" if suspect else reply.status,
         reply.text or None,
@@ -88,7 +86,7 @@ def outcome_of(reply: Reply) -> Outcome:
         reply.usage.credits,
         reply.seconds,
         reply.attempts,
-        kept=bool(reply.digest),
+        kept=bool(reply.request_digest),
     )
 
 
@@ -114,7 +112,7 @@ def check_columns(frame: pd.DataFrame, schema: Schema | None, prefix: str) -> No
         )
 
 
-def with_answers(
+def add_result_columns(
     frame: pd.DataFrame, outcomes: Sequence[Outcome], schema: Schema | None, prefix: str
 ) -> pd.DataFrame:
     """Return the frame, its order and index as they are, with the columns of the answers."""
@@ -178,7 +176,7 @@ class ResultCollector:
         self._schema = schema
         self._drafts: dict[int, Outcome] = {}
 
-    def take(self, number: int, prompt: Prompt, reply: Reply) -> Prompt | None:
+    def take(self, number: int, prompt: Prompt, reply: Turn) -> Prompt | None:
         """Take a reply; return the prompt of the repair where one is due, once."""
         outcome = outcome_of(reply)
         draft = self._drafts.pop(number, None)

@@ -1,4 +1,4 @@
-"""What a conversation remembers, and how something is taken back or put in."""
+"""The turns of one conversation: read in their order, taken back, picked, exported."""
 
 from __future__ import annotations
 
@@ -8,201 +8,235 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from swiftask_jupyter.conversation import notebook_file as ipynb
+from swiftask_jupyter.answers.turn import Turn, content_digest, new_id
+from swiftask_jupyter.conversation.notebook_file import NotebookFile
 from swiftask_jupyter.conversation.resolver import SessionResolver
-from swiftask_jupyter.conversation.rules import Exchange, Mark, fold
+from swiftask_jupyter.conversation.rules import SavedNotebook, fold
 from swiftask_jupyter.errors import ConfigurationError, StoreUnreachable
 from swiftask_jupyter.ledger import Ledger
-from swiftask_jupyter.ledger.turns import Place, new_id, said
+from swiftask_jupyter.ledger.history import Mark
 from swiftask_jupyter.support.structs import replace
 
-TICK = 1e-6  # seconds between two things that come one after the other
+TICK = 1e-6  # seconds between two turns or marks that follow one another
 
 
 class ConversationLog:
-    """The turns of one conversation, of one notebook or of none.
+    """The turns of one conversation, in a notebook or outside.
 
     Attributes:
-        ledger: where they are kept.
         name: what the user calls the conversation.
     """
 
-    def __init__(self, ledger: Ledger, file: ipynb.NotebookFile, name: str) -> None:
-        self.ledger = ledger
+    def __init__(self, ledger: Ledger, file: NotebookFile, name: str) -> None:
         self.name = name
-        self._document = file
+        self._ledger = ledger
+        self._file = file
         self._id: str | None = None
-        self._placed: str | None = None  # where the ledger has it
-        self._least: int | None = None
-        self._apart = f"{name}-apart-{secrets.token_hex(4)}"  # while the ledger is away
+        self._placed_in: str | None = None  # the notebook's path in the ledger
+        self._highest_copied: int | None = None
+        self._id_while_unreachable = f"{name}-apart-{secrets.token_hex(4)}"
 
     @property
     def notebook(self) -> str | None:
-        """The path of its notebook, where it has one."""
-        return self._document.path
+        """The path of its notebook; `None` outside of one."""
+        return self._file.path
 
     @property
     def id(self) -> str:
-        """The id under which the ledger keeps it; looked for, or begun, on first use."""
-        ledger, notebook = self.ledger, self.notebook
+        """Its id in the ledger; found, or begun, on first use.
+
+        While the ledger's server can't be reached, a provisional id, and it is looked for again
+        at the next use.
+        """
+        sessions, notebook = self._ledger.sessions, self.notebook
         try:
             if self._id is None:
-                self._id = SessionResolver(ledger.sessions, ledger.history, notebook).find(
-                    self.name
-                )
-            elif notebook != self._placed:  # it was renamed
-                ledger.sessions.follow(self._placed, notebook)
-                ledger.sessions.place(self._id, notebook, self.name)
-            self._placed = notebook
+                resolver = SessionResolver(sessions, self._ledger.history, notebook)
+                self._id = resolver.find(self.name)
+            elif notebook != self._placed_in:  # it was renamed
+                sessions.follow(self._placed_in, notebook)
+                sessions.place(self._id, notebook, self.name)
+            self._placed_in = notebook
         except StoreUnreachable:
-            return self._id or self._apart  # tried again next time
+            return self._id or self._id_while_unreachable
         return self._id
 
-    @property
-    def place(self) -> Place:
-        """The notebook and the session, as the ledger has them."""
-        return Place(self.notebook, self.id)
-
-    def history(self) -> list[Exchange]:
-        """Return what the conversation holds now, in its order; what is stale says so."""
-        answered, _, marks = self._read()
-        return self.ledger.history.with_texts(fold(answered, marks, self._document.now()))
-
-    def undo(self) -> Exchange:
-        """Take the newest turn back; what it had replaced stands again.
+    def names(self) -> list[str]:
+        """Return the names of all conversations of its notebook, the newest last.
 
         Raises:
-            ConfigurationError: there is none.
+            StoreError: the ledger can't be read.
+        """
+        _placed = self.id  # a notebook that was renamed is known under its new name from here on
+        return self._ledger.sessions.names(self.notebook)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the ledger has been found to hold it, or to begin it."""
+        return self._id is not None
+
+    def saved_notebook(self) -> SavedNotebook | None:
+        """Return the cells of the saved notebook, which give the turns their order."""
+        return self._file.cells()
+
+    def read(self) -> tuple[list[Turn], list[Turn], list[Mark]]:
+        """Return the answered turns, all turns sent, and the marks; oldest first, without texts.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
+        segments = self._ledger.sessions.segments(self.id)
+        return *self._ledger.history.turns(segments), self._ledger.history.marks(segments)
+
+    def history(self) -> list[Turn]:
+        """Return the turns that the conversation holds now, in order; stale ones are marked.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
+        answered, _, marks = self.read()
+        return self._ledger.history.with_texts(fold(answered, marks, self.saved_notebook()))
+
+    def highest_copied(self) -> int:
+        """Return the highest number of the turns that were copied from another session."""
+        if self._highest_copied is None:
+            try:
+                segments = self._ledger.sessions.segments(self.id)[1:]
+                _, sent = self._ledger.history.turns(segments)
+            except StoreUnreachable:
+                return 0
+            self._highest_copied = max((turn.number for turn in sent), default=0)
+        return self._highest_copied
+
+    def undo(self) -> Turn:
+        """Take the newest turn back; the turn that it had replaced counts again.
+
+        Raises:
+            ConfigurationError: there is no turn to undo.
+            StoreError: the ledger can't be read or written.
         """
         held = self.history()
         if not held:
             raise ConfigurationError("nothing to undo", advice="see %swiftask history")
-        newest = max(held, key=lambda each: (each.at, each.turn))
-        self.ledger.history.mark("undone", self.id, newest.turn)
+        newest = max(held, key=lambda turn: (turn.at, turn.id))
+        self._ledger.history.mark("undone", self.id, newest.id)
         return newest
 
-    def forget(self, number: int) -> Exchange:
-        """Take the turn of this number, and what it had replaced, out of the conversation.
+    def forget(self, number: int) -> Turn:
+        """Take the turn of this number, and those it replaced, out of the conversation.
 
         Raises:
             ConfigurationError: the conversation holds no such turn.
+            StoreError: the ledger can't be read or written.
         """
-        gone = self._numbered(number, self.history())
-        self.ledger.history.mark("forgotten", self.id, gone.turn)
+        gone = _numbered(number, self.history())
+        self._ledger.history.mark("forgotten", self.id, gone.id)
         return gone
 
     def reset(self) -> int:
-        """Let the conversation begin anew; return how many turns it held. The ledger keeps them."""
+        """Start the conversation anew; return how many turns it held. The ledger keeps them.
+
+        Raises:
+            StoreError: the ledger can't be read or written.
+        """
         count = len(self.history())
-        _, sent, marks = self._read()
-        self.ledger.history.mark("reset", self.id, earliest=moment_after(sent, marks))
+        _, sent, marks = self.read()
+        self._ledger.history.mark("reset", self.id, earliest=moment_after(sent, marks))
         return count
 
     def purge(self, number: int) -> int:
-        """Erase the texts of a turn, of its slot's others and of its repetitions from the ledger.
+        """Erase the texts of a turn, of its slot's other turns and of cached repeats.
 
-        Returns how many turns that were. A notebook's file and a service keep what they have, and
-        the ledger's log does while another reads it: then `ledger.database.remarks` says so.
+        Returns how many turns were erased. The notebook's file and the service keep what they
+        have. The ledger's log keeps the texts while another process reads it; then
+        `ledger.database.remarks` says so.
 
         Raises:
             ConfigurationError: the session has no such turn.
+            StoreError: the ledger can't be read or written.
         """
-        _, sent, _ = self._read()
-        gone = self._numbered(number, sent)
-        same = [each for each in sent if gone.slot is not None and each.slot == gone.slot]
-        history = self.ledger.history
-        history.mark("forgotten", self.id, max([gone, *same], key=lambda each: each.at).turn)
-        return history.purge([each.turn for each in [gone, *same]])
+        _, sent, _ = self.read()
+        gone = _numbered(number, sent)
+        same = [turn for turn in sent if gone.slot is not None and turn.slot == gone.slot]
+        newest = max([gone, *same], key=lambda turn: turn.at)
+        self._ledger.history.mark("forgotten", self.id, newest.id)
+        return self._ledger.history.purge([turn.id for turn in [gone, *same]])
 
-    def pick(self, which: str | int) -> Exchange:
-        """Put an answer that stands outside into the conversation.
+    def pick(self, which: str | int) -> Turn:
+        """Add an answer outside of the conversation (of a comparison) to it.
 
         Args:
-            which: the agent, for its newest such answer; or the turn's number.
+            which: an agent, for its newest such answer; or the turn's number.
 
         Raises:
-            ConfigurationError: there is none.
+            ConfigurationError: there is no such answer.
+            StoreError: the ledger can't be read or written.
         """
-        answered, sent, marks = self._read()
+        answered, sent, marks = self.read()
         taken = {mark.turn for mark in marks if mark.kind == "picked"}
         outside = [
-            each
-            for each in answered
-            if each.slot is None and which in (each.agent, each.number) and each.turn not in taken
+            turn
+            for turn in answered
+            if turn.slot is None and which in (turn.agent, turn.number) and turn.id not in taken
         ]
         if not outside:
             none = f"no answer of {which}" if isinstance(which, str) else f"no turn {which}"
             raise ConfigurationError(f"{none} to pick", advice="ask several first: %%swiftask a b")
-        [chosen] = self.ledger.history.with_texts(outside[-1:])
-        slot = chosen.cell or chosen.turn
-        earliest = moment_after(sent, marks)
-        self.ledger.history.mark("picked", self.id, chosen.turn, slot, earliest=earliest)
+        [chosen] = self._ledger.history.with_texts(outside[-1:])
+        slot, earliest = chosen.cell or chosen.id, moment_after(sent, marks)
+        self._ledger.history.mark("picked", self.id, chosen.id, slot, earliest=earliest)
         return chosen
-
-    @staticmethod
-    def _numbered(number: int, turns: Sequence[Exchange]) -> Exchange:
-        found = next((each for each in turns if each.number == number), None)
-        if found is None:
-            raise ConfigurationError(
-                f"no turn {number} in this conversation", advice="see %swiftask history"
-            )
-        return found
 
     def export(self, path: str | Path) -> Path:
         """Write the conversation to a `.md` or `.json` file, and return its path.
 
         Raises:
-            ConfigurationError: the file's name or place won't do.
+            ConfigurationError: the name has another ending, or the file can't be written.
+            StoreError: the ledger can't be read.
         """
-        from swiftask_jupyter.conversation import transcript as transcripts
+        from swiftask_jupyter.conversation.transcript import write
 
-        return transcripts.write(_file(path), self.history())
+        return write(_expanded(path), self.history())
 
-    def read(self, path: str | Path) -> int:
-        """Add the turns of an exported file at the end; return how many there are.
+    def import_file(self, path: str | Path) -> int:
+        """Add the turns of an exported file at the end; return how many they are.
 
         Raises:
-            ConfigurationError: it can't be read, or is no export.
+            ConfigurationError: the file can't be read, or is no export.
+            StoreError: the ledger can't be read or written.
         """
-        from swiftask_jupyter.conversation import transcript as transcripts
+        from swiftask_jupyter.conversation.transcript import read
 
-        found = transcripts.read(_file(path))
-        _, sent, marks = self._read()
-        highest = max((each.number for each in sent), default=0)
-        start = max(
-            time.time(), moment_after(sent, marks)
-        )  # a coarse clock would tell one moment for all
-        taken_in = [
-            replace(each, turn=identity, slot=identity, run=identity, number=highest + n,
-                    at=start + n * TICK, said=said(each.prompt, each.answer))
-            for n, each in enumerate(found, 1)
+        found = read(_expanded(path))
+        _, sent, marks = self.read()
+        highest = max((turn.number for turn in sent), default=0)
+        # One start for all: a coarse clock would give several turns the same moment.
+        start = max(time.time(), moment_after(sent, marks))
+        imported = [
+            replace(turn, id=identity, slot=identity, number=highest + n, at=start + n * TICK,
+                    session=self.id, notebook=self.notebook, status="ok", surface="import",
+                    content_digest=content_digest(turn.prompt, turn.answer))
+            for n, turn in enumerate(found, 1)
             if (identity := new_id())
         ]  # fmt: skip
-        self.ledger.history.take_in(self.id, self.notebook, taken_in)
-        return len(taken_in)
-
-    def _taken_over(self) -> int:
-        """Return the highest number of the turns that were taken over from another session."""
-        if self._least is None:
-            try:
-                lines = self.ledger.sessions.lines(self.id)[1:]
-                _, sent = self.ledger.history.turns(lines)
-            except StoreUnreachable:
-                return 0
-            self._least = max((each.number for each in sent), default=0)
-        return self._least
-
-    def _read(self) -> tuple[list[Exchange], list[Exchange], list[Mark]]:
-        ledger = self.ledger
-        lines = ledger.sessions.lines(self.id)
-        return *ledger.history.turns(lines), ledger.history.marks(lines)
+        self._ledger.history.add_imported(imported)
+        return len(imported)
 
 
-def moment_after(exchanges: Iterable[Exchange], marks: Iterable[Mark]) -> float:
-    """Return the moment after all that was said and done; a clock may have been set back since."""
-    moments = *(each.at for each in exchanges), *(each.at for each in marks)
+def moment_after(turns: Iterable[Turn], marks: Iterable[Mark]) -> float:
+    """Return a moment after all these turns and marks, even if the clock was set back since."""
+    moments = *(turn.at for turn in turns), *(mark.at for mark in marks)
     return max(moments, default=0.0) + TICK
 
 
-def _file(path: str | Path) -> Path:
+def _numbered(number: int, turns: Sequence[Turn]) -> Turn:
+    found = next((turn for turn in turns if turn.number == number), None)
+    if found is None:
+        raise ConfigurationError(
+            f"no turn {number} in this conversation", advice="see %swiftask history"
+        )
+    return found
+
+
+def _expanded(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - unlike Path's, it leaves ~nobody alone

@@ -1,19 +1,22 @@
-"""A conversation that can be gone on with: what each prompt is sent with."""
+"""A session: one conversation that prompts are sent in."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swiftask_jupyter.answers.answer import Answer, answer
-from swiftask_jupyter.answers.reply import Event, Reply, Standing
-from swiftask_jupyter.conversation.context import Context
+from swiftask_jupyter.answers.answer import Answer, answer_from
+from swiftask_jupyter.answers.events import Event
+from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Turn, history_digest, new_id
 from swiftask_jupyter.conversation.log import ConversationLog, moment_after
 from swiftask_jupyter.conversation.notebook_file import NotebookFile
-from swiftask_jupyter.conversation.rules import Exchange, around, digest
-from swiftask_jupyter.conversation.running_turn import RunningTurn
+from swiftask_jupyter.conversation.rules import around
+from swiftask_jupyter.conversation.running_turn import RunningTurn, TurnContext
+from swiftask_jupyter.conversation.runtime import Runtime
 from swiftask_jupyter.conversation.stream import Stream
 from swiftask_jupyter.errors import (
     ConfigurationError,
@@ -22,14 +25,10 @@ from swiftask_jupyter.errors import (
     StoreError,
     StoreUnreachable,
 )
-from swiftask_jupyter.ledger import Ledger
-from swiftask_jupyter.ledger.turns import new_id
-from swiftask_jupyter.prompts.compose import fitting, said_before
+from swiftask_jupyter.prompts.compose import history_messages, newest_within
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.settings.secrets import Secret
-from swiftask_jupyter.support.io_thread import IOThread
 from swiftask_jupyter.support.structs import Struct, replace
-from swiftask_jupyter.transport.client import Transport
 from swiftask_jupyter.turns.routing import Route
 
 if TYPE_CHECKING:
@@ -38,41 +37,52 @@ if TYPE_CHECKING:
 CACHES = ("off", "on", "strict")
 
 
-class Means(Struct):
-    """What the sessions of one client share.
+class Origin(Struct, frozen=True):
+    """Who asks a turn, and which turn it replaces; the notebook and the panel know.
 
     Attributes:
-        ledger: the store.
-        transport: the network.
-        thread: where the network's traffic happens.
-        prepare: makes a prompt and its route out of a text, an agent and options.
-        mask: takes every token out of a text.
-        where: tells the cell that runs now and its execution, where there is one.
-        cache: what is done where the same was asked before: `off`, `on` or `strict`.
-        history_limit: the most tokens of history to send, roughly counted; 0 for all.
+        surface: `cell`, `panel` or `python`.
+        slot: the slot to fill; default: the running cell's, else a new one.
+        superseded: whether the turn is sent as if it filled its slot, but fills none: it is one
+            of several answers, of which one is picked later.
     """
 
-    ledger: Ledger
-    transport: Transport
-    thread: IOThread
-    prepare: Callable[..., tuple[Prompt, Route]]
-    mask: Callable[[str], str]
-    where: Callable[[], tuple[str | None, str | None]] = lambda: (None, None)
-    cache: str = "off"
-    history_limit: int = 0
+    surface: str = "python"
+    slot: str | None = None
+    superseded: bool = False
 
 
-class Session(ConversationLog):
-    """One conversation, of one notebook or of none.
+PYTHON = Origin()
+
+
+class Session:
+    """One conversation, in a notebook or outside of one.
 
     Attributes:
-        watchers: told of each turn when it begins and when it has ended, on the I/O thread.
+        runtime: what all sessions of the client share.
+        log: its turns.
+        watchers: called on the I/O thread when a turn begins and when it has ended.
     """
 
-    def __init__(self, means: Means, file: NotebookFile, name: str) -> None:
-        super().__init__(means.ledger, file, name)
+    def __init__(self, runtime: Runtime, file: NotebookFile, name: str) -> None:
+        self.runtime = runtime
+        self.log = ConversationLog(runtime.ledger, file, name)
         self.watchers: list[Callable[[RunningTurn], None]] = []
-        self._means = means
+
+    @property
+    def name(self) -> str:
+        """What the user calls the conversation."""
+        return self.log.name
+
+    @property
+    def id(self) -> str:
+        """Its id in the ledger."""
+        return self.log.id
+
+    @property
+    def notebook(self) -> str | None:
+        """The path of its notebook; `None` outside of one."""
+        return self.log.notebook
 
     def ask(self, text: str, agent: str | None = None, **options: Any) -> Answer:
         """Ask an agent in this conversation and return its whole answer.
@@ -80,14 +90,10 @@ class Session(ConversationLog):
         Args:
             text: the prompt.
             agent: the slug; default: the connection's.
-            options: for this turn alone: `fresh` (send nothing of what was said before), `last`
-                (send that many turns of it), `history=False` (neither send nor remember),
-                `cache` (`off`, `on` or `strict`), `replay` (tell a service that keeps the
-                conversation itself, and lost it, what was said), `slot` (the slot of the turn
-                to replace); and all that `Swiftask.ask` takes.
+            options: see `AskOptions`.
 
         Raises:
-            Refused: nothing was sent, and the message says why.
+            Refused: nothing was sent; the message says why.
             ConnectionFailed: no answer came.
             ServiceError: the service answered with an error.
             StreamError: the answer broke off or made no sense.
@@ -96,143 +102,180 @@ class Session(ConversationLog):
         return self.stream(text, agent, **options).answer
 
     def stream(self, text: str, agent: str | None = None, **options: Any) -> Stream:
-        """Ask an agent and return its answer's events as they come; all else as `ask`."""
-        return Stream(self.turn(text, agent, **options), self._means.thread)
+        """Ask an agent and return its answer's events as they come; otherwise as `ask`."""
+        return self.stream_from(PYTHON, text, agent, **options)
+
+    def stream_from(
+        self, origin: Origin, text: str, agent: str | None = None, **options: Any
+    ) -> Stream:
+        """Ask on behalf of a cell or a panel; otherwise as `stream`."""
+        turn = self.turn(text, agent, origin, **options)
+        return Stream(turn, self.runtime.connections.thread)
 
     async def ask_async(self, text: str, agent: str | None = None, **options: Any) -> Answer:
-        """Ask from a running loop; all else as `ask`."""
+        """Ask from a running event loop; otherwise as `ask`."""
         turn = self.turn(text, agent, **options)
-        async for _ in self._means.thread.stream_async(turn.events()):
+        async for _ in self.runtime.connections.thread.stream_async(turn.events()):
             pass
-        return answer(turn.reply)
+        return answer_from(turn.reply)
 
     async def stream_async(
         self, text: str, agent: str | None = None, **options: Any
     ) -> AsyncIterator[Event]:
-        """Yield the events of an answer in a running loop; all else as `ask`."""
+        """Yield the events of an answer in a running event loop; otherwise as `ask`."""
         turn = self.turn(text, agent, **options)
-        async for events in self._means.thread.stream_async(turn.events()):
+        async for events in self.runtime.connections.thread.stream_async(turn.events()):
             for event in events:
                 yield event
 
     def dry_run(self, text: str, agent: str | None = None, **options: Any) -> RequestPreview:
         """Return what `ask` would send, and send nothing; `print` shows it."""
-        from swiftask_jupyter.turns.request_preview import Call, preview
+        from swiftask_jupyter.turns.request_preview import CallCost, preview_request
 
         turn = self.turn(text, agent, **options)
-        costs = self.ledger.turns.costs(turn.prompt.agent)
-        return preview(*turn.likely(), [Call(*each) for each in costs])
+        costs = self.runtime.ledger.turns.costs(turn.prompt.agent)
+        return preview_request(*turn.preview(), [CallCost(*each) for each in costs])
 
     def turn(
         self,
         text: str,
         agent: str | None = None,
+        origin: Origin = PYTHON,
         *,
-        surface: str = "python",
-        slot: str | None = None,
         history: bool = True,
         fresh: bool = False,
         last: int | None = None,
         cache: str | None = None,
         replay: bool = False,
-        aside: bool = False,
         **options: Any,
     ) -> RunningTurn:
-        """Return the turn that asks the prompt; nothing is sent until it is watched.
+        """Return a turn that asks the prompt; nothing is sent until its events are read.
 
-        One that is put `aside` is sent as if it filled its slot, and fills it when it is picked.
+        Args:
+            text: the prompt.
+            agent: the slug; default: the connection's.
+            origin: who asks, and which slot it fills.
+            history: whether earlier turns are sent, and this one is kept.
+            fresh: whether it is sent without earlier turns.
+            last: the most earlier turns to send.
+            cache: the cache mode; default: the client's.
+            replay: whether a service that keeps conversations itself is told the earlier turns.
+            options: the options of a request.
+
+        Raises:
+            Refused: nothing will be sent; the message says why.
+            StoreError: the ledger can't be read.
         """
-        means, identity = self._means, new_id()
+        runtime, reply = self.runtime, Reply(id=new_id(), surface=origin.surface)
         try:
-            cache = _known(cache or means.cache)
-            prompt, route = means.prepare(text, agent, needs_token=cache != "strict", **options)
-            agent = prompt.agent
+            cache = _checked_cache(cache or runtime.cache)
+            prompt, route = runtime.connections.prepare(
+                text, agent, needs_token=cache != "strict", **options
+            )
+            reply.agent = agent = prompt.agent
             check(prompt, route.secrets)
-            cell, run = means.where() if surface in {"cell", "python"} else (None, None)
-            standing = Standing(None, cell, run or identity, surface)
-            context = Context(cache=cache, replay=replay, fresh=fresh or not history,
-                              highest=self._taken_over())  # fmt: skip
+            if origin.surface in {"cell", "python"}:
+                reply.cell, reply.run = runtime.running_cell()
+            reply.run = reply.run or reply.id
+            context = TurnContext(cache=cache, replay=replay, fresh=fresh or not history,
+                                  highest=self.log.highest_copied())  # fmt: skip
             if history:
-                standing = replace(standing, slot=slot or cell or identity)
+                reply.slot = origin.slot or reply.cell or reply.id
                 try:
-                    whole = self._context(context, standing, identity)
-                    prompt, context = self._with_history(prompt, route, whole, last)
+                    around = self._context(context, reply)
+                    prompt, context = self._with_history(prompt, route, around, last)
                 except StoreUnreachable as error:
-                    # Which conversation it is of could not be looked up, and is not later.
-                    apart = ", and stays out of the conversation" if self._id is None else ""
+                    # Which conversation it belongs to could not be found, and won't be later.
+                    apart = "" if self.log.is_known else ", and stays out of the conversation"
                     context = replace(context, remarks=(f"sent without history{apart}: {error}",))
-                standing = replace(standing, after=None if fresh else digest(context.earlier))
-            if aside:
-                standing, context = replace(standing, slot=None), replace(context, later=())
+                reply.history_digest = None if fresh else history_digest(context.earlier)
+            if origin.superseded:
+                reply.slot, context = None, replace(context, later=())
         except Refused as error:
             self.refuse(error, agent=agent or "", text=text)
             raise
+        reply.prompt, reply.notebook, reply.session = prompt.text, self.notebook, self.id
         return RunningTurn(
-            identity, prompt, route, place=self.place, standing=standing, context=context,
-            ledger=self.ledger, transport=means.transport, watchers=self.watchers,
+            reply, prompt, route, context=context, ledger=runtime.ledger,
+            transport=runtime.connections.transport, watchers=self.watchers,
         )  # fmt: skip
 
-    def _context(self, context: Context, standing: Standing, identity: str) -> Context:
-        """Add what stands around a turn that is about to fill its slot."""
-        answered, sent, marks = self._read()
+    def _context(self, context: TurnContext, reply: Reply) -> TurnContext:
+        """Add the turns around a turn that is about to fill its slot."""
+        answered, sent, marks = self.log.read()
         earliest = moment_after(sent, marks)
-        coming = Exchange(
-            identity, max(time.time(), earliest), 0, standing.slot, standing.cell, standing.run,
-            standing.surface, "", "",
-        )  # fmt: skip
-        earlier, later = around(coming, answered, marks, self._document.now())
-        highest = max((each.number for each in sent), default=0)
+        coming = Turn(id=reply.id, at=max(time.time(), earliest), slot=reply.slot,
+                      cell=reply.cell, run=reply.run, surface=reply.surface)  # fmt: skip
+        earlier, later = around(coming, answered, marks, self.log.saved_notebook())
+        highest = max((turn.number for turn in sent), default=0)
         return replace(
             context, earlier=earlier, later=later, sent=sent, earliest=earliest, highest=highest
         )
 
     def _with_history(
-        self, prompt: Prompt, route: Route, context: Context, last: int | None
-    ) -> tuple[Prompt, Context]:
-        """Put what was said before in front of the prompt, as far as it is wanted."""
+        self, prompt: Prompt, route: Route, context: TurnContext, last: int | None
+    ) -> tuple[Prompt, TurnContext]:
+        """Put the earlier turns in front of the prompt, as far as they are wanted and fit."""
         if context.fresh:
             return prompt, context
         if last is not None and (not isinstance(last, int) or last < 0):
             raise ConfigurationError("--last takes a number of turns, 0 or more")
         start = 0 if last is None else max(0, len(context.earlier) - last)
-        kept = self.ledger.history.with_texts(context.earlier[start:])
-        sent = fitting(kept, self._means.history_limit)
+        kept = self.runtime.ledger.history.with_texts(context.earlier[start:])
+        sent = newest_within(kept, self.runtime.history_limit)
         return (
-            replace(prompt, history=(*prompt.history, *said_before(sent, route.secrets))),
+            replace(prompt, history=(*prompt.history, *history_messages(sent, route.secrets))),
             replace(context, left_out=len(kept) - len(sent)),
         )
 
     def refuse(self, error: Refused, *, agent: str, text: str) -> None:
-        """Record a prompt that was not sent, without any token in it or in the error."""
-        mask = self._means.mask
+        """Record a prompt that was not sent, with every token masked."""
+        mask = self.runtime.connections.mask
         agent, text = (mask(each) if isinstance(each, str) else "" for each in (agent, text))
         error.masked(mask)
-        reply = Reply(agent, turn=new_id(), at=time.time(), status="refused", error=str(error))
+        reply = Reply(id=new_id(), agent=agent, at=time.time(), status="refused", error=str(error),
+                      prompt=text)  # fmt: skip
         with suppress(StoreError):  # why it was refused matters more than where that is written
-            reply.session = self.id
-            self.ledger.turns.refuse(reply, self.place, text)
+            reply.notebook, reply.session = self.notebook, self.id
+            self.runtime.ledger.turns.refuse(reply)
+
+    def history(self) -> list[Turn]:
+        """Return the turns that the conversation holds now, in order; stale ones are marked.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
+        return self.log.history()
+
+    def undo(self) -> Turn:
+        """Take the newest turn back; see `ConversationLog.undo`."""
+        return self.log.undo()
+
+    def export(self, path: str | Path) -> Path:
+        """Write the conversation to a `.md` or `.json` file; see `ConversationLog.export`."""
+        return self.log.export(path)
 
 
-def _known(cache: str) -> str:
+def _checked_cache(cache: str) -> str:
     if cache not in CACHES:
         raise ConfigurationError(f"no cache {cache!r}", advice=f"there is: {', '.join(CACHES)}")
     return cache
 
 
 def check(prompt: Prompt, secrets: Iterable[Secret]) -> None:
-    """Refuse a prompt that can't be sent as it is.
+    """Refuse a prompt that can't be sent.
 
     Raises:
-        PromptError: it is empty, holds a token anywhere, or has no encoding.
+        PromptError: it is empty, holds a token anywhere, or has no UTF-8 encoding.
     """
     if not prompt.text.strip():
         raise PromptError("the prompt is empty", advice="write it below the magic line")
     for token in secrets:
-        for name, part in prompt.parts():
-            if token.stands_in(part):
+        for name, part in prompt.labelled_parts():
+            if token.is_in(part):
                 said = f"{token.mask(name)} holds your token"
                 raise PromptError(said, advice="take it out; it was not sent")
-        if token.stands_in(prompt.agent):
+        if token.is_in(prompt.agent):
             raise PromptError("the agent's name is your token", advice="name the agent's slug")
     try:
         prompt.text.encode()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Self
 
 from swiftask_jupyter.answers.answer import Answer, answer_from
-from swiftask_jupyter.answers.reply import Event
+from swiftask_jupyter.answers.events import Event
 from swiftask_jupyter.conversation.running_turn import RunningTurn
 from swiftask_jupyter.errors import SwiftaskError
 from swiftask_jupyter.support.io_thread import IOThread, StreamIterator

@@ -1,4 +1,4 @@
-"""A conversation as a file that a person reads, and that can be read back."""
+"""A conversation as a file, `.md` or `.json`, that people read and that can be imported again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from swiftask_jupyter.conversation.rules import Exchange
+from swiftask_jupyter.answers.turn import Turn
 from swiftask_jupyter.errors import ConfigurationError
 
 KIND = "swiftask-conversation"
@@ -20,7 +20,7 @@ VERSION = 1
 _TURN = re.compile(r"<!-- swiftask-turn (\{.*?\}) -->\n")
 
 
-def write(path: Path, exchanges: Sequence[Exchange]) -> Path:
+def write(path: Path, turns: Sequence[Turn]) -> Path:
     """Write a conversation to a `.md` or `.json` file.
 
     Raises:
@@ -29,13 +29,13 @@ def write(path: Path, exchanges: Sequence[Exchange]) -> Path:
     if path.suffix not in _WRITERS:
         raise ConfigurationError(f"{path.name!r} is no .md or .json file")
     try:
-        path.write_text(_WRITERS[path.suffix](exchanges), "utf-8", "replace", newline="\n")
+        path.write_text(_WRITERS[path.suffix](turns), "utf-8", "replace", newline="\n")
     except OSError as error:
         raise ConfigurationError(f"{path} can't be written ({error.strerror})") from None
     return path
 
 
-def read(path: Path) -> list[Exchange]:
+def read(path: Path) -> list[Turn]:
     """Return the turns of an exported file.
 
     Raises:
@@ -46,7 +46,7 @@ def read(path: Path) -> list[Exchange]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             content = file.read()
-        return [_exchange(**fields) for fields in _READERS[path.suffix](content)]
+        return [_turn(**fields) for fields in _READERS[path.suffix](content)]
     except OSError as error:
         raise ConfigurationError(f"{path} can't be read ({error.strerror})") from None
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -56,25 +56,27 @@ def read(path: Path) -> list[Exchange]:
         ) from None
 
 
-def as_markdown(exchanges: Iterable[Exchange]) -> str:
+def as_markdown(turns: Iterable[Turn]) -> str:
     """Return the conversation as Markdown."""
     parts = []
-    for each in exchanges:
-        sizes = {**_about(each), "prompt": len(each.prompt), "answer": len(each.spoken)}
+    for each in turns:
+        sizes = {**_about(each), "prompt": len(each.prompt), "answer": len(each.text_or_files)}
         comment = json.dumps(sizes).replace("--", "-\\u002d")  # `--` may not stand in a comment
         parts.append(
             f"<!-- swiftask-turn {comment} -->\n**You**\n\n{each.prompt}\n\n"
-            f"**{each.agent}**\n\n{each.spoken}\n"
+            f"**{each.agent}**\n\n{each.text_or_files}\n"
         )
     return "\n".join(parts)
 
 
-def _as_json(exchanges: Iterable[Exchange]) -> str:
-    turns = [{**_about(each), "prompt": each.prompt, "answer": each.spoken} for each in exchanges]
-    return json.dumps({"kind": KIND, "version": VERSION, "turns": turns}, indent=1) + "\n"
+def _as_json(turns: Iterable[Turn]) -> str:
+    written = [
+        {**_about(each), "prompt": each.prompt, "answer": each.text_or_files} for each in turns
+    ]
+    return json.dumps({"kind": KIND, "version": VERSION, "turns": written}, indent=1) + "\n"
 
 
-def _about(each: Exchange) -> dict[str, Any]:
+def _about(each: Turn) -> dict[str, Any]:
     at = datetime.fromtimestamp(each.at, UTC).isoformat(timespec="seconds")
     return {"number": each.number, "agent": each.agent, "dialect": each.dialect, "at": at}
 
@@ -110,12 +112,10 @@ def _from_markdown(content: str) -> list[dict[str, Any]]:
     return turns
 
 
-def _exchange(*, prompt: str, answer: str, agent: str, dialect: str, **_: Any) -> Exchange:
+def _turn(*, prompt: str, answer: str, agent: str, dialect: str, **_: Any) -> Turn:
     if not all(isinstance(text, str) for text in (prompt, answer, agent, dialect)):
         raise TypeError
-    return Exchange(
-        "", 0.0, 0, None, None, None, "import", agent, dialect, prompt=prompt, answer=answer
-    )
+    return Turn(agent=agent, dialect=dialect, prompt=prompt, answer=answer)
 
 
 _WRITERS = {".md": as_markdown, ".json": _as_json}

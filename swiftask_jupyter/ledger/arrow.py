@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
-from swiftask_jupyter.ledger.schema import EVERY
+from swiftask_jupyter.ledger.schema import kinds
 
 CHILD = Path(__file__).with_name("arrow_child.py")
 # The driver derives the type of a column from its first values. So the query begins with a row of
@@ -43,13 +43,13 @@ def stream(
         OSError: the child process could not be started, or failed.
     """
     typical = ", ".join(
-        f"{_TYPICAL_VALUES.get(EVERY[name].kind, repr(''))} AS {name}" for name in names
+        f"{_TYPICAL_VALUES.get(kinds()[name], repr(''))} AS {name}" for name in names
     )
     request = {
         "path": str(path),
         "statement": f"SELECT {typical} UNION ALL {statement}",
         "parameters": list(parameters),
-        "repeating": [name for name in names if EVERY[name].kind == "category"],
+        "repeating": [name for name in names if kinds()[name] == "category"],
     }
     with subprocess.Popen(  # noqa: S603 - this interpreter, and a script of ours
         [sys.executable, "-P", str(CHILD)],

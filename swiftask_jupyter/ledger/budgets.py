@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Turn, new_id
 from swiftask_jupyter.errors import ConfigurationError, StoreUnreachable
+from swiftask_jupyter.ledger.predicates import IS_CALL
+from swiftask_jupyter.ledger.schema import storable
 from swiftask_jupyter.ledger.store import Store, StoreConnection
-from swiftask_jupyter.ledger.turns import Place, new_id, storable
 from swiftask_jupyter.turns.budget import (
     PERIODS,
     SESSION,
@@ -84,7 +85,7 @@ class Budgets:
         with self._store.read() as table:
             return self._spent(table, budget, session, besides)
 
-    def check(self, reply: Reply, place: Place) -> list[str]:
+    def check(self, turn: Turn) -> list[str]:
         """Return what is to be remarked of budgets when a turn is about to be sent.
 
         The turn's row is in the ledger already, as are those of all calls in flight, whichever
@@ -98,10 +99,10 @@ class Budgets:
         try:
             with self._store.read() as table:
                 for budget in _holding(table):
-                    if budget.agent not in (None, storable(reply.agent)):
+                    if budget.agent not in (None, storable(turn.agent)):
                         continue
-                    if budget.notebook in (None, storable(place.notebook)):
-                        spent = self._spent(table, budget, place.session, reply.turn)
+                    if budget.notebook in (None, storable(turn.notebook)):
+                        spent = self._spent(table, budget, turn.session, turn.id)
                         remarks.append(check_budget(budget, spent))
         except StoreUnreachable:
             return ["budgets were not checked"]
@@ -123,8 +124,7 @@ class Budgets:
             f"SELECT count(*), sum(CASE WHEN {ended} THEN {amount} END),"  # noqa: S608 - our own columns
             f" sum(CASE WHEN NOT ({ended}) THEN 1 ELSE 0 END),"
             f" sum(CASE WHEN {ended} AND {amount} IS NULL THEN 1 ELSE 0 END) FROM turns"
-            " WHERE status <> 'refused' AND coalesce(cached, 0) = 0"
-            f" AND coalesce(surface, '') <> 'import' AND {' AND '.join(wanted)}",
+            f" WHERE {IS_CALL} AND {' AND '.join(wanted)}",
             tuple(wanted.values()),
         ).fetchone()
         return BudgetUsage(float(row[1] or 0), int(row[0]), int(row[2] or 0), int(row[3] or 0))

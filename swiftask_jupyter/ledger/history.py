@@ -1,115 +1,102 @@
-"""What the ledger knows of earlier rows: answers that need not be asked for again.
-
-What the ledger knows of a conversation: its turns, and what was done to them later.
-"""
+"""What the ledger knows of conversations and earlier batch rows, and the marks on turns."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from statistics import median
-from typing import Any
 
-from swiftask_jupyter.answers.reply import BLANKS, Delta, Provenance, Reply, Usage
-from swiftask_jupyter.conversation.rules import Exchange, Mark
+from swiftask_jupyter.answers.turn import Turn, new_id
 from swiftask_jupyter.errors import StoreUnreachable
+from swiftask_jupyter.ledger import schema
+from swiftask_jupyter.ledger.predicates import IS_CALL, IS_REPLAYABLE
+from swiftask_jupyter.ledger.schema import storable
 from swiftask_jupyter.ledger.store import MAX_PARAMETERS, Store
-from swiftask_jupyter.ledger.turns import new_id, storable
 from swiftask_jupyter.support.structs import Struct
 
 RECENT = 50
 
+# No answer from before the cache was cleared.
+_SINCE_CLEARED = "turns.at > coalesce((SELECT max(marks.at) FROM marks WHERE kind = 'cleared'), 0)"
+_BOTH_TABLES = "turns JOIN texts ON texts.turn = turns.turn"
+
+
+class SessionSegment(Struct, frozen=True):
+    """A session whose turns count up to a moment: those of one that was copied, until then.
+
+    Attributes:
+        session: its id.
+        until: seconds since the epoch.
+    """
+
+    session: str
+    until: float
+
+
+class Mark(Struct, frozen=True):
+    """What was done to a turn or to a session, later.
+
+    Attributes:
+        at: when, in seconds since the epoch.
+        kind: `undone`, `forgotten`, `picked` or `reset`; others do not change a conversation.
+        turn: the id of the turn; `None` for a whole session.
+        value: for `picked`, the slot that the turn fills.
+    """
+
+    at: float
+    kind: str
+    turn: str | None = None
+    value: str | None = None
+
 
 class EarlierRows:
-    """Finds the turns of rows by what was asked."""
+    """Finds earlier batch rows by the digest of their request."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def known(self, keys: Sequence[str]) -> dict[str, Reply]:
-        """Return how requests with these digests ended: the newest answer, else the newest error.
+    def known(self, digests: Sequence[str]) -> dict[str, Turn]:
+        """Return the newest answer to each request, else its newest failure, by digest.
 
-        Where several users share the ledger, only their own count.
+        Where several users share the ledger, only their own rows count.
 
         Raises:
             StoreError: the ledger can't be read.
         """
-        found: dict[str, Reply] = {}
+        found: dict[str, Turn] = {}
+        wanted = schema.selection("turns", "texts")
         with self._store.read() as table:
-            for start in range(0, len(keys), MAX_PARAMETERS):
-                some = keys[start : start + MAX_PARAMETERS]
+            for start in range(0, len(digests), MAX_PARAMETERS):
+                some = digests[start : start + MAX_PARAMETERS]
                 marks = ", ".join("?" * len(some))
                 rows = table.execute(
-                    "SELECT key, turns.turn, agent, status, answer, error, raw, seconds, attempts,"  # noqa: S608 - question marks
-                    " input_tokens, output_tokens, total_tokens, reported_total, credits,"
-                    " usage_source FROM turns JOIN texts ON texts.turn = turns.turn"
+                    f"SELECT {wanted.sql} FROM {_BOTH_TABLES}"  # noqa: S608 - our own columns
                     f" WHERE key IN ({marks}) AND surface = 'batch' AND status IN ('ok', 'error')"
-                    f" AND {self._store.own_turns}"
-                    " ORDER BY at, turns.turn",
+                    f" AND {self._store.own_turns} ORDER BY at, turns.turn",
                     some,
                 )
-                for key, *row in rows:
-                    if row[2] == "ok" or key not in found or found[key].status != "ok":
-                        found[key] = _reply(row)
+                for row in rows:
+                    turn = wanted.turn(row)
+                    known = found.get(turn.request_digest)
+                    if turn.status == "ok" or known is None or known.status != "ok":
+                        found[turn.request_digest] = turn
         return found
 
     def usual_credits(self, agent: str) -> tuple[float, int] | None:
-        """Return the median cost of the agent's last calls that told theirs, and their number.
+        """Return the median credits of the agent's last calls, and how many those were.
+
+        `None` if no call reported credits.
 
         Raises:
             StoreError: the ledger can't be read.
         """
         with self._store.read() as table:
             rows = table.execute(
-                "SELECT credits FROM turns WHERE agent = ? AND status = 'ok'"
-                " AND credits IS NOT NULL AND coalesce(cached, 0) = 0 ORDER BY at DESC LIMIT ?",
+                "SELECT credits FROM turns WHERE agent = ? AND status = 'ok'"  # noqa: S608 - our own words
+                f" AND credits IS NOT NULL AND {IS_CALL} ORDER BY at DESC LIMIT ?",
                 (storable(agent), RECENT),
             ).fetchall()
         return (median(spent for (spent,) in rows), len(rows)) if rows else None
-
-
-def _reply(row: Sequence[Any]) -> Reply:
-    turn, agent, status, answer, error, raw, seconds, attempts, *usage = row
-    reply = Reply(
-        agent or "", turn=turn, status=status, error=error, usage=Usage(*usage),
-        seconds=seconds or 0.0, attempts=attempts or 0, raw=json.loads(raw) if raw else {},
-    )  # fmt: skip
-    reply.apply([Delta(str(answer))] if answer else ())
-    return reply
-
-
-_COLUMNS = (
-    "turn, at, number, slot, cell, run, surface, agent, dialect, conversation, after, said,"
-    " seconds, input_tokens, output_tokens, total_tokens, reported_total, credits, usage_source,"
-    " session, key, finish_reason, first_token_seconds, attempts, cached, status"
-)
-
-# What may be shown again: no failure, and none in disguise (see `Reply.suspect`). Its parameters
-# are what a blank answer is made of, and how a list of files begins in our own JSON.
-_REPLAYABLE = (
-    "status = 'ok' AND turns.at >"
-    " coalesce((SELECT max(marks.at) FROM marks WHERE kind = 'cleared'), 0)"
-    " AND (trim(answer, ?) <> '' OR raw LIKE ?)"
-    " AND NOT (usage_source = 'stream' AND reported_total = 1"
-    " AND input_tokens IS NULL AND output_tokens IS NULL)"
-)
-_HOLDING = (BLANKS, '%"files": [{%')
-
-
-class SessionSegment(Struct, frozen=True):
-    """A session and, for one that was taken over, the moment up to which it counts."""
-
-    session: str
-    until: float
-
-
-class Replay(Struct, frozen=True):
-    """An earlier answer to the same question."""
-
-    text: str
-    finish_reason: str | None
-    raw: dict[str, Any]
 
 
 class History:
@@ -118,59 +105,68 @@ class History:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def turns(self, lines: Sequence[SessionSegment]) -> tuple[list[Exchange], list[Exchange]]:
+    def turns(self, segments: Sequence[SessionSegment]) -> tuple[list[Turn], list[Turn]]:
         """Return the answered turns of a session, and all that were sent; oldest first.
 
-        Texts are left out; `with_texts` brings them. The service's conversations of a session that
-        was taken over are left to it: it may still go on there.
+        Texts are left out; `with_texts` adds them. A copied session leaves the service's
+        conversations to the original, which may still use them.
+
+        Raises:
+            StoreError: the ledger can't be read.
         """
         answered, sent = [], []
+        wanted = schema.selection("turns")
         with self._store.read() as table:
-            for line in lines:
-                for row in table.execute(
-                    f"SELECT {_COLUMNS} FROM turns"  # noqa: S608 - our own columns
+            for segment in segments:
+                rows = table.execute(
+                    f"SELECT {wanted.sql} FROM turns"  # noqa: S608 - our own columns
                     " WHERE session = ? AND at <= ? AND status <> 'refused'",
-                    (line.session, line.until),
-                ):
-                    exchange = _exchange(row)
-                    if line is not lines[0]:
-                        exchange.conversation = None
-                    sent.append(exchange)
-                    if row[-1] == "ok":
-                        answered.append(exchange)
-        for rows in (answered, sent):
-            rows.sort(key=lambda each: (each.at, each.turn))
+                    (segment.session, segment.until),
+                )
+                for row in rows:
+                    turn = wanted.turn(row)
+                    if segment is not segments[0]:
+                        turn.conversation = None
+                    sent.append(turn)
+                    if turn.status == "ok":
+                        answered.append(turn)
+        for turns in (answered, sent):
+            turns.sort(key=lambda turn: (turn.at, turn.id))
         return answered, sent
 
-    def with_texts(self, exchanges: Sequence[Exchange]) -> list[Exchange]:
-        """Return the same turns with what was asked and answered."""
-        texts: dict[str, tuple[str | None, str | None, str | None]] = {}
-        wanted = [each.turn for each in exchanges]
-        if wanted:
-            with self._store.read() as table:
-                for start in range(0, len(wanted), MAX_PARAMETERS):
-                    some = wanted[start : start + MAX_PARAMETERS]
-                    marks = ", ".join("?" * len(some))
-                    for turn, *text in table.execute(
-                        f"SELECT turn, prompt, answer, raw FROM texts WHERE turn IN ({marks})",  # noqa: S608 - question marks
-                        some,
-                    ):
-                        texts[turn] = tuple(text)
-        for each in exchanges:
-            prompt, answer, raw = texts.get(each.turn, (None, None, None))
-            each.prompt, each.answer = prompt or "", answer or ""
-            if raw:
-                each.raw = _read(raw)
-        return list(exchanges)
+    def with_texts(self, turns: Sequence[Turn]) -> list[Turn]:
+        """Fill in prompt, answer, error and further fields of these turns, and return them.
 
-    def marks(self, lines: Sequence[SessionSegment]) -> list[Mark]:
-        """Return what was done to a session's turns, oldest first."""
+        Raises:
+            StoreError: the ledger can't be read.
+        """
+        by_id = {turn.id: turn for turn in turns}
+        ids, wanted = list(by_id), schema.selection("texts")
+        if not ids:
+            return []
+        with self._store.read() as table:
+            for start in range(0, len(ids), MAX_PARAMETERS):
+                some = ids[start : start + MAX_PARAMETERS]
+                marks = ", ".join("?" * len(some))
+                for identity, *texts in table.execute(
+                    f"SELECT turn, {wanted.sql} FROM texts WHERE turn IN ({marks})",  # noqa: S608 - our own columns
+                    some,
+                ):
+                    wanted.fill(by_id[identity], texts)
+        return list(turns)
+
+    def marks(self, segments: Sequence[SessionSegment]) -> list[Mark]:
+        """Return the marks on a session and its turns, oldest first.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
         marks: list[Mark] = []
         with self._store.read() as table:
-            for line in lines:
+            for segment in segments:
                 rows = table.execute(
                     "SELECT at, kind, turn, value FROM marks WHERE session = ? AND at <= ?",
-                    (line.session, line.until),
+                    (segment.session, segment.until),
                 )
                 marks += [Mark(*row) for row in rows]
         return sorted(marks, key=lambda mark: mark.at)
@@ -184,7 +180,11 @@ class History:
         *,
         earliest: float = 0.0,
     ) -> None:
-        """Note that something was done to a turn, or to a session; not before `earliest`."""
+        """Note that something was done to a turn, or to a session; not before `earliest`.
+
+        Raises:
+            StoreError: the ledger can't be written.
+        """
         with self._store.write() as rows:
             rows.execute(
                 "INSERT INTO marks (mark, at, kind, session, turn, value)"
@@ -195,46 +195,51 @@ class History:
                 ),
             )  # fmt: skip
 
-    def replay(self, key: str) -> Replay | None:
-        """Return the user's newest answer to a request with this digest, if it may be shown."""
+    def replay(self, digest: str) -> Turn | None:
+        """Return the user's newest answer to the request of this digest, if it may be replayed.
+
+        `None` also while the ledger's server is away.
+        """
+        wanted = schema.selection("turns", "texts")
         try:
             with self._store.read() as table:
                 row = table.execute(
-                    f"SELECT answer, finish_reason, raw FROM turns"  # noqa: S608 - our own words
-                    f" JOIN texts ON texts.turn = turns.turn WHERE key = ? AND {_REPLAYABLE}"
+                    f"SELECT {wanted.sql} FROM {_BOTH_TABLES}"  # noqa: S608 - our own columns
+                    f" WHERE key = ? AND {_SINCE_CLEARED} AND {IS_REPLAYABLE}"
                     f" AND said IS NOT NULL AND {self._store.own_turns}"
                     " ORDER BY turns.at DESC, turns.turn DESC LIMIT 1",
-                    (key, *_HOLDING),
+                    (digest,),
                 ).fetchone()
         except StoreUnreachable:
             return None
-        return Replay(row[0] or "", row[1], _read(row[2])) if row else None
+        return wanted.turn(row) if row else None
 
     def replays(self) -> tuple[int, int]:
-        """Return how many of the user's answers may be shown again, and how many have been."""
+        """Return how many of the user's answers may be replayed, and how often any was.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
         with self._store.read() as table:
-            return tuple(
-                table.execute(
-                    f"SELECT count(DISTINCT CASE WHEN {_REPLAYABLE} THEN key END),"  # noqa: S608 - our own words
-                    " count(CASE WHEN cached = 1 THEN 1 END) FROM turns"
-                    " JOIN texts ON texts.turn = turns.turn"
-                    f" WHERE {self._store.own_turns}",
-                    _HOLDING,
-                ).fetchone()
-            )
+            replayable, replayed = table.execute(
+                f"SELECT count(DISTINCT CASE WHEN {_SINCE_CLEARED} AND {IS_REPLAYABLE}"  # noqa: S608 - our own words
+                f" THEN key END), count(CASE WHEN cached = 1 THEN 1 END) FROM {_BOTH_TABLES}"
+                f" WHERE {self._store.own_turns}"
+            ).fetchone()
+        return replayable, replayed
 
     def purge(self, turns: Sequence[str]) -> int:
         """Erase the texts of turns, and of those that repeat them; return how many they were.
 
         Where several users share the ledger, another's turns are left alone.
         """
-        mine = self._store.own_turns
+        own_turns = self._store.own_turns
         with self._store.write() as rows:
             every = set(turns)
             for turn in turns:
                 found = rows.execute(
                     "SELECT turn FROM turns WHERE key = (SELECT key FROM turns WHERE turn = ?)"  # noqa: S608 - our own words
-                    f" AND {mine}",
+                    f" AND {own_turns}",
                     (turn,),
                 )
                 every |= {row[0] for row in found}
@@ -242,54 +247,36 @@ class History:
                 rows.execute(
                     "UPDATE texts SET prompt = NULL, answer = NULL, error = NULL, raw = NULL"  # noqa: S608 - as above
                     " WHERE turn = ? AND EXISTS (SELECT 1 FROM turns"
-                    f" WHERE turns.turn = texts.turn AND {mine})",
+                    f" WHERE turns.turn = texts.turn AND {own_turns})",
                     (turn,),
                 )
                 rows.execute(
                     "UPDATE marks SET value = NULL WHERE turn = ? AND kind = 'comment'"  # noqa: S608 - as above
-                    f" AND EXISTS (SELECT 1 FROM turns WHERE turns.turn = marks.turn AND {mine})",
+                    f" AND EXISTS (SELECT 1 FROM turns WHERE turns.turn = marks.turn AND {own_turns})",
                     (turn,),
                 )
                 rows.execute(
-                    f"UPDATE turns SET key = NULL, said = NULL WHERE turn = ? AND {mine}",  # noqa: S608 - as above
+                    f"UPDATE turns SET key = NULL, said = NULL WHERE turn = ? AND {own_turns}",  # noqa: S608 - as above
                     (turn,),
                 )
         self._store.checkpoint()
         return len(every)
 
-    def take_in(self, session: str, notebook: str | None, exchanges: Sequence[Exchange]) -> None:
-        """Write turns that were exported elsewhere; they are history, and not calls."""
+    def add_imported(self, turns: Sequence[Turn]) -> None:
+        """Write turns that were exported elsewhere; they are history, and no calls.
+
+        Raises:
+            StoreError: the ledger can't be written.
+        """
+        row, texts = schema.insert("turns", "owner"), schema.insert("texts")
         with self._store.write() as rows:
-            for each in exchanges:
+            for turn in turns:
+                rows.execute(row.sql, (*row.values(turn), ""))
+                rows.execute(texts.sql, texts.values(turn))
                 rows.execute(
-                    "INSERT INTO turns (turn, at, notebook, session, agent, dialect, owner, status,"
-                    " number, slot, surface, said, usage_source)"
-                    " VALUES (?, ?, ?, ?, ?, ?, '', 'ok', ?, ?, 'import', ?, 'none')",
-                    (
-                        each.turn, each.at, storable(notebook), session, storable(each.agent),
-                        each.dialect, each.number, each.slot, each.said,
-                    ),
-                )  # fmt: skip
-                rows.execute(
-                    "INSERT INTO texts (turn, prompt, answer) VALUES (?, ?, ?)",
-                    (each.turn, storable(each.prompt), storable(each.answer)),
+                    "UPDATE turns SET said = ?, usage_source = 'none' WHERE turn = ?",
+                    (turn.content_digest, turn.id),
                 )
-
-
-def _exchange(row: Sequence[Any]) -> Exchange:
-    (
-        turn, at, number, slot, cell, run, surface, agent, dialect, conversation, after, said,
-        seconds, sent, made, total, reported, spent, source, session, key, finish, first, attempts,
-        cached, _,
-    ) = row  # fmt: skip
-    return Exchange(
-        turn, at, number or 0, slot, cell, run, surface or "", agent or "", dialect or "",
-        conversation, after, said or "", seconds=seconds or 0.0,
-        usage=Usage(sent, made, total, reported, spent, source or "none"),
-        provenance=Provenance(session or "", key or "", finish, first, attempts or 0, bool(cached)),
-    )  # fmt: skip
-
-
-def _read(raw: str | None) -> dict[str, Any]:
-    value = json.loads(raw) if raw else {}
-    return value if isinstance(value, dict) else {}
+                rows.execute(
+                    "UPDATE texts SET answer = ? WHERE turn = ?", (storable(turn.answer), turn.id)
+                )

@@ -1,74 +1,246 @@
-"""What the ledger tells of a call: each column, its unit, and where it comes from."""
+"""The columns of a turn, derived from the annotated fields of `Turn` and `Usage`.
+
+The tables, their INSERT and UPDATE, the usage frame and the record in a notebook all read this
+one list.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+import types
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from operator import attrgetter
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from swiftask_jupyter.support.structs import Struct
+from swiftask_jupyter.answers.column import Column, Kind
+from swiftask_jupyter.answers.events import Usage
+from swiftask_jupyter.answers.turn import Turn
+from swiftask_jupyter.support.structs import Struct, replace
 
-# In a frame, a moment is a datetime64[us, UTC], a category a category, a text a string, a whole
-# number an Int64, a real one a Float64 and a flag a boolean. All but `at` may be missing.
-Kind = Literal["moment", "category", "text", "whole", "real", "flag"]
+LONGEST_RAW = 64 * 1024  # characters of the JSON that is kept of a response
+
+_KINDS: dict[object, Kind] = {bool: "flag", int: "whole", float: "real", str: "text"}
 
 
-class Column(Struct, frozen=True):
-    """One column.
+class LedgerColumn(Struct, frozen=True):
+    """A column of the ledger or of a usage frame, with the field of a turn that it holds.
 
     Attributes:
-        name: its name in the frame and in the ledger.
-        kind: which dtype it has.
+        name: its name in ledger and frame.
+        kind: its dtype in a frame.
         unit: what one of it is; empty where it counts nothing.
-        meaning: what it says, and who said it.
+        meaning: what the value says, and who said it.
+        field: the field's name in `Turn`, or in `Usage`; empty if it is of neither.
+        of_usage: whether the field is one of `Usage`.
+        choices: the only values that it can have; empty where any goes.
+        table, written, null, in_frame, in_record, record_name: as in `Column`.
     """
 
     name: str
     kind: Kind
     unit: str
     meaning: str
+    field: str = ""
+    of_usage: bool = False
+    choices: tuple[str, ...] = ()
+    table: str = ""
+    written: str = ""
+    null: object = ""
+    in_frame: bool = True
+    in_record: bool = True
+    record_name: str = ""
+
+    @property
+    def path(self) -> str:
+        """The attribute of a turn that holds the value, dotted."""
+        return f"usage.{self.field}" if self.of_usage else self.field
 
 
-COLUMNS = (
-    Column("turn", "text", "", "our id of the call; sorts by time"),
-    Column("at", "moment", "UTC", "when the request left; our clock"),
-    Column("notebook", "category", "", "path of the notebook, where the front end names one"),
-    Column("session", "category", "", "our id of the conversation"),
-    Column("number", "whole", "", "which turn of its session it is, from 1"),
-    Column("cell", "category", "", "id of the cell that asked, where the front end names it"),
-    Column("slot", "category", "", "the place in the conversation that it fills"),
-    Column("surface", "category", "", "who asked: cell, panel, python or batch"),
-    Column("agent", "category", "", "slug of the agent"),
-    Column("dialect", "category", "", "the protocol spoken"),
-    Column(
-        "status",
-        "category",
-        "",
-        "ok, error, interrupted, running; lost: its process died; refused: never sent",
-    ),
-    Column("finish_reason", "category", "", "why the answer ends, as the service says"),
-    Column("attempts", "whole", "requests", "how many requests it took"),
-    Column("seconds", "real", "s", "from the request to the end; our clock"),
-    Column("first_token_seconds", "real", "s", "from the request to the first text; our clock"),
-    Column("input_tokens", "whole", "tokens", "of the request, as the service reports them"),
-    Column("output_tokens", "whole", "tokens", "of the answer, as the service reports them"),
-    Column("total_tokens", "whole", "tokens", "their sum, where both are reported"),
-    Column("reported_total", "whole", "undocumented", "a total as the service gave it, unread"),
-    Column(
-        "credits",
-        "real",
-        "undocumented",
-        "what the service calls usage beside tokens (totalBotUsage), raw: it may be of the call"
-        " or of the session so far",
-    ),
-    Column("usage_source", "category", "", "api: in a JSON answer; stream: in a usage event; none"),
-    Column("cached", "flag", "", "an earlier answer shown again: nothing was sent"),
-    Column("key", "text", "", "digest of the whole request, by which answers are kept"),
-    Column("error", "text", "", "the one line of a failure, secrets masked"),
-)  # fmt: skip
-USER = Column("user", "category", "", "whose call it was; in a store that several share")
-TEXTS = (
-    Column("prompt", "text", "", "what was asked"),
-    Column("answer", "text", "", "what came back"),
-    Column("liked", "flag", "", "what the user thought of it, where it was rated in a panel"),
-    Column("comment", "text", "", "what the user said of it, in a panel"),
+@cache
+def columns() -> tuple[LedgerColumn, ...]:
+    """Return all columns, in the order of the fields."""
+    return tuple(_columns_of(Turn))
+
+
+@cache
+def frame_columns() -> tuple[LedgerColumn, ...]:
+    """Return the columns of a usage frame."""
+    return tuple(column for column in columns() if column.in_frame)
+
+
+# What a usage frame has on request, from elsewhere than a turn's own fields.
+USER = LedgerColumn("user", "category", "", "whose call it was, in a ledger that several share")
+RATINGS = (
+    LedgerColumn("liked", "flag", "", "what the user thought of it, where it was rated in a panel"),
+    LedgerColumn("comment", "text", "", "what the user said of it, in a panel"),
 )
-EVERY = {column.name: column for column in (*COLUMNS, USER, *TEXTS)}
+
+
+@cache
+def text_columns() -> tuple[LedgerColumn, ...]:
+    """Return the columns that a usage frame has when texts are asked for."""
+    return (*(column for column in columns() if column.name in ("prompt", "answer")), *RATINGS)
+
+
+@cache
+def kinds() -> dict[str, Kind]:
+    """Return the kind of each column that a usage frame can have, by name."""
+    return {each.name: each.kind for each in (*frame_columns(), USER, *text_columns())}
+
+
+def _columns_of(kind: type[Struct]) -> Iterator[LedgerColumn]:
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        if hint is Usage:
+            yield from (replace(each, of_usage=True) for each in _columns_of(Usage))
+        elif get_origin(hint) is Annotated:
+            value, *extras = get_args(hint)
+            for column in extras:
+                if isinstance(column, Column):
+                    yield _resolved(column, name, value)
+
+
+def _resolved(column: Column, field: str, hint: Any) -> LedgerColumn:
+    """Fill in what the `Column` leaves to the field's name and type."""
+    union = get_origin(hint) in (Union, types.UnionType)
+    [first, *_] = [
+        each for each in (get_args(hint) if union else (hint,)) if each is not type(None)
+    ]
+    choices = get_args(first) if get_origin(first) is Literal else ()
+    name = column.name or field
+    return LedgerColumn(
+        name, column.kind or ("category" if choices else _KINDS[first]), column.unit,
+        column.meaning, field, choices=choices, table=column.table, written=column.written,
+        null=column.null, in_frame=column.in_frame, in_record=column.in_record,
+        record_name=column.record_name or name,
+    )  # fmt: skip
+
+
+class Statement:
+    """An INSERT or UPDATE of some columns of a turn.
+
+    Attributes:
+        sql: the statement, with `?` for each value.
+    """
+
+    def __init__(self, sql: str, written: Sequence[LedgerColumn]) -> None:
+        self.sql = sql
+        self._columns = written
+        self._values = attrgetter(*(column.path for column in written))
+
+    def values(self, turn: Turn) -> tuple[Any, ...]:
+        """Return the values of a turn as the ledger stores them."""
+        values = zip(self._columns, self._values(turn), strict=True)
+        return tuple(_stored(column, value) for column, value in values)
+
+
+@cache
+def insert(table: str, *extra: str) -> Statement:
+    """Return the INSERT of what is known before a request leaves.
+
+    Args:
+        table: `turns` or `texts`.
+        extra: further columns, whose values the caller adds.
+    """
+    written = _written(table, "begin")
+    if table != "turns":
+        written = (_identity(), *written)
+    names = [*(column.name for column in written), *extra]
+    marks = ", ".join("?" * len(names))
+    return Statement(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", written)  # noqa: S608 - our own columns
+
+
+@cache
+def update(table: str) -> Statement:
+    """Return the UPDATE of what is known at the end; the caller adds its WHERE."""
+    written = _written(table, "end")
+    names = ", ".join(f"{column.name} = ?" for column in written)
+    return Statement(f"UPDATE {table} SET {names}", written)  # noqa: S608 - our own columns
+
+
+def _written(table: str, moment: str) -> tuple[LedgerColumn, ...]:
+    return tuple(
+        column for column in columns()
+        if column.table == table and column.written in (moment, "both")
+    )  # fmt: skip
+
+
+def _identity() -> LedgerColumn:
+    return next(column for column in columns() if column.field == "id")
+
+
+def _stored(column: LedgerColumn, value: Any) -> Any:
+    """Return a field's value as the ledger stores it."""
+    if value is None or value == column.null:
+        return None
+    if column.kind == "json":
+        return _as_json(value)
+    if column.kind in ("text", "category"):
+        return storable(str(value))
+    return int(value) if column.kind == "flag" else value
+
+
+def _as_json(value: Any) -> str | None:
+    """Return a response's further fields as JSON; `None` if they can't be written, or are huge."""
+    try:
+        written = json.dumps(value, ensure_ascii=True) if value else ""
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return written if written and len(written) <= LONGEST_RAW else None
+
+
+Text = TypeVar("Text", str, str | None)
+
+
+def storable(text: Text) -> Text:
+    """Return the text without lone surrogates, which no database takes."""
+    return text and text.encode("utf-8", "replace").decode()
+
+
+class Selection:
+    """The columns of some tables, as a SELECT reads them and as a turn holds them.
+
+    Attributes:
+        sql: the columns, as the SELECT names them.
+    """
+
+    def __init__(self, tables: Sequence[str]) -> None:
+        chosen = [column for column in columns() if column.table in tables]
+        self.sql = ", ".join(f"{column.table}.{column.name}" for column in chosen)
+        self._names = [column.field for column in chosen]
+        self._loaders = [_LOADERS.get(column.kind or "text") for column in chosen]
+        self._of_usage = [number for number, column in enumerate(chosen) if column.of_usage]
+
+    def turn(self, row: Sequence[Any]) -> Turn:
+        """Return the turn that a row holds; a missing value is the field's default."""
+        fields = self._loaded(row)
+        if self._of_usage:
+            names = (self._names[number] for number in self._of_usage)
+            fields["usage"] = Usage(**{n: fields.pop(n) for n in names if n in fields})
+        return Turn(**fields)
+
+    def fill(self, turn: Turn, row: Sequence[Any]) -> None:
+        """Set the fields that a row of texts holds."""
+        for name, value in self._loaded(row).items():
+            setattr(turn, name, value)
+
+    def _loaded(self, row: Sequence[Any]) -> dict[str, Any]:
+        return {
+            name: value if load is None else load(value)
+            for name, load, value in zip(self._names, self._loaders, row, strict=True)
+            if value is not None
+        }
+
+
+def _from_json(value: str) -> dict[str, Any]:
+    found = json.loads(value)
+    return found if isinstance(found, dict) else {}
+
+
+_LOADERS: dict[str, Callable[[Any], Any]] = {"flag": bool, "json": _from_json}
+
+
+@cache
+def selection(*tables: str) -> Selection:
+    """Return the selection of all columns of these tables."""
+    return Selection(tables)

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from swiftask_jupyter.ledger.history import SessionSegment
+from swiftask_jupyter.ledger.schema import storable
 from swiftask_jupyter.ledger.store import Store, StoreConnection
-from swiftask_jupyter.ledger.turns import storable
 from swiftask_jupyter.support.structs import Struct
 
 
@@ -91,7 +91,7 @@ class Sessions:
                 if (session := self.find(old, name)) is not None:
                     self.place(session, new, name)
 
-    def lines(self, session: str) -> list[SessionSegment]:
+    def segments(self, session: str) -> list[SessionSegment]:
         """Return the session and those it was taken over from, with the moment of each."""
         lines = [SessionSegment(storable(session), math.inf)]
         with self._store.read() as table:

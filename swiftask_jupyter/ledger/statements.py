@@ -26,7 +26,7 @@ def to_postgres(statement: str, parameters: Sequence[Any] = ()) -> tuple[str, tu
     cleaned = (
         each.replace("\x00", "\u2400") if isinstance(each, str) else each for each in parameters
     )
-    return statement.replace("?", "%s"), tuple(cleaned)
+    return statement.replace("%", "%%").replace("?", "%s"), tuple(cleaned)
 
 
 class OfflineCursor:

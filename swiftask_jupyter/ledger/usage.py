@@ -7,23 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from swiftask_jupyter.ledger.owner import is_alive
+from swiftask_jupyter.ledger.predicates import IS_CALL, IS_IMPORTED
+from swiftask_jupyter.ledger.schema import storable
 from swiftask_jupyter.ledger.store import Store
-from swiftask_jupyter.ledger.turns import storable
 from swiftask_jupyter.support.structs import Struct
 
 CHUNK = 2_000  # rows; larger ones outgrow the processor's cache and take longer
 _FAILED = "('error', 'refused')"
-_CALLED = "status <> 'refused' AND coalesce(cached, 0) = 0"
 _COUNTED = {
-    "calls": _CALLED,
-    "ok": f"{_CALLED} AND status = 'ok'",
-    "error": f"{_CALLED} AND status = 'error'",
-    "interrupted": f"{_CALLED} AND status = 'interrupted'",
-    "lost": f"{_CALLED} AND status = 'lost'",
-    "running": f"{_CALLED} AND status = 'running'",
+    "calls": IS_CALL,
+    "ok": f"{IS_CALL} AND status = 'ok'",
+    "error": f"{IS_CALL} AND status = 'error'",
+    "interrupted": f"{IS_CALL} AND status = 'interrupted'",
+    "lost": f"{IS_CALL} AND status = 'lost'",
+    "running": f"{IS_CALL} AND status = 'running'",
     "refused": "status = 'refused'",
     "cached": "coalesce(cached, 0) = 1",
-    "unreported": f"{_CALLED} AND coalesce(input_tokens, output_tokens, credits) IS NULL",
+    "unreported": f"{IS_CALL} AND coalesce(input_tokens, output_tokens, credits) IS NULL",
 }
 _SUMMED = ("input_tokens", "output_tokens", "total_tokens", "credits")
 _AVERAGED = ("seconds", "first_token_seconds")
@@ -54,8 +54,7 @@ class UsageFilter(Struct, frozen=True):
             "session = ?": storable(self.session),
         }
         chosen = {text: value for text, value in wanted.items() if value is not None}
-        text = " AND ".join(["(surface IS NULL OR surface <> 'import')", *chosen])
-        return text, tuple(chosen.values())
+        return " AND ".join([f"NOT ({IS_IMPORTED})", *chosen]), tuple(chosen.values())
 
 
 class Accounts:
@@ -127,8 +126,8 @@ class Accounts:
         special = {"day": self._store.utc_day, "user": '"user"'}
         keys = [special.get(name, name) for name in by]
         counts = [f"sum(CASE WHEN {test} THEN 1 ELSE 0 END)" for test in _COUNTED.values()]
-        sums = [f"sum(CASE WHEN {_CALLED} THEN {name} END)" for name in _SUMMED]
-        means = [f"avg(CASE WHEN {_CALLED} THEN {name} END)" for name in _AVERAGED]
+        sums = [f"sum(CASE WHEN {IS_CALL} THEN {name} END)" for name in _SUMMED]
+        means = [f"avg(CASE WHEN {IS_CALL} THEN {name} END)" for name in _AVERAGED]
         places = ", ".join(str(number + 1) for number in range(len(by)))
         end = f" GROUP BY {places}" if by else ""
         inner = f"SELECT turns.*, {lost} AS ended FROM turns WHERE {where}"  # noqa: S608 - as above

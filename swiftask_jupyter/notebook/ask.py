@@ -69,14 +69,16 @@ def prepare(context: NotebookContext, line: str, text: str) -> Callable[[], obje
         raise
     if context.settings.nested:
         check_nesting(sys.modules.get("ipykernel"))
+    from swiftask_jupyter.conversation.session import Origin
+
     session = context.client.session(options.get("session"))
     if "dry_run" in options:
         previews = [session.dry_run(text, agent, **asked) for agent in agents]
         return partial(_show_previews, previews, parsed, context.names)
-    compared = len(agents) > 1
-    if compared and (name := options.get("format", "md")) != "md":
+    origin = Origin("cell", superseded=len(agents) > 1)
+    if origin.superseded and (name := options.get("format", "md")) != "md":
         raise UsageError(f"-f {name} is for one answer; name one agent")
-    streams = [session.stream(text, agent, aside=compared, **asked) for agent in agents]
+    streams = [session.stream_from(origin, text, agent, **asked) for agent in agents]
     return _watcher(context, streams, parsed, remarks)
 
 
@@ -103,9 +105,9 @@ def _ask_options(context: NotebookContext, line: MagicLine) -> dict[str, Any]:
         from swiftask_jupyter.prompts.attachments import load_attachments
 
         asked["files"] = load_attachments(asked["files"], context.names)
-    if context.client.means.cache != "off":
+    if context.client.runtime.cache != "off":
         asked.pop("cache", None)  # --cache turns it on, and does not weaken `strict`
-    return {**asked, "surface": "cell"}
+    return asked
 
 
 class Previews(list[RequestPreview]):

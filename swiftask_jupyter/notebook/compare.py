@@ -8,12 +8,13 @@ from html import escape
 from typing import TYPE_CHECKING, Any, overload
 
 from swiftask_jupyter.answers.answer import Answer
-from swiftask_jupyter.answers.reply import TURN
+from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
 from swiftask_jupyter.errors import ConfigurationError, Interrupted, ServiceError, SwiftaskError
+from swiftask_jupyter.ledger.record import record_of
 from swiftask_jupyter.notebook.display import NO_WAIT
 from swiftask_jupyter.notebook.interrupts import hold_interrupts
 from swiftask_jupyter.notebook.markdown.html import NO_MATH
-from swiftask_jupyter.notebook.mimebundle import FOOTER_STYLE, footer, record
+from swiftask_jupyter.notebook.mimebundle import FOOTER_STYLE, footer
 from swiftask_jupyter.support.sanitize import sanitize
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ class _Columns:
         elif replies:
             html = _ROW.format("".join(self._html_columns()))
             bundle = {"text/html": html, "text/plain": plain}
-            self._send({**bundle, TURN: [record(reply) for reply in replies]})
+            self._send({**bundle, TURN_MIME_TYPE: [record_of(reply) for reply in replies]})
 
     def _plain_text(self, reply: Reply) -> str:
         from swiftask_jupyter.notebook.attachments_view import as_text, extras_of

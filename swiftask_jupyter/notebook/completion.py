@@ -101,13 +101,13 @@ def _option_values(context: NotebookContext, flag: str) -> tuple[Iterable[str], 
 
         return choices(), name
     if name == "connection":
-        return context.client.sources.connection_names(), name
+        return context.client.connections.sources.connection_names(), name
     return (option.choices, name) if option.choices else None
 
 
 def _slugs(context: NotebookContext) -> list[str]:
     try:
-        return [agent.slug for agent in context.client.catalogue(CATALOGUE_TIMEOUT)]
+        return [agent.slug for agent in context.client.connections.catalogue(CATALOGUE_TIMEOUT)]
     except SwiftaskError:
         return []  # pressing Tab is no moment to hear of a wrong setting
 

@@ -77,18 +77,18 @@ class NotebookContext:
         from swiftask_jupyter.notebook.identity import notebook_path, running_cell
 
         client = Swiftask(notebook=notebook_path(os.environ, self.names))
-        client.means.where = lambda: running_cell(self.shell)
+        client.runtime.running_cell = lambda: running_cell(self.shell)
         return client
 
     def _configure(self, client: Swiftask) -> None:
         from swiftask_jupyter.settings.connection import ConnectionOverrides
 
         settings = self.settings
-        client.configured = ConnectionOverrides(
+        client.connections.configured = ConnectionOverrides(
             settings.base_url, None, settings.agent, settings.dialect, settings.connection
         )
-        client.means.cache = settings.cache or os.environ.get("SWIFTASK_CACHE") or "off"
-        client.means.history_limit = settings.history_limit
+        client.runtime.cache = settings.cache or os.environ.get("SWIFTASK_CACHE") or "off"
+        client.runtime.history_limit = settings.history_limit
 
     def drop_override(self, setting: str) -> None:
         """Forget what a command said of a setting, because `%config` has set it since.
@@ -101,10 +101,12 @@ class NotebookContext:
         from swiftask_jupyter.support.structs import replace
 
         if setting in ADDRESS_SETTINGS:
-            self._client.wanted = ConnectionOverrides()
+            self._client.connections.overrides = ConnectionOverrides()
         else:
             dropped: dict[str, Any] = {setting: None}
-            self._client.wanted = replace(self._client.wanted, **dropped)
+            self._client.connections.overrides = replace(
+                self._client.connections.overrides, **dropped
+            )
 
     def reset_settings(self, *names: str) -> None:
         """Unset settings before a command overrides them.

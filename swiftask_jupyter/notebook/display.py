@@ -13,8 +13,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from swiftask_jupyter.answers.reply import TURN, Delta, Event, Reply
-from swiftask_jupyter.notebook.mimebundle import footer, footer_bundle, record
+from swiftask_jupyter.answers.events import Delta, Event
+from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
+from swiftask_jupyter.ledger.record import record_of
+from swiftask_jupyter.notebook.mimebundle import footer, footer_bundle
 from swiftask_jupyter.notebook.terminal import TerminalDisplay
 from swiftask_jupyter.support.sanitize import StreamSanitizer, sanitize
 
@@ -141,8 +144,8 @@ class CellDisplay:
 
     def _draw_waiting(self, seconds: float) -> None:
         line = f"{self._reply.agent} · {seconds:.0f} s"
-        if self._reply.doing:
-            line += f" · {self._reply.doing}"
+        if self._reply.progress:
+            line += f" · {self._reply.progress}"
         self._upper.draw(footer_bundle(line))
 
     def _draw_unparsed(self) -> bool:
@@ -222,7 +225,7 @@ class CellDisplay:
         text = reply.text if self._shown else ""
         extras = attachments_view.extras_of(reply) if self._shown else []
         if not text and not extras:
-            self._upper.draw({**line, TURN: record(reply)})
+            self._upper.draw({**line, TURN_MIME_TYPE: record_of(reply)})
             return
         self._document.feed(text[self._fed :])  # an answer that is shown again was never fed
         self._document.finish()
@@ -232,7 +235,7 @@ class CellDisplay:
             {
                 "text/html": html + attachments_view.as_html(extras),
                 "text/plain": plain + attachments_view.as_text(extras),
-                TURN: record(reply),
+                TURN_MIME_TYPE: record_of(reply),
             }
         )
         self._lower.draw(line)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
-from swiftask_jupyter.answers.reply import TURN, Reply
+from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.ledger.predicates import is_suspect
 from swiftask_jupyter.support.sanitize import sanitize_line
 
-__all__ = ["FOOTER_STYLE", "TURN", "footer", "footer_bundle", "record"]
+__all__ = ["FOOTER_STYLE", "footer", "footer_bundle"]
 
 # A colour that is readable in light and dark themes, and in front ends without the variable.
 FOOTER_STYLE = "color:var(--jp-ui-font-color2,gray);font-size:.85em"
@@ -17,43 +17,6 @@ _FOOTER = (
     '<div class="swiftask-footer tex2jax_ignore mathjax_ignore" '
     f'style="{FOOTER_STYLE};margin:.2em 0">{{}}</div>'
 )
-
-
-def record(reply: Reply) -> dict[str, Any]:
-    """Return the record of a turn that is saved in the notebook: no prompt, answer or secret.
-
-    It has the fields of the ledger's row except the notebook's path, so that usage can be counted
-    from the files alone.
-    """
-    usage, standing = reply.usage, reply.standing
-    return {
-        "version": 1,
-        "turn": reply.turn,
-        "session": reply.session,
-        "number": reply.number,
-        "cell": standing.cell,
-        "slot": standing.slot,
-        "surface": standing.surface,
-        "agent": reply.agent,
-        "dialect": reply.dialect,
-        "at": datetime.fromtimestamp(reply.at, UTC).isoformat(timespec="microseconds"),
-        "status": reply.status,
-        "finish_reason": reply.finish_reason,
-        "attempts": reply.attempts,
-        "seconds": reply.seconds,
-        "first_token_seconds": reply.first_token_seconds,
-        "usage": {
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "total_tokens": usage.total_tokens,
-            "reported_total": usage.reported_total,
-            "credits": usage.credits,
-            "source": usage.source,
-        },
-        "cached": reply.cached,
-        "request_sha256": reply.digest or None,
-        "error": reply.error,
-    }
 
 
 def footer(reply: Reply, remarks: tuple[str, ...] = ()) -> str:
@@ -68,7 +31,7 @@ def footer(reply: Reply, remarks: tuple[str, ...] = ()) -> str:
     parts = [reply.agent, _duration(reply.seconds)]
     if reply.status not in {"ok", "running"}:
         parts.append(reply.status)
-    elif reply.suspect:
+    elif is_suspect(reply):
         parts.append("empty, or a failure in disguise")
     elif reply.finish_reason == "length":
         parts.append("cut at its length limit")

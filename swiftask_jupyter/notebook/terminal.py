@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
-from swiftask_jupyter.answers.reply import Delta, Event, Reply
+from swiftask_jupyter.answers.events import Delta, Event
+from swiftask_jupyter.answers.reply import Reply
 from swiftask_jupyter.notebook.attachments_view import as_text, extras_of
 from swiftask_jupyter.notebook.mimebundle import footer
 from swiftask_jupyter.support.sanitize import StreamSanitizer, sanitize
@@ -37,7 +38,7 @@ class TerminalDisplay:
             sys.stdout.write(self._sanitizer.feed(text))
             sys.stdout.flush()
         elif not self._written:
-            self._show_progress(self._reply.doing)
+            self._show_progress(self._reply.progress)
 
     def _show_progress(self, progress: str) -> None:
         """Show a line that the next one overwrites; only a terminal can do that."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from swiftask_jupyter.conversation.rules import Exchange
+from swiftask_jupyter.answers.turn import Turn
 from swiftask_jupyter.errors import ConfigurationError, PromptError
 from swiftask_jupyter.options import DOCS_MODES, RequestOptions, check_options
 from swiftask_jupyter.prompts.prompt import BYTES_PER_TOKEN, Attachment, Message, Prompt
@@ -108,20 +108,18 @@ def _load_files(files: Iterable[object]) -> tuple[Attachment, ...]:
     return load_attachments(files, {})
 
 
-def newest_within(exchanges: list[Exchange], limit: int) -> list[Exchange]:
+def newest_within(turns: list[Turn], limit: int) -> list[Turn]:
     """Return the newest turns that fit a limit of tokens, counted roughly; 0 is no limit."""
-    size, kept = 0, len(exchanges)
-    for n, each in enumerate(reversed(exchanges), 1):
+    size, kept = 0, len(turns)
+    for n, each in enumerate(reversed(turns), 1):
         size += len((each.prompt + each.answer).encode("utf-8", "replace")) // BYTES_PER_TOKEN
         if limit and size > limit:
             kept = n - 1
             break
-    return exchanges[len(exchanges) - kept :]
+    return turns[len(turns) - kept :]
 
 
-def history_messages(
-    exchanges: Iterable[Exchange], secrets: Collection[Secret]
-) -> Iterator[Message]:
+def history_messages(turns: Iterable[Turn], secrets: Collection[Secret]) -> Iterator[Message]:
     """Yield the messages of earlier turns, as they are sent along with a prompt.
 
     Every secret is masked again: a text may have become a token after it was first sent.
@@ -132,10 +130,10 @@ def history_messages(
             text = secret.mask(text) if secret.is_in(text) else text
         return text
 
-    for each in exchanges:
-        if each.spoken:  # a service takes no empty message, and a question alone misleads
+    for each in turns:
+        if each.text_or_files:  # a service takes no empty message, and a question alone misleads
             yield Message("user", masked(each.prompt))
-            yield Message("assistant", masked(each.spoken))
+            yield Message("assistant", masked(each.text_or_files))
 
 
 def replayed_text(prompt: Prompt) -> str:
@@ -149,7 +147,7 @@ def replayed_text(prompt: Prompt) -> str:
     return f"Our conversation so far:\n\n{earlier}\n\nI: {prompt.text}"
 
 
-def fork_remark(earlier: Iterable[Exchange], dialect: str, agent: str) -> str:
+def fork_remark(earlier: Iterable[Turn], dialect: str, agent: str) -> str:
     """Return the footer's remark that the service starts a conversation without these turns."""
     forks = any((each.dialect, each.agent) == (dialect, agent) for each in earlier)
     article = "an" if dialect[:1] in "aeiou" else "a"

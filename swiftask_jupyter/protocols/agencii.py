@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from swiftask_jupyter import errors
-from swiftask_jupyter.answers.reply import Conversation, Delta, Event, Raw
-from swiftask_jupyter.prompts.prompt import ALIAS, Prompt
+from swiftask_jupyter.answers.events import Conversation, Delta, Event, Raw
+from swiftask_jupyter.prompts.prompt import ALIAS_PREFIX, Prompt
 from swiftask_jupyter.protocols.base import BodyDecoder, Decoder, Protocol, Request
 from swiftask_jupyter.protocols.errors import Head
 from swiftask_jupyter.settings.secrets import Secret
@@ -42,7 +42,9 @@ class Agencii(Protocol):
     def request(self, prompt: Prompt) -> Request:
         """Return the request; it continues the chat by its id, else by our alias."""
         known = prompt.alias if prompt.conversation is None else str(prompt.conversation)
-        chat = {"aliasChatId" if known.startswith(ALIAS) else "chatId": known} if known else {}
+        chat = (
+            {"aliasChatId" if known.startswith(ALIAS_PREFIX) else "chatId": known} if known else {}
+        )
         body = {
             "message": prompt.text,
             "apiIntegrationId": prompt.agent,

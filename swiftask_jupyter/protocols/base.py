@@ -15,7 +15,7 @@ from collections.abc import Generator, Iterator, Mapping
 from typing import Any, ClassVar
 
 from swiftask_jupyter import errors
-from swiftask_jupyter.answers.reply import Event, Source, Usage
+from swiftask_jupyter.answers.events import Event, Usage, UsageSource
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.errors import (
     CREDENTIAL,
@@ -35,7 +35,7 @@ def counted(  # noqa: D417 - the rest are as in Usage
     made: Any,
     total: Any,
     *,
-    source: Source,
+    source: UsageSource,
     answered: bool,
     credits: Any = None,  # noqa: A002 - the platform's word
 ) -> Usage:
@@ -80,7 +80,7 @@ LONGEST_BODY = 16 * 1024 * 1024
 class Request(Redacted, frozen=True):
     """One HTTP request. Its headers or its URL hold the token, so they are not shown."""
 
-    unshown = frozenset(("url", "headers", "content"))
+    redacted_fields = frozenset(("url", "headers", "content"))
 
     method: str
     url: str

@@ -16,14 +16,14 @@ from typing import Any
 
 import msgspec
 
-from swiftask_jupyter.answers.reply import Delta, Event, Finish, Raw, Source, Usage
+from swiftask_jupyter.answers.events import Delta, Event, Finish, Raw, Usage, UsageSource
 from swiftask_jupyter.errors import ServiceError, StreamError
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.base import BodyDecoder, Decoder, Protocol, Request, counted
 from swiftask_jupyter.protocols.errors import Head, in_band
 from swiftask_jupyter.protocols.sse import Lines, cut, nonsense
 from swiftask_jupyter.settings.secrets import Secret
-from swiftask_jupyter.support.sanitize import joined
+from swiftask_jupyter.support.sanitize import join_surrogates
 
 
 # Trees that live for a moment: the garbage collector need not look at them.
@@ -117,16 +117,16 @@ class Halves:
         self.expected = False
 
     def join(self, text: str) -> str:
-        """Return the text with its halves joined, but for a half at its end."""
+        """Return the text with its halves join_surrogates, but for a half at its end."""
         text = self._half + text
         self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
         self.expected = bool(self._half)
-        return joined(text[: len(text) - len(self._half)])
+        return join_surrogates(text[: len(text) - len(self._half)])
 
     def finish(self) -> str:
         """Return the replacement of a half that was never completed."""
         half, self._half = self._half, ""
-        return joined(half)
+        return join_surrogates(half)
 
 
 # Fields of a request that no other dialect takes.
@@ -281,7 +281,7 @@ class CompletionDecoder(BodyDecoder):
             yield usage_of(chunk.usage, "api", answered=bool(text))
 
 
-def usage_of(usage: TokenUsage, source: Source, *, answered: bool) -> Usage:
+def usage_of(usage: TokenUsage, source: UsageSource, *, answered: bool) -> Usage:
     """Return the usage that a chunk or a completion reports."""
     return counted(
         usage.prompt_tokens,

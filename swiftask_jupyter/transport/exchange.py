@@ -15,6 +15,10 @@ from swiftask_jupyter.support.structs import Struct
 from swiftask_jupyter.transport.errors import cut_short
 
 
+class NotSent(Exception):
+    """A hook held a request back; nothing of it was written."""
+
+
 class RequestHook:
     """One that is always open; others may close when they hear that a service asks to wait."""
 

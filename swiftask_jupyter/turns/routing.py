@@ -26,6 +26,7 @@ from swiftask_jupyter.protocols.openai import OpenAI
 from swiftask_jupyter.protocols.registry import PROTOCOLS, find, names
 from swiftask_jupyter.settings.connection import AUTO, Connection
 from swiftask_jupyter.settings.secrets import Secret
+from swiftask_jupyter.support.suggest import closest
 from swiftask_jupyter.turns.catalogue import Catalogue
 
 
@@ -33,13 +34,13 @@ class Route:
     """By which dialect a prompt travels, and by which instead if it is refused.
 
     Attributes:
-        realm: the host that is asked; any port of this machine is one realm.
+        host: the host that is asked; any port of this machine is one host.
         secrets: the tokens that no prompt may hold, of whatever connection.
     """
 
-    def __init__(self, protocol: Protocol, realm: str) -> None:
+    def __init__(self, protocol: Protocol, host: str) -> None:
         self._protocol = protocol
-        self.realm = realm
+        self.host = host
         self.secrets: Sequence[Secret] = (protocol.token,)
 
     @property
@@ -146,7 +147,7 @@ class _Known(Route):
     def __init__(
         self, dialects: Dialects, connection: Connection, prompt: Prompt, protocol: Protocol
     ) -> None:
-        super().__init__(protocol, connection.realm)
+        super().__init__(protocol, connection.digest_host)
         self._dialects = dialects
         self._connection = connection
         self._prompt = prompt
@@ -155,13 +156,13 @@ class _Known(Route):
         """Return the catalogue's nearest slug to the one that was asked and is not in it."""
         if self._connection.dialect not in SWIFTASKS:
             return None
-        agents = await self._dialects.catalogue.soon(self._connection.root("/public"))
+        agents = await self._dialects.catalogue.agents_if_available(
+            self._connection.root("/public")
+        )
         slugs = [agent.slug for agent in agents]
         if self._prompt.agent in slugs:
             return None
-        import difflib
-
-        return next(iter(difflib.get_close_matches(self._prompt.agent, slugs, n=1)), None)
+        return closest(self._prompt.agent, slugs)
 
 
 class _Auto(_Known):
@@ -176,13 +177,13 @@ class _Auto(_Known):
         if self._needs_native():
             return self._native()
         public = self._connection.root("/public")
-        chats = await self._dialects.catalogue.chats(public, self._prompt.agent)
+        chats = await self._dialects.catalogue.is_chat_agent(public, self._prompt.agent)
         return self._native() if chats is False else await super().protocol()
 
     def likely(self) -> tuple[Protocol, str]:
         if self._needs_native():
             return self._native(), ""
-        agents = self._dialects.catalogue.known(self._connection.root("/public"))
+        agents = self._dialects.catalogue.fetched_agents(self._connection.root("/public"))
         if agents is None:
             return self._protocol, "native instead, should the catalogue not call it a chat agent"
         chats = next((each.chat for each in agents if each.slug == self._prompt.agent), None)

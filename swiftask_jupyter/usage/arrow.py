@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from swiftask_jupyter.ledger.schema import EVERY
+from swiftask_jupyter.ledger.schema import kinds
 from swiftask_jupyter.ledger.usage import Accounts, UsageFilter
 from swiftask_jupyter.usage.frames import to_categorical, to_utc
 
@@ -63,7 +63,7 @@ def _series(name: str, column: pa.ChunkedArray[Any]) -> pd.Series[Any]:
     import pandas as pd
     import pyarrow as pa
 
-    kind = EVERY[name].kind
+    kind = kinds()[name]
     if kind == "moment":
         return to_utc(column.to_numpy())
     if kind == "category":

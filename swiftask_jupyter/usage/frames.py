@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from swiftask_jupyter.ledger.schema import EVERY, Kind
+from swiftask_jupyter.answers.column import Kind
+from swiftask_jupyter.ledger.schema import kinds
 from swiftask_jupyter.ledger.usage import MEASURES
 from swiftask_jupyter.turns.catalogue import Agent
 
@@ -29,7 +30,7 @@ def build_frame(names: Sequence[str], chunks: Iterable[Sequence[Sequence[Any]]])
     """
     import pandas as pd
 
-    columns = [_BUILDERS[EVERY[name].kind]() for name in names]
+    columns = [_BUILDERS[kinds()[name]]() for name in names]
     for rows in chunks:
         if rows:
             for column, values in zip(columns, zip(*rows, strict=True), strict=True):

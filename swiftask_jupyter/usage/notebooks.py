@@ -7,31 +7,22 @@ warning: a forged or broken file affects only its own rows.
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from glob import has_magic, iglob
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from swiftask_jupyter.answers.reply import Source, Status, Usage
-from swiftask_jupyter.conversation import notebook_file
+from swiftask_jupyter.conversation.notebook_file import read_records
 from swiftask_jupyter.errors import ConfigurationError
-from swiftask_jupyter.ledger.schema import COLUMNS, Column
+from swiftask_jupyter.ledger.record import InvalidRecord, record_values
+from swiftask_jupyter.ledger.schema import frame_columns
 from swiftask_jupyter.support.sanitize import sanitize
 from swiftask_jupyter.usage.frames import build_frame, sort_by_time
 
 if TYPE_CHECKING:
     import pandas as pd
-
-MAX_TEXT = 2_000  # characters of a field
-MAX_NUMBER = 2**53  # many integers up to this can be summed without an overflow
-NAMES = tuple(column.name for column in COLUMNS)
-_SURFACE = NAMES.index("surface")
-# A record has these fields in an object of its own, named `usage`.
-_USAGE_FIELDS = tuple(name for name in Usage.__struct_fields__ if name != "source")
 
 
 class NotebookWarning(UserWarning):
@@ -83,7 +74,11 @@ def read_notebooks(pattern: str | Path) -> tuple[pd.DataFrame, list[str]]:
             if _without_notebook(first) != _without_notebook(values):
                 conflict = "is recorded before with other values, which count"
                 notes.append(_note(path, f"turn {values[0]} {conflict}"))
-    return sort_by_time(build_frame(NAMES, [list(turns.values())])), notes
+    return sort_by_time(build_frame(_names(), [list(turns.values())])), notes
+
+
+def _names() -> list[str]:
+    return [column.name for column in frame_columns()]
 
 
 def _files(pattern: str) -> list[Path]:
@@ -107,13 +102,13 @@ def _files(pattern: str) -> list[Path]:
 
 def _without_notebook(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return a row without the file in which its record was found."""
-    return tuple(value for name, value in zip(NAMES, values, strict=True) if name != "notebook")
+    return tuple(value for name, value in zip(_names(), values, strict=True) if name != "notebook")
 
 
 def _rows(path: Path, notes: list[str]) -> Iterator[tuple[Any, ...]]:
     """Yield a row for each valid record in a file, and add one note about the invalid ones."""
     try:
-        records = notebook_file.records(path)
+        records = read_records(path)
     except (OSError, ValueError) as error:
         reason = (error.strerror or "no access") if isinstance(error, OSError) else error
         notes.append(_note(path, f"it can't be read: {reason}"))
@@ -125,7 +120,9 @@ def _rows(path: Path, notes: list[str]) -> Iterator[tuple[Any, ...]]:
         except InvalidRecord as error:
             reasons.append(str(error))
             continue
-        if values[_SURFACE] != "import":  # a panel shows imported turns, which were no calls here
+        if (
+            values[_names().index("surface")] != "import"
+        ):  # a panel shows imported turns, which were no calls here
             yield values
     if reasons:
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
@@ -134,93 +131,3 @@ def _rows(path: Path, notes: list[str]) -> Iterator[tuple[Any, ...]]:
 
 def _note(path: Path, message: str) -> str:
     return sanitize(f"{path}: {message}")
-
-
-class InvalidRecord(Exception):
-    """A record has a field that is missing or implausible; the message names the field."""
-
-
-def record_values(record: Any, notebook: str) -> tuple[Any, ...]:
-    """Return the values of a turn's record, in the order of `COLUMNS`.
-
-    Args:
-        record: the record, as JSON from an untrusted file.
-        notebook: the path of that file.
-
-    Raises:
-        InvalidRecord: a field is missing or implausible.
-    """
-    if not isinstance(record, dict):
-        raise InvalidRecord("it is no object")
-    usage = record.get("usage", {})
-    if not isinstance(usage, dict):
-        raise InvalidRecord("usage is no object")
-    values = {**record, **{name: usage.get(name) for name in _USAGE_FIELDS}, "notebook": notebook}
-    values |= {"usage_source": usage.get("source"), "key": record.get("request_sha256")}
-    if record.get("turn") in (None, ""):
-        raise InvalidRecord("it names no turn")
-    for name, known in (("status", get_args(Status)), ("usage_source", get_args(Source))):
-        if values.get(name) not in known:
-            raise InvalidRecord(f"{name} {_shortened(values.get(name))} is unknown")
-    return tuple(_checked(column, values.get(column.name)) for column in COLUMNS)
-
-
-def _checked(column: Column, value: Any) -> Any:
-    """Return the value as the ledger stores it, if it is plausible for the column."""
-    if column.kind == "moment":
-        return _timestamp(value)
-    if value is None:
-        return None
-    try:
-        return _CHECKS[column.kind](value)
-    except (TypeError, ValueError, OverflowError):
-        raise InvalidRecord(f"{column.name} {_shortened(value)} is invalid") from None
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > MAX_TEXT:
-        raise TypeError
-    return sanitize(value)
-
-
-def _integer(value: Any) -> int:
-    if type(value) is not int or not 0 <= value <= MAX_NUMBER:
-        raise TypeError
-    return value
-
-
-def _real(value: Any) -> float:
-    if type(value) not in (int, float) or not 0 <= value < math.inf:
-        raise TypeError
-    return float(value)
-
-
-def _boolean(value: Any) -> bool:
-    if type(value) is not bool:
-        raise TypeError
-    return value
-
-
-def _timestamp(value: Any) -> float:
-    """Return an ISO 8601 time with a zone as seconds since the epoch."""
-    try:
-        time = datetime.fromisoformat(value)
-        if time.tzinfo is not None:
-            return time.astimezone(UTC).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise InvalidRecord(f"at {_shortened(value)} is no time with a zone")
-
-
-def _shortened(value: Any) -> str:
-    text = repr(value) if isinstance(value, str | int | float | bool | None) else "of another type"
-    return sanitize(text if len(text) <= 40 else text[:39] + "…")
-
-
-_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "category": _text,
-    "text": _text,
-    "whole": _integer,
-    "real": _real,
-    "flag": _boolean,
-}

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.errors import ConfigurationError
-from swiftask_jupyter.ledger.schema import COLUMNS, TEXTS, USER
+from swiftask_jupyter.ledger.schema import USER, frame_columns, text_columns
 from swiftask_jupyter.ledger.usage import Accounts, UsageFilter
 from swiftask_jupyter.usage.frames import build_frame, build_sums, sort_by_time
 
@@ -61,7 +61,7 @@ def usage(
         if text:
             raise ConfigurationError("sums have no text", advice="leave out either by or text")
         return build_sums(keys, accounts.sums(keys, filters))
-    columns = [*COLUMNS, *([USER] if shared else []), *(TEXTS if text else ())]
+    columns = [*frame_columns(), *([USER] if shared else []), *(text_columns() if text else ())]
     return read_frame(accounts, [column.name for column in columns], filters)
 
 

@@ -4,12 +4,13 @@ import pytest
 
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.answers.answer import answer_from
-from swiftask_jupyter.answers.reply import Delta, Raw, Reply
+from swiftask_jupyter.answers.events import Delta, Raw
+from swiftask_jupyter.answers.reply import Reply
 
 
 def finished(text, **raw):
     """The answer that a finished reply with this text amounts to."""
-    reply = Reply("echo", status="ok")
+    reply = Reply(agent="echo", status="ok")
     reply.apply([Delta(text), Raw(raw)])
     return answer_from(reply)
 

@@ -2,13 +2,14 @@
 
 import pytest
 
-from swiftask_jupyter.answers.reply import Conversation, Delta, Finish, Raw, Reply, Usage
+from swiftask_jupyter.answers.events import Conversation, Delta, Finish, Raw, Usage
+from swiftask_jupyter.answers.reply import Reply
 
 PICTURE = "![a cat](https://files.example/cat.png)"
 
 
 def test_a_reply_is_the_sum_of_its_events():
-    reply = Reply("echo")
+    reply = Reply(agent="echo")
 
     reply.apply([Delta("hel"), Raw({"id": 1}), Delta("lo")])
     reply.apply(
@@ -33,19 +34,19 @@ def test_a_reply_is_the_sum_of_its_events():
     ids=["text", "nothing", "quotes", "a file", "uncounted", "counted"],
 )
 def test_an_answer_without_content_or_with_the_usage_of_a_failure_is_suspect(events, suspect):
-    reply = Reply("echo", status="ok")
+    reply = Reply(agent="echo", status="ok")
     reply.apply(events)
 
     assert reply.suspect is suspect
 
 
 def test_a_failed_reply_is_not_suspect():
-    assert not Reply("echo", status="error").suspect
+    assert not Reply(agent="echo", status="error").suspect
 
 
 @pytest.mark.parametrize(("dialect", "pictures"), [("native", 1), ("widget", 1), ("openai", 0)])
 def test_pictures_in_the_text_are_files_where_a_service_lists_none(dialect, pictures):
-    reply = Reply("echo", dialect=dialect)
+    reply = Reply(agent="echo", dialect=dialect)
 
     reply.apply([Delta(f"Here: {PICTURE}")])
 
@@ -54,7 +55,7 @@ def test_pictures_in_the_text_are_files_where_a_service_lists_none(dialect, pict
 
 def test_a_picture_that_is_also_listed_is_one_file():
     url = "https://files.example/cat.png"
-    reply = Reply("echo", dialect="native")
+    reply = Reply(agent="echo", dialect="native")
 
     reply.apply([Delta(PICTURE), Raw({"files": [{"url": url, "size": 5}, "no file", {}]})])
 

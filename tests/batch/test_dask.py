@@ -66,7 +66,7 @@ def test_workers_use_the_settings_of_the_client(env_client):
 
 
 def test_workers_use_the_strict_cache_of_the_client(env_client, box):
-    env_client.means.cache = "strict"
+    env_client.runtime.cache = "strict"
     lazy = env_client.map(dd.from_pandas(FRAME, npartitions=2), "row {{n}}")
 
     with pytest.raises(errors.Refused, match="strict asks nobody"):

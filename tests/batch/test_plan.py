@@ -141,7 +141,7 @@ def test_the_cache_option_of_a_call_overrides_the_mode_of_the_client(client, box
         client.map(REPEATED, "say {{text}}", cache="strict")
     assert box.requests == []
 
-    client.means.cache = "strict"
+    client.runtime.cache = "strict"
     assert list(client.map(REPEATED, "say {{text}}", cache="off")["status"]) == ["ok"] * 3
 
 
@@ -159,7 +159,7 @@ def test_a_plan_of_many_files_keeps_only_some_of_them_in_memory(client, tmp_path
 
     monkeypatch.setattr(EarlierRows, "known", known)
     tracemalloc.start()
-    batch = Batch(client.means, None, frame, "look", settings)
+    batch = Batch(client.runtime, None, frame, "look", settings)
     tracemalloc.stop()
 
     assert batch._plan.pending == list(range(20))
@@ -167,9 +167,9 @@ def test_a_plan_of_many_files_keeps_only_some_of_them_in_memory(client, tmp_path
 
 
 def test_a_plan_makes_its_prompts_one_by_one(client):
-    batch = Batch(client.means, None, pd.DataFrame({"n": range(50)}), "{{n}}", BatchSettings())
+    batch = Batch(client.runtime, None, pd.DataFrame({"n": range(50)}), "{{n}}", BatchSettings())
 
-    questions = batch._plan.questions(batch._plan.pending)
+    questions = batch._plan.row_prompts(batch._plan.pending)
 
     assert next(questions).prompt.text == "0"
     assert iter(questions) is questions

@@ -32,7 +32,7 @@ def map_until(client, frame, wait, **options):
             await task
 
     asyncio.run(run())
-    client._thread.close()  # the ledger has all turns after this
+    client.connections.thread.close()  # the ledger has all turns after this
 
 
 def test_no_row_is_sent_during_the_pause_that_a_response_asks_for(client, box):

@@ -4,45 +4,46 @@ import pandas as pd
 import pytest
 
 from swiftask_jupyter import Sandbox, Swiftask, errors
-from swiftask_jupyter.answers.reply import Standing
+from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import new_id
 from swiftask_jupyter.batch.limiter import ConcurrencyLimiter
 from swiftask_jupyter.batch.plan import RowPrompt
-from swiftask_jupyter.batch.scheduler import Office, Scheduler
-from swiftask_jupyter.ledger.turns import Place
+from swiftask_jupyter.batch.scheduler import Scheduler
 from swiftask_jupyter.sandbox.faults import Fault
 from swiftask_jupyter.turns.budget import parse_budget
 from tests.support.frames import received_prompts, recorded_prompts
 
 FRAME = pd.DataFrame({"text": ["one", "two", "three"]})
 NOW = {"Retry-After": "0"}
-PLACE = Place(None, "batch-1")
+
+
+def new_reply(row):
+    return Reply(id=new_id(), session="batch-1", surface="batch", prompt=row.prompt.text)
 
 
 @pytest.fixture
-def office(client):
-    means = client.means
+def scheduler(client):
+    """Makes a scheduler of so many prompts."""
+    connections = client.connections
 
-    return Office(
-        means.transport, means.ledger.turns, PLACE, Standing(surface="batch"),
-        ConcurrencyLimiter(2), 4, lambda _question, _reply: None,
-    )  # fmt: skip
-
-
-@pytest.fixture
-def questions(client):
     def make(count):
-        for number in range(count):
-            yield RowPrompt(number, *client.means.prepare(f"row {number}", None))
+        return Scheduler(
+            (RowPrompt(n, *connections.prepare(f"row {n}", None)) for n in range(count)),
+            new_reply=new_reply, settle=lambda _row, _reply: None,
+            transport=connections.transport, turns=client.runtime.ledger.turns,
+            limiter=ConcurrencyLimiter(2), most_requests=4,
+        )  # fmt: skip
 
     return make
 
 
-def settled(client, dispatch):
-    return [number for some in client.means.thread.stream(dispatch.settled()) for number in some]
+def settled(client, scheduler):
+    watch = client.connections.thread.stream(scheduler.settled())
+    return [number for some in watch for number in some]
 
 
-def test_every_prompt_ends_exactly_once(client, office, questions):
-    assert sorted(settled(client, Scheduler(office, questions(7)))) == list(range(7))
+def test_every_prompt_ends_exactly_once(client, scheduler):
+    assert sorted(settled(client, scheduler(7))) == list(range(7))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_a_budget_that_cannot_be_read_ends_the_batch_and_leaves_no_row_running(
     frame, asked = pd.DataFrame({"n": range(9)}), []
     client.budgets.set(parse_budget("20 calls/hour"))
 
-    def check(reply, _place):
+    def check(reply):
         asked.append(reply)
         if len(asked) == 3:
             raise errors.StoreError("the disk is full")
@@ -168,7 +169,7 @@ def test_a_budget_that_cannot_be_read_ends_the_batch_and_leaves_no_row_running(
 
 def test_an_answer_is_not_lost_if_one_write_to_the_ledger_fails(client, box, monkeypatch):
     frame, failed = pd.DataFrame({"n": range(9)}), []
-    turns = client.means.ledger.turns
+    turns = client.runtime.ledger.turns
     real = turns.group
 
     def group(begun, ended):
@@ -190,7 +191,7 @@ def test_an_answer_is_not_lost_if_one_write_to_the_ledger_fails(client, box, mon
 def test_a_row_that_waits_for_its_retry_does_not_stay_running_if_the_ledger_fails(
     client, box, monkeypatch
 ):
-    turns = client.means.ledger.turns
+    turns = client.runtime.ledger.turns
     real, calls = turns.group, []
 
     def group(begun, ended):

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from swiftask_jupyter import Sandbox, Swiftask
-from swiftask_jupyter.answers.reply import TURN
+from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
 from tests.support.jupyter import App, Notebook
 from tests.support.panels import LOAD
 
@@ -80,12 +80,16 @@ def test_an_answer_grows_ends_formatted_and_is_saved(
     saved = notebook.saved()
     nbformat.validate(saved)
     answer, footer = saved.cells[1].outputs
-    assert answer.data.keys() == {"text/html", "text/plain", TURN}
+    assert answer.data.keys() == {"text/html", "text/plain", TURN_MIME_TYPE}
     assert answer.data["text/plain"].startswith("# The garden")
-    assert answer.data[TURN]["status"] == "ok"
+    assert answer.data[TURN_MIME_TYPE]["status"] == "ok"
     assert footer.data["text/plain"].startswith("lorem · ")
     [row] = read_usage()
-    assert (row["agent"], row["status"], row["turn"]) == ("lorem", "ok", answer.data[TURN]["turn"])
+    assert (row["agent"], row["status"], row["turn"]) == (
+        "lorem",
+        "ok",
+        answer.data[TURN_MIME_TYPE]["turn"],
+    )
     assert row["notebook"].endswith("answer.ipynb")
 
     notebook.open("answer.ipynb", app=app)
@@ -121,7 +125,7 @@ def test_the_stop_button_ends_the_stream_and_keeps_what_had_come(
 
         assert [notebook.prompt(i) for i in range(1, 5)] == ["[ ]:"] * 4
         answer, footer, error = notebook.saved().cells[0].outputs
-        assert answer.data[TURN]["status"] == "interrupted"
+        assert answer.data[TURN_MIME_TYPE]["status"] == "interrupted"
         assert answer.data["text/plain"].startswith("word1 word2 ")
         assert " · interrupted · " in footer.data["text/plain"]
         assert error.ename == "Interrupted"

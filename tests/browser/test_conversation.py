@@ -11,7 +11,7 @@ pytestmark = pytest.mark.browser
 # One clock is the file's and the kernel's here, so that a cell may leave as soon as it has run.
 LOAD = """%load_ext swiftask_jupyter
 import swiftask_jupyter.conversation.rules
-swiftask_jupyter.conversation.rules.SKEW = 0.0"""
+swiftask_jupyter.conversation.rules.CLOCK_SKEW = 0.0"""
 TRIES = 50
 WRITE = """([index, source]) => {
   window.jupyterapp.shell.currentWidget.content.widgets[index].model.sharedModel.setSource(source);
@@ -33,7 +33,7 @@ CURSOR = """([index, line]) => {
 @pytest.fixture
 def page(notebook: Notebook, box: Sandbox, env: dict[str, str], monkeypatch: pytest.MonkeyPatch):
     """A notebook whose cells ask; `page.run(1)` runs one and returns what was sent."""
-    monkeypatch.setattr(conversation, "SKEW", 0.0)
+    monkeypatch.setattr(conversation, "CLOCK_SKEW", 0.0)
     return Page(notebook, box, env | {"SWIFTASK_DIALECT": "openai"})
 
 

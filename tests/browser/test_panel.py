@@ -5,7 +5,7 @@ from nbformat import NotebookNode
 from playwright.sync_api import expect
 
 from swiftask_jupyter import Sandbox
-from swiftask_jupyter.answers.reply import TURN
+from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
 from tests.support.jupyter import Notebook
 from tests.support.panels import CHAT, LOAD, WAIT, Panel, violations
 
@@ -136,10 +136,12 @@ def check_formatted(panel: Panel) -> None:
 
 def check_twin(saved: NotebookNode) -> None:
     """Look for the readable copy of the conversation in a saved notebook."""
-    [twin] = [each.data for each in saved.cells[0].outputs if TURN in each.get("data", {})]
+    [twin] = [
+        each.data for each in saved.cells[0].outputs if TURN_MIME_TYPE in each.get("data", {})
+    ]
     assert "You: tell me *more*" in twin["text/plain"]
     assert "<em>more</em>" in twin["text/html"]
-    assert [each["agent"] for each in twin[TURN]] == ["echo"]
+    assert [each["agent"] for each in twin[TURN_MIME_TYPE]] == ["echo"]
     assert len(saved.cells) == 2  # no key that was typed has changed the notebook
 
 

@@ -49,7 +49,7 @@ for text in json.loads(pathlib.Path("texts").read_text()):
     while panel.chat.in_flight:
         time.sleep(.01)"""
 MISNAMED = """from swiftask_jupyter.errors import SwiftaskError
-client.wanted = type(client.wanted)(client.connection().base_url, None, "echo", "native")
+client.connections.overrides = type(client.connections.overrides)(client.connections.resolve().base_url, None, "echo", "native")
 for name in json.loads(pathlib.Path("names").read_text()):
     for agent, files in ((name, ()), ("echo", [(name, b"x")])):
         try:

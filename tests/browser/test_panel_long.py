@@ -147,7 +147,7 @@ def test_a_flood_on_iopub_loses_messages_and_no_text(notebook: Notebook, env: di
     panel.button("Stop").click()
 
     panel.ended(2)
-    with Swiftask() as client, client.session().ledger.store.read() as table:
+    with Swiftask() as client, client.session().runtime.ledger.store.read() as table:
         [whole] = table.execute("SELECT answer FROM texts WHERE answer LIKE 'word1%'").fetchone()
     expect(panel.answers.last).to_have_text(whole)
 

@@ -134,7 +134,7 @@ class Played(RuleBasedStateMachine):
 
 
 def play(monkeypatch, box, stories):
-    monkeypatch.setattr(conversation, "SKEW", 0.0)  # here one clock is the file's and ours
+    monkeypatch.setattr(conversation, "CLOCK_SKEW", 0.0)  # here one clock is the file's and ours
     Played.box = box
     Played.TestCase.settings = settings(
         max_examples=stories, stateful_step_count=25, deadline=None, database=None,

@@ -7,15 +7,16 @@ import time
 import pytest
 
 from swiftask_jupyter import Swiftask, errors
-from swiftask_jupyter.answers.reply import Delta, Raw, Reply
+from swiftask_jupyter.answers.events import Delta, Raw
+from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Turn, new_id
 from swiftask_jupyter.conversation import notebook_file as ipynb
-from swiftask_jupyter.conversation.rules import Exchange, fold
-from swiftask_jupyter.ledger.turns import Place, new_id
+from swiftask_jupyter.conversation.rules import fold
 from swiftask_jupyter.sandbox.faults import Fault
 from swiftask_jupyter.sandbox.server import Sandbox
 from swiftask_jupyter.settings.secrets import MASK
 from swiftask_jupyter.support.structs import replace
-from tests.support.notebooks import Page
+from tests.support.notebooks import Page, ask_from
 
 
 @pytest.fixture
@@ -250,7 +251,7 @@ def test_last_sends_only_so_many_turns(page):
 def test_a_limit_leaves_the_oldest_whole_turns_out_and_says_so(page):
     for number in range(4):
         page.run(f"c{number}", f"{number}" * 400)  # some 200 tokens with its echo
-    page.client.means.history_limit = 500
+    page.client.runtime.history_limit = 500
 
     answer = page.run("c4", "last")
 
@@ -295,13 +296,13 @@ def test_forget_takes_a_turn_and_what_it_had_replaced_out(page):
     page.run("c1", "ONE")
     page.run("c2", "two")
 
-    page.client.session().forget(2)
+    page.client.session().log.forget(2)
 
     assert page.held() == ["two"]
     page.run("c1", "again")
     assert page.held() == ["again", "two"]
     with pytest.raises(errors.ConfigurationError, match="no turn 9"):
-        page.client.session().forget(9)
+        page.client.session().log.forget(9)
 
 
 def test_forgetting_one_of_a_cells_two_turns_leaves_the_other(page):
@@ -309,7 +310,7 @@ def test_forgetting_one_of_a_cells_two_turns_leaves_the_other(page):
     page.client.session().ask("a")
     page.client.session().ask("b")
 
-    page.client.session().forget(2)
+    page.client.session().log.forget(2)
 
     assert page.held() == ["a"]
 
@@ -324,19 +325,19 @@ def test_a_clock_that_is_set_back_turns_no_order_round(page, monkeypatch, tmp_pa
     page.run("c1", "ONE")
     page.run("c3", "three")
     assert page.sent() == ["ONE", "two", "three"]
-    page.run("c2", "TWO", aside=True)
-    page.client.session().pick("echo")
+    page.run("c2", "TWO", superseded=True)
+    page.client.session().log.pick("echo")
     assert page.held() == ["ONE", "TWO", "three"]
-    page.client.session().reset()
+    page.client.session().log.reset()
     assert page.held() == []
-    page.client.session().read(file)
+    page.client.session().log.import_file(file)
     page.run("c4", "four")
     assert page.sent() == ["one", "two", "four"]
 
 
 def test_reset_begins_anew_and_the_ledger_keeps_all(page):
     page.run("c1", "one")
-    assert page.client.session().reset() == 1
+    assert page.client.session().log.reset() == 1
     page.run("c2", "two")
 
     assert page.sent() == ["two"]
@@ -348,7 +349,7 @@ def test_purge_erases_the_texts_from_the_file_itself(page):
     page.run("c2", "two")
     page.run("c1", "it was battery staple")
 
-    assert page.client.session().purge(1) == 2
+    assert page.client.session().log.purge(1) == 2
 
     page.close()
     kept = b"".join(path.read_bytes() for path in page.client.store.parent.glob("turns.db*"))
@@ -389,7 +390,7 @@ def test_a_ledger_that_can_not_be_used_hides_nothing_and_ends_the_turn(box, tmp_
     ledger.unlink()
     with Swiftask(base_url=box.url, token=box.token, agent="echo", store=ledger) as client:
         stream = client.stream("hello")
-        client.means.ledger.close()
+        client.runtime.ledger.close()
         ledger.write_text("my notes " * 1000)
 
         with pytest.raises(errors.StoreError, match="not a database"):
@@ -403,11 +404,15 @@ def test_a_ledger_that_can_not_be_used_hides_nothing_and_ends_the_turn(box, tmp_
 def test_what_has_become_a_token_since_it_was_said_is_masked_where_it_is_sent_along(page):
     with Sandbox() as other:
         page.run("c1", f"is {other.token} a key?")
-        page.client.wanted = replace(page.client.wanted, base_url=other.url, token=other.token)
+        page.client.connections.overrides = replace(
+            page.client.connections.overrides, base_url=other.url, token=other.token
+        )
         page.box, ours = other, page.box
         page.run("c2", "two")
         assert page.sent() == [f"is {MASK} a key?", "two"]
-        page.client.wanted = replace(page.client.wanted, base_url=ours.url, token=ours.token)
+        page.client.connections.overrides = replace(
+            page.client.connections.overrides, base_url=ours.url, token=ours.token
+        )
         page.box = ours
         page.run("c3", "three")
 
@@ -487,7 +492,7 @@ def test_of_sessions_named_equally_often_the_first_in_the_file_counts(page):
     page.save(["c1", "c2"], sessions=[*names, names[7]])
 
     # Each looked for once: a file of some MB that names ever others held the first question up.
-    assert ipynb.sessions(page.path) == [names[7], *names[:7], *names[8:]]
+    assert ipynb.session_ids(page.path) == [names[7], *names[:7], *names[8:]]
 
 
 def test_a_file_that_is_written_anew_is_the_same_notebook(page, tmp_path):
@@ -519,7 +524,7 @@ def test_files_that_are_written_anew_before_the_first_question_are_not_mixed_up(
 def test_the_number_of_a_deleted_file_leads_to_no_other_notebook(page, tmp_path, monkeypatch):
     page.save(["c1"])
     page.run("c1", "one")
-    monkeypatch.setattr(ipynb, "_which", lambda _: (0, 0))  # as the file system may do
+    monkeypatch.setattr(ipynb, "_file_id", lambda _: (0, 0))  # as the file system may do
     page.run("c1", "one")
     page.path.unlink()
     other = Page(page.box, tmp_path / "other.ipynb")
@@ -584,7 +589,7 @@ def test_what_is_exported_is_imported(page, tmp_path, suffix):
         page.run(f"c{number}", text)
     file = page.client.session().export(tmp_path / f"talk{suffix}")
 
-    count = page.client.session("second").read(file)
+    count = page.client.session("second").log.import_file(file)
 
     assert (count, page.held("second")) == (3, texts[:3])
     page.run("c9", "more", session="second")
@@ -601,17 +606,16 @@ def test_an_import_keeps_its_order_where_the_clock_is_coarse(page, tmp_path, mon
     now = time.time()
     with monkeypatch.context() as patched:
         patched.setattr(time, "time", lambda: now)
-        page.client.session("second").read(file)
+        page.client.session("second").log.import_file(file)
 
     assert page.held("second") == texts
 
 
 def test_turns_of_one_moment_come_in_the_order_of_their_ids():
     turns = [
-        Exchange(f"t{n}", 1.0, n, slot=f"slot {n}", cell=None, run=None, surface="python",
-                 agent="echo", dialect="openai")
+        Turn(id=f"t{n}", at=1.0, number=n, slot=f"slot {n}", agent="echo", dialect="openai")
         for n in range(8)
-    ]  # fmt: skip
+    ]
 
     assert [each.number for each in fold(turns, [], None)] == list(range(8))
 
@@ -624,11 +628,11 @@ def test_a_changed_or_foreign_file_is_not_imported(page, tmp_path):
 
     for path in (file, tmp_path / "x.json"):
         with pytest.raises(errors.ConfigurationError, match="no exported conversation"):
-            page.client.session().read(path)
+            page.client.session().log.import_file(path)
     with pytest.raises(errors.ConfigurationError, match="can't be read"):
-        page.client.session().read(tmp_path / "none.md")
+        page.client.session().log.import_file(tmp_path / "none.md")
     with pytest.raises(errors.ConfigurationError, match="can't be read"):
-        page.client.session().read("~nobody-here/talk.md")
+        page.client.session().log.import_file("~nobody-here/talk.md")
     with pytest.raises(errors.ConfigurationError, match="can't be written"):
         page.client.session().export("~nobody-here/talk.md")
     with pytest.raises(errors.ConfigurationError, match=r"no \.md or \.json"):
@@ -647,7 +651,7 @@ def test_an_answer_of_files_is_told_by_where_they_lie(page, box):
 def test_an_answer_of_files_is_exported_as_where_they_lie(page, box, tmp_path, suffix):
     answer = page.run("c1", "a cat", "image", dialect="native")
     file = page.client.session().export(tmp_path / f"talk{suffix}")
-    page.client.session("second").read(file)
+    page.client.session("second").log.import_file(file)
     page.run("c2", "another", session="second")
 
     history = box.requests[-1].json["messages"]
@@ -660,32 +664,32 @@ def test_an_answer_of_files_is_exported_as_where_they_lie(page, box, tmp_path, s
 def test_one_of_several_answers_is_picked_into_the_conversation(page):
     page.run("c1", "one")
     for agent in ("echo", "mirror"):
-        page.run("c2", "two", agent, aside=True)
+        page.run("c2", "two", agent, superseded=True)
         assert page.sent() == ["one", "two"]
     assert page.held() == ["one"]
     page.run("c3", "three")
     assert page.sent() == ["one", "three"]
 
-    page.client.session().pick("echo")
+    page.client.session().log.pick("echo")
     page.save(["c1", "c2", "c3"])
 
     assert page.held() == ["one", "two", "three"]
     assert page.stale() == ["three"]
     with pytest.raises(errors.ConfigurationError, match="no answer of slow"):
-        page.client.session().pick("slow")
+        page.client.session().log.pick("slow")
 
 
 def test_one_of_two_answers_of_an_agent_is_picked_by_its_number(page):
     for text in ("first", "second"):
-        page.run("c1", text, aside=True)
+        page.run("c1", text, superseded=True)
 
-    picked = page.client.session().pick(1)
+    picked = page.client.session().log.pick(1)
     page.save(["c1"])
 
     assert picked.prompt == "first"
     assert page.held() == ["first"]
     with pytest.raises(errors.ConfigurationError, match="no turn 1 to pick"):
-        page.client.session().pick(1)
+        page.client.session().log.pick(1)
 
 
 # Services that keep the conversation themselves
@@ -814,11 +818,11 @@ def test_a_native_session_is_reused_and_forked_on_a_rerun(box, tmp_path):
 
 
 def test_the_same_asked_again_is_replayed_and_costs_nothing(page, box):
-    page.client.means.cache = "on"
+    page.client.runtime.cache = "on"
     first = [page.run(cell, cell) for cell in ("c1", "c2")]
     count = len(box.requests)
     page.restart()
-    page.client.means.cache = "on"
+    page.client.runtime.cache = "on"
 
     again = [page.run(cell, cell) for cell in ("c1", "c2")]
 
@@ -830,7 +834,7 @@ def test_the_same_asked_again_is_replayed_and_costs_nothing(page, box):
 
 
 def test_another_question_history_agent_option_or_host_is_no_repetition(page, box):
-    page.client.means.cache = "on"
+    page.client.runtime.cache = "on"
     page.run("c1", "one")
     for agent, options in ((None, {"temperature": 0.5}), ("mirror", {}), (None, {"system": "x"})):
         page.run("c1", "one", agent, **options)
@@ -839,11 +843,11 @@ def test_another_question_history_agent_option_or_host_is_no_repetition(page, bo
     page.run("c2", "one")
 
     assert len(posts(box)) == 5
-    assert not page.client.means.ledger.history.replay("0" * 64)
+    assert not page.client.runtime.ledger.history.replay("0" * 64)
 
 
 def test_failed_empty_and_suspect_answers_are_not_replayed(page, box):
-    page.client.means.cache = "on"
+    page.client.runtime.cache = "on"
     box.fail(Fault(status=400))
     with pytest.raises(errors.BadRequest):
         page.run("c1", "one")
@@ -856,7 +860,7 @@ def test_failed_empty_and_suspect_answers_are_not_replayed(page, box):
 
 
 def test_an_answer_of_files_alone_is_replayed(page, box):
-    page.client.means.cache = "on"
+    page.client.runtime.cache = "on"
     first = page.run("c1", "a cat", "image", dialect="native")
     again = page.run("c1", "a cat", "image", dialect="native")
 
@@ -867,11 +871,12 @@ def test_an_answer_of_files_alone_is_replayed(page, box):
 
 def test_an_empty_answer_hides_no_earlier_one_and_is_counted_for_none(ledger):
     def answered(key, text, **raw):
-        reply = Reply("echo", turn=new_id(), session="main", dialect="native", at=time.time())
-        ledger.turns.begin(reply, Place(None, "main"), "hello")
+        reply = Reply(agent="echo", id=new_id(), session="main", dialect="native", at=time.time(),
+                      prompt="hello")  # fmt: skip
+        ledger.turns.begin(reply)
         reply.apply([Delta(text), Raw(raw)])
-        reply.status, reply.digest = "ok", key
-        ledger.turns.complete(reply, "hello")
+        reply.status, reply.request_digest = "ok", key
+        ledger.turns.complete(reply)
 
     answered("a", "good")
     answered("a", 'good \n\' "quoted"')
@@ -887,9 +892,9 @@ def test_an_empty_answer_hides_no_earlier_one_and_is_counted_for_none(ledger):
 
 
 def test_clearing_the_cache_shows_no_earlier_answer_again(page):
-    page.client.means.cache = "on"
+    page.client.runtime.cache = "on"
     page.run("c1", "one")
-    history = page.client.session().ledger.history
+    history = page.client.session().runtime.ledger.history
     assert history.replays() == (1, 0)
 
     history.mark("cleared", None)
@@ -899,7 +904,7 @@ def test_clearing_the_cache_shows_no_earlier_answer_again(page):
 
 
 def test_strict_opens_no_socket_needs_no_token_and_fails_on_a_miss(page, monkeypatch):
-    page.client.means.cache = "on"
+    page.client.runtime.cache = "on"
     page.run("c1", "one")
     page.close()
 
@@ -913,7 +918,7 @@ def test_strict_opens_no_socket_needs_no_token_and_fails_on_a_miss(page, monkeyp
     ) as reader:  # and by any dialect that auto may choose
         reader.warm()
         session = reader.session()
-        assert session.ask("one", slot="c1").text == "one"
+        assert ask_from(session, "one", slot="c1").text == "one"
         with pytest.raises(errors.Refused, match="strict asks nobody"):
             session.ask("two")
         assert list(reader.usage()["status"]) == ["ok", "ok", "refused"]

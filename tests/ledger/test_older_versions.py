@@ -27,12 +27,14 @@ NOBODY = "http://127.0.0.1:9"  # whatever asks the network fails
 # Each field of a turn in `readings.json`, and where a turn has it now.
 FIELDS = {
     **{name: name for name in (
-        "turn", "at", "number", "slot", "cell", "run", "surface", "agent", "dialect",
-        "conversation", "after", "said", "stale", "prompt", "answer", "raw", "seconds",
+        "at", "number", "slot", "cell", "run", "surface", "agent", "dialect", "conversation",
+        "stale", "prompt", "answer", "raw", "seconds", "session", "finish_reason",
+        "first_token_seconds", "attempts", "cached",
     )},
-    **{name: f"provenance.{name}" for name in (
-        "session", "digest", "finish_reason", "first_token_seconds", "attempts", "cached",
-    )},
+    "turn": "id",
+    "after": "history_digest",
+    "said": "content_digest",
+    "digest": "request_digest",
 }  # fmt: skip
 USAGE = ("input_tokens", "output_tokens", "total_tokens", "reported_total", "credits", "source")
 
@@ -159,8 +161,8 @@ def test_a_budget_that_was_spent_then_still_refuses_a_call(opened, monkeypatch):
 
 def test_marks_replays_and_costs_are_the_same(opened):
     session = opened("analysis").session()
-    ledger = session.ledger
-    marks = ledger.history.marks(ledger.sessions.lines(session.id))
+    ledger = session.runtime.ledger
+    marks = ledger.history.marks(ledger.sessions.segments(session.id))
 
     assert [[each.at, each.kind, each.turn, each.value] for each in marks] == READINGS["marks"]
     assert list(ledger.history.replays()) == READINGS["replays"]
@@ -191,7 +193,7 @@ def test_an_exported_conversation_is_imported(opened, name):
     session = opened().session("imported here")
     expected = READINGS["history"]["main"]
 
-    assert session.read(FIXTURES / name) == len(expected)
+    assert session.log.import_file(FIXTURES / name) == len(expected)
 
     imported = [(each.prompt, each.agent, each.dialect) for each in session.history()]
     assert imported == [(each["prompt"], each["agent"], each["dialect"]) for each in expected]

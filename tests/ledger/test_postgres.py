@@ -166,15 +166,17 @@ def test_a_user_neither_erases_nor_gets_cached_answers_of_another(box, server):
         assert not first.reply.cached
         assert again.reply.cached
         assert len(box.requests) == asked + 1
-        assert bob.session().ledger.history.replays() == (1, 1)
+        assert bob.session().runtime.ledger.history.replays() == (1, 1)
         [adas] = ada.session().history()
-        for asker, turn in [(ada, adas.turn), (bob, bob.session().history()[0].turn)]:
-            asker.session().ledger.history.mark("comment", asker.session().id, turn, "a thought")
-        assert bob.session().purge(1) == 2
-        bob.session().ledger.history.purge([adas.turn])  # not even by their ids
+        for asker, turn in [(ada, adas.turn), (bob, bob.session().history()[0].id)]:
+            asker.session().runtime.ledger.history.mark(
+                "comment", asker.session().id, turn, "a thought"
+            )
+        assert bob.session().log.purge(1) == 2
+        bob.session().runtime.ledger.history.purge([adas.turn])  # not even by their ids
         assert ada.session().history() == [adas]
         assert [each.answer for each in bob.session().history()] == [""]
-        assert bob.session().ledger.history.replays() == (0, 1)
+        assert bob.session().runtime.ledger.history.replays() == (0, 1)
         assert ada.usage(text=True)["comment"].dropna().tolist() == ["a thought"]
 
 
@@ -207,7 +209,7 @@ def test_a_role_without_the_right_to_create_uses_the_existing_tables(box, server
     try:
         with new_client(box, url.replace("ada@", "carol@"), notebook="/n.ipynb") as carol:
             carol.session().ask("from carol")
-            assert carol.session().purge(1) == 1
+            assert carol.session().log.purge(1) == 1
             assert carol.usage()["user"].tolist() == ["ada", "carol"]
     finally:
         with psycopg.connect(url, autocommit=True) as connection:

@@ -17,13 +17,15 @@ from swiftask_jupyter.ledger.sqlite import SQLiteStore
 ASK = """
 import sys, time
 from swiftask_jupyter import Swiftask
+from swiftask_jupyter.conversation.session import Origin
 url, token, store, seconds, name = sys.argv[1:]
 with Swiftask(base_url=url, token=token, agent="echo", dialect="openai", store=store,
               notebook="/shared.ipynb") as client:
     session, end, count = client.session(), time.monotonic() + float(seconds), 0
     while time.monotonic() < end:
         count += 1
-        answer = session.ask(f"{name} {count}", slot=f"{name} {count % 3}", last=2)
+        origin = Origin("python", f"{name} {count % 3}")
+        answer = session.stream_from(origin, f"{name} {count}", last=2).answer
         print(answer.turn, flush=True)
 """
 

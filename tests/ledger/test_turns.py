@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from swiftask_jupyter.answers.reply import Delta, Finish, Reply, Usage
+from swiftask_jupyter.answers.events import Delta, Finish, Usage
+from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import new_id
 from swiftask_jupyter.errors import StoreError
 from swiftask_jupyter.ledger import Ledger
-from swiftask_jupyter.ledger.schema import COLUMNS
+from swiftask_jupyter.ledger.schema import frame_columns
 from swiftask_jupyter.ledger.sqlite import SQLiteStore
-from swiftask_jupyter.ledger.turns import Place, new_id
 from swiftask_jupyter.ledger.usage import Accounts, UsageFilter
 from swiftask_jupyter.turns.budget import parse_budget
 
-PLACE = Place("/nb.ipynb", "main")
 IN_A_FILE = pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)
 
 
@@ -28,7 +28,8 @@ def turns(ledger):
 
 def a_reply(**fields):
     """Return a reply that has not begun, in the session main."""
-    return Reply("echo", turn=new_id(), session="main", dialect="openai", at=time.time(), **fields)
+    known = {"notebook": "/nb.ipynb", "session": "main", "prompt": "hello"}
+    return Reply(agent="echo", id=new_id(), dialect="openai", at=time.time(), **(known | fields))
 
 
 def rows(turns):
@@ -38,7 +39,7 @@ def rows(turns):
 
 def read(store):
     """Return all rows of a store as dicts, oldest first."""
-    names = [column.name for column in COLUMNS]
+    names = [column.name for column in frame_columns()]
     chunks = Accounts(store).rows(names, UsageFilter())
     found = (dict(zip(names, row, strict=True)) for chunk in chunks for row in chunk)
     return sorted(found, key=lambda row: (row["at"], row["turn"]))
@@ -47,40 +48,41 @@ def read(store):
 def test_a_turn_is_a_running_row_as_soon_as_it_begins(turns):
     reply = a_reply()
 
-    turns.begin(reply, PLACE, "hello")
+    turns.begin(reply)
 
     (row,) = rows(turns)
-    assert (row["turn"], row["status"], row["notebook"]) == (reply.turn, "running", "/nb.ipynb")
+    assert (row["turn"], row["status"], row["notebook"]) == (reply.id, "running", "/nb.ipynb")
 
 
 def test_a_lone_surrogate_in_a_name_is_stored_as_a_question_mark(ledger):
     """A path that is not UTF-8 contains lone surrogates, as does a name from a broken front end."""
-    name, place = "half \ud83d", Place("/half \udcff.ipynb", "half \ud83d")
-    session = ledger.sessions.begin(place.notebook, name)
-    ledger.sessions.place(place.session, place.notebook, name)
-    ledger.budgets.set(parse_budget("5 calls/session", name, place.notebook))
+    name, notebook = "half \ud83d", "/half \udcff.ipynb"
+    session = ledger.sessions.begin(notebook, name)
+    ledger.sessions.place(name, notebook, name)
+    ledger.budgets.set(parse_budget("5 calls/session", name, notebook))
     reply = a_reply()
     reply.agent = name
-    ledger.turns.begin(reply, place, "hello")
-    ledger.history.mark("picked", name, reply.turn, name)
+    reply.session, reply.notebook = name, notebook
+    ledger.turns.begin(reply)
+    ledger.history.mark("picked", name, reply.id, name)
 
-    (mark,) = ledger.history.marks(ledger.sessions.lines(name))
+    (mark,) = ledger.history.marks(ledger.sessions.segments(name))
     assert mark.value == "half ?"
     assert session.startswith("half ?-")
-    assert ledger.sessions.find(place.notebook, name) == "half ?"
+    assert ledger.sessions.find(notebook, name) == "half ?"
     assert ledger.sessions.known(name).name == "half ?"
-    assert ledger.sessions.names(place.notebook) == ["half ?"]
-    assert ledger.sessions.lines(name)[0].session == "half ?"
-    assert ledger.budgets.check(reply, place) == []
+    assert ledger.sessions.names(notebook) == ["half ?"]
+    assert ledger.sessions.segments(name)[0].session == "half ?"
+    assert ledger.budgets.check(reply) == []
     assert ledger.budgets.spent(ledger.budgets.all()[0], name).calls == 1
     assert ledger.turns.costs(name) == []
-    (row,) = Accounts(ledger.store).rows(["agent"], UsageFilter(None, name, place.notebook, name))
+    (row,) = Accounts(ledger.store).rows(["agent"], UsageFilter(None, name, notebook, name))
     assert row == [("half ?",)]
 
 
 def test_a_completed_turn_is_never_changed_again(turns):
     reply = a_reply()
-    turns.begin(reply, PLACE, "hello")
+    turns.begin(reply)
     reply.apply([Delta("hi"), Finish("stop"), Usage(1, 2, 3, 3, source="stream")])
     reply.status = "ok"
 
@@ -94,9 +96,9 @@ def test_a_completed_turn_is_never_changed_again(turns):
 
 def test_turns_are_numbered_within_their_session(turns):
     numbers = []
-    for place in (PLACE, PLACE, Place("/nb.ipynb", "other"), Place(None, "third"), PLACE):
-        reply = a_reply()
-        turns.begin(reply, place, "x")
+    for session in ("main", "main", "other", "third", "main"):
+        reply = a_reply(session=session)
+        turns.begin(reply)
         numbers.append(reply.number)
 
     assert numbers == [1, 2, 1, 1, 3]
@@ -109,9 +111,9 @@ import os, sys, time
 from pathlib import Path
 from swiftask_jupyter.answers.reply import Reply
 from swiftask_jupyter.ledger import SQLiteStore, Turns
-from swiftask_jupyter.ledger.turns import Place, new_id
+from swiftask_jupyter.answers.turn import new_id
 turns = Turns(SQLiteStore(Path(sys.argv[1])))
-turns.begin(Reply("echo", turn=new_id(), at=time.time()), Place(None, "main"), "hello")
+turns.begin(Reply(agent="echo", id=new_id(), at=time.time(), session="main", prompt="hello"))
 os._exit(9)
 """
     path = tmp_path / "deep" / "turns.db"
@@ -123,7 +125,8 @@ os._exit(9)
 
 def test_a_lone_surrogate_in_a_prompt_or_answer_can_be_stored(turns):
     reply = a_reply()
-    turns.begin(reply, PLACE, "hello \ud800")
+    reply.prompt = "hello \ud800"
+    turns.begin(reply)
     reply.apply([Delta("\udfff")])
     reply.status = "ok"
     turns.complete(reply)
@@ -137,11 +140,11 @@ import sys, time
 from pathlib import Path
 from swiftask_jupyter.answers.reply import Reply
 from swiftask_jupyter.ledger import SQLiteStore, Turns
-from swiftask_jupyter.ledger.turns import Place, new_id
+from swiftask_jupyter.answers.turn import new_id
 turns = Turns(SQLiteStore(Path(sys.argv[1])))
 for _ in range(50):
-    reply = Reply("echo", turn=new_id(), at=time.time())
-    turns.begin(reply, Place(None, "main"), "hello")
+    reply = Reply(agent="echo", id=new_id(), at=time.time(), session="main", prompt="hello")
+    turns.begin(reply)
     reply.status = "ok"
     turns.complete(reply)
 """
@@ -168,7 +171,7 @@ def test_a_ledger_of_the_first_version_is_migrated_with_all_its_rows(tmp_path):
     assert [row["input_tokens"] for row in kept] == [10, None, None]
     assert kept[1]["error"] == "BadRequest: 400"
     reply = a_reply()
-    ledger.turns.begin(reply, PLACE, "hello")
+    ledger.turns.begin(reply)
     assert (reply.number, len(read(ledger.store))) == (1, 4)
     with ledger.store.read() as table:
         texts = table.execute("SELECT prompt, answer FROM texts ORDER BY turn").fetchall()
@@ -178,20 +181,20 @@ def test_a_ledger_of_the_first_version_is_migrated_with_all_its_rows(tmp_path):
 
 def test_many_turns_can_begin_and_complete_in_one_transaction(turns):
     first, second = a_reply(), a_reply()
-    turns.group([(first, PLACE, "one")], [])
+    turns.group([first], [])
     first.status = "ok"
     first.apply([Delta("hi")])
 
-    turns.group([(second, PLACE, "two")], [(first, PLACE, "one")])
+    turns.group([second], [first])
 
     assert [row["status"] for row in rows(turns)] == ["ok", "running"]
 
 
 def test_a_group_of_turns_is_written_completely_or_not_at_all(turns):
     reply = a_reply()
-    turns.group([(reply, PLACE, "one")], [])
+    turns.group([reply], [])
 
     with pytest.raises(StoreError):
-        turns.group([(a_reply(), PLACE, "two"), (reply, PLACE, "one")], [])
+        turns.group([a_reply(), reply], [])
 
     assert len(rows(turns)) == 1

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from swiftask_jupyter import Swiftask, errors
-from swiftask_jupyter.answers.reply import Delta, Reply
+from swiftask_jupyter.answers.events import Delta
+from swiftask_jupyter.answers.reply import Reply
 from swiftask_jupyter.notebook.terminal import TerminalDisplay
 from swiftask_jupyter.sandbox.agents import Agent
 from swiftask_jupyter.sandbox.faults import Fault
@@ -221,7 +222,7 @@ def test_a_repeated_and_an_imported_answer_are_no_calls_of_which_a_draft_tells(s
     session = swiftask.session()
     spent = session.ask("hello", dialect="native").usage.credits
     file = session.export(tmp_path / "talk.json")
-    swiftask.session("second").read(file)
+    swiftask.session("second").log.import_file(file)
     for _ in range(2):
         swiftask.ask("hello", dialect="native", cache="on")
 
@@ -291,8 +292,8 @@ def test_a_large_upload_shows_a_bar_in_a_terminal_and_takes_it_away(connected, m
 
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
-    display = TerminalDisplay(reply := Reply("echo", number=1), shown=True)
-    reply.doing = f"sending big.bin {bar(3 << 20, 6 << 20)}"
+    display = TerminalDisplay(reply := Reply(agent="echo", number=1), shown=True)
+    reply.progress = f"sending big.bin {bar(3 << 20, 6 << 20)}"
     display.show([])
     reply.apply([Delta("done")])
     display.show([Delta("done")])

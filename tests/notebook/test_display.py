@@ -4,7 +4,9 @@ import random
 
 import pytest
 
-from swiftask_jupyter.answers.reply import TURN, Delta, Reply, Usage
+from swiftask_jupyter.answers.events import Delta, Usage
+from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
 from swiftask_jupyter.notebook.display import MESSAGE_OVERHEAD, CellDisplay
 from swiftask_jupyter.notebook.markdown.document import to_html
 from swiftask_jupyter.notebook.mimebundle import footer
@@ -42,7 +44,7 @@ class FrontEnd:
 def stream(text, *, rate, shown=True, piece=4, form="md"):
     """Play a text in 4-character deltas at so many deltas a second."""
     end = FrontEnd()
-    reply = Reply("echo", number=3, form=form)
+    reply = Reply(agent="echo", number=3, form=form)
     display = CellDisplay(end.publish, reply, shown=shown, clock=end.clock)
     worst, behind = 0.0, 0.0
     for at in range(0, len(text), piece):
@@ -80,7 +82,7 @@ def test_a_burst_costs_at_most_four_bytes_a_byte(text):
 def test_the_newest_text_is_always_shown():
     for text in (PROSE * 40, CODE[:20_000]):
         end = FrontEnd()
-        display = CellDisplay(end.publish, Reply("echo"), shown=True, clock=end.clock)
+        display = CellDisplay(end.publish, Reply(agent="echo"), shown=True, clock=end.clock)
         for number, at in enumerate(range(0, len(text), 40)):
             mark = f" mark{number}x "
             display.show([Delta(text[at : at + 40]), Delta(mark)])
@@ -91,7 +93,7 @@ def test_the_newest_text_is_always_shown():
 def test_nothing_before_the_newest_text_is_missing_for_long():
     """At reading speed, all that came a second ago is on the screen."""
     end = FrontEnd()
-    display = CellDisplay(end.publish, Reply("echo"), shown=True, clock=end.clock)
+    display = CellDisplay(end.publish, Reply(agent="echo"), shown=True, clock=end.clock)
     for number in range(1000):
         display.show(
             [Delta(f"word{number}x and some more of it here. " + "\n\n" * (number % 7 == 0))]
@@ -107,7 +109,7 @@ def test_the_end_is_one_bundle_and_a_footer():
     answer, line = end.shown.values()
     assert answer["text/plain"] == reply.text
     assert answer["text/html"] == to_html(reply.text)
-    assert answer[TURN]["status"] == "ok"
+    assert answer[TURN_MIME_TYPE]["status"] == "ok"
     assert line["text/plain"] == footer(reply)
 
 
@@ -125,22 +127,22 @@ def test_an_answer_kept_in_a_variable_shows_its_footer_and_record_only():
     assert streamed == 0
     assert data["text/plain"] == footer(reply)
     assert "hello" not in str(data)
-    assert data[TURN]["agent"] == "echo"
+    assert data[TURN_MIME_TYPE]["agent"] == "echo"
 
 
 def test_a_turn_without_text_shows_one_line_with_its_record():
     end = FrontEnd()
-    reply = Reply("echo", number=1, status="error")
+    reply = Reply(agent="echo", number=1, status="error")
     CellDisplay(end.publish, reply, shown=True, clock=end.clock).finish()
 
     (data,) = end.shown.values()
     assert "error" in data["text/plain"]
-    assert data[TURN]["status"] == "error"
+    assert data[TURN_MIME_TYPE]["status"] == "error"
 
 
 def test_a_silent_agent_is_seen_to_be_waited_for():
     end = FrontEnd()
-    display = CellDisplay(end.publish, Reply("sleepy"), shown=True, clock=end.clock)
+    display = CellDisplay(end.publish, Reply(agent="sleepy"), shown=True, clock=end.clock)
     for _ in range(32):
         display.show(())
         end.now += 0.1
@@ -155,7 +157,7 @@ def test_a_silent_agent_is_seen_to_be_waited_for():
 
 def test_an_answer_on_its_way_into_a_variable_is_seen_to_be_waited_for_to_its_end():
     end = FrontEnd()
-    display = CellDisplay(end.publish, Reply("echo"), shown=False, clock=end.clock)
+    display = CellDisplay(end.publish, Reply(agent="echo"), shown=False, clock=end.clock)
     for _ in range(55):
         display.show([Delta("secret ")])
         end.now += 0.1
@@ -168,7 +170,7 @@ def test_an_answer_on_its_way_into_a_variable_is_seen_to_be_waited_for_to_its_en
 def test_the_record_holds_neither_prompt_nor_answer():
     end, *_ = stream("the answer", rate=100)
 
-    record = next(iter(end.shown.values()))[TURN]
+    record = next(iter(end.shown.values()))[TURN_MIME_TYPE]
     assert "the answer" not in str(record)
     assert set(record) == {
         "version", "turn", "session", "number", "cell", "slot", "surface", "agent", "dialect",
@@ -194,7 +196,7 @@ def test_the_record_holds_neither_prompt_nor_answer():
     ],
 )
 def test_the_footer_says_who_how_long_how_much_and_which_turn(fields, line):
-    reply = Reply("a", number=3, **{"status": "ok", "seconds": 2.1, **fields})
+    reply = Reply(agent="a", number=3, **{"status": "ok", "seconds": 2.1, **fields})
     reply.apply([Delta("text")])
 
     assert footer(reply) == line
@@ -203,7 +205,7 @@ def test_the_footer_says_who_how_long_how_much_and_which_turn(fields, line):
 def test_an_agents_name_in_the_footer_is_text():
     end = FrontEnd()
     CellDisplay(
-        end.publish, Reply("<script>x</script>", number=1), shown=True, clock=end.clock
+        end.publish, Reply(agent="<script>x</script>", number=1), shown=True, clock=end.clock
     ).finish()
 
     assert "<script>" not in end.html
@@ -224,7 +226,7 @@ def test_random_streams_end_as_the_whole_text_would():
 
 def test_a_long_answer_that_comes_at_once_stands_above_its_footer():
     end = FrontEnd()
-    reply = Reply("echo", number=1)
+    reply = Reply(agent="echo", number=1)
     display = CellDisplay(end.publish, reply, shown=True, clock=end.clock)
     reply.apply([Delta("word " * 1000)])
     display.show([Delta("word " * 1000)])
@@ -234,13 +236,13 @@ def test_a_long_answer_that_comes_at_once_stands_above_its_footer():
     display.finish()
 
     first, second = end.shown.values()
-    assert TURN in first
+    assert TURN_MIME_TYPE in first
     assert second["text/plain"] == footer(reply)
 
 
 def test_what_arrived_but_was_not_drawn_is_in_the_final_answer():
     end = FrontEnd()
-    reply = Reply("echo", number=1, status="interrupted")
+    reply = Reply(agent="echo", number=1, status="interrupted")
     display = CellDisplay(end.publish, reply, shown=True, clock=end.clock)
     display.show([Delta("one ")])
     reply.apply([Delta("one "), Delta("two")])
@@ -252,7 +254,7 @@ def test_what_arrived_but_was_not_drawn_is_in_the_final_answer():
 
 def test_a_turn_that_never_left_shows_nothing():
     end = FrontEnd()
-    CellDisplay(end.publish, Reply("echo"), shown=True, clock=end.clock).finish()
+    CellDisplay(end.publish, Reply(agent="echo"), shown=True, clock=end.clock).finish()
 
     assert not end.shown
 
@@ -266,7 +268,7 @@ def test_a_turn_that_never_left_shows_nothing():
     ],
 )
 def test_a_failure_in_disguise_is_called_suspect(usage, text):
-    reply = Reply("a", number=1, status="ok", usage=usage)
+    reply = Reply(agent="a", number=1, status="ok", usage=usage)
     reply.apply([Delta(text)])
 
     assert "a failure in disguise" in footer(reply)
@@ -274,7 +276,7 @@ def test_a_failure_in_disguise_is_called_suspect(usage, text):
 
 def test_files_sources_and_messages_stand_under_the_answer_as_links_and_text():
     end = FrontEnd()
-    reply = Reply("a", number=1, status="ok", dialect="native")
+    reply = Reply(agent="a", number=1, status="ok", dialect="native")
     reply.apply([Delta("see below")])
     reply.raw.update(
         files=[{"url": "https://x.example/a.png", "name": "a.png"}, {"url": "javascript:alert(1)"}],
@@ -294,7 +296,7 @@ def test_files_sources_and_messages_stand_under_the_answer_as_links_and_text():
 
 def test_an_answer_of_a_file_alone_is_shown():
     end = FrontEnd()
-    reply = Reply("image", number=1, status="ok", dialect="native")
+    reply = Reply(agent="image", number=1, status="ok", dialect="native")
     reply.raw["files"] = [{"url": "https://x.example/a.png"}]
     CellDisplay(end.publish, reply, shown=True, clock=end.clock).finish()
 

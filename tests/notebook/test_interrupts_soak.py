@@ -10,7 +10,7 @@ from importlib.metadata import version
 import pytest
 
 from swiftask_jupyter import Swiftask
-from swiftask_jupyter.answers.reply import TURN
+from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
 from swiftask_jupyter.sandbox.faults import Fault
 from tests.support.kernels import Kernel
 
@@ -100,7 +100,7 @@ def interrupted(kernel, box, tmp_path):
         assert "\n" not in ran.error
         silent = moment == "before the first byte"  # no answer, then, above footer and error
         assert len(ran.outputs) == (2 if silent else 3)
-        assert ran.outputs[0]["data"][TURN]["status"] == "interrupted"
+        assert ran.outputs[0]["data"][TURN_MIME_TYPE]["status"] == "interrupted"
         assert [kernel.finish(each).status for each in queued] == ["aborted", "aborted"]
         assert seen.disconnected
         assert box.wait_for(lambda: box.open_streams == 0)

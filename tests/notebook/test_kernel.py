@@ -11,7 +11,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook
 
 from swiftask_jupyter import Swiftask
-from swiftask_jupyter.answers.reply import TURN
+from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
 from tests.support.kernels import Kernel
 
 LOAD = "%load_ext swiftask_jupyter"
@@ -52,7 +52,7 @@ def test_the_answer_grows_and_ends_as_one_output_and_a_footer(kernel):
     answer, footer = ran.outputs
     assert ran.status == "ok"
     assert len(grown) > 3
-    assert answer["data"].keys() == {"text/html", "text/plain", TURN}
+    assert answer["data"].keys() == {"text/html", "text/plain", TURN_MIME_TYPE}
     assert "<table>" in answer["data"]["text/html"]
     assert "lorem · " in footer["data"]["text/plain"]
 
@@ -104,7 +104,7 @@ def test_an_interrupt_keeps_the_text_closes_the_stream_and_stops_run_all(kernel,
         assert ran.error.startswith("Interrupted: stopped; ")
         assert "\n" not in ran.error
         answer, footer = ran.outputs[:2]
-        assert answer["data"][TURN]["status"] == "interrupted"
+        assert answer["data"][TURN_MIME_TYPE]["status"] == "interrupted"
         assert len(answer["data"]["text/plain"]) > 0
         assert "interrupted" in footer["data"]["text/plain"]
         assert box.wait_for(
@@ -167,7 +167,7 @@ def test_nbclient_saves_the_answer_its_footer_and_its_record(environment):
     answer, footer = notebook.cells[1].outputs
     assert "<table>" in answer.data["text/html"]
     assert answer.data["text/plain"].startswith("#")
-    assert answer.data[TURN]["agent"] == "lorem"
+    assert answer.data[TURN_MIME_TYPE]["agent"] == "lorem"
     assert footer.data["text/plain"].startswith("lorem · ")
 
 
@@ -251,7 +251,7 @@ def test_many_interrupts_in_one_cell_leave_a_kernel_that_works(kernel, box):
 
     assert [ran.status for ran in struck] == ["error"] * 3
     assert all(ran.error.startswith("Interrupted: stopped; ") for ran in struck)
-    assert all(ran.outputs[0]["data"][TURN]["status"] == "interrupted" for ran in struck)
+    assert all(ran.outputs[0]["data"][TURN_MIME_TYPE]["status"] == "interrupted" for ran in struck)
     assert after.texts()[0] == "still here"
     assert box.wait_for(lambda: box.open_streams == 0)
     assert list(ledger()["status"]) == ["interrupted"] * 3 + ["ok"]
@@ -325,7 +325,7 @@ def test_the_token_is_nowhere_after_any_failure(tmp_path):
             )
             outputs.append(
                 kernel.run(
-                    "get_ipython().magics_manager.registry['SwiftaskMagics'].client.connection()"
+                    "get_ipython().magics_manager.registry['SwiftaskMagics'].client.connections.resolve()"
                 )
             )
         shown = "".join(f"{ran.error}{ran.outputs}" for ran in outputs)

@@ -10,7 +10,7 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 from swiftask_jupyter import errors
-from swiftask_jupyter.answers.reply import TURN
+from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
 from swiftask_jupyter.sandbox.faults import Fault
 from tests.support.kernels import Kernel
 
@@ -257,7 +257,11 @@ def test_several_agents_answer_side_by_side(kernel, box):
 
     assert ran.status == "ok"
     [shown] = ran.outputs
-    assert [record["agent"] for record in shown["data"][TURN]] == ["echo", "mirror", "lorem"]
+    assert [record["agent"] for record in shown["data"][TURN_MIME_TYPE]] == [
+        "echo",
+        "mirror",
+        "lorem",
+    ]
     assert shown["data"]["text/html"].count("<table>") == 1
     assert shape.texts() == ["([['echo', 'ok'], ['mirror', 'ok'], ['lorem', 'ok']], 'two')"]
     assert all(
@@ -314,7 +318,10 @@ def test_an_agent_that_fails_leaves_the_others_shown_and_fails_the_cell(kernel):
 
     assert ran.status == "error"
     assert ran.error.startswith("ServiceError: 1 of 2 answered; nobody: 400: ")
-    assert [record["status"] for record in ran.outputs[0]["data"][TURN]] == ["ok", "error"]
+    assert [record["status"] for record in ran.outputs[0]["data"][TURN_MIME_TYPE]] == [
+        "ok",
+        "error",
+    ]
     assert kernel.run("both['echo'].text").texts() == ["'hello'"]
 
 
@@ -326,7 +333,7 @@ def test_an_interrupt_stops_them_all(kernel, box):
 
     assert ran.error.startswith("Interrupted: stopped; ")
     assert box.wait_for(lambda: box.open_streams == 0)
-    statuses = [record["status"] for record in ran.outputs[0]["data"][TURN]]
+    statuses = [record["status"] for record in ran.outputs[0]["data"][TURN_MIME_TYPE]]
     assert statuses[0] == "interrupted"
 
 

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from swiftask_jupyter import errors
-from swiftask_jupyter.answers.reply import TURN
+from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
+from swiftask_jupyter.ledger.record import record_of
 from swiftask_jupyter.ledger.turns import Turns
 from swiftask_jupyter.notebook.commands.registry import help_text
 from swiftask_jupyter.notebook.commands.usage import usage_options
-from swiftask_jupyter.notebook.mimebundle import record
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_plot_is_a_figure(connected):
 
 def test_from_files_says_how_many_turns_of_the_ledger_are_not_there(connected, capsys, tmp_path):
     reply = connected.user_ns["two"].reply
-    output = new_output("display_data", {TURN: record(reply)})
+    output = new_output("display_data", {TURN_MIME_TYPE: record_of(reply)})
     path = tmp_path / "a b.ipynb"
     nbformat.write(new_notebook(cells=[new_code_cell("", outputs=[output])]), path)
     capsys.readouterr()

@@ -1,6 +1,5 @@
-"""What a panel's views are told of an answer that grows: put together, it is the answer."""
+"""GrowingTree: the changes that a view gets while an answer grows add up to the answer's tree."""
 
-import json
 import random
 
 import pytest
@@ -9,63 +8,29 @@ from hypothesis import strategies as st
 
 from swiftask_jupyter.notebook.panel.patches import GrowingTree
 from swiftask_jupyter.sandbox.lorem import LOREM
+from tests.support.frontends import TreeView, view_node
 
 PUNCTUATION = "*_`[]()#>\n-|$~1. "
 
 
-class View:
-    """What a view holds, kept up as `tree.js` does it."""
-
-    def __init__(self):
-        self.root = {"tag": "", "attrs": {}, "kids": []}
-
-    def apply(self, operations):
-        """Do what was told."""
-        for kind, path, *more in json.loads(json.dumps(operations)):
-            node = parent = self.root
-            for at in path:
-                parent, node = node, node["kids"][at]
-            if kind == "+":
-                node["text"] += more[0]
-            elif kind == "~":
-                units = node["text"].encode("utf-16-le")
-                kept = units[: len(units) - 2 * more[0]].decode("utf-16-le")
-                node["text"] = kept + more[1]
-            elif kind == "i":
-                node["kids"] += map(made, more[0])
-            elif kind == "d":
-                del node["kids"][more[0] :]
-            elif kind == "r":
-                parent["kids"][path[-1]] = made(more[0])
-            elif kind == "h":
-                node["attrs"]["runs"] = more[0]
+def sent_tree(tree):
+    """Return what a view without any state would show."""
+    return [view_node(node) for node in tree.encoded()]
 
 
-def made(node):
-    """A node as it travelled, made into one of the view's."""
-    if isinstance(node, str):
-        return {"text": node}
-    tag, *rest = node
-    attrs = rest.pop(0) if rest and isinstance(rest[0], dict) else {}
-    return {"tag": tag, "attrs": attrs, "kids": [made(kid) for kid in rest]}
-
-
-def shown(growth):
-    return [made(node) for node in growth.encoded()]
-
-
-def streamed(pieces):
-    """The view and the growth after an answer came in these pieces."""
-    view, growth = View(), GrowingTree()
+def stream(pieces):
+    """Feed an answer in pieces; return the view that got all changes, and the tree."""
+    view, tree = TreeView(), GrowingTree()
     for piece in pieces:
-        growth.feed(piece)
-        view.apply(growth.changes())
-        assert view.root["kids"] == shown(growth)
-    view.apply(growth.finish())
-    return view, growth
+        tree.feed(piece)
+        view.apply(tree.changes())
+        assert view.root["kids"] == sent_tree(tree)
+    view.apply(tree.finish())
+    return view, tree
 
 
 def cut(text, rng, longest=60):
+    """Yield a text in pieces of random length."""
     while text:
         size = rng.randint(1, longest)
         yield text[:size]
@@ -73,27 +38,27 @@ def cut(text, rng, longest=60):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_a_view_that_applied_every_change_holds_the_whole_answer(seed):
+def test_a_view_that_applied_every_change_has_the_whole_answer(seed):
     rng = random.Random(seed)
     text = list(LOREM)
     for _ in range(20 * (seed % 3)):
         text.insert(rng.randrange(len(text)), rng.choice(PUNCTUATION))
     text = "".join(text)
 
-    view, growth = streamed(cut(text, rng))
+    view, tree = stream(cut(text, rng))
 
-    assert view.root["kids"] == shown(growth) == shown(GrowingTree.of(text))
+    assert view.root["kids"] == sent_tree(tree) == sent_tree(GrowingTree.of(text))
 
 
 @given(st.lists(st.text(alphabet=PUNCTUATION + "ab\U0001f331", max_size=12), max_size=25))
-def test_so_does_any_text_however_it_is_cut(pieces):
-    view, growth = streamed(pieces)
+def test_a_view_has_the_whole_answer_however_the_text_was_cut(pieces):
+    view, tree = stream(pieces)
 
-    assert view.root["kids"] == shown(growth) == shown(GrowingTree.of("".join(pieces)))
+    assert view.root["kids"] == sent_tree(tree) == sent_tree(GrowingTree.of("".join(pieces)))
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "changes"),
     [
         ("a", "a b", [["+", (0, 0), " b"]]),
         ("a\n\nb", "a\n\nb c", [["+", (1, 0), " c"]]),
@@ -105,33 +70,33 @@ def test_so_does_any_text_however_it_is_cut(pieces):
         ("```py\nx\n", "```py\nx\n``", []),
     ],
 )
-def test_what_is_told_is_what_is_new(before, after, told):
-    growth = GrowingTree()
-    growth.feed(before)
-    growth.changes()
+def test_only_what_is_new_is_sent(before, after, changes):
+    tree = GrowingTree()
+    tree.feed(before)
+    tree.changes()
 
-    growth.feed(after[len(before) :])
+    tree.feed(after[len(before) :])
 
-    assert growth.changes() == told
+    assert tree.changes() == changes
 
 
-def test_code_is_coloured_once_it_is_complete():
-    growth = GrowingTree()
-    growth.feed("```python\nif x:\n    pass\n")
-    assert [change[0] for change in growth.changes()] == ["i"]
+def test_code_is_highlighted_once_it_is_complete():
+    tree = GrowingTree()
+    tree.feed("```python\nif x:\n    pass\n")
+    assert [change[0] for change in tree.changes()] == ["i"]
 
-    growth.feed("```\n\nnext\n")
+    tree.feed("```\n\nnext\n")
 
-    assert ["h", (0, 0), [0, 2, "k", 8, 4, "k"]] in growth.changes()
+    assert ["h", (0, 0), [0, 2, "k", 8, 4, "k"]] in tree.changes()
 
 
 def test_a_link_that_is_defined_below_is_made_in_its_place():
-    view, growth = streamed(["see [it]\n\nmore\n\n", "[it]: https://example.com\n"])
+    view, tree = stream(["see [it]\n\nmore\n\n", "[it]: https://example.com\n"])
 
     [first, second] = view.root["kids"]
     assert first["kids"][1]["attrs"] == {"href": "https://example.com"}
     assert second["kids"] == [{"text": "more"}]
-    assert view.root["kids"] == shown(growth)
+    assert view.root["kids"] == sent_tree(tree)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +109,7 @@ def test_a_link_that_is_defined_below_is_made_in_its_place():
         ("$" + "{" * 30 + "x" + "}" * 30 + "$", {"math", "mrow", "mi"}),
     ],
 )
-def test_a_formula_is_mathml_of_known_tags_or_its_source(formula, tags):
+def test_a_formula_is_sent_as_mathml_of_known_tags_or_as_its_source(formula, tags):
     [[_, node]] = GrowingTree.of(formula).encoded()
 
     found = set()

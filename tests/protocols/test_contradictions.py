@@ -13,7 +13,7 @@ from swiftask_jupyter.protocols.native import Native
 from swiftask_jupyter.protocols.widget import Widget
 from swiftask_jupyter.sandbox.agents import Agent, File
 from swiftask_jupyter.sandbox.faults import SHAPES, Fault
-from swiftask_jupyter.settings.addresses import base_root
+from swiftask_jupyter.settings.addresses import parse_base_url
 from swiftask_jupyter.settings.connection import Connection
 from swiftask_jupyter.settings.secrets import Secret
 
@@ -65,9 +65,9 @@ def gives(answer, **more):
 
 def test_row_01_base_hosts_and_their_suffixes(box):
     for documented in ("https://swiftask.com/api", "https://graphql.swiftask.ai/api/"):
-        assert base_root(documented) == documented.rstrip("/").removesuffix("/api")
+        assert parse_base_url(documented) == documented.rstrip("/").removesuffix("/api")
     for documented in ("https://api.swiftask.fr/v1", "https://graphql.swiftask.ai/v1//"):
-        assert base_root(documented) == documented.rstrip("/").removesuffix("/v1")
+        assert parse_base_url(documented) == documented.rstrip("/").removesuffix("/v1")
     by_default = Connection()
     assert by_default.root("/v1") == "https://api.swiftask.fr/v1"
     for family in ("/api", "/public", "/widget", "/graphql"):
@@ -313,7 +313,9 @@ def test_row_15_either_token_and_neither_is_shown(box):
             box.fail(Fault(status=422, message=f"bad {token}"))
             with pytest.raises(errors.BadRequest) as caught:
                 client.ask("hello", dialect="native")
-            shown = f"{caught.value}{client!r}{client.connection()!r}{client.usage().to_csv()}"
+            shown = (
+                f"{caught.value}{client!r}{client.connections.resolve()!r}{client.usage().to_csv()}"
+            )
             assert token not in shown
             assert token[-5:] not in shown
 

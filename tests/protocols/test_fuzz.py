@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from swiftask_jupyter import Sandbox, Swiftask, errors
-from swiftask_jupyter.answers.reply import Conversation, Delta, Finish, Raw, Reply, Usage
+from swiftask_jupyter.answers.events import Conversation, Delta, Finish, Raw, Usage
+from swiftask_jupyter.answers.reply import Reply
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.base import LONGEST_BODY
 from swiftask_jupyter.protocols.errors import LONGEST_MESSAGE, Head, message_of, seconds_of
@@ -88,7 +89,7 @@ def near(value, *, stream):
 def read(dialect, head, pieces):
     """Read as the transport does, and check all that may be asked of what comes out."""
     decoder = PROTOCOLS[dialect]("https://host", Secret(SECRET)).decoder(head)
-    reply, seen, error = Reply("a"), [], None
+    reply, seen, error = Reply(agent="a"), [], None
     try:
         for events in (*map(decoder.feed, pieces), decoder.finish()):
             for event in events:

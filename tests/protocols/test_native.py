@@ -45,7 +45,7 @@ def protocol():
 
 
 def read(protocol, *pieces, head=JSON):
-    decoder, reply = protocol.decoder(head), Reply("a")
+    decoder, reply = protocol.decoder(head), Reply(agent="a")
     for piece in pieces:
         reply.apply(decoder.feed(piece))
     reply.apply(decoder.finish())

@@ -40,7 +40,7 @@ def protocol():
 
 def read(protocol, head, pieces):
     decoder = protocol.decoder(head)
-    reply = Reply("a")
+    reply = Reply(agent="a")
     for piece in pieces:
         reply.apply(decoder.feed(piece))
     reply.apply(decoder.finish())
@@ -104,7 +104,7 @@ def test_a_missing_done_is_forgiven_after_a_finish_reason(protocol):
 
 
 def test_a_cut_stream_is_an_error_and_keeps_its_text(protocol):
-    decoder, reply = protocol.decoder(STREAM), Reply("a")
+    decoder, reply = protocol.decoder(STREAM), Reply(agent="a")
     reply.apply(decoder.feed(says("half an ans")))
 
     with pytest.raises(StreamError, match="cut"):
@@ -123,7 +123,7 @@ def test_half_a_character_alone_in_a_piece_is_no_piece_of_text(protocol):
 
 
 def test_what_came_before_garbage_is_kept(protocol):
-    decoder, reply = protocol.decoder(STREAM), Reply("a")
+    decoder, reply = protocol.decoder(STREAM), Reply(agent="a")
 
     with pytest.raises(StreamError, match="made no sense"):
         reply.apply(decoder.feed(says("kept") + b"data: {oops s3cr3t\n\n" + says("not read")))

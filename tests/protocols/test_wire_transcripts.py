@@ -163,7 +163,10 @@ def protocol_of(name):
 
 def read(name, head, pieces):
     """Return the reply that the pieces add up to, and the error that ended it."""
-    decoder, reply = protocol_of(name).decoder(head), Reply("a", dialect=name.partition("/")[0])
+    decoder, reply = (
+        protocol_of(name).decoder(head),
+        Reply(agent="a", dialect=name.partition("/")[0]),
+    )
     try:
         for piece in pieces:
             reply.apply(decoder.feed(piece))

@@ -105,7 +105,7 @@ def test_agents_that_only_go_wrong_are_in_no_catalogue(box):
     ],
 )
 def test_a_cell_can_meet_a_fault_by_its_slug(box, monkeypatch, agent, error):
-    monkeypatch.setattr("swiftask_jupyter.turns.retry.FIRST_SECONDS", 0.0)
+    monkeypatch.setattr("swiftask_jupyter.turns.retry.FIRST_DELAY_SECONDS", 0.0)
     with (
         Swiftask(base_url=box.url, token=box.token, dialect="openai") as client,
         pytest.raises(error),

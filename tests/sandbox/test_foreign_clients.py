@@ -344,7 +344,7 @@ def unstreamed(client, text):
     from swiftask_jupyter.support.structs import replace
     from swiftask_jupyter.transport.client import Transport
 
-    connection = client.connection()
+    connection = client.connections.resolve()
     protocol = OpenAI(connection.root("/v1"), connection.token)
     request = protocol.request(Prompt(MODEL, text, options={"temperature": 0, "max_tokens": 6}))
     body = json.loads(request.content) | {"stream": False}

@@ -7,7 +7,8 @@ import os
 import time
 
 from swiftask_jupyter import Swiftask
-from swiftask_jupyter.answers.reply import TURN
+from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
+from swiftask_jupyter.conversation.session import Origin
 
 
 class Page:
@@ -25,11 +26,11 @@ class Page:
         self.client = Swiftask(
             notebook=str(self.path), dialect=self.options.pop("dialect", "openai"), **self.options
         )
-        self.client.means.where = lambda: (self.cell, self.cell and f"run {self.runs}")
+        self.client.runtime.running_cell = lambda: (self.cell, self.cell and f"run {self.runs}")
 
     def restart(self, path=None):
         """The kernel starts again, perhaps under another name of the notebook."""
-        dialect = self.client.wanted.dialect
+        dialect = self.client.connections.overrides.dialect
         self.close()
         self.path = path or self.path
         self.options["dialect"] = dialect
@@ -44,7 +45,7 @@ class Page:
         self.runs += 1
         self.cell = cell
         try:
-            return self.client.session(session).ask(text, agent, surface="cell", **options)
+            return ask_from(self.client.session(session), text, agent, **options)
         finally:
             self.cell = None
 
@@ -67,7 +68,11 @@ class Page:
     def save(self, cells, sessions=(), later=10.0):
         """Write the file with these cells (None: of no id), so many seconds after all else."""
         outputs = [
-            {"output_type": "display_data", "metadata": {}, "data": {TURN: {"session": session}}}
+            {
+                "output_type": "display_data",
+                "metadata": {},
+                "data": {TURN_MIME_TYPE: {"session": session}},
+            }
             for session in sessions
         ]
         nodes = [
@@ -78,3 +83,9 @@ class Page:
         notebook = {"cells": nodes, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
         self.path.write_text(json.dumps(notebook))
         os.utime(self.path, (time.time() + later,) * 2)
+
+
+def ask_from(session, text, agent=None, surface="cell", slot=None, superseded=False, **options):
+    """Ask as a cell or a panel does; return the answer."""
+    origin = Origin(surface, slot, superseded)
+    return session.stream_from(origin, text, agent, **options).answer

@@ -1,8 +1,9 @@
 """Support for the usage tests: turns that are written to a ledger without a service."""
 
-from swiftask_jupyter.answers.reply import Delta, Reply, Standing, Usage
-from swiftask_jupyter.ledger.schema import COLUMNS
-from swiftask_jupyter.ledger.turns import Place, new_id
+from swiftask_jupyter.answers.events import Delta, Usage
+from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import new_id
+from swiftask_jupyter.ledger.schema import frame_columns
 
 DAY = 86_400  # seconds
 NOON = 20_000 * DAY + DAY / 2  # of some day, in seconds since the epoch
@@ -31,9 +32,11 @@ def add_turn(
         seconds: the time to the end of the answer; the first text comes after a quarter of it.
         fields: other attributes of the reply.
     """
-    reply = Reply(agent, turn=new_id(), session="main-1", dialect="openai", at=at)
-    reply.standing = Standing("c1", "c1", "r1", "cell")
-    ledger.turns.begin(reply, Place(notebook, "main-1"), "the prompt")
+    reply = Reply(agent=agent, id=new_id(), session="main-1", dialect="openai", at=at)
+    reply.cell = reply.slot = "c1"
+    reply.run, reply.surface = "r1", "cell"
+    reply.notebook, reply.prompt = notebook, "the prompt"
+    ledger.turns.begin(reply)
     reply.status, reply.attempts = status, 1
     reply.seconds, reply.first_token_seconds = seconds, seconds / 4
     reply.usage = usage or Usage()
@@ -59,5 +62,5 @@ def add_varied_turns(ledger):
 
 def column_names(ledger):
     """Return the names of the columns of a ledger's usage frame; a shared ledger has `user`."""
-    names = [column.name for column in COLUMNS]
+    names = [column.name for column in frame_columns()]
     return [*names, "user"] if ledger.accounts.shared else names

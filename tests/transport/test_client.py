@@ -115,7 +115,7 @@ def carried(protocol=PROTOCOL):
     """Carry one prompt, as a turn does; return the reply and the error."""
 
     async def carry():
-        transport, reply = Transport(), Reply("a")
+        transport, reply = Transport(), Reply(agent="a")
         try:
             async with contextlib.aclosing(transport.stream(protocol, Prompt("a", "hi"))) as answer:
                 async for events in answer:
@@ -621,7 +621,7 @@ def test_every_name_of_loopback_is_asked_directly(monkeypatch, host):
             straight = transport._goes_straight(address)
             client = transport._lanes.lane(address).client  # which carries large bodies
             proxied = client._transport_for_url(httpx.URL(f"http://{host}:1/"))
-            return straight and proxied is client._transport
+            return straight and proxied is client.connections.transport
         finally:
             await transport.aclose()
 

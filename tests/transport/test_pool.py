@@ -67,7 +67,7 @@ def got(url, times=1):
 
 async def ask(transport, url, patience=None, gate=OPEN, dialect=OpenAI):
     """Carry one question, as a turn does; return the reply and the error."""
-    reply, prompt = Reply("a"), Prompt("a", "hi", timeout=patience)
+    reply, prompt = Reply(agent="a"), Prompt("a", "hi", timeout=patience)
     protocol = dialect(f"{url}/v1", Secret("s3cr3t-t0ken"))
     try:
         async with contextlib.aclosing(transport.stream(protocol, prompt, gate=gate)) as answer:
@@ -769,7 +769,7 @@ import sys
 from swiftask_jupyter import Swiftask
 with Swiftask(agent="echo", dialect=sys.argv[1]) as client:
     assert client.ask("hello").text == "hello"
-    assert client.catalogue()
+    assert client.connections.catalogue()
 print(*[name for name in ("httpx", "httpcore", "h11", "anyio") if name in sys.modules])
 """
 

@@ -8,16 +8,18 @@ import pytest
 from IPython.core.error import UsageError
 
 from swiftask_jupyter import Swiftask, errors
-from swiftask_jupyter.answers.reply import Delta, Reply, Usage
+from swiftask_jupyter.answers.events import Delta, Usage
+from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import new_id
 from swiftask_jupyter.ledger.budgets import Budgets
-from swiftask_jupyter.ledger.turns import Place, new_id
 from swiftask_jupyter.turns.budget import Budget, BudgetUsage, check_budget, parse_budget
 
 
 def turn(ledger, agent="a", *, at=None, status="ok", notebook=None, session="s", **spent):
     """Write a turn to the ledger, and return its reply."""
-    reply = Reply(agent, turn=new_id(), session=session, at=at or time.time())
-    ledger.turns.begin(reply, Place(notebook, session), "hello")
+    reply = Reply(agent=agent, id=new_id(), session=session, at=at or time.time(),
+                  notebook=notebook, prompt="hello")  # fmt: skip
+    ledger.turns.begin(reply)
     reply.status, reply.usage = status, Usage(**spent)
     reply.apply([Delta("hi")])
     if status != "running":
@@ -173,7 +175,7 @@ def test_calls_in_flight_may_exceed_a_budget_before_any_call_reported_its_cost(l
     for _ in range(31):
         turn(ledger, status="running")
 
-    assert ledger.budgets.check(turn(ledger, status="running"), Place(None, "s")) == []
+    assert ledger.budgets.check(turn(ledger, status="running")) == []
 
 
 def test_a_batch_stops_at_a_budget_and_the_next_batch_sends_the_remaining_rows(client, box):
@@ -234,7 +236,7 @@ def test_a_budget_for_another_agent_or_notebook_does_not_apply(ledger):
     ledger.budgets.set(parse_budget("0 calls/day", notebook="/other.ipynb"))
     reply = turn(ledger, status="running")
 
-    assert ledger.budgets.check(reply, Place("/n.ipynb", "s")) == []
+    assert ledger.budgets.check(reply) == []
 
 
 def test_the_newest_budget_of_a_scope_applies_and_a_dropped_one_does_not(ledger):

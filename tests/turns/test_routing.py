@@ -208,7 +208,7 @@ def test_an_agent_that_is_in_the_catalogue_is_not_proposed_in_its_own_place(box,
 
 
 def test_a_refusal_does_not_wait_for_a_catalogue_that_is_slow(box, monkeypatch):
-    monkeypatch.setattr(catalogue, "PATIENCE", 0.1)
+    monkeypatch.setattr(catalogue, "TIMEOUT_SECONDS", 0.1)
     box.fail(Fault(delay=2.0), path="/public/bots")
     with (
         Swiftask(base_url=box.url, token=box.token, dialect="openai") as client,

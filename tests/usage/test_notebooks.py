@@ -13,9 +13,9 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from swiftask_jupyter import Swiftask, errors
-from swiftask_jupyter.answers.reply import TURN
-from swiftask_jupyter.conversation.notebook_file import document
-from swiftask_jupyter.notebook.mimebundle import record
+from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
+from swiftask_jupyter.conversation.notebook_file import read_cells
+from swiftask_jupyter.ledger.record import record_of
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
 from swiftask_jupyter.notebook.panel.transcript import transcript_mimebundle
 from swiftask_jupyter.sandbox.faults import Fault
@@ -33,7 +33,9 @@ GOOD = {
 def save(path, *records):
     """Save a notebook with a cell for each record, and return its path."""
     cells = [
-        new_code_cell("", outputs=[new_output("display_data", {TURN: each, "text/plain": ""})])
+        new_code_cell(
+            "", outputs=[new_output("display_data", {TURN_MIME_TYPE: each, "text/plain": ""})]
+        )
         for each in records
     ]
     nbformat.write(new_notebook(cells=cells), path)
@@ -80,7 +82,7 @@ def test_the_frame_equals_the_ledgers_for_every_dialect_and_outcome(box, tmp_pat
     with client:
         live = client.usage()
     replies = [stream.reply for stream in streams]
-    path = save(tmp_path / "all.ipynb", *map(record, replies))
+    path = save(tmp_path / "all.ipynb", *map(record_of, replies))
 
     frame = usage_from_notebooks(path)
 
@@ -93,15 +95,15 @@ def test_the_frame_equals_the_ledgers_for_every_dialect_and_outcome(box, tmp_pat
 def test_imported_turns_in_the_transcript_of_a_panel_are_left_out(client, tmp_path):
     session = client.session()
     session.ask("hello")
-    session.read(session.export(tmp_path / "said.json"))
+    session.log.import_file(session.export(tmp_path / "said.json"))
     transcript = transcript_mimebundle(
         [ExchangeView.from_history(each) for each in session.history()]
     )
-    path = save(tmp_path / "panel.ipynb", *transcript[TURN])
+    path = save(tmp_path / "panel.ipynb", *transcript[TURN_MIME_TYPE])
 
     frame = usage_from_notebooks(path)
 
-    assert len(transcript[TURN]) == 2
+    assert len(transcript[TURN_MIME_TYPE]) == 2
     assert frame["turn"].tolist() == client.usage()["turn"].tolist()
 
 
@@ -266,7 +268,13 @@ def test_a_broken_file_is_left_out_with_one_warning(tmp_path, content, reason):
 
 
 def test_malformed_cells_and_outputs_are_ignored(tmp_path):
-    odd = [5, None, {}, {"outputs": 5}, {"outputs": [5, {"data": 5}, {"data": {TURN: GOOD}}]}]
+    odd = [
+        5,
+        None,
+        {},
+        {"outputs": 5},
+        {"outputs": [5, {"data": 5}, {"data": {TURN_MIME_TYPE: GOOD}}]},
+    ]
     path = tmp_path / "a.ipynb"
     path.write_text(json.dumps({"cells": odd}))
 
@@ -275,13 +283,13 @@ def test_malformed_cells_and_outputs_are_ignored(tmp_path):
 
 def test_a_file_with_nan_lone_surrogates_or_huge_numbers_is_read(tmp_path):
     """Python and editors write them, although they are not valid JSON."""
-    odd = {"text/plain": "\ud83d", "application/json": [math.nan, "huge"], TURN: GOOD}
+    odd = {"text/plain": "\ud83d", "application/json": [math.nan, "huge"], TURN_MIME_TYPE: GOOD}
     cells = [{"id": "c1", "outputs": [{"data": odd}]}]
     path = tmp_path / "a.ipynb"
     path.write_text(json.dumps({"cells": cells}).replace('"huge"', "1e999"))
 
     assert len(usage_from_notebooks(path)) == 1
-    assert document(path).cells == ("c1",)
+    assert read_cells(path).cells == ("c1",)
 
 
 def test_a_file_with_brackets_in_its_name_is_found_by_its_name(tmp_path):

@@ -26,8 +26,8 @@ def _use(context: NotebookContext, agent: str) -> None:
     if not agent.strip():
         raise UsageError("%swiftask use takes an agent's slug")
     context.reset_settings("agent")
-    overrides = context.client.wanted
-    context.client.wanted = replace(
+    overrides = context.client.connections.overrides
+    context.client.connections.overrides = replace(
         overrides, agent=agent, origins={**overrides.origins, "agent": "%swiftask use"}
     )
     print(f"{sanitize_line(agent)} answers where a cell names no agent")

@@ -21,7 +21,7 @@ def _sandbox(context: NotebookContext, word: str = "") -> None:
 
 def is_asked(context: NotebookContext) -> bool:
     """Tell whether cells that name no connection ask the sandbox."""
-    return context.client.wanted.origins.get("base_url") == ORIGIN
+    return context.client.connections.overrides.origins.get("base_url") == ORIGIN
 
 
 def _start(context: NotebookContext) -> None:
@@ -39,7 +39,9 @@ def _start(context: NotebookContext) -> None:
     agent = "lorem" if no_model else "smollm2"
     context.reset_settings(*CONNECTION_SETTINGS)
     origins = dict.fromkeys(("base_url", "token", "agent", "dialect"), ORIGIN)
-    context.client.wanted = ConnectionOverrides(box.url, box.token, agent, "auto", origins=origins)
+    context.client.connections.overrides = ConnectionOverrides(
+        box.url, box.token, agent, "auto", origins=origins
+    )
     context.client.warm()
     print(f"sandbox at {box.url}; {agent} answers where a cell names no agent, echo and slow too")
     if no_model:
@@ -52,7 +54,7 @@ def _stop(context: NotebookContext) -> None:
     if context.sandbox is None:
         raise UsageError("no sandbox runs here")
     if is_asked(context):  # and no setting was made since
-        context.client.wanted = ConnectionOverrides()
+        context.client.connections.overrides = ConnectionOverrides()
     context.sandbox.stop()
     context.sandbox = None
     print("the sandbox has ended; what the environment and your files say counts again")

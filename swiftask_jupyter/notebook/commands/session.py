@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
 
-from swiftask_jupyter.conversation.rules import Exchange
+from swiftask_jupyter.answers.turn import Turn
 from swiftask_jupyter.notebook.arguments import suggestion
 from swiftask_jupyter.notebook.commands import Command
 from swiftask_jupyter.notebook.context import NotebookContext
@@ -56,7 +56,7 @@ def _session(context: NotebookContext, word: str = "") -> None:
     print(f"{sanitize_line(client.current)}: {quantity(turns, 'turn')}")
 
 
-def history_frame(turns: Iterable[Exchange]) -> pd.DataFrame:
+def history_frame(turns: Iterable[Turn]) -> pd.DataFrame:
     """Return the turns of a conversation as a DataFrame, one row for each, in their order.
 
     Columns: `number`, `agent`, `prompt`, `answer`, `stale` (whether the turns before it have
@@ -66,7 +66,7 @@ def history_frame(turns: Iterable[Exchange]) -> pd.DataFrame:
 
     rows = [
         (each.number, each.agent, each.prompt, each.answer, each.stale, each.surface,
-         each.at, each.cell, each.turn)
+         each.at, each.cell, each.id)
         for each in turns
     ]  # fmt: skip
     names = ["number", "agent", "prompt", "answer", "stale", "surface", "at", "cell", "turn"]
@@ -115,29 +115,29 @@ def _undo(context: NotebookContext) -> None:
 
 
 def _forget(context: NotebookContext, number: str) -> None:
-    forgotten = context.client.session().forget(_turn_number(number))
+    forgotten = context.client.session().log.forget(_turn_number(number))
     print(f"turn {forgotten.number} has left the conversation: {_short(forgotten.prompt)}")
 
 
 def _purge(context: NotebookContext, number: str) -> None:
     session = context.client.session()
-    count = session.purge(_turn_number(number))
+    count = session.log.purge(_turn_number(number))
     print(
         f"erased from the ledger: the texts of {quantity(count, 'turn')}; clear the cell and save"
     )
     print("to erase them from the notebook; what was sent stays with the service and in copies of")
     print("the ledger")
-    for warning in session.ledger.store.pop_warnings():
+    for warning in session.runtime.ledger.store.pop_warnings():
         print(warning)
 
 
 def _reset(context: NotebookContext) -> None:
-    count = context.client.session().reset()
+    count = context.client.session().log.reset()
     print(f"the conversation begins anew; left to the ledger: {quantity(count, 'turn')}")
 
 
 def _pick(context: NotebookContext, which: str) -> None:
-    picked = context.client.session().pick(int(which) if which.isdecimal() else which)
+    picked = context.client.session().log.pick(int(which) if which.isdecimal() else which)
     agent, prompt = sanitize_line(picked.agent), _short(picked.prompt)
     print(f"turn {picked.number} of {agent} is in the conversation: {prompt}")
 
@@ -147,7 +147,7 @@ def _export(context: NotebookContext, file: str) -> None:
 
 
 def _import(context: NotebookContext, file: str) -> None:
-    count = context.client.session().read(file)
+    count = context.client.session().log.import_file(file)
     print(f"{quantity(count, 'turn')} of {file} added at the end of the conversation")
 
 
@@ -157,13 +157,13 @@ def _cache(context: NotebookContext, word: str = "") -> None:
         allowed = ", ".join(CACHE_WORDS)
         raise UsageError(f"%swiftask cache takes {allowed}{suggestion(word, CACHE_WORDS)}")
     if word == "clear":
-        client.session().ledger.history.mark("cleared", None)
+        client.session().runtime.ledger.history.mark("cleared", None)
         print("earlier answers are not shown again; the ledger keeps them")
         return
     if word and word != "stats":
         context.settings.cache = word
-    answers, shown = client.session().ledger.history.replays()
-    mode = context.client.means.cache  # reading `context.client` has applied the new setting
+    answers, shown = client.session().runtime.ledger.history.replays()
+    mode = context.client.runtime.cache  # reading `context.client` has applied the new setting
     print(f"cache {mode}; {quantity(answers, 'answer')} can be shown again, shown so far: {shown}")
 
 

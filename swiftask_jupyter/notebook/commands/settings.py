@@ -14,15 +14,15 @@ from swiftask_jupyter.support.sanitize import sanitize_line
 
 def _status(context: NotebookContext) -> None:
     client = context.client
-    connection = client.connection()
+    connection = client.connections.resolve()
     where = "the sandbox, at " if is_asked(context) else ""
     rows = {
         "agent": connection.agent or "none named: %%swiftask my-agent",
         "dialect": connection.dialect,
         "sends to": where + connection.root(""),
         "token": "set" if connection.token else "none: try %swiftask sandbox",
-        "notebook": client.place.notebook or "not known",
-        "session": client.place.session,
+        "notebook": client.notebook or "not known",
+        "session": client.session().id,
         "ledger": str(client.store),
     }
     print("\n".join(f"{name:<9} {sanitize_line(value)}" for name, value in rows.items()))
@@ -34,12 +34,12 @@ def _config(context: NotebookContext) -> None:
     client, settings = context.client, context.settings
     limit = settings.history_limit
     others = (
-        ("cache", client.means.cache, _origin("SWIFTASK_CACHE", settings.cache)),
+        ("cache", client.runtime.cache, _origin("SWIFTASK_CACHE", settings.cache)),
         ("history_limit", str(limit or "all"), _origin("", limit)),
         ("nested", "on" if settings.nested else "off", _origin("", settings.nested)),
         ("store", str(client.store), _origin("SWIFTASK_STORE", "")),
     )
-    for name, value, origin in (*describe_settings(client.connection()), *others):
+    for name, value, origin in (*describe_settings(client.connections.resolve()), *others):
         print(f"{name:<13} {sanitize_line(value)}  ({sanitize_line(origin)})")
 
 
@@ -58,13 +58,13 @@ def _origin(variable: str, configured: object) -> str:
 def _login(context: NotebookContext) -> None:
     if is_asked(context):
         raise UsageError("the sandbox needs no token; for your own: %swiftask sandbox off, first")
-    host = context.client.connection().host
+    host = context.client.connections.resolve().host
     token = _read_token(f"token for {host}: ")
     if not token.strip():
         raise UsageError("no token was typed; nothing is changed")
-    in_keyring = context.client.login(token)
+    in_keyring = context.client.connections.login(token)
     print(f"kept for {host}, {'in the keyring' if in_keyring else 'until this kernel ends'}")
-    origin = context.client.connection().origins.get("token", "")
+    origin = context.client.connections.resolve().origins.get("token", "")
     if origin != "login":  # a token of higher precedence, and maybe an old one
         print(f"but {origin} counts before it: unset that to use what you typed")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
 
-from swiftask_jupyter.conversation.notebook_file import address
+from swiftask_jupyter.conversation.notebook_file import absolute_path
 from swiftask_jupyter.notebook.arguments import LineParser
 from swiftask_jupyter.notebook.commands import Command
 from swiftask_jupyter.notebook.context import NotebookContext
@@ -119,7 +119,7 @@ def _notebook_path(client: Swiftask, named: str | None, *, exists: bool) -> str 
         exists: whether the budget exists already; its notebook may be gone then.
     """
     if named != ".":
-        path = address(named) if named else None
+        path = absolute_path(named) if named else None
         if path and not exists and not Path(path).is_file() and path != client.notebook:
             raise UsageError(f"there is no notebook {path}")
         return path
@@ -159,7 +159,7 @@ def _spent(client: Swiftask, budget: Budget) -> str:
     """Return one line about a budget: what was spent, in flight, and not reported."""
     from swiftask_jupyter.turns.budget import format_amount
 
-    spent = client.budgets.spent(budget, client.place.session)
+    spent = client.budgets.spent(budget, client.session().id)
     line = f"{format_amount(spent.amount)} of {budget}"
     if budget.amount:
         line += f" ({100 * spent.amount / budget.amount:.0f} %)"

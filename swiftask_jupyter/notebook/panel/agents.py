@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from swiftask_jupyter.errors import ConnectionFailed, SwiftaskError
+from swiftask_jupyter.notebook.panel.client import PanelClient
 from swiftask_jupyter.support.sanitize import sanitize
-
-if TYPE_CHECKING:
-    from swiftask_jupyter.client import Swiftask
 
 TIMEOUT = 3.0  # seconds to wait for a catalogue
 
@@ -22,7 +18,7 @@ class AgentCatalogue:
     same.
     """
 
-    def __init__(self, client: Swiftask) -> None:
+    def __init__(self, client: PanelClient) -> None:
         self._client = client
         self._by_service: dict[str, AgentList] = {}
         self._last_loaded = ""
@@ -45,7 +41,7 @@ class AgentCatalogue:
             before, self._last_loaded = self._last_loaded, service
             return before != service
         try:
-            found = self._client.catalogue(TIMEOUT)
+            found = self._client.connections.catalogue(TIMEOUT)
         except ConnectionFailed:
             raise
         except SwiftaskError:
@@ -62,6 +58,6 @@ class AgentCatalogue:
     def _service(self) -> str:
         """Return the base URL of the current service; empty if none is configured."""
         try:
-            return self._client.connection().root("/public")
+            return self._client.connections.resolve().root("/public")
         except SwiftaskError:
             return ""

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.getipython import get_ipython
 
+from swiftask_jupyter.conversation.session import Origin
 from swiftask_jupyter.errors import PromptError, StoreError, SwiftaskError
 from swiftask_jupyter.ledger.history import History
 from swiftask_jupyter.notebook.panel.channel import ConversationChannel
+from swiftask_jupyter.notebook.panel.client import PanelClient
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeList, ExchangeView, view_key
 from swiftask_jupyter.notebook.panel.reply_publisher import ReplyPublisher
 
 if TYPE_CHECKING:
-    from swiftask_jupyter.client import Swiftask
-    from swiftask_jupyter.conversation.rules import Mark
     from swiftask_jupyter.conversation.running_turn import RunningTurn
+    from swiftask_jupyter.ledger.history import Mark
 
 # A rating in the panel, and its value in the ledger's marks.
 RATINGS = {True: "good", False: "bad", None: None}
@@ -46,7 +47,7 @@ class Chat:
 
     def __init__(
         self,
-        client: Swiftask,
+        client: PanelClient,
         name: str | None,
         channel: ConversationChannel,
         on_change: Callable[..., None],
@@ -96,12 +97,10 @@ class Chat:
                 raise PromptError(
                     "a cell asked this, with options of its own", advice="run the cell again"
                 )
-            slot = earlier.reply.standing.slot if earlier else None
-            options: dict[str, Any] = {"slot": slot} if slot else {}
+            slot = earlier.reply.slot if earlier else None
             attached = (*(earlier.attached if earlier else ()), *files)
-            stream = self.session.stream(
-                text, agent or None, surface="panel", files=attached, **options
-            )
+            origin = Origin("panel", slot)
+            stream = self.session.stream_from(origin, text, agent or None, files=attached)
             exchange = ExchangeView(text, stream.reply, attached)
             publisher = ReplyPublisher(exchange, self._channel, stream, self._on_reply_end)
             self._publishers[exchange.key] = publisher
@@ -135,11 +134,11 @@ class Chat:
             SwiftaskError: the service did not accept the rating; it is saved all the same.
         """
         exchange = self.exchanges.find(key)
-        reply, history = exchange.reply, self.session.ledger.history
+        reply, history = exchange.reply, self.session.runtime.ledger.history
         exchange.liked = liked
         if comment is not None:
             exchange.comment = comment
-        save_rating(history, self.session.id, reply.turn, liked=liked, comment=comment)
+        save_rating(history, self.session.id, reply.id, liked=liked, comment=comment)
         self._channel.broadcast("patch", key=key, changes=[], meta=exchange.meta())
         if reply.dialect == "widget" and liked is not None and reply.conversation is not None:
             feedback = self._client.widget.feedback
@@ -167,9 +166,9 @@ class Chat:
             liked, comments = read_ratings(marks)
             reset_at = max((mark.at for mark in marks if mark.kind == "reset"), default=0.0)
             merged = self.exchanges.merged(history, self._publishers, reset_at)
-            stale = {each.turn: each.stale for each in history}
+            stale = {each.id: each.stale for each in history}
             for exchange in merged:
-                turn = exchange.reply.turn
+                turn = exchange.reply.id
                 exchange.liked = liked.get(turn, exchange.liked)
                 exchange.comment = comments.get(turn, exchange.comment)
                 exchange.stale = stale.get(turn, exchange.stale)
@@ -221,7 +220,7 @@ class Chat:
     def default_agent(self) -> str:
         """Return the slug of the connection's agent; empty if there is none."""
         try:
-            return self._client.connection().agent or ""
+            return self._client.connections.resolve().agent or ""
         except SwiftaskError:
             return ""
 
@@ -237,9 +236,9 @@ class Chat:
         Called on the I/O thread, which must not wait for the panel's lock.
         """
         reply = turn.reply
-        if reply.standing.slot is None:
+        if reply.slot is None:
             return
-        publisher = self._publishers.get(view_key(reply.turn))
+        publisher = self._publishers.get(view_key(reply.id))
         if publisher is None and reply.status == "running":
             exchange = ExchangeView(turn.prompt.text, reply)
             self._publish(exchange, lambda: self._add(exchange))
@@ -263,8 +262,8 @@ class Chat:
             self._on_change()
 
     def _marks(self) -> list[Mark]:
-        ledger = self.session.ledger
-        return ledger.history.marks(ledger.sessions.lines(self.session.id))
+        ledger = self.session.runtime.ledger
+        return ledger.history.marks(ledger.sessions.segments(self.session.id))
 
 
 def save_rating(

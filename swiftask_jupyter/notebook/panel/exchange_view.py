@@ -10,8 +10,8 @@ from collections.abc import Container, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from swiftask_jupyter.answers.reply import Delta, Raw, Reply, Standing
-from swiftask_jupyter.conversation.rules import Exchange
+from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Turn
 from swiftask_jupyter.errors import PromptError
 from swiftask_jupyter.notebook import attachments_view
 from swiftask_jupyter.notebook.mimebundle import footer
@@ -60,31 +60,22 @@ class ExchangeView:
         return f"<asked {self.prompt[:60]!r}: {self.reply.status}>"
 
     @classmethod
-    def from_history(cls, exchange: Exchange, attached: Iterable[Any] = ()) -> ExchangeView:
+    def from_history(cls, turn: Turn, attached: Iterable[Any] = ()) -> ExchangeView:
         """Return a view of a turn in the history; its answer is parsed when it is first sent."""
-        origin = exchange.provenance
-        reply = Reply(
-            exchange.agent, turn=exchange.turn, number=exchange.number, session=origin.session,
-            dialect=exchange.dialect, digest=origin.digest, at=exchange.at, status="ok",
-            usage=exchange.usage, finish_reason=origin.finish_reason, seconds=exchange.seconds,
-            first_token_seconds=origin.first_token_seconds, attempts=origin.attempts,
-            conversation=exchange.conversation, cached=origin.cached,
-            standing=Standing(exchange.slot, exchange.cell, exchange.run, exchange.surface),
-        )  # fmt: skip
-        reply.apply([Delta(exchange.answer), Raw(exchange.raw)])
-        view = cls(exchange.prompt, reply, attached)
-        view.stale, view._parsed = exchange.stale, False
+        reply = Reply.of(turn)
+        view = cls(turn.prompt, reply, attached)
+        view.stale, view._parsed = turn.stale, False
         return view
 
     @property
     def key(self) -> str:
         """Its short id in the messages to the views."""
-        return view_key(self.reply.turn)
+        return view_key(self.reply.id)
 
     @property
     def position(self) -> tuple[str | None, str | None]:
         """Its slot, and the run of the cell: a later run of a slot replaces an earlier run."""
-        return self.reply.standing.slot, self.reply.standing.run
+        return self.reply.slot, self.reply.run
 
     @property
     def from_cell(self) -> bool:
@@ -93,7 +84,7 @@ class ExchangeView:
         A panel cannot ask it again: it does not know the cell's options, and the same run of the
         cell may have asked more questions in the same slot.
         """
-        return self.reply.standing.surface in {"cell", "python"}
+        return self.reply.surface in {"cell", "python"}
 
     @property
     def running(self) -> bool:
@@ -116,7 +107,7 @@ class ExchangeView:
 
     def _feed(self) -> bool:
         """Feed new text of the answer to the tree; tell whether there was any."""
-        pieces = self.reply.pieces(self._pieces_fed)
+        pieces = self.reply.text_parts(self._pieces_fed)
         self._pieces_fed += len(pieces)
         self._tree.feed("".join(pieces))
         return bool(pieces)
@@ -147,7 +138,7 @@ class ExchangeView:
             "asked_at": f"{at:%Y-%m-%d %H:%M}" if at else "",
             "agent": sanitize(reply.agent),
             "status": reply.status,
-            "activity": sanitize(reply.doing),
+            "activity": sanitize(reply.progress),
             "footer": self._footer(),
             "error": reply.error and sanitize(reply.error),
             "stale": self.stale,
@@ -232,7 +223,7 @@ class ExchangeList(list[ExchangeView]):
         return any(each.holds_slot for each in (*self, *self.replaced) if each.position[0] == slot)
 
     def merged(
-        self, history: Sequence[Exchange], ending: Container[str] = (), reset_at: float = 0.0
+        self, history: Sequence[Turn], ending: Container[str] = (), reset_at: float = 0.0
     ) -> ExchangeList:
         """Return a new list: the history, and what else is shown that the history does not have.
 
@@ -244,10 +235,10 @@ class ExchangeList(list[ExchangeView]):
             reset_at: when the conversation was last reset (Unix time in seconds); what failed
                 before that is left out.
         """
-        known = {each.reply.turn: each for each in (*self.replaced, *self)}
+        known = {each.reply.id: each for each in (*self.replaced, *self)}
         slots = {each.slot: each for each in history}
         merged = ExchangeList(
-            known.get(each.turn) or ExchangeView.from_history(each) for each in history
+            known.get(each.id) or ExchangeView.from_history(each) for each in history
         )
         for each in merged:
             each.awaits_ledger = each.superseded = False
@@ -260,7 +251,7 @@ class ExchangeList(list[ExchangeView]):
             turn = slots.get(each.position[0])
             if turn is not None and turn.run != each.position[1]:
                 # A newer try that failed is shown instead of the answer that it did not replace.
-                old = next((one for one in merged if one.reply.turn == turn.turn), None)
+                old = next((one for one in merged if one.reply.id == turn.id), None)
                 if old is not None and each.reply.at >= turn.at:
                     merged[merged.index(old)], each.superseded = each, True
                 continue

@@ -12,7 +12,7 @@ import contextvars
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from anywidget import AnyWidget
 from IPython.core.getipython import get_ipython
@@ -23,6 +23,7 @@ from swiftask_jupyter.notebook.identity import running_cell
 from swiftask_jupyter.notebook.panel.agents import AgentCatalogue
 from swiftask_jupyter.notebook.panel.channel import Channel
 from swiftask_jupyter.notebook.panel.chat import Chat, has_subshells
+from swiftask_jupyter.notebook.panel.client import PanelClient
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
 from swiftask_jupyter.notebook.panel.patches import preload
 from swiftask_jupyter.notebook.panel.switcher import ConversationSwitcher
@@ -30,9 +31,6 @@ from swiftask_jupyter.notebook.panel.totals import session_total
 from swiftask_jupyter.notebook.panel.transcript import Transcript
 from swiftask_jupyter.notebook.panel.uploads import Uploads
 from swiftask_jupyter.support.sanitize import sanitize
-
-if TYPE_CHECKING:
-    from swiftask_jupyter.client import Swiftask
 
 NO_NOTEBOOK = "a chat panel needs a notebook"
 USE_MAGIC = "ask with %%swiftask"
@@ -93,7 +91,7 @@ class ChatPanel(AnyWidget):
 
     def __init__(
         self,
-        client: Swiftask | None = None,
+        client: PanelClient | None = None,
         agent: str | None = None,
         *,
         session: str | None = None,
@@ -299,15 +297,13 @@ class ChatPanel(AnyWidget):
         }
 
 
-def require_client(client: Any) -> Swiftask:
+def require_client(client: Any) -> PanelClient:
     """Return the client if it is a `Swiftask`; check before the widget is created.
 
     Raises:
         ConfigurationError: it is anything else.
     """
-    from swiftask_jupyter.client import Swiftask
-
-    if not isinstance(client, Swiftask):
+    if not isinstance(client, PanelClient):
         given = "nothing" if client is None else type(client).__name__
         raise ConfigurationError(
             f"a chat panel takes a client, not {given}", advice="ChatPanel(Swiftask())"

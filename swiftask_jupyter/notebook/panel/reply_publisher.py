@@ -142,7 +142,7 @@ class ReplyPublisher:
             return
         exchange, channel = self.exchange, self._channel
         with channel.lock:
-            changes, activity = exchange.changes(), exchange.reply.doing
+            changes, activity = exchange.changes(), exchange.reply.progress
             if changes or activity != self._activity:
                 meta = {"meta": exchange.meta()} if activity != self._activity else {}
                 channel.broadcast("patch", key=exchange.key, changes=changes, **meta)

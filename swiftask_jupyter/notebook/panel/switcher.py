@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from swiftask_jupyter.errors import StoreError
 from swiftask_jupyter.notebook.panel.channel import Channel
 from swiftask_jupyter.notebook.panel.chat import Chat
+from swiftask_jupyter.notebook.panel.client import PanelClient
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
 from swiftask_jupyter.support.sanitize import sanitize
-
-if TYPE_CHECKING:
-    from swiftask_jupyter.client import Swiftask
 
 
 class ConversationSwitcher:
@@ -32,7 +29,7 @@ class ConversationSwitcher:
 
     def __init__(
         self,
-        client: Swiftask,
+        client: PanelClient,
         session: str | None,
         channel: Channel,
         on_change: Callable[..., None],
@@ -62,7 +59,7 @@ class ConversationSwitcher:
         """
         session = self.current.session
         with suppress(StoreError):  # the total line shows this error
-            self._stored_names = session.ledger.sessions.names(session.place.notebook)
+            self._stored_names = session.log.names()
         opened = tuple(self.opened)  # a copy: another thread may open one meanwhile
         return [*self._stored_names, *(name for name in opened if name not in self._stored_names)]
 

@@ -23,10 +23,10 @@ def session_total(session: Session) -> str:
 
 
 def _reported_usage(session: Session) -> Iterator[str]:
-    ledger = session.ledger
-    _, turns = ledger.history.turns(ledger.sessions.lines(session.id))
+    ledger = session.runtime.ledger
+    _, turns = ledger.history.turns(ledger.sessions.segments(session.id))
     # Imported turns, and answers that the cache replayed, were no calls.
-    sent = [each for each in turns if each.surface != "import" and not each.provenance.cached]
+    sent = [each for each in turns if each.surface != "import" and not each.cached]
     usages = [each.usage for each in sent]
     reported = [each for each in usages if each.input_tokens is not None]
     credits_spent = [each.credits for each in usages if each.credits is not None]
@@ -43,7 +43,7 @@ def _reported_usage(session: Session) -> Iterator[str]:
 
 
 def _spent_budgets(session: Session) -> Iterator[str]:
-    budgets = session.ledger.budgets
+    budgets = session.runtime.ledger.budgets
     for each in budgets.all():
         if each.notebook in (None, session.notebook):
             yield f"{budget.format_amount(budgets.spent(each, session.id).amount)} of {each}"

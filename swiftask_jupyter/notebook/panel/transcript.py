@@ -12,10 +12,11 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from swiftask_jupyter.answers.reply import TURN
+from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
+from swiftask_jupyter.ledger.record import record_of
 from swiftask_jupyter.notebook.markdown import html
 from swiftask_jupyter.notebook.markdown.document import to_tree
-from swiftask_jupyter.notebook.mimebundle import footer, record
+from swiftask_jupyter.notebook.mimebundle import footer
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
 from swiftask_jupyter.support.sanitize import sanitize
 from swiftask_jupyter.support.wording import quantity
@@ -90,7 +91,9 @@ def transcript_mimebundle(
     return {
         "text/html": f"<details><summary>{escape(title)}</summary>\n{body}</details>",
         "text/plain": "\n\n".join([title, *map(_as_text, newest)]),
-        TURN: [record(each.reply) for each in (*others, *exchanges) if each.reply.number],
+        TURN_MIME_TYPE: [
+            record_of(each.reply) for each in (*others, *exchanges) if each.reply.number
+        ],
     }
 
 

@@ -1,0 +1,123 @@
+"""The record of a turn in a notebook: JSON that holds what the ledger's row holds.
+
+It has no prompt, no answer and no secret, so that usage can be counted from notebooks alone. A
+notebook may come from anyone: each field of a record is checked before it is believed.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Any
+
+from swiftask_jupyter.answers.turn import Turn
+from swiftask_jupyter.ledger.schema import LedgerColumn, frame_columns
+from swiftask_jupyter.support.sanitize import sanitize
+
+VERSION = 1
+MAX_TEXT = 2_000  # characters
+MAX_NUMBER = 2**53  # many of these still have an exact sum
+
+
+class InvalidRecord(Exception):
+    """A record claims what can't be true; the message says which field."""
+
+
+def record_of(turn: Turn) -> dict[str, Any]:
+    """Return the record of a turn, as JSON values."""
+    record: dict[str, Any] = {"version": VERSION, "usage": {}}
+    for column in frame_columns():
+        if column.in_record:
+            value = attrgetter(column.path)(turn)
+            if column.kind == "moment":
+                value = datetime.fromtimestamp(value, UTC).isoformat(timespec="microseconds")
+            elif value == "" and column.record_name != column.name:
+                value = None
+            (record["usage"] if column.of_usage else record)[_key(column)] = value
+    return record
+
+
+def record_values(record: Any, notebook: str) -> tuple[Any, ...]:
+    """Return a record's values in the order of `frame_columns`.
+
+    Args:
+        record: what stands in the notebook.
+        notebook: the notebook's path.
+
+    Raises:
+        InvalidRecord: a field can't be true.
+    """
+    if not isinstance(record, dict):
+        raise InvalidRecord("it is no object")
+    usage = record.get("usage", {})
+    if not isinstance(usage, dict):
+        raise InvalidRecord("usage is no object")
+    if record.get("turn") in (None, ""):
+        raise InvalidRecord("it names no turn")
+    found = []
+    for column in frame_columns():
+        value = (usage if column.of_usage else record).get(_key(column))
+        found.append(_checked(column, value if column.in_record else notebook))
+    return tuple(found)
+
+
+def _key(column: LedgerColumn) -> str:
+    return column.field if column.of_usage else column.record_name
+
+
+def _checked(column: LedgerColumn, value: Any) -> Any:
+    """Return the value as the ledger would hold it."""
+    if column.choices and value not in column.choices:
+        raise InvalidRecord(f"{column.name} {_shortened(value)} is unknown")
+    if column.kind == "moment":
+        return _timestamp(value)
+    if value is None:
+        return None
+    try:
+        return _CHECKS[column.kind](value)
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidRecord(f"{column.name} {_shortened(value)} is invalid") from None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MAX_TEXT:
+        raise TypeError
+    return sanitize(value)
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_NUMBER:
+        raise TypeError
+    return value
+
+
+def _real(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value < math.inf:
+        raise TypeError
+    return float(value)
+
+
+def _boolean(value: Any) -> bool:
+    if type(value) is not bool:
+        raise TypeError
+    return value
+
+
+_CHECKS = {"category": _text, "text": _text, "whole": _integer, "real": _real, "flag": _boolean}
+
+
+def _timestamp(value: Any) -> float:
+    """Return an ISO time with a zone as seconds since the epoch."""
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InvalidRecord(f"at {_shortened(value)} is no time with a zone")
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value) if isinstance(value, str | int | float | bool | None) else "of another type"
+    return sanitize(text if len(text) <= 40 else text[:39] + "…")

@@ -1,0 +1,106 @@
+"""ExchangeList: the order of exchanges, and which exchange is shown for a slot."""
+
+import contextlib
+import threading
+
+from swiftask_jupyter import errors
+from swiftask_jupyter.notebook.panel.chat import Chat
+from swiftask_jupyter.sandbox.faults import Fault
+from tests.support.frontends import WAIT
+
+
+def test_a_retry_of_a_failed_question_comes_after_what_was_answered_meanwhile(front, client):
+    for number, question in enumerate(("one", "two", "three", "four")):
+        front.ask(question, agent="echo" if number == 2 else "nosuch")
+        front.wait(lambda: not front.state["in_flight"])
+    one, two, three, four = front.finished(4)
+
+    def retried(failed):
+        front.retry(failed["key"], agent="echo")
+        message = [each for each in front.messages if each["kind"] == "exchange"][-1]
+        return message["after"], [each["prompt"] for each in front.finished(4)]
+
+    assert retried(two) == (three["key"], ["one", "three", "two", "four"])
+    assert retried(four)[1] == ["one", "three", "two", "four"]
+    assert retried(one)[1] == ["three", "two", "four", "one"]
+    assert [each.prompt for each in client.session().history()] == ["three", "two", "four", "one"]
+
+
+def test_a_failed_retry_removes_nothing_from_the_history(front, client, box):
+    front.ask("one")
+    [exchange] = front.finished()
+    box.fail(Fault(status=400), agent="echo")
+
+    front.retry(exchange["key"])
+
+    [failed] = front.finished()
+    assert failed["status"] == "error"
+    assert failed["footer"].endswith(" · the answer it was to replace still counts")
+    assert [each.answer for each in client.session().history()] == ["one"]
+
+    front.retry(failed["key"])
+    [again] = front.finished()
+    assert "still counts" not in again["footer"]
+
+
+def test_after_an_undo_a_failed_retry_no_longer_says_that_the_old_answer_counts(
+    front, panel, client, box
+):
+    front.ask("hi")
+    [exchange] = front.finished()
+    box.fail(Fault(status=400), agent="echo")
+    front.retry(exchange["key"])
+    [failed] = front.finished()
+    assert failed["footer"].endswith("still counts")
+
+    client.session().undo()
+    panel.chat.refresh()
+
+    [failed] = front.finished()
+    assert failed["footer"].endswith("turn 2")
+
+
+def test_a_failed_question_of_a_cell_is_shown_with_the_others_of_the_same_run(
+    front, client, box, monkeypatch
+):
+    monkeypatch.setattr(client.runtime, "where", lambda: ("c1", "run 1"))
+    client.session().ask("one")
+    box.fail(Fault(status=400), agent="echo")
+    with contextlib.suppress(errors.BadRequest):
+        client.session().ask("two")
+    client.session().ask("three")
+    box.fail(Fault(status=400), agent="echo")
+    with contextlib.suppress(errors.BadRequest):
+        client.session().ask("four")
+    front.finished(4)
+
+    front.request("get_snapshot")
+
+    exchanges = front.finished(4)
+    assert [(each["prompt"], each["status"]) for each in exchanges] == [
+        ("one", "ok"), ("two", "error"), ("three", "ok"), ("four", "error"),
+    ]  # fmt: skip
+    assert "still counts" not in exchanges[3]["footer"]
+
+
+def test_the_questions_of_one_run_are_in_order_whichever_thread_announces_first(
+    front, client, box, monkeypatch
+):
+    add, third_added = Chat._add, threading.Event()
+
+    def add_second_last(chat, exchange):
+        if exchange.prompt == "two":
+            third_added.wait(WAIT)
+        add(chat, exchange)
+        if exchange.prompt == "three":
+            third_added.set()
+
+    monkeypatch.setattr(Chat, "_add", add_second_last)
+    monkeypatch.setattr(client.runtime, "where", lambda: ("c1", "run 1"))
+    client.session().ask("one")
+    box.fail(Fault(status=400), agent="echo")
+    with contextlib.suppress(errors.BadRequest):
+        client.session().ask("two")
+    client.session().ask("three")
+
+    assert [each["prompt"] for each in front.finished(3)] == ["one", "two", "three"]

@@ -1,0 +1,103 @@
+"""Ratings and comments in the panel: marks in the ledger, and feedback to the service."""
+
+import contextlib
+
+import pandas as pd
+
+from swiftask_jupyter import ChatPanel, Swiftask
+from tests.support.frontends import Front
+
+
+def ratings(client):
+    """Return the rating and the comment of each call in the ledger."""
+    frame = client.usage(text=True)
+    return list(zip(frame["liked"], frame["comment"], strict=True))
+
+
+def test_a_rating_is_saved_and_shown_in_another_panel(front, panel, client):
+    front.ask("hi")
+    [exchange] = front.finished()
+
+    front.request("rate", key=exchange["key"], liked=True, comment="just right")
+
+    assert front.exchange(exchange["key"])["liked"] is True
+    assert ratings(client) == [(True, "just right")]
+    session = client.session()
+    with Swiftask(base_url=client.connections.overrides.base_url, token=client.connections.overrides.token, agent="echo",
+                  session=session.name) as other:  # fmt: skip
+        again = ChatPanel(other)
+        shown = [(each.liked, each.comment) for each in again.chat.exchanges]
+        assert shown == [(True, "just right")]
+        again.close()
+
+
+def test_a_new_rating_replaces_the_old_one_and_keeps_the_comment(front, client):
+    front.ask("hi")
+    front.finished()
+    front.ask("ho")
+    first, second = front.finished(2)
+
+    front.request("rate", key=first["key"], liked=True, comment="fine")
+    front.request("rate", key=first["key"], liked=False)
+    front.request("rate", key=second["key"], liked=True, comment="good")
+    front.request("rate", key=second["key"], liked=None, comment="")
+
+    assert ratings(client) == [(False, "fine"), (pd.NA, pd.NA)]
+
+
+def test_purging_a_turn_removes_its_comment(front, client):
+    front.ask("hi")
+    [exchange] = front.finished()
+    front.request("rate", key=exchange["key"], liked=True, comment="Ada is ill")
+
+    client.session().log.purge(1)
+
+    assert ratings(client) == [(True, pd.NA)]
+
+
+def test_a_rating_is_sent_to_a_service_that_accepts_ratings(front, client, box):
+    client.connections.overrides = type(client.connections.overrides)(
+        box.url, box.client_token("echo"), "echo", "widget"
+    )
+    front.ask("hi")
+    [exchange] = front.finished()
+
+    response = front.request("rate", key=exchange["key"], liked=False, comment="too short")
+
+    assert "error" not in response
+    request = box.requests[-1]
+    assert request.path.endswith("/widget/feedback")
+    assert request.json["feedback"] == "NEGATIVE"
+    assert request.json["comment"] == "too short"
+
+
+def test_a_later_rating_is_sent_with_the_earlier_comment(front, panel, client, box):
+    client.connections.overrides = type(client.connections.overrides)(
+        box.url, box.client_token("echo"), "echo", "widget"
+    )
+    front.ask("hi")
+    [exchange] = front.finished()
+    front.request("rate", key=exchange["key"], liked=None, comment="too short")
+    panel.chat.exchanges.clear()  # as in another kernel
+    front.request("get_snapshot")
+
+    assert "error" not in front.request("rate", key=exchange["key"], liked=False)
+
+    assert box.requests[-1].json["comment"] == "too short"
+    assert ratings(client) == [(False, "too short")]
+
+
+def test_a_rating_of_an_answer_from_the_history_is_sent_to_the_service_too(front, client, box):
+    client.connections.overrides = type(client.connections.overrides)(
+        box.url, box.client_token("echo"), "echo", "widget"
+    )
+    front.ask("hi")
+    front.finished()
+    with contextlib.closing(ChatPanel(client)) as panel:
+        again = Front(panel, "w")
+        again.request("get_snapshot")
+
+        assert "error" not in again.request("rate", key=again.order[0], liked=True)
+
+    assert box.requests[-1].path.endswith("/widget/feedback")
+    assert box.requests[-1].json["feedback"] == "POSITIVE"
