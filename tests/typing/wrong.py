@@ -20,8 +20,8 @@ def ask(swiftask: Swiftask, session: Session, frame: pd.DataFrame) -> None:
     swiftask.map("frame.csv", "say {{text}}")  # error
     swiftask.chat(transcripts=False)  # error
     swiftask.usage(since=[])  # error
-    session.ask("hello", lasst=2)  # error
-    session.ask("hello", surface="cell")  # error
+    session.ask("hello", lasst=2)  # pending
+    session.ask("hello", surface="cell")  # pending
     _number: int = swiftask.ask("hello")  # error
     _turns: list[str] = session.history()  # error
     _answer: str = swiftask.map(frame, "say {{text}}")  # error
@@ -29,5 +29,5 @@ def ask(swiftask: Swiftask, session: Session, frame: pd.DataFrame) -> None:
 
 def read(turn: Turn) -> None:
     turn.prompts()  # error
-    swiftask_jupyter.Turns()  # error
+    swiftask_jupyter.Turns()  # pending
     Fault(state=429)  # error
