@@ -97,9 +97,9 @@ def _option_values(context: NotebookContext, flag: str) -> tuple[Iterable[str], 
         return None
     [(name, option)] = found
     if name == "dialect":
-        from swiftask_jupyter.turns.routing import choices
+        from swiftask_jupyter.turns.routing import dialect_choices
 
-        return choices(), name
+        return dialect_choices(), name
     if name == "connection":
         return context.client.connections.sources.connection_names(), name
     return (option.choices, name) if option.choices else None

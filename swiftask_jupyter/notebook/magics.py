@@ -62,11 +62,11 @@ class SwiftaskMagics(Magics):
 
     @validate("dialect")
     def _check_dialect(self, proposal: Any) -> str:
-        from swiftask_jupyter.turns.routing import choices
+        from swiftask_jupyter.turns.routing import dialect_choices
 
         name: str = proposal["value"]
-        if name and name not in choices():
-            raise TraitError(f"no dialect {name!r}; there is: {', '.join(choices())}")
+        if name and name not in dialect_choices():
+            raise TraitError(f"no dialect {name!r}; there is: {', '.join(dialect_choices())}")
         return name
 
     @observe(*CONNECTION_SETTINGS)

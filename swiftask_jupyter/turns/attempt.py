@@ -99,7 +99,7 @@ class Attempt:
                 protocol = await self._next_protocol(protocol, error)
         if protocol.takes_alias and reply.conversation is None:
             reply.conversation = prompt.alias
-        route.works(protocol)
+        route.record_success(protocol)
 
     def receive(self, events: list[Event]) -> None:
         """Add events to the reply, and note when the first text arrived."""
@@ -109,7 +109,7 @@ class Attempt:
 
     def preview(self) -> tuple[Protocol, Prompt, str]:
         """Return how and what would be sent, and what is unknown about it; nothing is sent."""
-        protocol, unknown = self._route.likely()
+        protocol, unknown = self._route.preview()
         return protocol, self._addressed(protocol), unknown
 
     def end(self, error: BaseException | None = None, *, status: Status | None = None) -> None:
@@ -135,11 +135,11 @@ class Attempt:
         Raises:
             SwiftaskError: there is no further request; the error, which may suggest an agent.
         """
-        if isinstance(error, ServiceError) and (other := self._route.instead(failed, error)):
+        if isinstance(error, ServiceError) and (other := self._route.fallback(failed, error)):
             return other
         delay = self._retry_delay(error, self.reply.attempts)
         if delay is None:
-            raise await self._route.explained(error)
+            raise await self._route.enrich(error)
         self._show_progress(f"asking again in {delay:.0f} s: {error}")
         await asyncio.sleep(delay)
         self._show_progress("")

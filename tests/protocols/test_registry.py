@@ -8,7 +8,7 @@ import pytest
 
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.sandbox.faults import Fault
-from swiftask_jupyter.turns.routing import choices
+from swiftask_jupyter.turns.routing import dialect_choices
 
 # What another package would hold: it speaks to /api/ai in a way of its own.
 OTHER = """
@@ -90,7 +90,7 @@ def test_it_gets_the_same_retries_and_errors(installed, box):
 def test_it_is_completed_and_named_where_one_is_misspelt(installed, client):
     installed(OTHER)
 
-    assert choices()[-1] == "other"
+    assert dialect_choices()[-1] == "other"
     with pytest.raises(errors.ConfigurationError, match="agencii, other"):
         client.ask("hello", dialect="othr")
 
@@ -109,7 +109,7 @@ def test_ours_cannot_be_replaced(installed, client, box):
     installed(OTHER, "openai = a_package_of_theirs:Other")
 
     assert client.ask("hello").text == "hello"
-    assert choices().count("openai") == 1
+    assert dialect_choices().count("openai") == 1
 
 
 @pytest.mark.parametrize(
