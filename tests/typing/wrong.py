@@ -29,5 +29,5 @@ def ask(swiftask: Swiftask, session: Session, frame: pd.DataFrame) -> None:
 
 def read(turn: Turn) -> None:
     turn.prompts()  # error
-    swiftask_jupyter.Turns()  # pending
+    swiftask_jupyter.Turns()  # error
     Fault(state=429)  # error
