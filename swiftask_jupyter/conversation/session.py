@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from swiftask_jupyter.answers.answer import Answer, answer_from
 from swiftask_jupyter.answers.events import Event
@@ -25,6 +25,7 @@ from swiftask_jupyter.errors import (
     StoreError,
     StoreUnreachable,
 )
+from swiftask_jupyter.options import CACHE_MODES, AskOptions, with_options
 from swiftask_jupyter.prompts.compose import history_messages, newest_within
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.settings.secrets import Secret
@@ -33,8 +34,6 @@ from swiftask_jupyter.turns.routing import Route
 
 if TYPE_CHECKING:
     from swiftask_jupyter.turns.request_preview import RequestPreview
-
-CACHES = ("off", "on", "strict")
 
 
 class Origin(Struct, frozen=True):
@@ -84,13 +83,14 @@ class Session:
         """The path of its notebook; `None` outside of one."""
         return self.log.notebook
 
-    def ask(self, text: str, agent: str | None = None, **options: Any) -> Answer:
+    @with_options(AskOptions)
+    def ask(self, text: str, agent: str | None = None, **options: Unpack[AskOptions]) -> Answer:
         """Ask an agent in this conversation and return its whole answer.
 
         Args:
             text: the prompt.
             agent: the slug; default: the connection's.
-            options: see `AskOptions`.
+            **options: for this call.
 
         Raises:
             Refused: nothing was sent; the message says why.
@@ -101,8 +101,15 @@ class Session:
         """
         return self.stream(text, agent, **options).answer
 
-    def stream(self, text: str, agent: str | None = None, **options: Any) -> Stream:
-        """Ask an agent and return its answer's events as they come; otherwise as `ask`."""
+    @with_options(AskOptions)
+    def stream(self, text: str, agent: str | None = None, **options: Unpack[AskOptions]) -> Stream:
+        """Ask an agent and return its answer's events as they come; otherwise as `ask`.
+
+        Args:
+            text: the prompt.
+            agent: the slug; default: the connection's.
+            **options: for this call.
+        """
         return self.stream_from(PYTHON, text, agent, **options)
 
     def stream_from(
@@ -112,24 +119,49 @@ class Session:
         turn = self.turn(text, agent, origin, **options)
         return Stream(turn, self.runtime.connections.thread)
 
-    async def ask_async(self, text: str, agent: str | None = None, **options: Any) -> Answer:
-        """Ask from a running event loop; otherwise as `ask`."""
+    @with_options(AskOptions)
+    async def ask_async(
+        self, text: str, agent: str | None = None, **options: Unpack[AskOptions]
+    ) -> Answer:
+        """Ask from a running event loop; otherwise as `ask`.
+
+        Args:
+            text: the prompt.
+            agent: the slug; default: the connection's.
+            **options: for this call.
+        """
         turn = self.turn(text, agent, **options)
         async for _ in self.runtime.connections.thread.stream_async(turn.events()):
             pass
         return answer_from(turn.reply)
 
+    @with_options(AskOptions)
     async def stream_async(
-        self, text: str, agent: str | None = None, **options: Any
+        self, text: str, agent: str | None = None, **options: Unpack[AskOptions]
     ) -> AsyncIterator[Event]:
-        """Yield the events of an answer in a running event loop; otherwise as `ask`."""
+        """Yield the events of an answer in a running event loop; otherwise as `ask`.
+
+        Args:
+            text: the prompt.
+            agent: the slug; default: the connection's.
+            **options: for this call.
+        """
         turn = self.turn(text, agent, **options)
         async for events in self.runtime.connections.thread.stream_async(turn.events()):
             for event in events:
                 yield event
 
-    def dry_run(self, text: str, agent: str | None = None, **options: Any) -> RequestPreview:
-        """Return what `ask` would send, and send nothing; `print` shows it."""
+    @with_options(AskOptions)
+    def dry_run(
+        self, text: str, agent: str | None = None, **options: Unpack[AskOptions]
+    ) -> RequestPreview:
+        """Return the request that `ask` would send, and send nothing; `print` shows it.
+
+        Args:
+            text: the prompt.
+            agent: the slug; default: the connection's.
+            **options: for this call.
+        """
         from swiftask_jupyter.turns.request_preview import CallCost, preview_request
 
         turn = self.turn(text, agent, **options)
@@ -257,8 +289,10 @@ class Session:
 
 
 def _checked_cache(cache: str) -> str:
-    if cache not in CACHES:
-        raise ConfigurationError(f"no cache {cache!r}", advice=f"there is: {', '.join(CACHES)}")
+    if cache not in CACHE_MODES:
+        raise ConfigurationError(
+            f"no cache {cache!r}", advice=f"there is: {', '.join(CACHE_MODES)}"
+        )
     return cache
 
 
