@@ -43,15 +43,15 @@ def seconds():
 def peak(who):
     return resource.getrusage(who).ru_maxrss / 1024
 path = Path(PATH)
-accounts = Ledger(SQLiteStore(path)).accounts
-accounts.has(1, UsageFilter())
+queries = Ledger(SQLiteStore(path)).usage_queries
+queries.has(1, UsageFilter())
 before, spent = peak(resource.RUSAGE_SELF), seconds()
 made = RUN
 spent = seconds() - spent
 memory = peak(resource.RUSAGE_SELF) - before + peak(resource.RUSAGE_CHILDREN)
 print(json.dumps({"cpu": spent, "memory": memory, "rows": len(made)}))
 """
-WITHOUT_ARROW = "(setattr(arrow, 'MIN_ROWS', 10**12), query.usage(accounts))[1]"
+WITHOUT_ARROW = "(setattr(arrow, 'MIN_ROWS', 10**12), query.usage(queries))[1]"
 
 
 def turns(count: int) -> Iterator[tuple[object, ...]]:
@@ -100,8 +100,8 @@ def make(path: Path, count: int) -> None:
 
 def cases(path: Path, parquet: Path) -> dict[str, str]:
     """Return the expression that each case evaluates, by the name of the case."""
-    accounts = Ledger(SQLiteStore(path)).accounts
-    everything, _ = accounts.query(NAMES, UsageFilter())
+    queries = Ledger(SQLiteStore(path)).usage_queries
+    everything, _ = queries.query(NAMES, UsageFilter())
     called = "status <> 'refused' AND coalesce(cached, 0) = 0"
     counts = ", ".join(
         f"sum(CASE WHEN {called} AND status = '{status}' THEN 1 ELSE 0 END)"
@@ -127,11 +127,11 @@ def cases(path: Path, parquet: Path) -> dict[str, str]:
     one = f"notebook='/home/ada/work/project-{3}/analysis-{3}.ipynb'"
     return {
         "pd.read_sql": f"pd.read_sql({everything!r}, sqlite3.connect(path))",
-        "usage(), with Arrow": "query.usage(accounts)",
+        "usage(), with Arrow": "query.usage(queries)",
         "usage(), without": WITHOUT_ARROW,
         "pd.read_parquet": f"pd.read_parquet({str(parquet)!r})",
-        "usage(notebook=…)": f"query.usage(accounts, {one})",
-        "usage(by='agent,day')": "query.usage(accounts, 'agent,day')",
+        "usage(notebook=…)": f"query.usage(queries, {one})",
+        "usage(by='agent,day')": "query.usage(queries, 'agent,day')",
         "plain SQL, same columns": f"sqlite3.connect(path).execute({plain!r}).fetchall()",
         "plain SQL, three sums": f"sqlite3.connect(path).execute({few!r}).fetchall()",
     }
@@ -145,7 +145,7 @@ def main() -> None:
         make(path, count)
         start = MEASURE.replace("PATH", repr(str(path)))
         child_figures(
-            start.replace("RUN", f"query.usage(accounts).to_parquet({str(parquet)!r}) or []")
+            start.replace("RUN", f"query.usage(queries).to_parquet({str(parquet)!r}) or []")
         )
         runs = cases(path, parquet)
         taken: dict[str, list[dict[str, float]]] = {name: [] for name in runs}

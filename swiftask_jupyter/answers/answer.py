@@ -102,9 +102,9 @@ class Answer(Struct, frozen=True, eq=False):
     def frame(self) -> pd.DataFrame:
         """Return the table in the text as a DataFrame.
 
-        The first of these that is there: a fenced block of CSV or TSV; JSON (a list of records,
-        an object of columns, or an object that holds one list of records); a Markdown table.
-        Texts with leading zeros, such as postcodes, stay texts.
+        The formats, in the order in which they are tried: a fenced block of CSV or TSV; JSON (a
+        list of records, an object of columns, or an object that holds one list of records); a
+        Markdown table. Texts with leading zeros, such as postcodes, stay texts.
 
         Raises:
             AnswerError: there is no table, or it is malformed.

@@ -3,8 +3,9 @@
 A user writes a schema as a text (`"label: str, score: float"`), as a dict of pandas dtypes, or as a
 pydantic model.
 
-The instruction of a schema and the messages of `SchemaMismatch` are part of the prompts that are
-sent, and the ledger knows a prompt by its digest. Rewording them sends answered rows again.
+The instruction of a schema and the messages of `SchemaMismatch` are part of the prompts, and the
+ledger finds an answered row by the digest of its prompt. If they are reworded, such rows are sent
+again.
 """
 
 from __future__ import annotations

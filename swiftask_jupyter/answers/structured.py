@@ -147,8 +147,8 @@ def extract_code(text: str) -> CodeBlock:
 def extract_frame(text: str) -> pd.DataFrame:
     """Return the table in the text of an answer as a DataFrame.
 
-    The first of these that is there: a fenced block of CSV or TSV; JSON (a list of records, an
-    object of columns, or an object that holds one list of records); a Markdown table.
+    The formats, in the order in which they are tried: a fenced block of CSV or TSV; JSON (a list of
+    records, an object of columns, or an object that holds one list of records); a Markdown table.
 
     Raises:
         AnswerError: there is no table, or it is malformed.

@@ -78,7 +78,7 @@ class ConcurrencyLimiter:
             self.pause(retry_after, now)
 
     def pause(self, seconds: float, now: float) -> None:
-        """Send no request for this long from now; a pause that ends later stays as it is."""
+        """Pause all requests until `seconds` after `now`, unless an earlier pause lasts longer."""
         self.paused_until = max(self.paused_until, now + seconds)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.ledger.schema import kinds
-from swiftask_jupyter.ledger.usage import Accounts, UsageFilter
+from swiftask_jupyter.ledger.usage import UsageFilter, UsageQueries
 from swiftask_jupyter.usage.frames import to_categorical, to_utc
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ MIN_ROWS = 50_000
 
 
 def read_with_arrow(
-    accounts: Accounts, names: Sequence[str], filters: UsageFilter
+    queries: UsageQueries, names: Sequence[str], filters: UsageFilter
 ) -> pd.DataFrame | None:
     """Return the named columns of the turns, in the order of the ledger.
 
     Args:
-        accounts: the ledger.
+        queries: the queries of the ledger.
         names: the names of the columns.
         filters: which turns are read.
 
@@ -33,14 +33,14 @@ def read_with_arrow(
     """
     from swiftask_jupyter.ledger import arrow
 
-    path = accounts.path
-    if path is None or not arrow.installed() or not accounts.has(MIN_ROWS, filters):
+    path = queries.path
+    if path is None or not arrow.installed() or not queries.has(MIN_ROWS, filters):
         return None
     import pandas as pd
     import pyarrow as pa
 
     try:
-        statement, parameters = accounts.query(names, filters)
+        statement, parameters = queries.query(names, filters)
         with (
             arrow.stream(path, names, statement, parameters) as source,
             pa.ipc.open_stream(source) as reader,

@@ -216,8 +216,8 @@ def agents_frame(catalogue: tuple[Agent, ...], pattern: str) -> pd.DataFrame:
 
     Args:
         catalogue: the agents.
-        pattern: a part of the slug or the name, or a pattern with `*` for all of it; upper and
-            lower case are the same.
+        pattern: a part of the slug or the name, or a glob pattern that matches all of it; case is
+            ignored.
     """
     import pandas as pd
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from glob import has_magic, iglob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,8 +78,9 @@ def read_notebooks(pattern: str | Path) -> tuple[pd.DataFrame, list[str]]:
     return sort_by_time(build_frame(_names(), [list(turns.values())])), notes
 
 
-def _names() -> list[str]:
-    return [column.name for column in frame_columns()]
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(column.name for column in frame_columns())
 
 
 def _files(pattern: str) -> list[Path]:
@@ -102,7 +104,8 @@ def _files(pattern: str) -> list[Path]:
 
 def _without_notebook(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return a row without the file in which its record was found."""
-    return tuple(value for name, value in zip(_names(), values, strict=True) if name != "notebook")
+    position = _names().index("notebook")
+    return values[:position] + values[position + 1 :]
 
 
 def _rows(path: Path, notes: list[str]) -> Iterator[tuple[Any, ...]]:
@@ -113,16 +116,14 @@ def _rows(path: Path, notes: list[str]) -> Iterator[tuple[Any, ...]]:
         reason = (error.strerror or "no access") if isinstance(error, OSError) else error
         notes.append(_note(path, f"it can't be read: {reason}"))
         return
-    reasons = []
+    reasons, surface = [], _names().index("surface")
     for record in records:
         try:
             values = record_values(record, str(path))
         except InvalidRecord as error:
             reasons.append(str(error))
             continue
-        if (
-            values[_names().index("surface")] != "import"
-        ):  # a panel shows imported turns, which were no calls here
+        if values[surface] != "import":  # a panel shows imported turns, which were no calls here
             yield values
     if reasons:
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""

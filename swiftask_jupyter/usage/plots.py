@@ -102,7 +102,7 @@ def _colours(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def _period(frame: pd.DataFrame) -> str:
-    """Return the length of a bar's time span, so that there are no more than some tens of bars."""
+    """Return the time that one bar covers: so long that about 60 bars suffice, a week at most."""
     if frame.empty:
         return "1h"
     hours = (frame["at"].max() - frame["at"].min()).total_seconds() / 3_600

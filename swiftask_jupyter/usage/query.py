@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.ledger.schema import USER, frame_columns, text_columns
-from swiftask_jupyter.ledger.usage import Accounts, UsageFilter
+from swiftask_jupyter.ledger.usage import UsageFilter, UsageQueries
 from swiftask_jupyter.usage.frames import build_frame, build_sums, sort_by_time
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _UNITS = {"m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}  # seconds
 
 
 def usage(
-    accounts: Accounts,
+    queries: UsageQueries,
     by: str | Sequence[str] = (),
     *,
     since: Since = None,
@@ -37,7 +37,7 @@ def usage(
     `UsageAccessor.totals`; the database computes them.
 
     Args:
-        accounts: the ledger.
+        queries: the queries of the ledger.
         by: the groups: `day`, `agent`, `session`, `cell`, `notebook`, `surface`, `status`, in a
             shared ledger `user`, or several of them, in a list or separated by commas.
         since: only turns since then: a time span back from now (`"7d"`, `"12h"`, `"30m"`, `"2w"`
@@ -55,26 +55,26 @@ def usage(
     """
     from swiftask_jupyter.usage.accessor import parse_groups
 
-    shared = accounts.shared
+    shared = queries.shared
     filters = UsageFilter(parse_since(since), agent, notebook, session)
     if keys := parse_groups(by, (USER.name,) if shared else ()):
         if text:
             raise ConfigurationError("sums have no text", advice="leave out either by or text")
-        return build_sums(keys, accounts.sums(keys, filters))
+        return build_sums(keys, queries.sums(keys, filters))
     columns = [*frame_columns(), *([USER] if shared else []), *(text_columns() if text else ())]
-    return read_frame(accounts, [column.name for column in columns], filters)
+    return read_frame(queries, [column.name for column in columns], filters)
 
 
-def read_frame(accounts: Accounts, names: Sequence[str], filters: UsageFilter) -> pd.DataFrame:
+def read_frame(queries: UsageQueries, names: Sequence[str], filters: UsageFilter) -> pd.DataFrame:
     """Return the named columns of the turns, oldest first.
 
     A large ledger is read through Arrow if that is installed. The frame is the same without it.
     """
     from swiftask_jupyter.usage.arrow import read_with_arrow
 
-    frame = read_with_arrow(accounts, names, filters)
+    frame = read_with_arrow(queries, names, filters)
     if frame is None:
-        frame = build_frame(names, accounts.rows(names, filters))
+        frame = build_frame(names, queries.rows(names, filters))
     return sort_by_time(frame)
 
 

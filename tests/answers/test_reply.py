@@ -21,29 +21,6 @@ def test_a_reply_is_the_sum_of_its_events():
     assert (reply.usage.total_tokens, reply.conversation, reply.finish_reason) == (3, 7, "stop")
 
 
-@pytest.mark.parametrize(
-    ("events", "suspect"),
-    [
-        ([Delta("hello")], False),
-        ([], True),
-        ([Delta(' "" \n')], True),
-        ([Raw({"files": [{"url": "https://files.example/a.pdf"}]})], False),
-        ([Delta("Sorry."), Usage(reported_total=1, source="stream")], True),
-        ([Delta("Sorry."), Usage(1, 1, 2, reported_total=1, source="stream")], False),
-    ],
-    ids=["text", "nothing", "quotes", "a file", "uncounted", "counted"],
-)
-def test_an_answer_without_content_or_with_the_usage_of_a_failure_is_suspect(events, suspect):
-    reply = Reply(agent="echo", status="ok")
-    reply.apply(events)
-
-    assert reply.suspect is suspect
-
-
-def test_a_failed_reply_is_not_suspect():
-    assert not Reply(agent="echo", status="error").suspect
-
-
 @pytest.mark.parametrize(("dialect", "pictures"), [("native", 1), ("widget", 1), ("openai", 0)])
 def test_pictures_in_the_text_are_files_where_a_service_lists_none(dialect, pictures):
     reply = Reply(agent="echo", dialect=dialect)

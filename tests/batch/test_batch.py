@@ -194,9 +194,9 @@ def test_each_row_is_a_conversation_of_its_own_over_every_dialect(box, dialect):
         out = client.map(pd.DataFrame({"n": range(4)}), "row {{n}}", concurrency=2)
         again = client.map(pd.DataFrame({"n": range(4)}), "row {{n}}")
 
-    asked = [[said["content"] for said in json.loads(answer)] for answer in out["answer"]]
-    assert [said[-1] for said in asked] == [f"row {n}" for n in range(4)]
-    assert all(sum("row" in text for text in said) == 1 for said in asked)
+    histories = [[each["content"] for each in json.loads(answer)] for answer in out["answer"]]
+    assert [texts[-1] for texts in histories] == [f"row {n}" for n in range(4)]
+    assert all(sum("row" in text for text in texts) == 1 for texts in histories)
     assert again["answer"].equals(out["answer"])
 
 

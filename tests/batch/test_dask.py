@@ -55,10 +55,9 @@ def test_map_async_returns_a_lazy_frame_too(env_client):
 
 
 def test_workers_use_the_settings_of_the_client(env_client):
-    env_client.wanted, env_client.configured = (
-        ConnectionOverrides(),
-        ConnectionOverrides(agent="mirror", dialect="openai"),
-    )
+    connections = env_client.connections
+    connections.overrides = ConnectionOverrides()
+    connections.configured = ConnectionOverrides(agent="mirror", dialect="openai")
 
     out = env_client.map(dd.from_pandas(FRAME[:2], npartitions=1), "row {{n}}").compute()
 
@@ -91,7 +90,7 @@ def test_a_client_with_a_token_of_its_own_is_refused(box):
 
 
 def test_a_token_in_the_configuration_is_refused(env_client):
-    env_client.configured = ConnectionOverrides(token="sk-agencii-of-config")
+    env_client.connections.configured = ConnectionOverrides(token="sk-agencii-of-config")
 
     with pytest.raises(errors.ConfigurationError, match="does not travel"):
         env_client.map(dd.from_pandas(FRAME, npartitions=2), "row {{n}}")

@@ -47,3 +47,23 @@ def test_python_and_sql_agree(function, expression, turn):
         [(found,)] = tables.execute(f"SELECT {expression} FROM turns JOIN texts USING (turn)")
 
     assert bool(found) == function(turn)
+
+
+@pytest.mark.parametrize(
+    ("fields", "suspect"),
+    [
+        ({"answer": "hello"}, False),
+        ({}, True),
+        ({"answer": ' "" \n'}, True),
+        ({"raw": FILES}, False),
+        ({"answer": "Sorry.", "usage": Usage(reported_total=1, source="stream")}, True),
+        ({"answer": "Sorry.", "usage": Usage(1, 1, 2, 1, source="stream")}, False),
+        ({"status": "error"}, False),
+    ],
+    ids=["text", "nothing", "quotes", "a file", "uncounted", "counted", "failed"],
+)
+def test_an_answer_without_content_or_with_the_usage_of_a_failure_is_suspect(fields, suspect):
+    turn = Turn(**{"status": "ok", **fields})
+
+    assert predicates.is_suspect(turn) is suspect
+    assert predicates.is_replayable(turn) is (turn.status == "ok" and not suspect)

@@ -113,10 +113,10 @@ def kill_batch_when(box, condition, rows, agent="echo"):
 
 
 class Traffic:
-    """A record of the requests and responses of this process, taken where the bytes are.
+    """A record of the requests and responses of this process, made at its connections.
 
-    All is recorded on the I/O thread, so the order of the record is the order of the events; the
-    sandbox reads the same clock.
+    Everything is recorded on the I/O thread, so the order of the record is the order of the events.
+    The sandbox reads the same clock.
 
     Attributes:
         sent: the prompt of each request, and when it was sent.

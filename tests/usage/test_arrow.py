@@ -16,14 +16,14 @@ pytestmark = pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)
 
 def test_arrow_gives_the_same_frame(ledger, monkeypatch):
     add_varied_turns(ledger)
-    plain = usage(ledger.accounts, text=True)
+    plain = usage(ledger.usage_queries, text=True)
     read = []
     stream = ledger_arrow.stream
     monkeypatch.setattr(ledger_arrow, "stream", lambda *asked: read.append(asked) or stream(*asked))
     monkeypatch.setattr(arrow, "MIN_ROWS", 10)
 
-    through = usage(ledger.accounts, text=True)
-    some = usage(ledger.accounts, text=True, agent="a", since=NOON)
+    through = usage(ledger.usage_queries, text=True)
+    some = usage(ledger.usage_queries, text=True, agent="a", since=NOON)
 
     pd.testing.assert_frame_equal(plain, through)
     assert some["turn"].tolist() == plain["turn"][plain["agent"] == "a"].tolist()
@@ -32,13 +32,13 @@ def test_arrow_gives_the_same_frame(ledger, monkeypatch):
 
 def test_the_frame_is_read_without_arrow_if_arrow_fails(ledger, monkeypatch, tmp_path):
     add_varied_turns(ledger)
-    plain = usage(ledger.accounts)
+    plain = usage(ledger.usage_queries)
     broken = tmp_path / "child.py"
     broken.write_text("raise SystemExit(3)")
     monkeypatch.setattr(ledger_arrow, "CHILD", broken)
     monkeypatch.setattr(arrow, "MIN_ROWS", 10)
 
-    pd.testing.assert_frame_equal(plain, usage(ledger.accounts))
+    pd.testing.assert_frame_equal(plain, usage(ledger.usage_queries))
 
 
 def test_reading_through_arrow_keeps_the_locks_of_this_process(ledger, monkeypatch):
@@ -46,7 +46,7 @@ def test_reading_through_arrow_keeps_the_locks_of_this_process(ledger, monkeypat
     add_varied_turns(ledger)
     monkeypatch.setattr(arrow, "MIN_ROWS", 10)
     with ledger.store.write() as rows:
-        usage(ledger.accounts)
+        usage(ledger.usage_queries)
         other = (
             "import sqlite3, sys\n"
             "rows = sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None)\n"

@@ -11,7 +11,7 @@ from tests.support.usage import add_turn, column_names
 
 
 def test_the_frame_of_an_empty_ledger_has_all_columns_and_dtypes(ledger):
-    frame = usage(ledger.accounts)
+    frame = usage(ledger.usage_queries)
 
     assert list(frame.columns) == column_names(ledger)
     assert frame.empty
@@ -25,7 +25,7 @@ def test_reported_values_are_exact_and_all_others_missing(ledger):
     add_turn(ledger, usage=Usage(1, 2**60, None, 2**53 + 1, 0.1, "api"), at=1.7e9 + 0.123457)
     add_turn(ledger)
 
-    first, second = usage(ledger.accounts).to_dict("records")
+    first, second = usage(ledger.usage_queries).to_dict("records")
 
     assert (first["output_tokens"], first["reported_total"]) == (2**60, 2**53 + 1)
     assert first["at"].timestamp() == 1.7e9 + 0.123457

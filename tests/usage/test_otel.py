@@ -11,7 +11,7 @@ def test_traces_renames_the_columns_and_lists_the_finish_reason(ledger):
     add_turn(ledger, usage=Usage(1, 2, 3, source="api"), finish_reason="stop")
     add_turn(ledger)
 
-    first, second = usage(ledger.accounts).swiftask.traces().to_dict("records")
+    first, second = usage(ledger.usage_queries).swiftask.traces().to_dict("records")
 
     assert (first["gen_ai.usage.input_tokens"], first["gen_ai.usage.output_tokens"]) == (1, 2)
     assert first["gen_ai.response.finish_reasons"] == ["stop"]

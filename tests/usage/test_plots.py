@@ -42,7 +42,7 @@ def test_each_chart_shows_its_total_and_how_many_calls_reported_nothing(ledger):
     add_turn(ledger, "a", status="refused")
     add_turn(ledger, "a", cached=True, usage=Usage(0, 0, 0, credits=0.0))
 
-    spent, tokens, latency, ends = charts(usage(ledger.accounts).swiftask.plot())
+    spent, tokens, latency, ends = charts(usage(ledger.usage_queries).swiftask.plot())
 
     assert spent.get_title(loc="left") == "credits as reported: 4.50\n4 of 7 calls reported none"
     assert tokens.get_title(loc="left") == "tokens: 39.00\n1 of 7 calls reported none"
@@ -59,7 +59,7 @@ def test_latency_is_the_median_of_successful_answers(ledger):
         add_turn(ledger, seconds=seconds)
     add_turn(ledger, seconds=500.0, status="error")
 
-    *_, latency, _ = charts(usage(ledger.accounts).swiftask.plot())
+    *_, latency, _ = charts(usage(ledger.usage_queries).swiftask.plot())
 
     assert sorted(patch.get_width() for patch in latency.patches) == [0.5, 2.0]
 
@@ -69,12 +69,12 @@ def test_of_many_agents_the_busiest_have_colours_and_the_others_share_one(ledger
         for _ in range(1 + number % 2):
             add_turn(ledger, f"agent-{number}", usage=Usage(1, 1, 2, source="api"))
 
-    _, tokens, *_ = charts(usage(ledger.accounts).swiftask.plot())
+    _, tokens, *_ = charts(usage(ledger.usage_queries).swiftask.plot())
 
     names = [text.get_text() for text in tokens.get_legend().get_texts()]
     assert len(names) == MAX_AGENTS + 1
     assert names[-1] == "others"
-    assert heights(tokens) == usage(ledger.accounts)["total_tokens"].sum()
+    assert heights(tokens) == usage(ledger.usage_queries)["total_tokens"].sum()
 
 
 @pytest.mark.parametrize("span", [0, 50, 5_000, 80_000, 40 * DAY, 900 * DAY])
@@ -82,16 +82,16 @@ def test_a_time_span_of_any_length_has_a_readable_number_of_bars(ledger, span):
     for step in range(11):
         add_turn(ledger, at=NOON + step * span / 10, usage=Usage(1, 1, 2, source="api"))
 
-    _, tokens, *_ = charts(usage(ledger.accounts).swiftask.plot())
+    _, tokens, *_ = charts(usage(ledger.usage_queries).swiftask.plot())
 
     assert 1 <= len(tokens.patches) <= 150
     assert heights(tokens) == 22
 
 
 def test_a_frame_of_no_calls_or_one_call_can_be_drawn(ledger):
-    assert usage(ledger.accounts).swiftask.plot().get_suptitle() == "no calls yet"
+    assert usage(ledger.usage_queries).swiftask.plot().get_suptitle() == "no calls yet"
     add_turn(ledger)
-    spent, *_ = charts(usage(ledger.accounts).swiftask.plot())
+    spent, *_ = charts(usage(ledger.usage_queries).swiftask.plot())
 
     assert spent.get_title(loc="left") == "no credits as reported"
 
@@ -118,33 +118,33 @@ def test_a_notebook_puts_no_background_behind_the_transparent_figure(ledger):
 
     add_turn(ledger)
 
-    assert _fetch_figure_metadata(usage(ledger.accounts).swiftask.plot()) is None
+    assert _fetch_figure_metadata(usage(ledger.usage_queries).swiftask.plot()) is None
 
 
 def test_the_matplotlib_style_of_the_user_does_not_change(ledger):
     before = dict(mpl.rcParams)
 
-    usage(ledger.accounts).swiftask.plot("dark")
+    usage(ledger.usage_queries).swiftask.plot("dark")
 
     assert dict(mpl.rcParams) == before
 
 
 def test_an_unknown_theme_is_an_error_of_one_line(ledger):
     with pytest.raises(errors.ConfigurationError, match="no theme 'sepia'; light or dark"):
-        usage(ledger.accounts).swiftask.plot("sepia")
+        usage(ledger.usage_queries).swiftask.plot("sepia")
 
 
 def test_without_matplotlib_the_error_says_what_to_install(ledger, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
 
     with pytest.raises(errors.ConfigurationError, match=r"pip install 'swiftask-jupyter\[plot\]'"):
-        usage(ledger.accounts).swiftask.plot()
+        usage(ledger.usage_queries).swiftask.plot()
 
 
 def test_a_part_of_a_frame_can_be_drawn(ledger):
     for agent in "aab":
         add_turn(ledger, agent)
-    frame = usage(ledger.accounts)
+    frame = usage(ledger.usage_queries)
 
     *_, ends = charts(pd.DataFrame(frame[frame["agent"] == "a"]).swiftask.plot())
 

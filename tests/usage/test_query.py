@@ -18,21 +18,22 @@ def test_rows_are_sorted_by_time(ledger):
     for at in (3.0, 1.0, 2.0):
         add_turn(ledger, at=at)
 
-    assert usage(ledger.accounts)["at"].is_monotonic_increasing
+    assert usage(ledger.usage_queries)["at"].is_monotonic_increasing
 
 
 def test_has_compares_the_number_of_rows(ledger):
     for _ in range(2):
         add_turn(ledger)
 
-    assert [ledger.accounts.has(count, UsageFilter()) for count in (1, 2, 3)] == [True, True, False]
+    has = ledger.usage_queries.has
+    assert [has(count, UsageFilter()) for count in (1, 2, 3)] == [True, True, False]
 
 
 def test_prompt_and_answer_are_columns_only_on_request(ledger):
     add_turn(ledger)
 
-    assert "prompt" not in usage(ledger.accounts)
-    (row,) = usage(ledger.accounts, text=True).to_dict("records")
+    assert "prompt" not in usage(ledger.usage_queries)
+    (row,) = usage(ledger.usage_queries, text=True).to_dict("records")
     assert (row["prompt"], row["answer"]) == ("the prompt", "the answer")
 
 
@@ -55,8 +56,8 @@ def test_filters_select_turns_for_rows_and_for_groups(ledger, filters, agents):
     add_turn(ledger, "b", at=NOON)
     add_turn(ledger, "c", at=NOON + DAY, notebook="/other.ipynb")
 
-    assert list(usage(ledger.accounts, **filters)["agent"]) == agents
-    assert usage(ledger.accounts, "status", **filters)["calls"].sum() == len(agents)
+    assert list(usage(ledger.usage_queries, **filters)["agent"]) == agents
+    assert usage(ledger.usage_queries, "status", **filters)["calls"].sum() == len(agents)
 
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="no such clock")
@@ -80,23 +81,23 @@ def test_a_time_without_a_zone_is_in_the_zone_of_this_machine(monkeypatch):
 @pytest.mark.parametrize("since", ["yesterday", "7y", object(), pd.NaT])
 def test_an_invalid_time_is_an_error_of_one_line(ledger, since):
     with pytest.raises(errors.ConfigurationError, match="is no time; write 7d"):
-        usage(ledger.accounts, since=since)
+        usage(ledger.usage_queries, since=since)
 
 
 def test_groups_have_no_text(ledger):
     with pytest.raises(errors.ConfigurationError, match="leave out either by or text"):
-        usage(ledger.accounts, "agent", text=True)
+        usage(ledger.usage_queries, "agent", text=True)
 
 
 @pytest.mark.parametrize("by", ["day", "agent", "notebook", "status", "surface,cell", "agent,day"])
 def test_sums_by_the_database_equal_the_totals_of_the_rows(ledger, by):
     add_varied_turns(ledger)
 
-    sums = usage(ledger.accounts, by)
+    sums = usage(ledger.usage_queries, by)
 
-    expected = usage(ledger.accounts).swiftask.totals(by)
+    expected = usage(ledger.usage_queries).swiftask.totals(by)
     pd.testing.assert_frame_equal(sums, expected, check_dtype=False, check_categorical=False)
-    empty = usage(ledger.accounts, by, since=9e9)
+    empty = usage(ledger.usage_queries, by, since=9e9)
     assert list(map(str, sums.dtypes)) == list(map(str, empty.dtypes))
 
 

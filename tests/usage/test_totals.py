@@ -13,7 +13,7 @@ def test_totals_count_the_calls_that_reported_nothing(ledger):
     add_turn(ledger, status="refused")
     add_turn(ledger, cached=True, usage=Usage(0, 0, 0, credits=0.0))
 
-    (row,) = usage(ledger.accounts).swiftask.totals().to_dict("records")
+    (row,) = usage(ledger.usage_queries).swiftask.totals().to_dict("records")
 
     assert {name: row[name] for name in ("calls", "refused", "cached", "unreported")} == {
         "calls": 2, "refused": 1, "cached": 1, "unreported": 1,
@@ -30,7 +30,7 @@ def test_credit_differences_are_set_only_if_credits_grow_throughout_a_session(le
     add_turn(ledger, "grows", at=NOON + 9)
     add_turn(ledger, "grows", at=NOON + 10, usage=Usage(0, 0, 0, credits=0.0), cached=True)
 
-    cost = usage(ledger.accounts).swiftask.cost()
+    cost = usage(ledger.usage_queries).swiftask.cost()
 
     grows = cost[cost["agent"] == "grows"]
     assert grows["credits_difference"].tolist() == [pd.NA, 0.5, 2.5, pd.NA, pd.NA]
@@ -41,7 +41,7 @@ def test_credit_differences_are_set_only_if_credits_grow_throughout_a_session(le
 def test_totals_and_cost_accept_concatenated_frames(ledger):
     for place, spent in enumerate((1.0, None, 1.5)):
         add_turn(ledger, at=NOON + place, usage=Usage(credits=spent, source="api"))
-    frame = usage(ledger.accounts)
+    frame = usage(ledger.usage_queries)
 
     both = pd.concat([frame[:2], frame[2:].reset_index(drop=True)]).swiftask
 
