@@ -63,4 +63,4 @@ def add_varied_turns(ledger):
 def column_names(ledger):
     """Return the names of the columns of a ledger's usage frame; a shared ledger has `user`."""
     names = [column.name for column in frame_columns()]
-    return [*names, "user"] if ledger.accounts.shared else names
+    return [*names, "user"] if ledger.usage_queries.shared else names
