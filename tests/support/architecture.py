@@ -7,9 +7,11 @@ list of one-line problems; an empty list means that the rule holds.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 LONGEST_FILE = 400
@@ -91,13 +93,28 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
     return ".".join([*parts, *([node.module] if node.module else [])])
 
 
-def room(module: str) -> str:
-    """Return the top-level entry that a module belongs to; empty for the package itself."""
-    return module.split(".")[1] if "." in module else ""
+Parts = Mapping[str, Sequence[str]]
+
+
+def room(module: str, parts: Parts = MappingProxyType({})) -> str:
+    """Return the room of a module: a top-level entry, or a part of one; empty for the package.
+
+    Args:
+        module: its dotted name.
+        parts: the modules and folders, without the package's name, that make a room of their own.
+    """
+    inside = module.partition(".")[2]
+    for name, members in parts.items():
+        if any(f"{inside}.".startswith(f"{member}.") for member in members):
+            return name
+    return inside.partition(".")[0]
 
 
 def upward_imports(
-    root: Path, floors: Sequence[set[str]], known: Iterable[tuple[str, str]] = ()
+    root: Path,
+    floors: Sequence[set[str]],
+    parts: Parts = MappingProxyType({}),
+    known: Iterable[tuple[str, str]] = (),
 ) -> list[str]:
     """Return the imports from a room that is not on a lower floor.
 
@@ -106,15 +123,16 @@ def upward_imports(
     Args:
         root: the package's folder.
         floors: the names of the rooms on each floor, the lowest first.
+        parts: what is a room although it is inside of another, see `room`.
         known: pairs of rooms (importing, imported) that are let pass.
     """
     floor = {name: number for number, names in enumerate(floors) for name in names}
     problems = [
         f"{name or root.name} is on no floor"
-        for name in sorted({room(module) for module in modules(root)} - floor.keys())
+        for name in sorted({room(module, parts) for module in modules(root)} - floor.keys())
     ]
     for each in imports(root):
-        source, target = room(each.source), room(each.target)
+        source, target = room(each.source, parts), room(each.target, parts)
         if not _is_inside(each.target, root) or source == target or (source, target) in known:
             continue
         below = floor.get(target, -1) < floor.get(source, -1)
@@ -145,7 +163,7 @@ def _is_inside(target: str, root: Path) -> bool:
     return target.partition(".")[0] == root.name
 
 
-def diagram(root: Path, floors: Sequence[set[str]]) -> str:
+def diagram(root: Path, floors: Sequence[set[str]], parts: Parts = MappingProxyType({})) -> str:
     """Return a Mermaid flowchart of the rooms on their floors, and of what they import.
 
     An import that follows from the arrows of others has no arrow of its own. An import that does
@@ -155,7 +173,7 @@ def diagram(root: Path, floors: Sequence[set[str]]) -> str:
     down: dict[str, set[str]] = {name: set() for name in floor}
     other = set()
     for each in imports(root):
-        source, target = room(each.source), room(each.target)
+        source, target = room(each.source, parts), room(each.target, parts)
         if each.when == "typing" or not _is_inside(each.target, root) or source == target:
             continue
         if floor[target] < floor[source]:
@@ -332,6 +350,26 @@ def imported_test_modules(tests: Path) -> list[str]:
         for each in imports(tests)
         if each.target.rpartition(".")[2].startswith(("test_", "conftest"))
     ]
+
+
+def modules_without_test(root: Path, tests: Path) -> list[str]:
+    """Return the modules that no test file is named after, without the package's name.
+
+    The tests of `room/part/module.py` are in `test_module.py`, or in several files whose names
+    begin so, at the top of the tests or in a folder that is named after one of its own.
+    """
+    files = [path.relative_to(tests) for path in tests.rglob("test_*.py")]
+    found = []
+    for name, path in modules(root).items():
+        *folders, module = name.split(".")[1:] or [""]
+        if path.name == "__init__.py":
+            continue
+        named = re.compile(rf"test_{module}(_\w+)?")
+        if not any(
+            named.fullmatch(file.stem) and {*file.parent.parts} <= {*folders} for file in files
+        ):
+            found.append(".".join([*folders, module]))
+    return found
 
 
 def repeated_fixtures(tests: Path) -> list[str]:
