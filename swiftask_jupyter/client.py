@@ -298,7 +298,7 @@ class Swiftask:
             raise ConfigurationError(
                 "which notebook this is, is not known", advice="name its path, or leave it out"
             )
-        return usage(self._ledger.accounts, by, notebook=path, **wanted)
+        return usage(self._ledger.usage_queries, by, notebook=path, **wanted)
 
     def agents(self, pattern: str = "") -> pd.DataFrame:
         """Return the catalogue of public agents: `slug`, `name`, and `chat` (missing if unknown).

@@ -75,7 +75,6 @@ def request_digests(prompt: Prompt, route: Route) -> tuple[str, ...]:
 
 # How many prompts are looked up at once, and how many bytes of files they may have.
 CHUNK, CHUNK_BYTES = 400, 16_000_000
-RETRY = (None, "errors", "all")
 
 
 class RowPrompt(Struct, frozen=True):

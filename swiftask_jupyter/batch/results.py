@@ -29,20 +29,20 @@ DTYPES = {
 
 
 class Outcome(Struct, frozen=True):
-    """What became of a prompt.
+    """The outcome of a prompt.
 
     Attributes:
-        status: `ok`, `error`, `refused` (it could not be sent) or `not sent` (its turn did not
-            come).
-        answer: the text as it came, as far as it came.
-        error: why it failed.
-        tokens: what it cost, where that was reported, a repair's included.
-        credits: as `tokens`.
-        seconds: how long it took, a repair's included.
-        attempts: how many requests it took, a repair's included.
-        fields: what the schema read in it.
-        kept: whether the next run takes it from the ledger; a row that was not sent, or that
-            failed as every row would, is sent then.
+        status: `ok`, `error`, `refused` (it could not be sent) or `not sent` (the batch ended
+            before it).
+        answer: the text of the answer, or as much of it as arrived.
+        error: why it failed; one line.
+        tokens: the tokens it cost, if reported; a repair's are included.
+        credits: the credits it cost, if reported; a repair's are included.
+        seconds: the time from the request to the end; a repair's is included.
+        attempts: the number of requests; a repair's are included.
+        fields: the values of the schema's fields; `None` without a schema or on failure.
+        kept: whether the next run takes the outcome from the ledger. It is false for a row that
+            was not sent, or that failed as every row would: the next run sends it.
     """
 
     status: str
@@ -56,50 +56,51 @@ class Outcome(Struct, frozen=True):
     kept: bool = False
 
     def failed(self, error: str) -> Outcome:
-        """Return it as a failure; what came and what it cost stays."""
+        """Return this outcome as a failure; its answer and cost are kept."""
         return replace(self, status="error", error=error, fields=None)
 
     def after(self, earlier: Outcome) -> Outcome:
-        """Return it with the cost of what came before it."""
+        """Return this outcome with the cost of an earlier one added: of the answer it repairs."""
         return replace(
             self,
             tokens=_sum(self.tokens, earlier.tokens),
             credits=_sum(self.credits, earlier.credits),
             seconds=_sum(self.seconds, earlier.seconds),
-            answer=self.answer or earlier.answer,  # the raw text is kept
+            answer=self.answer or earlier.answer,
             attempts=self.attempts + earlier.attempts,
         )
 
     def repeated(self) -> Outcome:
-        """Return it for a further row of the same prompt, which cost nothing."""
+        """Return this outcome for another row with the same prompt, which cost nothing."""
         return replace(self, tokens=None, credits=None, seconds=None, attempts=0)
 
 
-def outcome_of(reply: Turn) -> Outcome:
-    """Return what a finished reply amounts to; one that may be a failure counts as one."""
-    suspect = is_suspect(reply)
+def outcome_of(turn: Turn) -> Outcome:
+    """Return the outcome of a finished turn; a suspect answer counts as an error."""
+    suspect = is_suspect(turn)
     return Outcome(
-        "error" if suspect else reply.status,
-        reply.text or None,
-        DISGUISED if suspect else reply.error,
-        reply.usage.total_tokens,
-        reply.usage.credits,
-        reply.seconds,
-        reply.attempts,
-        kept=bool(reply.request_digest),
+        "error" if suspect else turn.status,
+        turn.text or None,
+        DISGUISED if suspect else turn.error,
+        turn.usage.total_tokens,
+        turn.usage.credits,
+        turn.seconds,
+        turn.attempts,
+        kept=bool(turn.request_digest),
     )
 
 
 def columns_of(schema: Schema | None) -> dict[str, Any]:
-    """Return the answer's columns and their dtypes."""
+    """Return the names and dtypes of the new columns."""
     return {**(schema.dtypes if schema else {}), **DTYPES}
 
 
 def check_columns(frame: pd.DataFrame, schema: Schema | None, prefix: str) -> None:
-    """Refuse to write over a column of the user's.
+    """Check that no new column would replace one of the frame's.
 
     Raises:
-        ConfigurationError: the frame has a column that the answers would have too.
+        ConfigurationError: a new column has the name of a column of the frame, or a field of the
+            schema has the name of another new column.
     """
     if schema and (own := [name for name in schema.dtypes if name in DTYPES]):
         raise ConfigurationError(
@@ -115,8 +116,8 @@ def check_columns(frame: pd.DataFrame, schema: Schema | None, prefix: str) -> No
 def add_result_columns(
     frame: pd.DataFrame, outcomes: Sequence[Outcome], schema: Schema | None, prefix: str
 ) -> pd.DataFrame:
-    """Return the frame, its order and index as they are, with the columns of the answers."""
-    below = ("",) * (frame.columns.nlevels - 1)  # where the frame's columns have several levels
+    """Return a copy of the frame with the new columns; order and index are kept."""
+    below = ("",) * (frame.columns.nlevels - 1)  # for a frame whose columns are a MultiIndex
 
     def key(name: str) -> Any:
         return (name, *below) if below else name
@@ -133,13 +134,13 @@ def add_result_columns(
 
 
 def _column(values: list[Any], dtype: Any) -> Any:
-    """Return values as an array of the dtype, or of the nearest that has room for what misses."""
+    """Return the values as an array of the dtype; of a nullable one, if values are missing."""
     import pandas as pd
 
     column = pd.Series(values, dtype=object)
     wanted = pd.api.types.pandas_dtype(dtype)
     if column.isna().any():
-        wanted = _with_room(wanted)
+        wanted = _nullable(wanted)
     try:
         if pd.api.types.is_datetime64_any_dtype(wanted):
             times = pd.to_datetime(column, utc=True)
@@ -147,11 +148,11 @@ def _column(values: list[Any], dtype: Any) -> Any:
             column = times if zoned else times.dt.tz_localize(None)
         return column.astype(wanted).array
     except (ValueError, TypeError, OverflowError):
-        return column.array  # a value beyond the dtype: better an odd column than none
+        return column.array  # a value does not fit the dtype: they stay objects
 
 
-def _with_room(dtype: Any) -> Any:
-    """Return the dtype that also holds what is missing, for one of numpy's that does not."""
+def _nullable(dtype: Any) -> Any:
+    """Return the nullable dtype for a numpy dtype that can't hold missing values."""
     import pandas as pd
 
     if pd.api.types.is_extension_array_dtype(dtype) or dtype.kind not in "iub":
@@ -168,33 +169,36 @@ class ResultCollector:
     """Keeps the outcome of each prompt, by its number.
 
     Attributes:
-        outcomes: what became of the prompts that are settled.
+        outcomes: the outcomes so far, by the prompt's number.
     """
 
     def __init__(self, schema: Schema | None) -> None:
         self.outcomes: dict[int, Outcome] = {}
         self._schema = schema
-        self._drafts: dict[int, Outcome] = {}
+        self._to_repair: dict[int, Outcome] = {}
 
-    def take(self, number: int, prompt: Prompt, reply: Turn) -> Prompt | None:
-        """Take a reply; return the prompt of the repair where one is due, once."""
-        outcome = outcome_of(reply)
-        draft = self._drafts.pop(number, None)
-        if draft is not None:
-            outcome = outcome.after(draft)
+    def take(self, number: int, prompt: Prompt, turn: Turn) -> Prompt | None:
+        """Keep the outcome of a turn; return a prompt that asks to repair it, at most once.
+
+        A repair is asked for if the answer does not fit the schema.
+        """
+        outcome = outcome_of(turn)
+        earlier = self._to_repair.pop(number, None)
+        if earlier is not None:
+            outcome = outcome.after(earlier)
         if self._schema is not None and outcome.status == "ok":
             try:
-                outcome = replace(outcome, fields=self._schema.parse(reply.text))
+                outcome = replace(outcome, fields=self._schema.parse(turn.text))
             except SchemaMismatch as wrong:
-                if draft is None:
-                    self._drafts[number] = outcome
-                    text = self._schema.repair_prompt(prompt.text, reply.text, wrong)
+                if earlier is None:
+                    self._to_repair[number] = outcome
+                    text = self._schema.repair_prompt(prompt.text, turn.text, wrong)
                     return replace(prompt, text=text)
                 outcome = outcome.failed(str(wrong))
         self.outcomes[number] = outcome
         return None
 
     def forget(self, number: int) -> None:
-        """Let a prompt be asked anew."""
+        """Drop the outcome of a prompt, so that it is sent again."""
         self.outcomes.pop(number, None)
-        self._drafts.pop(number, None)
+        self._to_repair.pop(number, None)

@@ -54,8 +54,8 @@ class ConversationLog:
                 resolver = SessionResolver(sessions, self._ledger.history, notebook)
                 self._id = resolver.find(self.name)
             elif notebook != self._placed_in:  # it was renamed
-                sessions.follow(self._placed_in, notebook)
-                sessions.place(self._id, notebook, self.name)
+                sessions.rename_notebook(self._placed_in, notebook)
+                sessions.assign(self._id, notebook, self.name)
             self._placed_in = notebook
         except StoreUnreachable:
             return self._id or self._id_while_unreachable

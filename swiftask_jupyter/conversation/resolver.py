@@ -38,12 +38,12 @@ class SessionResolver:
         notebook = self._notebook
         known = self._sessions.find(notebook, name)
         if notebook is None:
-            return known or self._sessions.begin(None, name)
+            return known or self._sessions.create(None, name)
         if known is not None and (
             not self._is_replaced(known, read_cells(notebook)) or known in session_ids(notebook)
         ):
             return known
-        return self._from_records(notebook, name, known) or self._sessions.begin(
+        return self._from_records(notebook, name, known) or self._sessions.create(
             notebook, name, instead_of=known
         )
 
@@ -60,13 +60,13 @@ class SessionResolver:
     def _from_records(self, notebook: str, name: str, replaced: str | None) -> str | None:
         """Return the session that the file's records name, or a copy of it, if there is one."""
         for session in session_ids(notebook):
-            known = self._sessions.known(session)
+            known = self._sessions.location(session)
             if known is None or known.name != name or known.notebook is None:
                 continue
             if known.notebook == notebook:
                 return None  # it belongs to the file that lay here before
             if Path(known.notebook).exists():
-                return self._sessions.begin(notebook, name, session, instead_of=replaced)
-            self._sessions.place(session, notebook, name)
+                return self._sessions.create(notebook, name, session, instead_of=replaced)
+            self._sessions.assign(session, notebook, name)
             return session
         return None

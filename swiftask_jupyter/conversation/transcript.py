@@ -15,8 +15,8 @@ from swiftask_jupyter.errors import ConfigurationError
 KIND = "swiftask-conversation"
 VERSION = 1
 
-# In Markdown, a comment before each turn says how long its texts are: so they are read back
-# exactly, whatever stands in them.
+# In Markdown, a comment before each turn gives the length of its texts, so that they are read back
+# exactly, whatever they contain.
 _TURN = re.compile(r"<!-- swiftask-turn (\{.*?\}) -->\n")
 
 
@@ -24,7 +24,7 @@ def write(path: Path, turns: Sequence[Turn]) -> Path:
     """Write a conversation to a `.md` or `.json` file.
 
     Raises:
-        ConfigurationError: the file's name or place won't do.
+        ConfigurationError: the name has another ending, or the file can't be written.
     """
     if path.suffix not in _WRITERS:
         raise ConfigurationError(f"{path.name!r} is no .md or .json file")
@@ -39,7 +39,7 @@ def read(path: Path) -> list[Turn]:
     """Return the turns of an exported file.
 
     Raises:
-        ConfigurationError: it can't be read, or is no export.
+        ConfigurationError: the file can't be read, or is no export.
     """
     if path.suffix not in _READERS:
         raise ConfigurationError(f"{path.name!r} is no .md or .json file")

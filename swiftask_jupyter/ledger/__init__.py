@@ -1,4 +1,4 @@
-"""The ledger on disk."""
+"""The ledger: the database of turns, marks, sessions and budgets."""
 
 from __future__ import annotations
 
@@ -13,13 +13,21 @@ from swiftask_jupyter.ledger.store import Store
 from swiftask_jupyter.ledger.turns import Turns
 
 if TYPE_CHECKING:
-    from swiftask_jupyter.ledger.usage import Accounts
+    from swiftask_jupyter.ledger.usage import UsageQueries
 
 __all__ = ["Budgets", "History", "Ledger", "SQLiteStore", "Sessions", "Turns"]
 
 
 class Ledger:
-    """All tables of one database."""
+    """The tables of one database.
+
+    Attributes:
+        store: the database, SQLite or PostgreSQL.
+        turns: writes turns.
+        history: reads turns and their marks.
+        sessions: which session a notebook and a name stand for.
+        budgets: the budgets.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -29,11 +37,11 @@ class Ledger:
         self.budgets = Budgets(store)
 
     @cached_property
-    def accounts(self) -> Accounts:
-        """The ledger read for what was used."""
-        from swiftask_jupyter.ledger.usage import Accounts
+    def usage_queries(self) -> UsageQueries:
+        """Reads what calls cost; loaded on first use."""
+        from swiftask_jupyter.ledger.usage import UsageQueries
 
-        return Accounts(self.store)
+        return UsageQueries(self.store)
 
     def close(self) -> None:
         """Close the database."""

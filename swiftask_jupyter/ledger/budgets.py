@@ -1,4 +1,4 @@
-"""Budgets in the ledger, and what was spent of them."""
+"""The table of budgets, and sums of what was spent of them."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ _AMOUNTS = {"credits": "credits", "tokens": "total_tokens", "calls": "1"}
 
 
 class Budgets:
-    """The table of budgets: each line sets one, or takes it away (without an amount)."""
+    """The table of budgets. A row with an amount sets a budget; one without removes it."""
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
 
     def all(self) -> list[Budget]:
-        """Return the budgets that hold now, in the order in which they were first set.
+        """Return the budgets in force, in the order in which they were first set.
 
         Raises:
             StoreError: the ledger can't be read.
         """
         with self._store.read() as table:
-            return _holding(table)
+            return _in_force(table)
 
     def set(self, budget: Budget) -> None:
-        """Let a budget hold, in place of one of the same unit, period and scope.
+        """Set a budget; it replaces one of the same unit, period and scope.
 
         Raises:
             StoreError: the ledger can't be written.
@@ -48,7 +48,7 @@ class Budgets:
         self._write(budget, budget.amount)
 
     def drop(self, budget: Budget) -> None:
-        """Let a budget hold no more.
+        """Remove a budget.
 
         Raises:
             ConfigurationError: there is no such budget.
@@ -58,10 +58,10 @@ class Budgets:
         self._write(budget, None)
 
     def increase(self, budget: Budget) -> None:
-        """Set a budget that there is to more.
+        """Raise the amount of a budget.
 
         Raises:
-            ConfigurationError: there is no such budget, or it is not less.
+            ConfigurationError: there is no such budget, or the new amount is not higher.
             StoreError: the ledger can't be written.
         """
         known = self._known(budget)
@@ -71,34 +71,34 @@ class Budgets:
             )
         self._write(budget, budget.amount)
 
-    def spent(self, budget: Budget, session: str, besides: str = "") -> BudgetUsage:
-        """Return what was spent of a budget by now.
+    def spent(self, budget: Budget, session: str, excluded: str = "") -> BudgetUsage:
+        """Return what was spent of a budget so far.
 
         Args:
-            budget: which one.
-            session: whose calls count where the budget is of a session.
-            besides: a turn that does not count: the one that asks.
+            budget: the budget.
+            session: the id of the session whose calls count, for a budget of a session.
+            excluded: the id of a turn that does not count: the one about to be sent.
 
         Raises:
             StoreError: the ledger can't be read.
         """
         with self._store.read() as table:
-            return self._spent(table, budget, session, besides)
+            return self._spent(table, budget, session, excluded)
 
     def check(self, turn: Turn) -> list[str]:
-        """Return what is to be remarked of budgets when a turn is about to be sent.
+        """Check all budgets for a turn that is about to be sent; return remarks for its footer.
 
-        The turn's row is in the ledger already, as are those of all calls in flight, whichever
-        process they are of.
+        The turn's row is in the ledger already, as are the rows of all calls in flight, those of
+        other processes too.
 
         Raises:
-            BudgetSpent: it may not be sent.
+            BudgetSpent: a budget does not allow the turn.
             StoreError: the ledger can't be read.
         """
         remarks = []
         try:
             with self._store.read() as table:
-                for budget in _holding(table):
+                for budget in _in_force(table):
                     if budget.agent not in (None, storable(turn.agent)):
                         continue
                     if budget.notebook in (None, storable(turn.notebook)):
@@ -109,9 +109,9 @@ class Budgets:
         return [remark for remark in remarks if remark]
 
     def _spent(
-        self, table: StoreConnection, budget: Budget, session: str, besides: str
+        self, table: StoreConnection, budget: Budget, session: str, excluded: str
     ) -> BudgetUsage:
-        wanted: dict[str, Any] = {"turn <> ?": besides}
+        wanted: dict[str, Any] = {"turn <> ?": excluded}
         if budget.period == SESSION:
             wanted["session = ?"] = storable(session)
         else:
@@ -130,12 +130,12 @@ class Budgets:
         return BudgetUsage(float(row[1] or 0), int(row[0]), int(row[2] or 0), int(row[3] or 0))
 
     def _known(self, budget: Budget) -> Budget:
-        holding = self.all()
-        for known in holding:
+        in_force = self.all()
+        for known in in_force:
             if _scope(known) == _scope(budget):
                 return known
         advice = "%swiftask budget lists them"
-        for known in holding:
+        for known in in_force:
             if (known.unit, known.period) == (budget.unit, budget.period):
                 named = scope_options(known).strip()
                 advice = f"there is {known}: " + (
@@ -159,11 +159,11 @@ def _scope(budget: Budget) -> tuple[str, str, str | None, str | None]:
     return budget.unit, budget.period, storable(budget.agent), storable(budget.notebook)
 
 
-def _holding(table: StoreConnection) -> list[Budget]:
-    """Return the last line of each scope, where it has an amount."""
-    lines: dict[tuple[Any, ...], float | None] = {}
+def _in_force(table: StoreConnection) -> list[Budget]:
+    """Return the newest row of each scope, if it has an amount."""
+    amounts: dict[tuple[Any, ...], float | None] = {}
     for amount, *scope in table.execute(
         "SELECT amount, unit, period, agent, notebook FROM budgets ORDER BY at, budget"
     ):
-        lines[tuple(scope)] = amount
-    return [Budget(amount, *scope) for scope, amount in lines.items() if amount is not None]
+        amounts[tuple(scope)] = amount
+    return [Budget(amount, *scope) for scope, amount in amounts.items() if amount is not None]

@@ -229,9 +229,15 @@ class History:
         return replayable, replayed
 
     def purge(self, turns: Sequence[str]) -> int:
-        """Erase the texts of turns, and of those that repeat them; return how many they were.
+        """Erase the texts of turns and of their cached repeats; return how many turns that were.
 
-        Where several users share the ledger, another's turns are left alone.
+        In a shared ledger, only the user's own turns are erased.
+
+        Args:
+            turns: the ids of the turns.
+
+        Raises:
+            StoreError: the ledger can't be written.
         """
         own_turns = self._store.own_turns
         with self._store.write() as rows:
@@ -252,7 +258,8 @@ class History:
                 )
                 rows.execute(
                     "UPDATE marks SET value = NULL WHERE turn = ? AND kind = 'comment'"  # noqa: S608 - as above
-                    f" AND EXISTS (SELECT 1 FROM turns WHERE turns.turn = marks.turn AND {own_turns})",
+                    " AND EXISTS (SELECT 1 FROM turns"
+                    f" WHERE turns.turn = marks.turn AND {own_turns})",
                     (turn,),
                 )
                 rows.execute(

@@ -1,7 +1,7 @@
-"""Which session goes on in which notebook, and from which it was taken over.
+"""The table of sessions: which session a name stands for in a notebook.
 
-A row says that from then on a name means this session in this notebook. Nothing is changed: a
-renamed notebook and a new session are further rows.
+A row says that from its time on, a name stands for this session in this notebook. Rows are never
+changed: a renamed notebook or a new session adds rows.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from swiftask_jupyter.ledger.store import Store, StoreConnection
 from swiftask_jupyter.support.structs import Struct
 
 
-class Known(Struct, frozen=True):
-    """Where a session was last placed."""
+class SessionLocation(Struct, frozen=True):
+    """The notebook and the name of a session."""
 
     notebook: str | None
     name: str
@@ -31,18 +31,18 @@ class Sessions:
         self._store = store
 
     def find(self, notebook: str | None, name: str) -> str | None:
-        """Return the session that a name means in a notebook (`None`: outside of any)."""
+        """Return the id of the session of a notebook (`None`: outside of any) and a name."""
         with self._store.read() as table:
             return _newest(table, notebook, name)
 
-    def known(self, session: str) -> Known | None:
-        """Return where a session was placed last."""
+    def location(self, session: str) -> SessionLocation | None:
+        """Return the newest notebook and name of a session; `None` if the ledger has none."""
         with self._store.read() as table:
             row = table.execute(
                 "SELECT notebook, name FROM sessions WHERE session = ? ORDER BY at DESC LIMIT 1",
                 (storable(session),),
             ).fetchone()
-        return Known(*row) if row else None
+        return SessionLocation(*row) if row else None
 
     def names(self, notebook: str | None) -> list[str]:
         """Return the names of a notebook's sessions, the newest last."""
@@ -54,56 +54,56 @@ class Sessions:
             ).fetchall()
         return [row[0] for row in rows]
 
-    def begin(
+    def create(
         self,
         notebook: str | None,
         name: str,
         parent: str | None = None,
         instead_of: str | None = None,
     ) -> str:
-        """Begin a session, empty or with all that another holds now; return its id.
+        """Create a session, empty or as a copy of another; return its id.
 
-        Where another kernel has begun one meanwhile, it is that one.
+        If another kernel has created one for the same notebook and name, return that one.
 
         Args:
-            notebook: the notebook's path, or `None`.
-            name: what the user calls it.
-            parent: the session to take over from.
-            instead_of: what the name has meant so far, where it is not to mean that any more.
+            notebook: the notebook's path; `None` outside of a notebook.
+            name: what the user calls the session.
+            parent: the id of the session whose turns up to now are copied.
+            instead_of: the id of the session that the name stood for, and no longer does.
         """
         session = f"{storable(name)}-{secrets.token_hex(4)}"
         with self._store.write() as rows:
             meanwhile = _newest(rows, notebook, name)
             if meanwhile is not None and meanwhile != instead_of:
                 return meanwhile
-            _place(rows, session, notebook, name, parent)
+            _insert(rows, session, notebook, name, parent)
         return session
 
-    def place(self, session: str, notebook: str | None, name: str) -> None:
-        """Say that a name means this session in a notebook from now on."""
+    def assign(self, session: str, notebook: str | None, name: str) -> None:
+        """Let a name stand for this session in a notebook from now on."""
         with self._store.write() as rows:
-            _place(rows, session, notebook, name, None)
+            _insert(rows, session, notebook, name, None)
 
-    def follow(self, old: str | None, new: str | None) -> None:
-        """Let names mean in a renamed notebook what they meant, if no other has its old name."""
+    def rename_notebook(self, old: str | None, new: str | None) -> None:
+        """Carry the sessions of a notebook over to its new path, if no file is at the old one."""
         if old is not None and not Path(old).exists():
             for name in self.names(old):
                 if (session := self.find(old, name)) is not None:
-                    self.place(session, new, name)
+                    self.assign(session, new, name)
 
     def segments(self, session: str) -> list[SessionSegment]:
-        """Return the session and those it was taken over from, with the moment of each."""
-        lines = [SessionSegment(storable(session), math.inf)]
+        """Return the session, and those that it was copied from with the time of each copy."""
+        segments = [SessionSegment(storable(session), math.inf)]
         with self._store.read() as table:
             while True:
                 row = table.execute(
                     "SELECT parent, at FROM sessions WHERE session = ? AND parent IS NOT NULL"
                     " ORDER BY at LIMIT 1",
-                    (lines[-1].session,),
+                    (segments[-1].session,),
                 ).fetchone()
-                if row is None or row[0] in {line.session for line in lines}:
-                    return lines
-                lines.append(SessionSegment(row[0], min(row[1], lines[-1].until)))
+                if row is None or row[0] in {each.session for each in segments}:
+                    return segments
+                segments.append(SessionSegment(row[0], min(row[1], segments[-1].until)))
 
 
 def _newest(table: StoreConnection, notebook: str | None, name: str) -> str | None:
@@ -115,7 +115,7 @@ def _newest(table: StoreConnection, notebook: str | None, name: str) -> str | No
     return str(row[0]) if row and row[0] is not None else None  # the server may be away
 
 
-def _place(
+def _insert(
     rows: StoreConnection, session: str, notebook: str | None, name: str, parent: str | None
 ) -> None:
     rows.execute(

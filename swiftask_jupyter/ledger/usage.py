@@ -1,4 +1,4 @@
-"""Reads the ledger for what was used: rows in chunks, or sums made where the rows are."""
+"""Queries for usage frames: rows in chunks, or sums that the database makes."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ MEASURES = (*_COUNTED, *_SUMMED, *_AVERAGED)
 
 
 class UsageFilter(Struct, frozen=True):
-    """Which turns are wanted; what is `None` does not matter.
+    """Which turns a query selects; a field that is `None` selects all.
 
     Attributes:
-        since: seconds since the epoch.
-        agent: a slug.
-        notebook: a path.
-        session: the id of one conversation.
+        since: the earliest time, in seconds since the epoch.
+        agent: the slug of an agent.
+        notebook: the path of a notebook.
+        session: the id of a session.
     """
 
     since: float | None = None
@@ -46,7 +46,7 @@ class UsageFilter(Struct, frozen=True):
     session: str | None = None
 
     def where(self) -> tuple[str, tuple[Any, ...]]:
-        """Return the condition, and its parameters."""
+        """Return the SQL condition and its parameters."""
         wanted = {
             "at >= ?": self.since,
             "agent = ?": storable(self.agent),
@@ -57,8 +57,8 @@ class UsageFilter(Struct, frozen=True):
         return " AND ".join([f"NOT ({IS_IMPORTED})", *chosen]), tuple(chosen.values())
 
 
-class Accounts:
-    """The table of turns, read for what they cost."""
+class UsageQueries:
+    """Reads what the calls in the ledger cost."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -70,7 +70,7 @@ class Accounts:
 
     @property
     def path(self) -> Path | None:
-        """The ledger's file, where it is one."""
+        """The ledger's file; `None` if it is a server."""
         return self._store.path
 
     def query(self, names: Sequence[str], wanted: UsageFilter) -> tuple[str, tuple[Any, ...]]:

@@ -168,12 +168,12 @@ def test_a_user_neither_erases_nor_gets_cached_answers_of_another(box, server):
         assert len(box.requests) == asked + 1
         assert bob.session().runtime.ledger.history.replays() == (1, 1)
         [adas] = ada.session().history()
-        for asker, turn in [(ada, adas.turn), (bob, bob.session().history()[0].id)]:
+        for asker, turn in [(ada, adas.id), (bob, bob.session().history()[0].id)]:
             asker.session().runtime.ledger.history.mark(
                 "comment", asker.session().id, turn, "a thought"
             )
         assert bob.session().log.purge(1) == 2
-        bob.session().runtime.ledger.history.purge([adas.turn])  # not even by their ids
+        bob.session().runtime.ledger.history.purge([adas.id])  # not even by their ids
         assert ada.session().history() == [adas]
         assert [each.answer for each in bob.session().history()] == [""]
         assert bob.session().runtime.ledger.history.replays() == (0, 1)
@@ -253,7 +253,7 @@ def test_idle_connections_that_were_cut_are_replaced_without_a_remark(box, serve
 
 def test_the_outbox_is_delivered_over_a_new_connection_after_a_cut(server, tmp_path):
     ledger = Ledger(open_store(server.database(), {"SWIFTASK_OUTBOX": str(tmp_path)}))
-    ledger.sessions.begin(None, "before")
+    ledger.sessions.create(None, "before")
     waits = "INSERT INTO marks (mark, at, kind) VALUES (?, 1.0, 'waits')"
     ledger.store._outbox.add([(waits, ["m"])])
     cut_connections(server)
@@ -268,10 +268,10 @@ def test_the_outbox_is_delivered_over_a_new_connection_after_a_cut(server, tmp_p
 
 def test_sessions_begun_while_the_server_is_down_are_distinct_and_delivered(server, tmp_path):
     ledger = Ledger(open_store(server.database(), {"SWIFTASK_OUTBOX": str(tmp_path)}))
-    ledger.sessions.begin(None, "before")
+    ledger.sessions.create(None, "before")
     server.stop()
     try:
-        begun = [ledger.sessions.begin(None, name) for name in ("one", "other")]
+        begun = [ledger.sessions.create(None, name) for name in ("one", "other")]
     finally:
         server.start()
 
@@ -380,7 +380,7 @@ def test_a_usage_frame_is_read_from_the_server_in_chunks(server, monkeypatch):
 
     from swiftask_jupyter.usage.query import usage
 
-    frame = usage(ledger.accounts)
+    frame = usage(ledger.usage_queries)
 
     assert len(frame) == 20
     assert isinstance(frame, pd.DataFrame)

@@ -102,9 +102,9 @@ def test_two_kernels_that_begin_the_same_session_at_once_share_it(tmp_path):
     first, second = Ledger(SQLiteStore(store)), Ledger(SQLiteStore(store))
     assert second.sessions.find("/nb.ipynb", "main") is None
 
-    session = first.sessions.begin("/nb.ipynb", "main")
+    session = first.sessions.create("/nb.ipynb", "main")
 
-    assert second.sessions.begin("/nb.ipynb", "main") == session
-    assert second.sessions.begin("/nb.ipynb", "main", instead_of=session) != session
+    assert second.sessions.create("/nb.ipynb", "main") == session
+    assert second.sessions.create("/nb.ipynb", "main", instead_of=session) != session
     first.close()
     second.close()

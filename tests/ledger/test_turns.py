@@ -15,7 +15,7 @@ from swiftask_jupyter.errors import StoreError
 from swiftask_jupyter.ledger import Ledger
 from swiftask_jupyter.ledger.schema import frame_columns
 from swiftask_jupyter.ledger.sqlite import SQLiteStore
-from swiftask_jupyter.ledger.usage import Accounts, UsageFilter
+from swiftask_jupyter.ledger.usage import UsageQueries, UsageFilter
 from swiftask_jupyter.turns.budget import parse_budget
 
 IN_A_FILE = pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)
@@ -40,7 +40,7 @@ def rows(turns):
 def read(store):
     """Return all rows of a store as dicts, oldest first."""
     names = [column.name for column in frame_columns()]
-    chunks = Accounts(store).rows(names, UsageFilter())
+    chunks = UsageQueries(store).rows(names, UsageFilter())
     found = (dict(zip(names, row, strict=True)) for chunk in chunks for row in chunk)
     return sorted(found, key=lambda row: (row["at"], row["turn"]))
 
@@ -57,8 +57,8 @@ def test_a_turn_is_a_running_row_as_soon_as_it_begins(turns):
 def test_a_lone_surrogate_in_a_name_is_stored_as_a_question_mark(ledger):
     """A path that is not UTF-8 contains lone surrogates, as does a name from a broken front end."""
     name, notebook = "half \ud83d", "/half \udcff.ipynb"
-    session = ledger.sessions.begin(notebook, name)
-    ledger.sessions.place(name, notebook, name)
+    session = ledger.sessions.create(notebook, name)
+    ledger.sessions.assign(name, notebook, name)
     ledger.budgets.set(parse_budget("5 calls/session", name, notebook))
     reply = a_reply()
     reply.agent = name
@@ -70,13 +70,13 @@ def test_a_lone_surrogate_in_a_name_is_stored_as_a_question_mark(ledger):
     assert mark.value == "half ?"
     assert session.startswith("half ?-")
     assert ledger.sessions.find(notebook, name) == "half ?"
-    assert ledger.sessions.known(name).name == "half ?"
+    assert ledger.sessions.location(name).name == "half ?"
     assert ledger.sessions.names(notebook) == ["half ?"]
     assert ledger.sessions.segments(name)[0].session == "half ?"
     assert ledger.budgets.check(reply) == []
     assert ledger.budgets.spent(ledger.budgets.all()[0], name).calls == 1
     assert ledger.turns.costs(name) == []
-    (row,) = Accounts(ledger.store).rows(["agent"], UsageFilter(None, name, notebook, name))
+    (row,) = UsageQueries(ledger.store).rows(["agent"], UsageFilter(None, name, notebook, name))
     assert row == [("half ?",)]
 
 

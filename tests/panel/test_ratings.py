@@ -22,9 +22,10 @@ def test_a_rating_is_saved_and_shown_in_another_panel(front, panel, client):
 
     assert front.exchange(exchange["key"])["liked"] is True
     assert ratings(client) == [(True, "just right")]
-    session = client.session()
-    with Swiftask(base_url=client.connections.overrides.base_url, token=client.connections.overrides.token, agent="echo",
-                  session=session.name) as other:  # fmt: skip
+    given = client.connections.overrides
+    with Swiftask(
+        base_url=given.base_url, token=given.token, agent="echo", session=client.session().name
+    ) as other:
         again = ChatPanel(other)
         shown = [(each.liked, each.comment) for each in again.chat.exchanges]
         assert shown == [(True, "just right")]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from swiftask_jupyter.conversation.session import Session
 from swiftask_jupyter.errors import StoreError
+from swiftask_jupyter.ledger.predicates import is_call
 from swiftask_jupyter.support.wording import quantity
 from swiftask_jupyter.turns import budget
 
@@ -25,17 +26,16 @@ def session_total(session: Session) -> str:
 def _reported_usage(session: Session) -> Iterator[str]:
     ledger = session.runtime.ledger
     _, turns = ledger.history.turns(ledger.sessions.segments(session.id))
-    # Imported turns, and answers that the cache replayed, were no calls.
-    sent = [each for each in turns if each.surface != "import" and not each.cached]
-    usages = [each.usage for each in sent]
+    calls = [each for each in turns if is_call(each)]
+    usages = [each.usage for each in calls]
     reported = [each for each in usages if each.input_tokens is not None]
     credits_spent = [each.credits for each in usages if each.credits is not None]
-    if sent:
+    if calls:
         input_tokens = sum(each.input_tokens or 0 for each in reported)
         output_tokens = sum(each.output_tokens or 0 for each in reported)
-        missing = len(sent) - len(reported)
+        missing = len(calls) - len(reported)
         remark = f" ({missing} not reported)" if missing else ""
-        yield quantity(len(sent), "call")
+        yield quantity(len(calls), "call")
         tokens = f"{input_tokens}→{output_tokens} tokens{remark}"
         yield tokens if reported else "tokens not reported"
     if credits_spent:
