@@ -60,10 +60,6 @@ with Sandbox() as box, Swiftask(
     }))
 """
 
-pytestmark = pytest.mark.skipif(
-    not (ROOT / DEFINITION).exists(), reason="the fields are not declared in one place yet"
-)
-
 
 @pytest.fixture
 def copy(tmp_path):

@@ -20,8 +20,8 @@ def ask(swiftask: Swiftask, session: Session, frame: pd.DataFrame) -> None:
     swiftask.map("frame.csv", "say {{text}}")  # error
     swiftask.chat(transcripts=False)  # error
     swiftask.usage(since=[])  # error
-    session.ask("hello", lasst=2)  # pending
-    session.ask("hello", surface="cell")  # pending
+    session.ask("hello", lasst=2)  # error
+    session.ask("hello", surface="cell")  # error
     _number: int = swiftask.ask("hello")  # error
     _turns: list[str] = session.history()  # error
     _answer: str = swiftask.map(frame, "say {{text}}")  # error
