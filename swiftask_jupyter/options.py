@@ -100,7 +100,7 @@ class CallOptions(TypedDict, total=False):
     stateless: Annotated[bool | None, Option(
         "request that /v1 does not store the turn", ("--stateless",), const=True, is_field=True)]
     fields: Annotated[Mapping[str, object] | None, Option(
-        'other fields of the request, sent unchanged: {"top_p": 0.9}',
+        "other fields of the request by name, sent unchanged",
         ("-o", "--option"), "KEY=VALUE", repeats=True,
         flag_help="a field of the request, such as temperature=0; repeat it")]
 
@@ -204,7 +204,7 @@ _OWNERS: tuple[tuple[str, Any, str], ...] = (
     ("Swiftask.map", BatchOptions, "write swiftask.map(frame, text, …)"),
 )
 # Names of internal parameters: neither an option nor a field of a request has such a name.
-INTERNAL = frozenset(("aside", "needs_token", "self", "slot", "surface"))
+INTERNAL = frozenset(("aside", "needs_token", "origin", "self", "slot", "superseded", "surface"))
 # A keyword that is this much like an option misspells it, and must not be sent and billed.
 MISSPELT = 0.8
 

@@ -66,7 +66,7 @@ def _request_fields(
     if not isinstance(fields, Mapping):
         raise ConfigurationError(
             f"fields must be a mapping, not {type(fields).__name__}",
-            advice='write fields={"top_p": 0.9}',
+            advice='write fields={"name": value}',
         )
     if twice := fields.keys() & others.keys():
         raise ConfigurationError(f"{min(twice)} is given twice", advice="leave one of them out")

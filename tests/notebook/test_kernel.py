@@ -1,4 +1,4 @@
-"""The cell in a real kernel: what is shown, saved, interrupted and counted."""
+"""Cells in a real kernel: what is shown, saved, interrupted and counted."""
 
 import json
 import time
@@ -10,12 +10,13 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook
 
-from swiftask_jupyter import Swiftask
+from swiftask_jupyter import Sandbox
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
+from swiftask_jupyter.sandbox.faults import Fault
+from tests.support.cells import LOAD, ledger_frame
 from tests.support.kernels import Kernel
 
-LOAD = "%load_ext swiftask_jupyter"
-# Somebody else's task on the kernel's loop.
+# A task of the user's on the kernel's loop.
 TICKING = """
 import asyncio
 ticks = []
@@ -25,23 +26,6 @@ async def tick():
         await asyncio.sleep(.01)
 task = asyncio.get_running_loop().create_task(tick())
 """
-
-
-@pytest.fixture
-def environment(box):
-    return {"SWIFTASK_BASE_URL": box.url, "SWIFTASK_API_KEY": box.token}
-
-
-@pytest.fixture
-def kernel(environment):
-    with Kernel(environment) as kernel:
-        kernel.run(LOAD)
-        yield kernel
-
-
-def ledger():
-    with Swiftask() as client:
-        return client.usage()
 
 
 def test_the_answer_grows_and_ends_as_one_output_and_a_footer(kernel):
@@ -115,7 +99,7 @@ def test_an_interrupt_keeps_the_text_closes_the_stream_and_stops_run_all(kernel,
         "before = len(ticks); await asyncio.sleep(.1); (task.done(), len(ticks) > before)"
     )
     assert alive.texts() == ["(False, True)"]
-    assert list(ledger()["status"]) == ["interrupted"] * 5 + ["ok"]
+    assert list(ledger_frame()["status"]) == ["interrupted"] * 5 + ["ok"]
 
 
 @pytest.mark.parametrize(
@@ -151,6 +135,14 @@ def test_a_megabyte_arrives_byte_for_byte(kernel, box):
     assert box.requests[-1].json["messages"][-1]["content"] == prompt
 
 
+def test_earlier_inputs_and_outputs_can_be_used_in_a_prompt(kernel, box):
+    kernel.run("6 * 7")
+
+    kernel.run("%%swiftask echo\n{{In[2]}} is {{Out[2]}}")
+
+    assert box.requests[-1].json["messages"][-1]["content"] == "6 * 7 is 42"
+
+
 def run_notebook(environment, *cells, allow_errors=False):
     notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
     with pytest.MonkeyPatch.context() as patch:
@@ -176,46 +168,20 @@ def test_nbclient_stops_at_a_failed_prompt(environment):
         run_notebook(environment, LOAD, "%%swiftask nobody\nhello", "1/0")
 
 
-def test_unloading_takes_everything_back(kernel):
-    kernel.run("%%swiftask echo\nhello")
-    gone = kernel.run("%unload_ext swiftask_jupyter")
-    missing = kernel.run("%%swiftask echo\nhello")
-    threads = kernel.run(
-        "import threading; [t.name for t in threading.enumerate() if 'swiftask' in t.name]"
-    )
-    kernel.run(LOAD)
-    back = kernel.run("%%swiftask echo\nhello")
-
-    assert gone.status == "ok"
-    assert missing.status == "error"
-    assert threads.texts() == ["[]"]
-    assert back.texts()[0] == "hello"
-
-
-def test_reloading_leaves_one_of_everything(kernel):
-    kernel.run("%reload_ext swiftask_jupyter")
-    kernel.run("%reload_ext swiftask_jupyter")
-
-    count = kernel.run(
-        "sum(type(c).__name__ == 'SwiftaskMagics' for c in get_ipython().configurables)"
-    )
-
-    assert count.texts() == ["1"]
-    assert len(kernel.run("%%swiftask echo\nhello").outputs) == 2
-
-
 NESTED = "%config SwiftaskMagics.nested = True"
-TELL = "len(ticks) > before + 5, task.done()"
+
+
+TASK_STATE = "len(ticks) > before + 5, task.done()"
 
 
 @pytest.mark.skipif(ipykernel.version_info >= (7, 1), reason="there it is refused, as tested below")
-def test_nested_waiting_lets_the_kernels_own_tasks_go_on(kernel):
+def test_nested_waiting_lets_the_kernels_own_tasks_run(kernel):
     kernel.run(f"{TICKING}\n{NESTED}\nbefore = len(ticks)")
 
     ran = kernel.run("%%swiftask lorem\nhello")
 
     assert ran.status == "ok"
-    assert kernel.run(TELL).texts() == ["(True, False)"]
+    assert kernel.run(TASK_STATE).texts() == ["(True, False)"]
 
 
 @pytest.mark.skipif(ipykernel.version_info < (7, 1), reason="there it works, as tested above")
@@ -229,9 +195,9 @@ def test_nested_waiting_is_refused_where_it_drops_cells(kernel):
     assert "nested = False" in ran.error
 
 
-# Two strikes at each painting, from within: they cannot come when the cell is over, where they
-# would be ipykernel's to survive.
-STRUCK = """
+# Two interrupts at each drawing, from within: none can arrive after the cell, where ipykernel
+# would have to survive it.
+INTERRUPTED_DRAWING = """
 import os, signal
 own_publish = get_ipython().display_pub.publish
 def publish(*args, **kwargs):
@@ -243,18 +209,18 @@ get_ipython().display_pub.publish = publish
 
 
 def test_many_interrupts_in_one_cell_leave_a_kernel_that_works(kernel, box):
-    kernel.run(STRUCK)
-    struck = [kernel.run("%%swiftask slow\ntell me") for _ in range(3)]
+    kernel.run(INTERRUPTED_DRAWING)
+    stopped = [kernel.run("%%swiftask slow\ntell me") for _ in range(3)]
     kernel.run("get_ipython().display_pub.publish = own_publish")
 
     after = kernel.run("%%swiftask echo\nstill here")
 
-    assert [ran.status for ran in struck] == ["error"] * 3
-    assert all(ran.error.startswith("Interrupted: stopped; ") for ran in struck)
-    assert all(ran.outputs[0]["data"][TURN_MIME_TYPE]["status"] == "interrupted" for ran in struck)
+    assert [ran.status for ran in stopped] == ["error"] * 3
+    assert all(ran.error.startswith("Interrupted: stopped; ") for ran in stopped)
+    assert all(ran.outputs[0]["data"][TURN_MIME_TYPE]["status"] == "interrupted" for ran in stopped)
     assert after.texts()[0] == "still here"
     assert box.wait_for(lambda: box.open_streams == 0)
-    assert list(ledger()["status"]) == ["interrupted"] * 3 + ["ok"]
+    assert list(ledger_frame()["status"]) == ["interrupted"] * 3 + ["ok"]
 
 
 def test_an_interrupted_answer_is_in_its_variable(kernel, box):
@@ -268,7 +234,7 @@ def test_an_interrupted_answer_is_in_its_variable(kernel, box):
     assert kernel.run("part.status").texts() == ["'interrupted'"]
 
 
-def test_a_kernel_killed_in_mid_answer_leaves_a_lost_turn(environment, box):
+def test_a_kernel_killed_during_an_answer_leaves_a_lost_turn(environment, box):
     with Kernel(environment) as kernel:
         kernel.run(LOAD)
         kernel.send("%%swiftask slow\nhello")
@@ -276,7 +242,7 @@ def test_a_kernel_killed_in_mid_answer_leaves_a_lost_turn(environment, box):
         kernel.kill()
     assert box.wait_for(lambda: box.open_streams == 0) is not None
 
-    assert list(ledger()["status"]) == ["lost"]
+    assert list(ledger_frame()["status"]) == ["lost"]
 
 
 FAILURES = {
@@ -293,9 +259,6 @@ FAILURES = {
 
 
 def test_the_token_is_nowhere_after_any_failure(tmp_path):
-    from swiftask_jupyter import Sandbox
-    from swiftask_jupyter.sandbox.faults import Fault
-
     outputs = []
     with Sandbox() as box:
         environment = {"SWIFTASK_BASE_URL": box.url, "SWIFTASK_API_KEY": box.token}

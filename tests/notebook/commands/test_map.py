@@ -9,36 +9,34 @@ from tests.support.frames import received_prompts
 
 
 @pytest.fixture
-def magic(shell, box, monkeypatch):
-    monkeypatch.setenv("SWIFTASK_BASE_URL", box.url)
-    monkeypatch.setenv("SWIFTASK_API_KEY", box.token)
-    monkeypatch.setenv("SWIFTASK_AGENT_SLUG", "echo")
-    shell.user_ns["df"] = pd.DataFrame({"text": ["one", "two"]})
-    return lambda line, cell: shell.run_cell_magic("swiftask", line, cell)
+def ask_rows(echoing):
+    """`ask_rows(line, text)` runs a cell of a shell that has a frame `df` with two rows."""
+    echoing.user_ns["df"] = pd.DataFrame({"text": ["one", "two"]})
+    return lambda line, text: echoing.run_cell_magic("swiftask", line, text)
 
 
-def test_a_cell_asks_for_each_row_and_shows_the_frame(magic):
-    out = magic("--over df", "say {{text}}\n")
+def test_a_cell_asks_for_each_row_and_shows_the_frame(ask_rows):
+    out = ask_rows("--over df", "say {{text}}\n")
 
     assert list(out["answer"]) == ["say one", "say two"]
 
 
-def test_the_frame_goes_into_a_variable(magic, shell):
-    assert magic("--over df out <<", "say {{text}}") is None
+def test_the_frame_goes_into_a_variable(ask_rows, shell):
+    assert ask_rows("--over df out <<", "say {{text}}") is None
     assert list(shell.user_ns["out"]["answer"]) == ["say one", "say two"]
-    assert magic("--over df out =<<", "say {{text}}") is shell.user_ns["out"]
+    assert ask_rows("--over df out =<<", "say {{text}}") is shell.user_ns["out"]
 
 
-def test_what_is_no_column_may_be_a_variable(magic, shell):
+def test_a_name_that_is_no_column_is_a_variable(ask_rows, shell):
     shell.user_ns.update(word="shout", text="never this")
 
-    out = magic("--over df", "{{word}} {{text}}")
+    out = ask_rows("--over df", "{{word}} {{text}}")
 
     assert list(out["answer"]) == ["shout one", "shout two"]
 
 
-def test_options_are_those_of_map_and_of_the_request(magic, box):
-    out = magic(
+def test_the_options_of_map_and_of_the_request_can_be_set(ask_rows, box):
+    out = ask_rows(
         'echo --over df --schema "x: int" -o prefix=my_ -o pilot=1 -o confirm=false'
         " -o temperature=0 --system short",
         '{"x": 5} {{text}}',
@@ -50,10 +48,10 @@ def test_options_are_those_of_map_and_of_the_request(magic, box):
     assert box.requests[-1].json["messages"][0]["content"] == "short"
 
 
-def test_a_schema_may_be_a_variable(magic, shell):
+def test_a_schema_may_be_a_variable(ask_rows, shell):
     shell.user_ns["kinds"] = {"x": "int32"}
 
-    out = magic("--over df --schema kinds", '{"x": 5} {{text}}')
+    out = ask_rows("--over df --schema kinds", '{"x": 5} {{text}}')
 
     assert str(out["x"].dtype) == "int32"
 
@@ -67,14 +65,14 @@ def test_a_schema_may_be_a_variable(magic, shell):
         ("echo lorem --over df", "--over asks one agent"),
     ],
 )
-def test_what_makes_no_sense_for_rows_is_one_clear_line(magic, box, line, said):
+def test_an_option_that_does_not_go_with_rows_is_an_error_of_one_line(ask_rows, box, line, said):
     with pytest.raises(UsageError, match=said):
-        magic(line, "say {{text}}")
+        ask_rows(line, "say {{text}}")
     assert received_prompts(box) == []
 
 
 @pytest.mark.parametrize("name", ["frame", "text", "agent", "slot"])
-def test_a_parameter_of_ours_is_no_field_of_the_request(magic, box, name):
+def test_a_parameter_of_map_is_no_field_of_the_request(ask_rows, box, name):
     with pytest.raises(PromptError, match=f"-o {name} is no field of a request"):
-        magic(f"--over df -o {name}=1", "say {{text}}")
+        ask_rows(f"--over df -o {name}=1", "say {{text}}")
     assert received_prompts(box) == []
