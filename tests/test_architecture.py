@@ -65,7 +65,7 @@ HOMES = {
     "msgspec": {"support", "protocols", "turns", "conversation"},  # decodes what others wrote
     "nest_asyncio": {"support.io_thread"},
     "numpy": {"answers", "usage"},
-    "pandas": {"answers", "batch", "notebook", "turns", "usage"},  # what these return is a frame
+    "pandas": {"answers", "batch", "notebook", "usage"},  # what these return is a frame
     "platformdirs": {"ledger.opening", "sandbox.model", "settings.sources"},
     "psycopg": {"ledger"},
     "pyarrow": {"ledger.arrow_child", "usage.arrow"},
@@ -142,6 +142,7 @@ def test_only_these_modules_import_by_a_name_made_at_run_time():
 
 def test_every_third_party_library_is_imported_in_its_home_alone():
     assert architecture.misplaced_libraries(ROOT, HOMES) == []
+    assert architecture.unused_homes(ROOT, HOMES) == []
 
 
 def test_files_functions_and_the_top_level_stay_small():
@@ -295,6 +296,8 @@ def test_a_library_outside_of_its_home_is_found(package):
     problems = architecture.misplaced_libraries(root, {"httpx": {"low.a"}})
 
     assert problems == ["made.high:1 imports httpx: not the home of httpx"]
+    homes = {"httpx": {"low", "high.b"}, "IPython": {"low"}}
+    assert architecture.unused_homes(root, homes) == ["httpx: high.b", "IPython: low"]
 
 
 def test_long_files_long_functions_and_untyped_options_are_found(package):

@@ -268,6 +268,19 @@ def misplaced_libraries(root: Path, homes: Mapping[str, set[str]]) -> list[str]:
     return problems
 
 
+def unused_homes(root: Path, homes: Mapping[str, set[str]]) -> list[str]:
+    """Return the homes of `misplaced_libraries` in which the library is not imported any more."""
+    used = {
+        (each.target.partition(".")[0], each.source.partition(".")[2]) for each in imports(root)
+    }
+    return [
+        f"{library}: {home}"
+        for library, places in homes.items()
+        for home in sorted(places)
+        if not any(library == name and f"{module}.".startswith(f"{home}.") for name, module in used)
+    ]
+
+
 def dynamic_imports(root: Path) -> list[str]:
     """Return the modules that import by a name made at run time, which no check here can follow."""
     return [
