@@ -6,8 +6,9 @@ import threading
 from typing import Unpack, get_args
 
 import pytest
+from IPython.core.completer import provisionalcompleter
 
-from swiftask_jupyter import Sandbox, Swiftask, errors
+from swiftask_jupyter import Sandbox, Session, Swiftask, errors
 from swiftask_jupyter.batch.options import BatchSettings
 from swiftask_jupyter.options import (
     AskOptions,
@@ -89,6 +90,44 @@ def test_help_explains_each_keyword_where_the_docstring_says_so():
     )
 
 
+METHODS = {
+    RequestOptions: (Swiftask.ask, Swiftask.stream, Swiftask.ask_async, Swiftask.stream_async,
+                     Swiftask.dry_run),
+    AskOptions: (Session.ask, Session.stream, Session.ask_async, Session.stream_async,
+                 Session.dry_run),
+    BatchOptions: (Swiftask.map, Swiftask.map_async),
+    ChatOptions: (Swiftask.chat,),
+    UsageOptions: (Swiftask.usage,),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [(kind, method) for kind, methods in METHODS.items() for method in methods],
+    ids=lambda value: getattr(value, "__qualname__", value),
+)
+def test_every_public_method_shows_its_options(kind, method):
+    parameters = inspect.signature(method).parameters
+
+    for name, option in options_of(kind).items():
+        assert parameters[name].default == option.default
+        assert f"{name}: {option.help}." in method.__doc__
+
+
+def test_tab_offers_the_keywords_of_a_method(shell, client):
+    shell.user_ns.update(client=client, session=client.session())
+
+    def offered(text):
+        with provisionalcompleter():
+            return {each.text for each in shell.Completer.completions(text, len(text))}
+
+    assert {"timeout=", "temperature="} <= offered('client.ask("hello", te') | offered(
+        'client.ask("hello", ti'
+    )
+    assert "fresh=" in offered('session.ask("hello", fr')
+    assert "pilot=" in offered('client.map(None, "hello", pi')
+
+
 def test_a_decorated_method_is_called_as_before():
     assert ask("hello", top_p=1, fresh=True) == ("hello", None, {"top_p": 1, "fresh": True})
 
@@ -141,6 +180,20 @@ def test_the_defaults_of_a_batch_are_those_that_are_listed():
 def test_a_misplaced_or_misspelt_keyword_is_refused_in_one_line(name, kind, message):
     with pytest.raises(errors.ConfigurationError, match=message):
         check_options({name: 1}, kind)
+
+
+@pytest.mark.parametrize("name", ["history", "fresh", "slot", "surface", "aside", "concurrency"])
+def test_an_option_of_another_method_is_refused_and_nothing_is_sent(client, box, name):
+    with pytest.raises(errors.ConfigurationError, match=f"^{name} is "):
+        client.ask("hello", **{name: 1})
+    assert box.requests == []
+
+
+@pytest.mark.parametrize("name", ["slot", "surface", "aside", "concurrency", "dry_run"])
+def test_a_conversation_refuses_what_is_no_option_of_its_own(client, box, name):
+    with pytest.raises(errors.ConfigurationError, match=f"^{name} is "):
+        client.session().ask("hello", **{name: 1})
+    assert box.requests == []
 
 
 @pytest.mark.parametrize("name", ["top_k", "top_p", "min_tokens", "max_new_tokens", "sessionId"])
