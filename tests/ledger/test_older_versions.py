@@ -1,7 +1,7 @@
 """What an earlier version of the package wrote is read by this one, with the same result.
 
 `fixtures/before_rooms/README.md` says how the files were made. `readings.json` there holds what
-the package of then read in them.
+the earlier package read in them.
 """
 
 import contextlib
@@ -60,7 +60,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def opened(folder):
-    """Opens a notebook of the folder, or none."""
+    """A function that opens a client, for a notebook of the folder or for none."""
     with contextlib.ExitStack() as stack:
 
         def opened(name=None):
@@ -152,7 +152,7 @@ def test_budgets_and_what_was_spent_of_them_are_the_same(opened, folder):
     assert read == READINGS["budgets"]
 
 
-def test_a_budget_that_was_spent_then_still_refuses_a_call(opened, monkeypatch):
+def test_a_budget_that_was_spent_before_still_refuses_a_call(opened, monkeypatch):
     client = opened("analysis")
     client.budgets._clock = lambda: READINGS["now"]
 
@@ -176,7 +176,7 @@ def test_the_next_prompt_is_sent_with_the_same_messages(opened):
     assert [[each.role, each.text] for each in preview.messages] == READINGS["next_messages"]
 
 
-def test_an_answer_of_then_is_replayed_without_asking_anybody(opened):
+def test_an_earlier_answer_is_replayed_without_asking_anybody(opened):
     answer = opened("analysis").session().ask("asked twice", fresh=True, cache="strict")
 
     assert (answer.text, answer.reply.cached) == ("asked twice", True)
