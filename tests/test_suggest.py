@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 import swiftask_jupyter
-
 from swiftask_jupyter.support.suggest import closest, did_you_mean
 
 
