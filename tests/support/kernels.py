@@ -1,4 +1,4 @@
-"""A real kernel, driven as a front end drives it: run cells, interrupt, look at what came back."""
+"""A real Jupyter kernel, driven as a front end drives it: run cells, interrupt, read outputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ from jupyter_client.manager import KernelManager
 
 @dataclass
 class Ran:
-    """What one cell gave: its reply's status, its error, its outputs as a notebook keeps them."""
+    """The result of one cell.
+
+    Attributes:
+        status: `ok`, `error` or `aborted`; empty while it runs.
+        error: its traceback.
+        idle: whether the kernel is idle again.
+        outputs: its outputs, as a notebook saves them.
+    """
 
     status: str = ""
     error: str = ""
@@ -25,15 +32,15 @@ class Ran:
     outputs: list[dict] = field(default_factory=list)
 
     def texts(self, kind="text/plain"):
-        """The outputs of one kind, updates in place applied."""
+        """Return the outputs of one MIME type, after all updates in place."""
         return [output["data"][kind] for output in self.outputs if kind in output.get("data", {})]
 
 
 class Kernel:
-    """`with Kernel(env) as kernel: kernel.run("1 + 1")`."""
+    """A kernel process: `with Kernel(environment) as kernel: kernel.run("1 + 1")`."""
 
     def __init__(self, environment, python=sys.executable):
-        # A kernel's ports are chosen before it binds them, and another process may be quicker.
+        # Sockets in files: another process may take a free TCP port before the kernel binds it.
         sockets = f"{tempfile.gettempdir()}/kernel-{secrets.token_hex(4)}"
         self.manager = KernelManager(transport="ipc", ip=sockets)
         self.manager.kernel_spec.argv[0] = str(python)
@@ -54,7 +61,7 @@ class Kernel:
         self.client.context.term() if self.client._created_context else None
 
     def send(self, code, cell=None):
-        """Queue a cell, as Run All does; returns its message's id."""
+        """Send a cell without waiting for it, as Run All does; return the id of the message."""
         content = {
             "code": code, "silent": False, "store_history": True, "user_expressions": {},
             "allow_stdin": False, "stop_on_error": True,
@@ -66,7 +73,13 @@ class Kernel:
         return message["header"]["msg_id"]
 
     def finish(self, sent, on_output=None, timeout=60):
-        """Read until the cell is done; `on_output` is called with what it shows so far."""
+        """Read messages until a cell that was sent is done; return its result.
+
+        Args:
+            sent: the id that `send` returned.
+            on_output: called with the result so far, again and again.
+            timeout: seconds.
+        """
         ran, end = self._cell(sent), time.monotonic() + timeout
         while not (ran.idle and ran.status):
             assert time.monotonic() < end, f"the cell is not done after {timeout} s"
@@ -84,15 +97,15 @@ class Kernel:
         return self.cells.setdefault(sent, Ran())
 
     def run(self, code, cell=None, on_output=None, timeout=60):
-        """Run a cell to its end."""
+        """Run a cell to its end; return its result."""
         return self.finish(self.send(code, cell), on_output, timeout)
 
     def interrupt(self):
-        """SIGINT, as a front end's stop button has the server send it."""
+        """Send SIGINT, as the stop button of a front end does."""
         self.manager.interrupt_kernel()
 
     def kill(self):
-        """SIGKILL at once, as when memory runs out; leaving `with` interrupts before it kills."""
+        """Send SIGKILL at once, as when memory runs out; leaving `with` would interrupt first."""
         self.manager.signal_kernel(signal.SIGKILL)
 
     def _read(self, message):

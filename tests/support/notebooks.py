@@ -1,4 +1,4 @@
-"""A notebook without a front end: cells that run, a file that is saved, requests that are seen."""
+"""A notebook without a front end: its cells run, its file is saved, its requests are recorded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from swiftask_jupyter.conversation.session import Origin
 
 
 class Page:
-    """`page.run("c1", "a prompt")`: as if the cell of that id ran; `page.save([…])`: its file."""
+    """A notebook: `page.run("c1", "a prompt")` runs a cell, `page.save(["c1"])` saves the file.
+
+    Args:
+        box: the sandbox that is asked.
+        path: the notebook's file.
+        options: arguments of the client.
+    """
 
     def __init__(self, box, path, **options):
         self.box, self.path = box, path
@@ -22,14 +28,14 @@ class Page:
         self.start()
 
     def start(self):
-        """The kernel starts, or starts again."""
+        """Start the kernel."""
         self.client = Swiftask(
             notebook=str(self.path), dialect=self.options.pop("dialect", "openai"), **self.options
         )
         self.client.runtime.running_cell = lambda: (self.cell, self.cell and f"run {self.runs}")
 
     def restart(self, path=None):
-        """The kernel starts again, perhaps under another name of the notebook."""
+        """Restart the kernel, perhaps after the notebook was renamed to `path`."""
         dialect = self.client.connections.overrides.dialect
         self.close()
         self.path = path or self.path
@@ -37,11 +43,11 @@ class Page:
         self.start()
 
     def close(self):
-        """The kernel ends."""
+        """Stop the kernel."""
         self.client.close()
 
     def run(self, cell, text, agent=None, session=None, **options):
-        """Run a cell (None: a front end that names none); return its answer."""
+        """Run a cell (`None`: the front end does not name it); return its answer."""
         self.runs += 1
         self.cell = cell
         try:
@@ -50,7 +56,7 @@ class Page:
             self.cell = None
 
     def sent(self):
-        """What the newest request held: the texts of the turns before, and the prompt."""
+        """Return the prompts in the newest request: those of earlier turns, and its own."""
         *before, prompt = self.box.requests[-1].json["messages"]
         users = [each["content"] for each in before if each["role"] == "user"]
         answers = [each["content"] for each in before if each["role"] == "assistant"]
@@ -58,15 +64,21 @@ class Page:
         return [*users, prompt["content"]]
 
     def held(self, session=None):
-        """The prompts that the conversation holds, in its order."""
+        """Return the prompts of the turns that the conversation holds, in its order."""
         return [each.prompt for each in self.client.session(session).history()]
 
     def stale(self):
-        """The prompts that were asked after something else than what stands before them now."""
+        """Return the prompts of the stale turns: the turns before them have changed since."""
         return [each.prompt for each in self.client.session().history() if each.stale]
 
     def save(self, cells, sessions=(), later=10.0):
-        """Write the file with these cells (None: of no id), so many seconds after all else."""
+        """Save the notebook's file.
+
+        Args:
+            cells: the ids of its cells; `None` for a cell without an id.
+            sessions: the sessions of which the outputs of each cell hold records.
+            later: how many seconds after now its modification time is.
+        """
         outputs = [
             {
                 "output_type": "display_data",
@@ -85,7 +97,7 @@ class Page:
         os.utime(self.path, (time.time() + later,) * 2)
 
 
-def ask_from(session, text, agent=None, surface="cell", slot=None, superseded=False, **options):
+def ask_from(session, text, agent=None, *, surface="cell", slot=None, superseded=False, **options):
     """Ask as a cell or a panel does; return the answer."""
     origin = Origin(surface, slot, superseded)
     return session.stream_from(origin, text, agent, **options).answer
