@@ -6,7 +6,7 @@ Unpack[AskOptions]`), the signatures that `help()` and Tab show, the arguments o
 `%swiftask help`, the README's tables, and the suggestion for a misspelt name. A new option is one
 entry here, and the code that acts on it.
 
-    CallOptions                 one request, wherever it comes from
+    CallOptions                 one request of a question or of a row
     ├── RequestOptions          Swiftask.ask, stream, dry_run …
     │   └── AskOptions          Session.ask … and %%swiftask: the conversation too
     │       └── CellOptions     %%swiftask alone
@@ -37,12 +37,12 @@ class Option(NamedTuple):
 
     Attributes:
         help: what the keyword does, in one line.
-        flags: how a magic line writes it; empty if a line has only `-o NAME=VALUE` for it.
+        flags: its flags in a magic line; empty if a line sets it by `-o NAME=VALUE`.
         metavar: the word that help shows for the flag's value, such as `SECONDS`.
         default: the value when the option is left out, as `help()` shows it.
         const: the value that the flag alone stands for; `None` if the flag takes a value.
-        flag_help: what the flag does, where that is not what the keyword does.
-        parse: makes the value out of the flag's word.
+        flag_help: what the flag does, if that differs from what the keyword does.
+        parse: converts the word behind the flag to the value.
         choices: the words that the flag takes; empty if it takes any.
         repeats: whether the flag may be repeated; the value is then the list of all words.
         by_row: whether the flag can be combined with `--over`.
@@ -72,7 +72,7 @@ AGENT = Option("the agent's slug, or several to compare; default: the connection
 
 
 class CallOptions(TypedDict, total=False):
-    """The options of one request, wherever it comes from."""
+    """The options of one request, whether a question or a row of a batch sends it."""
 
     connection: Annotated[str | None, Option(
         "a connection of pyproject.toml or config.toml", ("-c", "--connection"), "NAME")]
@@ -106,7 +106,7 @@ class CallOptions(TypedDict, total=False):
 
 
 class RequestOptions(CallOptions, total=False):
-    """The options of a single question: `Swiftask.ask`, `stream`, `dry_run` and their like."""
+    """The options of a single question: `Swiftask.ask`, `stream`, `dry_run` and so on."""
 
     files: Annotated[Iterable[object], Option(
         "files to attach: paths, URLs, DataFrames, figures, (name, bytes)",
@@ -292,7 +292,7 @@ def _described(docstring: str | None, kind: Any) -> str | None:
 
 
 class _LazySignature(Signature):
-    """A signature that is put together when something reads it, and then takes its own place."""
+    """A signature that is computed when it is first read, and then replaced by the result."""
 
     def __init__(self, method: Callable[..., Any], kind: Any) -> None:
         self._method, self._kind = method, kind

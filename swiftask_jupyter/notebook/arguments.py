@@ -1,6 +1,6 @@
 """Read the line of `%%swiftask`: `[AGENT …] [options] [NAME << | NAME =<<]`.
 
-Which options there are is in `swiftask_jupyter.options`; nothing here names one.
+The options are declared in `swiftask_jupyter.options`.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from swiftask_jupyter.turns.request_preview import RequestPreview
 
 if TYPE_CHECKING:
     from swiftask_jupyter.answers.answer import Answer
-    from swiftask_jupyter.conversation.stream import Stream
+    from swiftask_jupyter.conversation.running_turn import Stream
 
 
 def ask_cell(context: NotebookContext, line: str, text: str) -> object:

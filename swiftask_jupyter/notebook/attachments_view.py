@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Reply
 from swiftask_jupyter.notebook.markdown import html
 from swiftask_jupyter.notebook.markdown.tree import Node, safe_href
 from swiftask_jupyter.support.sanitize import sanitize
@@ -21,7 +21,7 @@ _URL_KEYS = ("url", "link", "source", "href")
 
 
 def extras_of(reply: Reply) -> list[tuple[str, str, str]]:
-    """Return each file, source and message: its kind, its label, and its URL or an empty text."""
+    """Return files, sources and messages as tuples of kind, label and URL, which may be empty."""
     listed = [("file", *_label_and_url(each)) for each in reply.files if _not_linked(each, reply)]
     listed += [("source", *_label_and_url(each)) for each in _items(reply.raw, "sourceMetadatas")]
     listed += [

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from IPython.core.interactiveshell import InteractiveShell
 
-    from swiftask_jupyter.answers.reply import Reply
-    from swiftask_jupyter.conversation.stream import Stream
+    from swiftask_jupyter.answers.turn import Reply
+    from swiftask_jupyter.conversation.running_turn import Stream
     from swiftask_jupyter.notebook.arguments import MagicLine
 
 REDRAW_SECONDS = 0.25  # between two drawings: each shows the newest text of every agent

@@ -91,9 +91,10 @@ class NotebookContext:
         client.runtime.history_limit = settings.history_limit
 
     def drop_override(self, setting: str) -> None:
-        """Forget what a command said of a setting, because `%config` has set it since.
+        """Forget the value that a command gave to a setting: `%config` has set it later.
 
-        A new address drops every override: no token goes to a place that it was not given for.
+        A new address drops every override, so that no token is sent to an address that it was
+        not given for.
         """
         if self._client is None:
             return

@@ -13,9 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from swiftask_jupyter.answers.events import Delta, Event
-from swiftask_jupyter.answers.reply import Reply
-from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
+from swiftask_jupyter.answers.turn import TURN_MIME_TYPE, Delta, Event, Reply
 from swiftask_jupyter.ledger.record import record_of
 from swiftask_jupyter.notebook.mimebundle import footer, footer_bundle
 from swiftask_jupyter.notebook.terminal import TerminalDisplay

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Protocol
 
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Reply
 from swiftask_jupyter.errors import AnswerError
 from swiftask_jupyter.notebook.markdown import html
 from swiftask_jupyter.notebook.markdown.tree import Node

@@ -51,7 +51,7 @@ def hold_interrupts(wake: Callable[[], None] | None = None) -> Iterator[HeldInte
 
 @contextmanager
 def delay_interrupts() -> Iterator[None]:
-    """Raise an interrupt of the block when the block has ended."""
+    """Run a block to its end; raise an interrupt that arrived meanwhile after it."""
     with hold_interrupts() as held:
         yield
     if held:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from swiftask_jupyter.answers.reply import Reply
-from swiftask_jupyter.ledger.predicates import is_suspect
+from swiftask_jupyter.answers.turn import Reply
+from swiftask_jupyter.ledger.schema import is_suspect
 from swiftask_jupyter.support.sanitize import sanitize_line
 
 __all__ = ["FOOTER_STYLE", "footer", "footer_bundle"]

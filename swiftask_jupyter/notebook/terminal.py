@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
-from swiftask_jupyter.answers.events import Delta, Event
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Delta, Event, Reply
 from swiftask_jupyter.notebook.attachments_view import as_text, extras_of
 from swiftask_jupyter.notebook.mimebundle import footer
 from swiftask_jupyter.support.sanitize import StreamSanitizer, sanitize

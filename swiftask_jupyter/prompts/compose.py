@@ -62,7 +62,7 @@ def compose(
 def _request_fields(
     docs: str | None, fields: Mapping[str, object], others: Mapping[str, object]
 ) -> dict[str, object]:
-    """Return the request fields of a call, from each of the three ways to give them."""
+    """Return the request fields of a call: from `docs`, `fields` and other keywords."""
     if not isinstance(fields, Mapping):
         raise ConfigurationError(
             f"fields must be a mapping, not {type(fields).__name__}",

@@ -91,7 +91,7 @@ def help_text() -> str:
 
 
 def _written(option: Option) -> str:
-    """Return how a line writes an option, as the help shows it."""
+    """Return the flags of an option and the word for its value, as the help shows them."""
     return f"{', '.join(option.flags)} {option.metavar}".rstrip()
 
 

@@ -20,7 +20,7 @@ def _sandbox(context: NotebookContext, word: str = "") -> None:
 
 
 def is_asked(context: NotebookContext) -> bool:
-    """Tell whether cells that name no connection ask the sandbox."""
+    """Tell whether a cell that names no connection asks the sandbox."""
     return context.client.connections.overrides.origins.get("base_url") == ORIGIN
 
 

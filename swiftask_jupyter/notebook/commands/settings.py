@@ -44,7 +44,7 @@ def _config(context: NotebookContext) -> None:
 
 
 def _origin(variable: str, configured: object) -> str:
-    """Return where the value of a setting comes from that no file can set.
+    """Return where the value of a setting comes from, for a setting that is in no file.
 
     Args:
         variable: the environment variable that sets it; empty if there is none.
