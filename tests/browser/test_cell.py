@@ -1,4 +1,4 @@
-"""The magic in JupyterLab and Notebook 7: a cell that grows, stops, and is saved."""
+"""The cell magic in JupyterLab and Notebook 7: an answer streams, is stopped, is saved."""
 
 import time
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 
 APPS = pytest.mark.parametrize("app", ["lab", "notebook"])
 LOREM = "%%swiftask lorem\nhello"
-# Somebody else's task on the kernel's loop.
+# Another library's task on the kernel's event loop.
 TICKING = """
 import asyncio
 ticks = []
@@ -27,7 +27,7 @@ task = asyncio.get_running_loop().create_task(tick())
 """
 STILL_TICKING = "n = len(ticks); await asyncio.sleep(.1); (task.done(), len(ticks) > n)"
 
-# Keeps each state that the output of a cell has ever been in.
+# Record each text that the output of a cell has.
 WATCH = """(index) => {
   const cell = document.querySelectorAll('.jp-NotebookPanel .jp-Cell')[index];
   const states = window.testStates = [];
@@ -40,7 +40,7 @@ COLOURS = "(parts) => [...new Set(parts.map((part) => getComputedStyle(part).col
 
 
 def check_formatted(notebook: Notebook, i: int) -> None:
-    """Look for everything that the answer of `lorem` has in it."""
+    """Check every kind of formatting in the answer of the agent "lorem"."""
     output = notebook.output(i)
     expect(output.locator("mjx-container")).to_have_count(2)
     expect(output.locator("h1")).to_have_text("The garden at the end of the line")
@@ -61,10 +61,10 @@ def check_formatted(notebook: Notebook, i: int) -> None:
 
 
 @APPS
-def test_an_answer_grows_ends_formatted_and_is_saved(
+def test_an_answer_streams_and_is_saved_with_its_formatting(
     notebook: Notebook, app: App, env: dict[str, str]
 ):
-    """The file holds the answer and its footer, and shows them when it is opened again."""
+    """The saved notebook has the answer and its footer, and shows them when it is opened again."""
     notebook.open("answer.ipynb", [LOAD, LOREM], app=app, env=env)
     notebook.page.evaluate(WATCH, 1)
 
@@ -75,7 +75,7 @@ def test_an_answer_grows_ends_formatted_and_is_saved(
     notebook.save()
 
     assert len(set(states)) >= 3
-    # Between two updates the newest text may stand there twice: not every state is shorter.
+    # Between two updates the newest text may appear twice, so not every text is shorter.
     assert any(len(states[0]) < len(state) < len(states[-1]) for state in states)
     saved = notebook.saved()
     nbformat.validate(saved)
@@ -101,10 +101,10 @@ def test_an_answer_grows_ends_formatted_and_is_saved(
 
 
 @pytest.mark.parametrize(("app", "rounds"), [("lab", 5), ("notebook", 1)])
-def test_the_stop_button_ends_the_stream_and_keeps_what_had_come(
+def test_the_stop_button_ends_the_stream_and_keeps_the_received_text(
     notebook: Notebook, app: App, rounds: int, box: Sandbox, env: dict[str, str]
 ):
-    """What was queued does not run, and what others run on the kernel's loop goes on."""
+    """Queued cells do not run, and other tasks on the kernel's event loop continue."""
     cells = ["%%swiftask slow\nhello", "1 + 1", LOAD + TICKING, STILL_TICKING]
     notebook.open("stop.ipynb", [*cells, "%%swiftask echo\nstill here"], app=app, env=env)
     notebook.run_cell(2)
@@ -112,12 +112,12 @@ def test_the_stop_button_ends_the_stream_and_keeps_what_had_come(
 
     for done in range(rounds):
         notebook.run_all()
-        assert box.wait_for(lambda done=done: len(asked(box)) == done + 1)
+        assert box.wait_for(lambda done=done: len(prompts(box)) == done + 1)
         notebook.wait_text(0, "word5 ")
         assert {notebook.prompt(i) for i in range(5)} == {"[*]:"}
         clicked = time.monotonic()
         notebook.interrupt(by="button")
-        seen = asked(box)[-1]
+        seen = prompts(box)[-1]
         assert box.wait_for(lambda seen=seen: seen.disconnected)
         print(f"{app}: {seen.ended - clicked:.3f} s from click to disconnect")  # noqa: T201
         notebook.wait_idle()
@@ -140,12 +140,12 @@ def test_the_stop_button_ends_the_stream_and_keeps_what_had_come(
     assert notebook.page_errors == []
 
 
-def asked(box: Sandbox) -> list:
-    """The prompts that the sandbox was sent."""
+def prompts(box: Sandbox) -> list:
+    """Return the prompts that the sandbox received."""
     return [seen for seen in box.requests if seen.method == "POST"]
 
 
 def read_usage() -> list[dict]:
-    """The rows of this test's ledger."""
+    """Return the rows of this test's ledger."""
     with Swiftask() as client:
         return client.usage().to_dict("records")

@@ -1,4 +1,4 @@
-"""A batch in JupyterLab: its bar, the stop button, and the same cell run again."""
+"""A batch in JupyterLab: its progress bar, the stop button, and the same cell run again."""
 
 import time
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def box(stalling: StallingAgent) -> Iterator[Sandbox]:
         yield box
 
 
-def test_the_stop_button_ends_a_batch_which_the_same_cell_completes(
+def test_the_stop_button_ends_a_batch_and_running_the_cell_again_completes_it(
     notebook: Notebook, box: Sandbox, env: dict[str, str], stalling: StallingAgent
 ) -> None:
     notebook.open("rows.ipynb", [MADE, MAP], env=env)

@@ -1,4 +1,4 @@
-"""The harness itself: what it does on the page happens, and what it reads is there."""
+"""`tests/support/jupyter.py` itself: its actions happen on the page, and it reads what is there."""
 
 import pytest
 from nbformat.v4 import new_markdown_cell
@@ -11,8 +11,8 @@ APPS = pytest.mark.parametrize("app", ["lab", "notebook"])
 
 
 @APPS
-def test_cells_run_show_their_output_and_are_saved(notebook: Notebook, app: App):
-    """Both front ends do, with nothing asked of any host but the Jupyter server."""
+def test_cells_run_and_show_their_output_and_are_saved(notebook: Notebook, app: App):
+    """No request goes to another host than the Jupyter server."""
     notebook.open(
         "deep/a note.ipynb",
         [new_markdown_cell("# Sums"), "2 + 2", "import os; print(os.environ['FRUIT'])"],
@@ -36,7 +36,7 @@ def test_cells_run_show_their_output_and_are_saved(notebook: Notebook, app: App)
 @APPS
 @pytest.mark.parametrize("by", ["button", "menu"])
 def test_the_stop_button_and_the_kernel_menu_interrupt_a_cell(notebook: Notebook, app: App, by):
-    """The sleep ends with a KeyboardInterrupt, and the kernel takes the next cell."""
+    """The sleep ends with a KeyboardInterrupt, and the kernel runs the next cell."""
     notebook.open("stop.ipynb", ["import time; print('on'); time.sleep(300)", "6 * 7"], app=app)
     notebook.run_cell(0)
     notebook.wait_text(0, "on")
@@ -52,7 +52,7 @@ def test_the_stop_button_and_the_kernel_menu_interrupt_a_cell(notebook: Notebook
 
 @APPS
 def test_the_dark_theme_is_dark_and_the_light_theme_is_light(notebook: Notebook, app: App):
-    """The notebook's own background has the shade that the theme's name promises."""
+    """By the background of the notebook."""
     shades = {}
     for theme in ("light", "dark"):
         notebook.open(f"{theme}.ipynb", ["'a cell'"], app=app, theme=theme)
@@ -66,8 +66,8 @@ def test_the_dark_theme_is_dark_and_the_light_theme_is_light(notebook: Notebook,
     assert shades["dark"] < 60
 
 
-def test_the_kernel_answers_to_the_process_id_it_gives(notebook: Notebook):
-    """Asking for it leaves no trace in the notebook: the next cell is still the first."""
+def test_kernel_pid_is_the_process_id_of_the_kernel(notebook: Notebook):
+    """Asking for it does not count as a cell: the next cell is still number 1."""
     notebook.open("pid.ipynb", ["import os; os.getpid()"])
 
     pid = notebook.kernel_pid()

@@ -1,4 +1,4 @@
-"""The chat panel in JupyterLab: what a user does, and what is there then."""
+"""The chat panel in JupyterLab: what a user does, and what the panel shows then."""
 
 import pytest
 from nbformat import NotebookNode
@@ -7,18 +7,21 @@ from playwright.sync_api import expect
 from swiftask_jupyter import Sandbox
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
 from tests.support.jupyter import Notebook
-from tests.support.panels import CHAT, LOAD, WAIT, Panel, violations
+from tests.support.panels import (
+    CHAT,
+    DROP_FILES,
+    RUN_UNTIL_GO,
+    SHOW_PANEL,
+    USE_DARK_THEME,
+    WAIT,
+    Panel,
+    show_panel,
+    violations,
+)
 
 pytestmark = pytest.mark.browser
 
-PANEL = f"""{LOAD}
-from swiftask_jupyter import ChatPanel
-client = get_ipython().magics_manager.registry["SwiftaskMagics"].client
-panel = ChatPanel(client, "lorem")
-panel"""
-# Waits for a file, so that the test decides how long the cell runs.
-BUSY = "import pathlib, time\nwhile not pathlib.Path('go').exists():\n    time.sleep(.02)"
-LOSE_THE_TAIL = """
+LOSE_THE_LAST_UPDATES = """
 import time
 send, channel._send = channel._send, lambda *_: None
 panel.ask("lost")
@@ -27,7 +30,7 @@ while panel.chat.in_flight:
 channel._send = send
 channel.heartbeat()
 """
-HELD = """import time
+LIST_UPLOADS = """import time
 for _ in range(500):
     if panel._uploads._uploads:
         time.sleep(.02)
@@ -35,40 +38,27 @@ for _ in range(500):
 CLEAR = "() => window.jupyterapp.shell.currentWidget.content.widgets[0].outputArea.model.clear()"
 COPIED = "() => navigator.clipboard.readText()"
 RESTART = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
-DARK = """() => window.jupyterapp.commands.execute('apputils:change-theme',
-  {theme: 'JupyterLab Dark'})"""
 NEW_VIEW = "() => window.jupyterapp.commands.execute('notebook:create-output-view')"
-# The panel and the closed transcript below it, and nothing is out of sight.
-FILLED = """() => {
+# The panel and the closed transcript below it fill the view, and nothing is out of sight.
+VIEW_IS_FILLED = """() => {
   const view = document.querySelector('.jp-LinkedOutputView'), area = view.firstElementChild;
-  const [shown, panel, box, twin] = [view, ...['.swiftask-panel', '.st-composer', 'summary'].map(
-    (each) => view.querySelector(each))].map((each) => each.getBoundingClientRect());
-  return panel.top === shown.top && box.bottom < panel.bottom && panel.bottom <= twin.top
-    && twin.bottom <= shown.bottom && shown.bottom - panel.bottom < 40
-    && shown.bottom <= window.innerHeight && area.scrollHeight === area.clientHeight;
+  const parts = ['.swiftask-panel', '.st-composer', 'summary'].map((it) => view.querySelector(it));
+  const [whole, panel, box, transcript] = [view, ...parts].map((it) => it.getBoundingClientRect());
+  return panel.top === whole.top && box.bottom < panel.bottom && panel.bottom <= transcript.top
+    && transcript.bottom <= whole.bottom && whole.bottom - panel.bottom < 40
+    && whole.bottom <= window.innerHeight && area.scrollHeight === area.clientHeight;
 }"""
 FOCUS = """() => [document.activeElement.ariaLabel,
   getComputedStyle(document.activeElement).outlineStyle]"""
-DROP = """([names, size]) => {
-  const carried = new DataTransfer();
-  for (const name of names) carried.items.add(new File([new Uint8Array(size)], name));
-  const options = { dataTransfer: carried, bubbles: true, cancelable: true };
-  document.querySelector('.swiftask-panel').dispatchEvent(new DragEvent('drop', options));
-}"""
 
 
-def shown(notebook: Notebook, cell: int = 0) -> Panel:
-    """Run the cell that shows a panel, and wait for it."""
-    notebook.run_cell(cell)
-    notebook.wait_idle()
-    return Panel(notebook.page).ready()
-
-
-def test_a_conversation_in_a_panel(notebook: Notebook, env: dict[str, str]):
-    """Ask, read, copy, rate, ask again, edit; a reload brings it back; the file holds a copy."""
+def test_a_question_can_be_asked_copied_rated_retried_and_edited(
+    notebook: Notebook, env: dict[str, str]
+):
+    """A reload of the page shows the same, and the saved file has a transcript."""
     notebook.context.grant_permissions(["clipboard-read", "clipboard-write"])
     notebook.open("talk.ipynb", [f"{CHAT} lorem", "1 + 1"], env=env)
-    panel, page = shown(notebook), notebook.page
+    panel, page = show_panel(notebook), notebook.page
 
     panel.text.fill("tell me")
     panel.text.press("Shift+Enter")
@@ -99,7 +89,7 @@ def test_a_conversation_in_a_panel(notebook: Notebook, env: dict[str, str]):
     expect(copy.locator("path")).to_have_attribute("d", drawn)
 
     panel.button("Ask lorem again").click()
-    expect(panel.notes).to_contain_text("turn 2")
+    expect(panel.footers).to_contain_text("turn 2")
     panel.choose("echo")
     panel.button("Edit and ask again").click()
     expect(panel.text).to_have_value("tell me\ndd a x 00")
@@ -113,16 +103,16 @@ def test_a_conversation_in_a_panel(notebook: Notebook, env: dict[str, str]):
     page.reload()
     panel.ended()
     assert panel.html() == html
-    check_twin(notebook.saved())
-    check_view_of_its_own(notebook)
+    check_transcript(notebook.saved())
+    check_output_view(notebook)
     assert notebook.foreign_requests() == []
     assert notebook.page_errors == []
 
 
 def check_formatted(panel: Panel) -> None:
-    """Look for everything that the answer of `lorem` has in it, and nothing that it must not."""
+    """Check every kind of formatting in the answer of the agent "lorem"."""
     answer = panel.ended()
-    expect(panel.root.locator(".st-prompt")).to_have_text("tell me\ndd a x 00")
+    expect(panel.prompts).to_have_text("tell me\ndd a x 00")
     expect(answer.locator("math")).to_have_count(2)
     expect(answer.locator("table tbody tr")).to_have_count(3)
     expect(answer.locator("ul ul ul li")).to_have_text("white, the old kind")
@@ -134,19 +124,19 @@ def check_formatted(panel: Panel) -> None:
     assert panel.log.evaluate(at_the_end)
 
 
-def check_twin(saved: NotebookNode) -> None:
-    """Look for the readable copy of the conversation in a saved notebook."""
-    [twin] = [
+def check_transcript(saved: NotebookNode) -> None:
+    """Check the transcript in a saved notebook."""
+    [transcript] = [
         each.data for each in saved.cells[0].outputs if TURN_MIME_TYPE in each.get("data", {})
     ]
-    assert "You: tell me *more*" in twin["text/plain"]
-    assert "<em>more</em>" in twin["text/html"]
-    assert [each["agent"] for each in twin[TURN_MIME_TYPE]] == ["echo"]
+    assert "You: tell me *more*" in transcript["text/plain"]
+    assert "<em>more</em>" in transcript["text/html"]
+    assert [each["agent"] for each in transcript[TURN_MIME_TYPE]] == ["echo"]
     assert len(saved.cells) == 2  # no key that was typed has changed the notebook
 
 
-def check_view_of_its_own(notebook: Notebook) -> None:
-    """JupyterLab's view of the cell's output is filled; the box to write in is in its sight."""
+def check_output_view(notebook: Notebook) -> None:
+    """Check that the panel fills JupyterLab's "New View for Cell Output"."""
     page = notebook.page
     page.evaluate(NEW_VIEW)
     view = page.locator(".jp-LinkedOutputView")
@@ -154,13 +144,13 @@ def check_view_of_its_own(notebook: Notebook) -> None:
     expect(view.locator("summary")).to_have_count(1)
     for height in (900, 700):
         page.set_viewport_size({"width": 1280, "height": height})
-        page.wait_for_function(FILLED)
+        page.wait_for_function(VIEW_IS_FILLED)
 
 
-def test_it_streams_and_stops_while_a_cell_runs(notebook: Notebook, env: dict[str, str]):
-    """What had come is kept; and when the kernel is gone, one line says what to do."""
-    notebook.open("busy.ipynb", [f"{CHAT} slow", BUSY, "6 * 7"], env=env)
-    panel = shown(notebook)
+def test_an_answer_streams_and_stops_while_a_cell_runs(notebook: Notebook, env: dict[str, str]):
+    """The received text is kept; when the kernel is gone, one line says what to do."""
+    notebook.open("busy.ipynb", [f"{CHAT} slow", RUN_UNTIL_GO, "6 * 7"], env=env)
+    panel = show_panel(notebook)
     notebook.run_cell(1)
     panel.ask("go")
     expect(panel.answers).to_contain_text("word5 ")
@@ -170,7 +160,7 @@ def test_it_streams_and_stops_while_a_cell_runs(notebook: Notebook, env: dict[st
 
     panel.ended()
     assert notebook.prompt(1) == "[*]:"
-    expect(panel.notes).to_contain_text("interrupted")
+    expect(panel.footers).to_contain_text("interrupted")
     expect(panel.answers).to_contain_text("word5 ")
     panel.ask("once more")
     expect(panel.answers).to_have_count(2)
@@ -186,25 +176,27 @@ def test_it_streams_and_stops_while_a_cell_runs(notebook: Notebook, env: dict[st
     expect(panel.answers.last).to_contain_text("word3 ")
     notebook.page.evaluate(RESTART)
     expect(panel.banner).to_contain_text("and this cell again; your text stays", timeout=WAIT)
-    expect(panel.notes.last).to_contain_text("interrupted")  # the kernel's last word, or the view's
+    expect(panel.footers.last).to_contain_text(
+        "interrupted"
+    )  # by the kernel's last message, or by the view
     expect(panel.button("Send")).to_be_visible()
     expect(panel.button("Edit and ask again").last).to_be_enabled()
     panel.button("Close").click()
     panel.ask("are you there?")
     expect(panel.banner).to_contain_text("your text stays", timeout=WAIT)
     expect(panel.text).to_have_value("are you there?")
-    shown(notebook)
+    show_panel(notebook)
     expect(panel.text).to_have_value("are you there?")
 
 
-def test_views_agree_whatever_is_lost_on_the_way(
-    notebook: Notebook, env: dict[str, str], box: Sandbox
-):
-    """A gap in the numbers, or a tail that only the heartbeat tells of, brings a snapshot."""
+def test_views_agree_after_lost_messages(notebook: Notebook, env: dict[str, str], box: Sandbox):
+    """A gap in the numbers, or a heartbeat after it, makes the view request a snapshot."""
     lose = "channel = panel._channel\nchannel.revision += 1"
     native = env | {"SWIFTASK_DIALECT": "native"}
-    notebook.open("views.ipynb", [PANEL, "panel", lose, LOSE_THE_TAIL, HELD], env=native)
-    first = shown(notebook)
+    notebook.open(
+        "views.ipynb", [SHOW_PANEL, "panel", lose, LOSE_THE_LAST_UPDATES, LIST_UPLOADS], env=native
+    )
+    first = show_panel(notebook)
     notebook.run_cell(1)
     notebook.wait_idle()
     second = Panel(notebook.page, 1).ready()
@@ -228,38 +220,38 @@ def test_views_agree_whatever_is_lost_on_the_way(
     second.ended(3)
 
     assert first.html() == second.html()
-    expect(first.root.locator(".st-prompt")).to_have_text(["one", "two", "lost"])
+    expect(first.prompts).to_have_text(["one", "two", "lost"])
     expect(first.root.get_by_label("Files", exact=True).locator("li")).to_have_text(
         ["large.bin", "a <b>.csv"]
     )
     expect(second.text).to_have_value("a draft")
-    notebook.page.evaluate(DROP, [["never sent"], 3])
+    notebook.page.evaluate(DROP_FILES, [["never sent"], 3])
     expect(first.root.get_by_label("Files to send").locator("li")).to_have_count(1)
-    expect(first.root.locator("progress")).to_have_count(0)
+    expect(first.uploads).to_have_count(0)
     notebook.page.evaluate(CLEAR)
     notebook.run_cell(4)
     notebook.wait_text(4, "[]")
 
 
 def attach(panel: Panel) -> None:
-    """Drop two files, take one back, choose another; each shows its size."""
+    """Drop two files, remove one, choose another; each shows its size."""
     chips = panel.root.get_by_label("Files to send").locator("li")
-    panel.page.evaluate(DROP, [["large.bin", "tiny.txt"], 1_300_000])
+    panel.page.evaluate(DROP_FILES, [["large.bin", "tiny.txt"], 1_300_000])
     expect(chips).to_have_text(["large.bin 1.3 MB", "tiny.txt 1.3 MB"])
-    expect(panel.root.locator("progress")).to_have_count(0)  # or the button moves under the click
+    expect(panel.uploads).to_have_count(0)  # else the button may move during the click
     panel.button("Remove tiny.txt").click()
     chosen = {"name": "a <b>.csv", "mimeType": "text/csv", "buffer": b"a,b\n1,2\n"}
     panel.root.locator("input[type=file]").set_input_files(chosen)
     expect(chips).to_have_text(["large.bin 1.3 MB", "a <b>.csv 8 bytes"])
-    expect(panel.root.locator("progress")).to_have_count(0)
+    expect(panel.uploads).to_have_count(0)
 
 
-def test_one_conversation_of_cells_and_panel_and_others_beside_it(
+def test_cells_and_the_panel_share_a_conversation_and_others_can_be_opened(
     notebook: Notebook, env: dict[str, str], box: Sandbox
 ):
-    """A cell's turn is marked as such; what is inserted as a cell is not run."""
-    notebook.open("cells.ipynb", [PANEL, "%%swiftask echo\nfrom *a* cell"], env=env)
-    panel = shown(notebook)
+    """A question of a cell is marked as such; code inserted as a cell is not run."""
+    notebook.open("cells.ipynb", [SHOW_PANEL, "%%swiftask echo\nfrom *a* cell"], env=env)
+    panel = show_panel(notebook)
     notebook.run_cell(1)
 
     expect(panel.ended()).to_have_text("from a cell")
@@ -274,7 +266,7 @@ def test_one_conversation_of_cells_and_panel_and_others_beside_it(
     inserted = notebook.page.locator(".jp-Notebook .jp-Cell").nth(1).locator(".cm-content")
     expect(inserted).to_have_text("print(6 * 7)")
     assert notebook.prompt(1) == "[ ]:"
-    notebook.run_cell(0)  # again: its panel takes the place of the first
+    notebook.run_cell(0)  # again: the new panel replaces the first
     notebook.wait_idle()
     panel.ended(2)
 
@@ -287,10 +279,10 @@ def test_one_conversation_of_cells_and_panel_and_others_beside_it(
     panel.choose("nosuch")
     panel.ask("hello?")
     panel.ended()
-    expect(panel.root.locator(".st-error")).to_contain_text("does not exist")
+    expect(panel.errors).to_contain_text("does not exist")
     panel.choose("echo")
     panel.button("Retry").click()
-    expect(panel.root.locator(".st-error")).to_have_count(0)
+    expect(panel.errors).to_have_count(0)
     expect(panel.answers).to_have_text("hello?")
     panel.ended()
     sessions.select_option("main")
@@ -298,26 +290,26 @@ def test_one_conversation_of_cells_and_panel_and_others_beside_it(
     assert notebook.page_errors == []
 
 
-def test_nothing_keeps_anyone_out(notebook: Notebook, env: dict[str, str], axe: str):
-    """By axe's rules and by keyboard, light and dark, wide and narrow."""
-    notebook.open("axe.ipynb", [PANEL], env=env)
-    panel, page = shown(notebook), notebook.page
+def test_the_panel_is_accessible(notebook: Notebook, env: dict[str, str], axe: str):
+    """By axe's rules and by keyboard, in light and dark themes, wide and narrow."""
+    notebook.open("axe.ipynb", [SHOW_PANEL], env=env)
+    panel, page = show_panel(notebook), notebook.page
     panel.ask("hello")
     panel.ended()
     panel.choose("nosuch")
     panel.ask("an error, and " + "a_very_long_word" * 40 + " \u05e9\u05dc\u05d5\u05dd")
     panel.ended(2)
-    page.evaluate(DROP, [["a.txt"], 10])
-    expect(panel.root.locator("progress")).to_have_count(0)
+    page.evaluate(DROP_FILES, [["a.txt"], 10])
+    expect(panel.uploads).to_have_count(0)
     assert violations(page, axe) == []
 
-    page.evaluate(DARK)
+    page.evaluate(USE_DARK_THEME)
     page.wait_for_function("() => document.body.dataset.jpThemeName === 'JupyterLab Dark'")
     panel.root.evaluate("(root) => { root.style.width = '320px'; }")
     assert violations(page, axe) == []
     for part in (panel.log, panel.root):
         assert part.evaluate("(part) => part.scrollWidth <= part.clientWidth")
-    code = panel.answers.locator("pre").first  # its indentation is kept
+    code = panel.answers.locator("pre").first  # code scrolls and keeps its indentation
     assert code.evaluate("(code) => code.scrollWidth > code.clientWidth")
 
     panel.text.focus()
@@ -330,13 +322,19 @@ def test_nothing_keeps_anyone_out(notebook: Notebook, env: dict[str, str], axe: 
     for _ in range(40):
         page.keyboard.press("Shift+Tab")
         reached.add(page.evaluate(FOCUS)[0])
-    every = {"Message", "Attach files", "Copy answer as Markdown", "Good answer", "Copy message"}
-    every |= {"Comment on this answer", "Messages", "Export as Markdown", "Agent", "Conversation"}
-    assert every <= reached
+    expected = {"Message", "Attach files", "Copy answer as Markdown", "Good answer", "Copy message"}
+    expected |= {
+        "Comment on this answer",
+        "Messages",
+        "Export as Markdown",
+        "Agent",
+        "Conversation",
+    }
+    assert expected <= reached
 
     sessions = panel.root.get_by_label("Conversation")
     sessions.focus()
-    page.keyboard.press("ArrowDown")  # looked at
+    page.keyboard.press("ArrowDown")  # opens the list
     page.keyboard.press("Escape")
     expect(sessions).to_have_value("=main")
     expect(sessions).to_be_focused()

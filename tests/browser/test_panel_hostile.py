@@ -1,4 +1,4 @@
-"""Texts made to attack their reader, in a chat panel: in questions, answers, names and errors."""
+"""Hostile texts in the questions, answers, names and errors of a chat panel do nothing."""
 
 import json
 
@@ -8,26 +8,22 @@ from playwright.sync_api import expect
 from swiftask_jupyter import Sandbox
 from swiftask_jupyter.notebook.markdown.mathml import TAGS as MATH
 from swiftask_jupyter.notebook.markdown.tree import TAGS
-from tests.browser.test_hostile import (
-    FORMULAS,
-    MORE,
+from tests.support.hostility import (
     PER_CELL,
-    TAME,
+    SCHEMES,
     Listener,
-    armed,
-    filed,
-    listener,
+    PageGuard,
+    arm,
+    slow_echo_environment,
+    split,
 )
-from tests.browser.test_hostile_collections import PER_CELL as MANY
-from tests.browser.test_hostile_collections import collection, split
-from tests.support.hostility import LOAD, SCHEMES, Guard, echoing, shut_in
 from tests.support.jupyter import Notebook
-from tests.support.panels import Panel
+from tests.support.panels import CLIENT, Panel
+from tests.support.payloads import FORMULAS, MORE, TAME, TYPEABLE_PAYLOADS
 
-__all__ = ["collection", "listener"]  # fixtures
 pytestmark = pytest.mark.browser
 
-# What a panel is made of, beside an answer.
+# The elements and attributes of a panel, apart from those of an answer.
 PARTS = (
     "div article button svg path select option input datalist textarea bdi form progress",
     "@class @style @dir @href @rel @target @start @value @max @title @type @list @rows @role @d",
@@ -36,10 +32,9 @@ PARTS = (
     "@display @displaystyle @mathvariant @stretchy @fence @form @linethickness @width @columnalign",
 )
 ALLOWED = TAGS | MATH | set(" ".join(PARTS).split())
-SHOW = f"""{LOAD}
+SHOW = f"""{CLIENT}
 import json, pathlib
 from swiftask_jupyter import ChatPanel
-client = get_ipython().magics_manager.registry["SwiftaskMagics"].client
 panel = ChatPanel(client, "echo", session=json.loads(pathlib.Path("name").read_text()),
                   transcript=False)
 panel"""
@@ -48,8 +43,10 @@ for text in json.loads(pathlib.Path("texts").read_text()):
     panel.ask(text)
     while panel.chat.in_flight:
         time.sleep(.01)"""
-MISNAMED = """from swiftask_jupyter.errors import SwiftaskError
-client.connections.overrides = type(client.connections.overrides)(client.connections.resolve().base_url, None, "echo", "native")
+ASK_NAMES = """from swiftask_jupyter.errors import SwiftaskError
+connections = client.connections
+url, kind = connections.resolve().base_url, type(connections.overrides)
+connections.overrides = kind(url, None, "echo", "native")
 for name in json.loads(pathlib.Path("names").read_text()):
     for agent, files in ((name, ()), ("echo", [(name, b"x")])):
         try:
@@ -58,45 +55,46 @@ for name in json.loads(pathlib.Path("names").read_text()):
             panel._channel.respond({"view": None}, error=str(error))
         while panel.chat.in_flight:
             time.sleep(.01)"""
-PER_ROUND = 50
+PER_QUESTION, PER_ROUND = 25, 50
 CLICK = "(number) => document.querySelectorAll('.st-body a')[number]?.click()"
-# Nothing of an answer leaves its place: neither its boxes nor its letters.
-ESCAPED = """() => [...document.querySelectorAll('.st-exchange *')].filter((each) =>
+# The elements that may cover others: with a position or a z-index.
+POSITIONED = """() => [...document.querySelectorAll('.st-exchange *')].filter((each) =>
   !['static', 'relative'].includes(getComputedStyle(each).position)
   || getComputedStyle(each).zIndex !== 'auto').map((each) => each.outerHTML)"""
 
 
-def happened(guard: Guard) -> dict[str, object]:
-    """What must not be; the kinds of elements are a panel's here."""
-    seen = guard.what_happened() | {"commands": set(guard.told("Commands")) - {"notebook:run-cell"}}
+def what_happened(guard: PageGuard) -> dict[str, object]:
+    """Return what must not happen and did; elements of a panel are allowed."""
+    seen = guard.what_happened() | {
+        "commands": set(guard.recorded("Commands")) - {"notebook:run-cell"}
+    }
     seen = {what: value for what, value in seen.items() if value and what != "in outputs"}
-    kinds = {kind for kind in guard.told("Kinds") if kind not in ALLOWED}
-    schemes = set(guard.told("Schemes")) - SCHEMES
+    kinds = {kind for kind in guard.recorded("Kinds") if kind not in ALLOWED}
+    schemes = set(guard.recorded("Schemes")) - SCHEMES
     return seen | ({"kinds": kinds} if kinds else {}) | ({"schemes": schemes} if schemes else {})
 
 
-def follow_links(guard: Guard) -> None:
-    """Click each link and each element of each answer."""
-    shut_in(guard.notebook)
-    guard.page.context.on("page", guard._close)
-    for number in range(15):  # by number: a view may be drawn anew meanwhile
+def click_everything(guard: PageGuard) -> None:
+    """Click the first links and then every element of every answer."""
+    guard.block_other_hosts()
+    for number in range(15):  # by number, because the view may be drawn again meanwhile
         guard.page.evaluate(CLICK, number)
     everything = guard.page.locator(".st-body :not(a, .st-code-toolbar, .st-code-toolbar *)")
     everything.evaluate_all("(all) => all.forEach((each) => each.click?.())")
 
 
-def opened(notebook: Notebook, env: dict[str, str], name: str) -> Guard:
-    """Show a panel whose conversation has that name."""
+def open_panel(notebook: Notebook, env: dict[str, str], name: str) -> PageGuard:
+    """Display a panel with a session of that name."""
     (notebook.folder / "name").write_text(json.dumps(name))
-    notebook.open("hostile.ipynb", [SHOW, ASK, MISNAMED], env=env)
+    notebook.open("hostile.ipynb", [SHOW, ASK, ASK_NAMES], env=env)
     notebook.run_cell(0)
     notebook.wait_idle()
     Panel(notebook.page).ready()
-    return Guard(notebook)
+    return PageGuard(notebook)
 
 
-def asked(notebook: Notebook, texts: list[str], names: list[str]) -> None:
-    """Ask all of it in the panel; and what is no agent, and with files of these names."""
+def ask(notebook: Notebook, texts: list[str], names: list[str]) -> None:
+    """Ask the texts in the panel, then the names: of agents that do not exist, and of files."""
     (notebook.folder / "texts").write_text(json.dumps(texts))
     (notebook.folder / "names").write_text(json.dumps(names))
     for cell in (1, 2):
@@ -105,33 +103,33 @@ def asked(notebook: Notebook, texts: list[str], names: list[str]) -> None:
 
 
 def test_hostile_texts_do_nothing_in_a_panel(notebook: Notebook, box: Sandbox, listener: Listener):
-    """No script, no request, no command, no element of their making, nothing out of its place."""
-    payloads = [*TAME, *MORE, *FORMULAS, *filed()]
-    texts = [armed(payload, i, listener) for i, payload in enumerate(payloads)]
+    """No script, request or command runs; no element is added and none covers others."""
+    payloads = [*TAME, *MORE, *FORMULAS, *TYPEABLE_PAYLOADS]
+    texts = [arm(payload, i, listener) for i, payload in enumerate(payloads)]
     batches = ["\n\n".join(texts[i : i + PER_CELL]) for i in range(0, len(texts), PER_CELL)]
     zalgo = "z" + "\u0335\u0321\u0347" * 200
 
-    guard = opened(notebook, echoing(box), TAME[1])
+    guard = open_panel(notebook, slow_echo_environment(box), TAME[1])
     names = [*TAME, "\u202efdp.exe", "a" * 5000]
-    asked(notebook, [*batches, zalgo, "\u202egnp.exe"], names)
+    ask(notebook, [*batches, zalgo, "\u202egnp.exe"], names)
 
     page = notebook.page
     expect(page.locator(".st-error").first).to_be_visible()
     expect(page.locator(".st-body").last).to_contain_text("a" * 300)
-    shown = page.locator(".swiftask-panel").text_content()
-    assert "\u202e" not in shown
-    assert "\u27e6U+202E\u27e7gnp.exe" in shown
-    assert page.evaluate(ESCAPED) == []
-    assert happened(guard) == {}
+    text = page.locator(".swiftask-panel").text_content()
+    assert "\u202e" not in text
+    assert "\u27e6U+202E\u27e7gnp.exe" in text
+    assert page.evaluate(POSITIONED) == []
+    assert what_happened(guard) == {}
     assert notebook.foreign_requests() == []
     assert listener.connections == 0
-    follow_links(guard)
-    for _ in range(100):  # the browser tells of a page a moment after it was asked for
+    click_everything(guard)
+    for _ in range(100):  # the browser announces a page with some delay
         if guard.opened <= 10:
             page.wait_for_timeout(100)
     assert guard.opened > 10
     assert listener.paths == []
-    assert happened(guard) == {}
+    assert what_happened(guard) == {}
 
 
 @pytest.mark.soak
@@ -139,13 +137,13 @@ def test_hostile_texts_do_nothing_in_a_panel(notebook: Notebook, box: Sandbox, l
 def test_no_text_of_the_public_collections_does_anything_in_a_panel(
     notebook: Notebook, box: Sandbox, collection: list[str]
 ):
-    """In the questions, in the answers, and as the names of agents and files and in errors."""
-    guard = opened(notebook, echoing(box), "main")
+    """In questions, answers and errors, and as the names of agents and files."""
+    guard = open_panel(notebook, slow_echo_environment(box), "main")
     for some in split(collection, PER_ROUND):
-        asked(notebook, ["\n\n".join(few) for few in split(some, MANY)], some)
+        ask(notebook, ["\n\n".join(few) for few in split(some, PER_QUESTION)], some)
 
-        assert notebook.page.evaluate(ESCAPED) == []
-        assert happened(guard) == {}
+        assert notebook.page.evaluate(POSITIONED) == []
+        assert what_happened(guard) == {}
     assert notebook.foreign_requests() == []
-    follow_links(guard)
-    assert happened(guard) == {}
+    click_everything(guard)
+    assert what_happened(guard) == {}

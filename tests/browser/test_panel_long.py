@@ -1,4 +1,4 @@
-"""Long stories of the chat panel: other front ends, floods, large files, long conversations."""
+"""The chat panel in other front ends, under load, with large files and long conversations."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -8,14 +8,23 @@ from nbformat import v4, write
 from playwright.sync_api import expect
 
 from swiftask_jupyter import Sandbox, Swiftask
-from tests.browser.test_panel import BUSY, DROP, PANEL, shown
-from tests.support.hostility import shut_in
+from tests.support.hostility import block_other_hosts
 from tests.support.jupyter import Notebook
-from tests.support.panels import CHAT, LOAD, WAIT, Panel, violations
+from tests.support.panels import (
+    CHAT,
+    CLIENT,
+    DROP_FILES,
+    RUN_UNTIL_GO,
+    SHOW_PANEL,
+    WAIT,
+    Panel,
+    show_panel,
+    violations,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.soak]
 
-OLDER = Path(__file__).parents[2] / ".venv" / "ipykernel6" / "bin" / "python"
+IPYKERNEL_6 = Path(__file__).parents[2] / ".venv" / "ipykernel6" / "bin" / "python"
 FLOOD = """import ipywidgets, threading
 bar = ipywidgets.IntProgress(max=10**6)
 display(bar)
@@ -38,10 +47,10 @@ while panel.chat.in_flight:
 TEXT = "() => [...document.querySelectorAll('.st-body')].map((each) => each.textContent)"
 
 
-def test_in_notebook_7(notebook: Notebook, env: dict[str, str], axe: str):
-    """Streams, stops while a cell runs, inserts a cell, and lets everyone in."""
-    notebook.open("seven.ipynb", [f"{CHAT} slow", BUSY], app="notebook", env=env)
-    panel = shown(notebook)
+def test_the_panel_works_in_notebook_7(notebook: Notebook, env: dict[str, str], axe: str):
+    """It streams, stops while a cell runs, inserts a cell, and is accessible."""
+    notebook.open("seven.ipynb", [f"{CHAT} slow", RUN_UNTIL_GO], app="notebook", env=env)
+    panel = show_panel(notebook)
     notebook.run_cell(1)
     panel.ask("go")
     expect(panel.answers).to_contain_text("word5 ")
@@ -62,11 +71,15 @@ def test_in_notebook_7(notebook: Notebook, env: dict[str, str], axe: str):
     assert notebook.page_errors == []
 
 
-@pytest.mark.skipif(not OLDER.exists(), reason="`make soak` makes an older kernel's environment")
-def test_a_kernel_without_subshells_is_said_to_be_busy(notebook: Notebook, env: dict[str, str]):
-    """It hears the panel when its cell has ended; until then the button says so."""
-    notebook.open("older.ipynb", [f"{CHAT} slow", BUSY], env=env, python=str(OLDER))
-    panel = shown(notebook)
+@pytest.mark.skipif(
+    not IPYKERNEL_6.exists(), reason="`make soak` makes an older kernel's environment"
+)
+def test_without_subshells_stop_says_that_the_kernel_is_busy(
+    notebook: Notebook, env: dict[str, str]
+):
+    """The kernel receives the request when its cell has ended."""
+    notebook.open("older.ipynb", [f"{CHAT} slow", RUN_UNTIL_GO], env=env, python=str(IPYKERNEL_6))
+    panel = show_panel(notebook)
     panel.ask("go")
     expect(panel.answers).to_contain_text("word2 ")
     notebook.run_cell(1)
@@ -78,14 +91,14 @@ def test_a_kernel_without_subshells_is_said_to_be_busy(notebook: Notebook, env: 
     (notebook.folder / "go").touch()
     notebook.wait_idle()
     panel.ended()
-    expect(panel.notes).to_contain_text("interrupted")
+    expect(panel.footers).to_contain_text("interrupted")
     expect(panel.banner).to_be_hidden()
 
 
-def test_code_is_inserted_only_into_the_cell_made_for_it(notebook: Notebook, env: dict[str, str]):
-    """In a notebook that is not trusted JupyterLab asks; whoever says no goes on in other cells."""
-    notebook.open("untrusted.ipynb", [PANEL, "mine = 1"], env=env)
-    panel, page = shown(notebook), notebook.page
+def test_code_is_inserted_only_into_a_new_cell(notebook: Notebook, env: dict[str, str]):
+    """In an untrusted notebook JupyterLab asks first; after a refusal nothing is inserted."""
+    notebook.open("untrusted.ipynb", [SHOW_PANEL, "mine = 1"], env=env)
+    panel, page = show_panel(notebook), notebook.page
     panel.choose("echo")
     panel.ask("```python\n1 + 1\n```")
     panel.ended()
@@ -93,7 +106,7 @@ def test_code_is_inserted_only_into_the_cell_made_for_it(notebook: Notebook, env
     page.locator(".jp-Dialog").get_by_role("button", name="Cancel").click()
 
     page.locator(".jp-Notebook .jp-Cell").nth(1).locator(".cm-content").click()
-    page.wait_for_timeout(500)  # in which the text would have come
+    page.wait_for_timeout(500)  # the text would have been inserted by now
 
     expect(page.locator(".jp-Notebook .jp-Cell")).to_have_count(2)
     cells = page.locator(".jp-Notebook .jp-Cell .cm-content")
@@ -108,15 +121,15 @@ def test_code_is_inserted_only_into_the_cell_made_for_it(notebook: Notebook, env
     expect(cells.filter(has_text="mine")).to_have_text("mine = 1")
 
 
-def test_in_voila(notebook: Notebook, env: dict[str, str], axe: str):
-    """A page without cells: the panel answers there, copies code, and offers no cell to insert."""
+def test_the_panel_works_in_voila(notebook: Notebook, env: dict[str, str], axe: str):
+    """The page has no cells, so the panel offers no "Insert as a cell"."""
     spec = {"name": notebook.server.kernel(env), "display_name": "Python 3"}
     cells = [v4.new_code_cell(f"{CHAT} lorem")]
     path = notebook.folder / "page.ipynb"
     write(v4.new_notebook(cells=cells, metadata={"kernelspec": spec}), path)
     place = quote(path.relative_to(notebook.server.root).as_posix())
 
-    shut_in(notebook)  # Voila's own page asks for fonts of a foreign host
+    block_other_hosts(notebook)  # Voila's page requests fonts from another host
     notebook.page.goto(f"{notebook.server.url}voila/render/{place}?token={notebook.server.token}")
     panel = Panel(notebook.page).ready()
     panel.ask("tell me")
@@ -129,10 +142,10 @@ def test_in_voila(notebook: Notebook, env: dict[str, str], axe: str):
     assert violations(notebook.page, axe) == []
 
 
-def test_a_flood_on_iopub_loses_messages_and_no_text(notebook: Notebook, env: dict[str, str]):
-    """The server drops what comes too fast; the views end with the whole answer all the same."""
-    notebook.open("flood.ipynb", [PANEL, FLOOD], env=env)
-    panel = shown(notebook)
+def test_a_flood_of_other_messages_loses_no_text(notebook: Notebook, env: dict[str, str]):
+    """The server drops messages that come too fast, but the view ends with the whole answer."""
+    notebook.open("flood.ipynb", [SHOW_PANEL, FLOOD], env=env)
+    panel = show_panel(notebook)
     panel.ask("go")
     panel.ended()
     panel.choose("slow")
@@ -142,7 +155,7 @@ def test_a_flood_on_iopub_loses_messages_and_no_text(notebook: Notebook, env: di
 
     while "message rate exceeded" not in notebook.server.log():
         notebook.page.wait_for_timeout(100)
-    notebook.page.wait_for_timeout(5000)  # of the flood; when a view gets through it is by chance
+    notebook.page.wait_for_timeout(5000)  # of the flood; a message gets through only by chance
 
     panel.button("Stop").click()
 
@@ -155,18 +168,18 @@ def test_a_flood_on_iopub_loses_messages_and_no_text(notebook: Notebook, env: di
 def test_a_large_file_is_attached_while_an_answer_streams(
     notebook: Notebook, env: dict[str, str], box: Sandbox
 ):
-    """In one message it would close the kernel's connection."""
+    """It is sent in chunks; one large message would close the kernel's connection."""
     notebook.open("large.ipynb", [f"{CHAT} slow"], env=env)
-    panel = shown(notebook)
+    panel = show_panel(notebook)
     panel.ask("go on talking")
     expect(panel.answers).to_contain_text("word3 ")
     chips = panel.root.get_by_label("Files to send").locator("li")
 
-    notebook.page.evaluate(DROP, [["large.bin"], 25_000_000])
+    notebook.page.evaluate(DROP_FILES, [["large.bin"], 25_000_000])
     panel.text.fill("what is in it?")
 
     expect(chips).to_have_text("large.bin 25.0 MB")
-    expect(panel.root.locator("progress")).to_have_count(0, timeout=WAIT)
+    expect(panel.uploads).to_have_count(0, timeout=WAIT)
     panel.button("Stop").click()
     panel.ended()
     panel.choose("echo")
@@ -176,12 +189,11 @@ def test_a_large_file_is_attached_while_an_answer_streams(
     assert len(put.body) == 25_000_000
 
 
-def test_five_hundred_messages_come_in_pages_and_stay_in_order(
+def test_five_hundred_messages_are_loaded_in_pages_in_order(
     notebook: Notebook, env: dict[str, str]
 ):
-    """The newest are there at once, all others by the button above them."""
-    start = f'{LOAD}\nclient = get_ipython().magics_manager.registry["SwiftaskMagics"].client\n'
-    notebook.open("many.ipynb", [start + MANY, PANEL], env=env)
+    """The newest page is shown at once, the others by the button above it."""
+    notebook.open("many.ipynb", [f"{CLIENT}\n{MANY}", SHOW_PANEL], env=env)
     notebook.run_cell(0)
     notebook.wait_idle()
     notebook.run_cell(1)
@@ -194,26 +206,27 @@ def test_five_hundred_messages_come_in_pages_and_stay_in_order(
         expect(panel.exchanges).to_have_count(count)
     expect(more).to_be_hidden()
 
-    said = notebook.page.evaluate(TEXT)
-    assert said[::2] == [f"question {n}" for n in range(500)]
+    texts = notebook.page.evaluate(TEXT)
+    assert texts[::2] == [f"question {n}" for n in range(500)]
 
     panel.button("Go to the newest message").click()
     panel.choose("echo")
     panel.ask("question 500")
 
     expect(panel.answers.last).to_have_text("question 500")
-    expect(panel.exchanges).to_have_count(30)  # the others are a click away, and cost nothing
+    expect(panel.exchanges).to_have_count(30)  # the older ones are removed from the page
     expect(panel.button("Send")).to_be_visible()
     more.click()
     expect(panel.exchanges).to_have_count(60)
-    said = notebook.page.evaluate(TEXT)
-    assert said[::2] == [f"question {n}" for n in range(441, 501)]
+    texts = notebook.page.evaluate(TEXT)
+    assert texts[::2] == [f"question {n}" for n in range(441, 501)]
 
 
-def test_a_long_answer_is_the_same_however_it_came(notebook: Notebook, env: dict[str, str]):
-    """Drawn in steps while it grew, or at once in a view that came later."""
-    notebook.open("grown.ipynb", [PANEL, LONG, "panel"], env=env)
-    first = shown(notebook)
+def test_a_long_answer_is_the_same_in_a_view_that_saw_it_grow_and_in_a_later_view(
+    notebook: Notebook, env: dict[str, str]
+):
+    notebook.open("grown.ipynb", [SHOW_PANEL, LONG, "panel"], env=env)
+    first = show_panel(notebook)
     notebook.run_cell(1)
     notebook.wait_idle()
     expect(first.ended()).to_contain_text("the end")
@@ -229,12 +242,12 @@ def test_a_long_answer_is_the_same_however_it_came(notebook: Notebook, env: dict
     assert first.log.evaluate(at_the_end)
 
 
-def test_who_scrolled_up_stays_there_while_an_answer_streams(
+def test_a_view_that_was_scrolled_up_stays_there_while_an_answer_streams(
     notebook: Notebook, env: dict[str, str]
 ):
-    """And one button leads back to the newest text."""
+    """A button leads back to the newest text."""
     notebook.open("scroll.ipynb", [f"{CHAT} lorem"], env=env)
-    panel = shown(notebook)
+    panel = show_panel(notebook)
     panel.ask("a long one")
     panel.ended()
     panel.choose("slow")

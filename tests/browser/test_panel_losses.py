@@ -1,75 +1,76 @@
-"""What a chat panel's user still has when answers, exchanges or the kernel are lost."""
+"""The chat panel when responses, updates or the kernel are lost."""
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_panel import PANEL, shown
 from tests.support.jupyter import Notebook
-from tests.support.panels import CHAT, WAIT
+from tests.support.panels import CHAT, SHOW_PANEL, WAIT, show_panel
 
 pytestmark = pytest.mark.browser
 
-# The panel's patience ends 25 times as soon; and how long it was to be is kept.
-HASTE = """() => {
+# Make the panel's timeouts 25 times shorter, and record their original length.
+SHORTEN_TIMEOUTS = """() => {
   const real = window.setTimeout;
-  window.waited = [];
+  window.timeouts = [];
   window.setTimeout = (then, ms, ...more) => {
-    const patience = ms >= 5000 && Math.log2(ms / 5000) % 1 === 0;
-    if (patience) window.waited.push(ms);
-    return real(then, patience || ms === 18000 ? ms / 25 : ms, ...more);
+    const isTimeout = ms >= 5000 && Math.log2(ms / 5000) % 1 === 0;
+    if (isTimeout) window.timeouts.push(ms);
+    return real(then, isTimeout || ms === 18000 ? ms / 25 : ms, ...more);
   };
 }"""
-LOSE = """channel, lost = panel._channel, []
-answer, ask = channel.respond, panel._ask
-def lose(call, kind="response", **fields):
-    if call["kind"] in ("ask", "choose_agent", "get_snapshot"):
-        lost.append((call, kind, fields))
+LOSE_RESPONSES = """channel, lost = panel._channel, []
+respond, ask = channel.respond, panel._ask
+def drop(request, kind="response", **fields):
+    if request["kind"] in ("ask", "choose_agent", "get_snapshot"):
+        lost.append((request, kind, fields))
     else:
-        answer(call, kind, **fields)
-channel.respond = lose
-panel._ask = lambda call: None"""
+        respond(request, kind, **fields)
+channel.respond = drop
+panel._ask = lambda request: None"""
 ASK_AGAIN = 'panel._ask = ask\npanel._choose_agent({"agent": "echo"})'
 MISS_ONE = "channel.revision += 1\nchannel.heartbeat()"
-HOLD = "held = []\npanel._ask = held.append\nanswer_now = channel.respond\nchannel.respond = lose"
-GO_ON = "panel._ask = ask\nchannel.respond = answer_now\n[ask(call) for call in held]"
-ANSWER_ALL = """channel.respond = answer
-for call, kind, fields in lost:
+HOLD_QUESTIONS = (
+    "held = []\npanel._ask = held.append\nrespond_now = channel.respond\nchannel.respond = drop"
+)
+ANSWER_HELD = "panel._ask = ask\nchannel.respond = respond_now\n[ask(request) for request in held]"
+SEND_LOST_SNAPSHOTS = """channel.respond = respond
+for request, kind, fields in lost:
     if kind == "snapshot":
-        answer(call, kind, **fields)"""
-WATCH = """() => {
+        respond(request, kind, **fields)"""
+COUNT_REDRAWS = """() => {
   window.redrawn = 0;
   const log = document.querySelector('.swiftask-panel [role=log]');
   new MutationObserver((all) => all.forEach(({ removedNodes }) => [...removedNodes].forEach(
     (node) => { if (node.className === 'st-exchange') window.redrawn += 1; }
   ))).observe(log, { childList: true });
 }"""
-# What the kernel says to the panel is held back; then all but the first word comes too late.
-HOLD_WORDS = """() => {
+# Hold back the kernel's messages to the panel. Later, deliver all but the first one too late.
+HOLD_MESSAGES = """() => {
   const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
-  window.words = [];
+  window.held = [];
   for (const comm of kernel._comms.values()) {
-    const hear = comm.onMsg;
-    comm.onMsg = (word) => void window.words.push(() => hear(word));
+    const receive = comm.onMsg;
+    comm.onMsg = (message) => void window.held.push(() => receive(message));
   }
 }"""
-HEARD = "() => window.words.length >= 3"  # the question, the state, the answer to the call
+HELD = "() => window.held.length >= 3"  # the exchange, the state, the response
 RESTART_AFTER_ONE = """() => {
   const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
-  window.words.shift()();
+  window.held.shift()();
   return kernel.restart();
 }"""
-LAST_WORDS = """() => {
-  for (const word of window.words) word();
+DELIVER_HELD = """() => {
+  for (const deliver of window.held) deliver();
   return new Promise((then) => setTimeout(then, 200));
 }"""
 
 
-def test_a_lost_answer_disables_nothing(notebook: Notebook, env: dict[str, str]):
-    """What was asked can be asked again, what has arrived is known; a view asks less and less."""
-    cells = [PANEL, LOSE, ASK_AGAIN, MISS_ONE, ANSWER_ALL]
+def test_after_a_lost_response_everything_can_be_used(notebook: Notebook, env: dict[str, str]):
+    """A lost question can be sent again; a view without response asks at growing intervals."""
+    cells = [SHOW_PANEL, LOSE_RESPONSES, ASK_AGAIN, MISS_ONE, SEND_LOST_SNAPSHOTS]
     notebook.open("losses.ipynb", cells, env=env)
-    panel, page = shown(notebook), notebook.page
-    page.evaluate(HASTE)
+    panel, page = show_panel(notebook), notebook.page
+    page.evaluate(SHORTEN_TIMEOUTS)
     run(notebook, 1)
 
     panel.choose("slow")
@@ -87,9 +88,9 @@ def test_a_lost_answer_disables_nothing(notebook: Notebook, env: dict[str, str])
     panel.ended(2)
     expect(panel.text).to_have_value("")
 
-    page.evaluate(WATCH)
+    page.evaluate(COUNT_REDRAWS)
     run(notebook, 3)
-    page.wait_for_function("() => window.waited.includes(40000)", timeout=WAIT)
+    page.wait_for_function("() => window.timeouts.includes(40000)", timeout=WAIT)
     run(notebook, 4)
     panel.ask("third")
     panel.ended(3)
@@ -97,11 +98,17 @@ def test_a_lost_answer_disables_nothing(notebook: Notebook, env: dict[str, str])
     assert notebook.page_errors == []
 
 
-def test_a_question_that_arrives_late_leaves_an_edit_alone(notebook: Notebook, env: dict[str, str]):
-    """What is edited by then is asked in its own place; what has arrived is no draft any more."""
-    notebook.open("late.ipynb", [PANEL, LOSE, ASK_AGAIN, ANSWER_ALL, HOLD, GO_ON], env=env)
-    panel = shown(notebook)
-    notebook.page.evaluate(HASTE)
+def test_a_question_that_is_received_late_does_not_disturb_an_edit(
+    notebook: Notebook, env: dict[str, str]
+):
+    """The edited question is asked in its slot, and the received question is no draft any more."""
+    notebook.open(
+        "late.ipynb",
+        [SHOW_PANEL, LOSE_RESPONSES, ASK_AGAIN, SEND_LOST_SNAPSHOTS, HOLD_QUESTIONS, ANSWER_HELD],
+        env=env,
+    )
+    panel = show_panel(notebook)
+    notebook.page.evaluate(SHORTEN_TIMEOUTS)
     for cell in (1, 2, 3):
         run(notebook, cell)
     panel.ask("first")
@@ -118,37 +125,38 @@ def test_a_question_that_arrives_late_leaves_an_edit_alone(notebook: Notebook, e
     expect(panel.text).to_have_value("first, edited")
     panel.text.press("Enter")
 
-    said = panel.root.locator(".st-prompt")
-    expect(said).to_have_text(["first, edited", "second"])
+    expect(panel.prompts).to_have_text(["first, edited", "second"])
     panel.ended(2)
     expect(panel.text).to_have_value("")
     assert notebook.page_errors == []
 
 
-def test_the_last_words_of_a_kernel_hide_nothing(notebook: Notebook, env: dict[str, str]):
-    """What it said before its restart is drawn, and nothing of it runs; the banner stays."""
+def test_late_messages_of_a_dead_kernel_hide_no_warning(notebook: Notebook, env: dict[str, str]):
+    """Its last messages are drawn, no answer counts as running, and the warning stays."""
     notebook.open("gone.ipynb", [f"{CHAT} slow"], env=env)
-    panel, page = shown(notebook), notebook.page
-    page.evaluate(HOLD_WORDS)
+    panel, page = show_panel(notebook), notebook.page
+    page.evaluate(HOLD_MESSAGES)
     panel.ask("are you there?")
-    page.wait_for_function(HEARD, timeout=WAIT)
+    page.wait_for_function(HELD, timeout=WAIT)
 
     page.evaluate(RESTART_AFTER_ONE)
-    page.evaluate(LAST_WORDS)
+    page.evaluate(DELIVER_HELD)
 
     expect(panel.banner).to_contain_text("The kernel was restarted")
-    expect(panel.notes).to_have_text("interrupted: the kernel is gone")
+    expect(panel.footers).to_have_text("interrupted: the kernel is gone")
     expect(panel.root.locator(".st-activity")).to_have_count(0)
     expect(panel.button("Send")).to_be_visible()
     expect(panel.text).to_have_value("are you there?")
     assert notebook.page_errors == []
 
 
-def test_a_kernel_that_is_gone_unheard_is_missed(notebook: Notebook, env: dict[str, str]):
-    """Where nobody tells the page, such as after a restart from elsewhere, the silence does."""
+def test_a_restart_that_the_page_does_not_see_is_noticed_by_silence(
+    notebook: Notebook, env: dict[str, str]
+):
+    """For example a restart from another page."""
     notebook.open("silence.ipynb", [f"{CHAT} slow"], env=env)
-    panel, page = shown(notebook), notebook.page
-    page.evaluate(HASTE)
+    panel, page = show_panel(notebook), notebook.page
+    page.evaluate(SHORTEN_TIMEOUTS)
     panel.ask("are you there?")
     expect(panel.answers).to_contain_text("word2 ")
 
@@ -156,12 +164,12 @@ def test_a_kernel_that_is_gone_unheard_is_missed(notebook: Notebook, env: dict[s
     notebook.server.api("POST", f"api/kernels/{running['kernel']['id']}/restart")
 
     expect(panel.banner).to_contain_text("If it was restarted, run", timeout=WAIT)
-    run(notebook, 0)  # JupyterLab goes on to speak to a subshell that went with the old kernel
+    run(notebook, 0)  # JupyterLab keeps sending to a subshell of the old kernel
     expect(panel.banner).to_contain_text("If you have, save, and reload the page", timeout=WAIT)
     assert notebook.page_errors == []
 
 
 def run(notebook: Notebook, cell: int) -> None:
-    """Run a cell to its end."""
+    """Run a cell and wait until it has ended."""
     notebook.run_cell(cell)
     notebook.wait_idle()

@@ -1,17 +1,16 @@
-"""Where things are in a chat panel after what a user does: focus, drafts, messages, files."""
+"""The chat panel keeps focus, drafts, messages and files where the user left them."""
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from swiftask_jupyter import Sandbox
-from tests.browser.test_panel import DROP, PANEL, shown
 from tests.support.jupyter import Notebook
-from tests.support.panels import LOAD, WAIT, Panel
+from tests.support.panels import CLIENT, DROP_FILES, SHOW_PANEL, WAIT, Panel, show_panel
 
 pytestmark = pytest.mark.browser
 
-HELD = """import time
-for _ in range(100):  # what the view says may come after the cell
+COUNT_UPLOADS = """import time
+for _ in range(100):  # a request of the view may arrive after the cell has begun
     if len(panel._uploads._uploads) > 1:
         time.sleep(.02)
 len(panel._uploads._uploads)"""
@@ -24,79 +23,76 @@ PASTE = """([withText]) => {
   document.querySelector('.swiftask-panel textarea').dispatchEvent(event);
   return event.defaultPrevented;
 }"""
-ANNOUNCED = """() => {
-  const said = document.querySelector('.swiftask-panel [role=status]');
+COUNT_ANNOUNCEMENTS = """() => {
+  const status = document.querySelector('.swiftask-panel [role=status]');
   window.announced = 0;
-  new MutationObserver(() => { window.announced += 1; }).observe(said, { childList: true });
+  new MutationObserver(() => { window.announced += 1; }).observe(status, { childList: true });
 }"""
-NOTHING_READS = """() => {
+BREAK_FILE_READING = """() => {
   Blob.prototype.arrayBuffer = () => Promise.reject(new DOMException('gone', 'NotFoundError'));
 }"""
-NOTHING_COPIES = """() => {
+BREAK_COPYING = """() => {
   navigator.clipboard.write = () => Promise.reject(new Error('refused'));
   document.execCommand = () => false;
 }"""
-START = f"""{LOAD}
+START = f"""{CLIENT}
 import importlib
-importlib.import_module("swiftask_jupyter.notebook.panel.panel").PAGE = 3
-client = get_ipython().magics_manager.registry["SwiftaskMagics"].client"""
+importlib.import_module("swiftask_jupyter.notebook.panel.panel").PAGE = 3"""
 SEVEN = """for n in range(7):
     client.session().ask(f"question {n}", "echo", fresh=True)
 panel = __import__("swiftask_jupyter").ChatPanel(client, "echo")
 panel"""
-# The answer to a comment, or to the choice of a conversation, waits for a file of that name.
-LATE = """import pathlib, threading, time
+# The response to a rating or to a switch of the conversation waits for a file of its kind's name.
+DELAY_RESPONSES = """import pathlib, threading, time
 channel = panel._channel
-answer = channel.respond
-def wait(call, kind, fields):
-    while not pathlib.Path(call["kind"]).exists():
+respond = channel.respond
+def respond_later(request, kind, fields):
+    while not pathlib.Path(request["kind"]).exists():
         time.sleep(.02)
-    answer(call, kind, **fields)
-    panel._choose_agent({"agent": call["kind"]})
-def late(call, kind="response", **fields):
-    if call["kind"] in ("rate", "switch_session"):
-        threading.Thread(target=wait, args=(call, kind, fields)).start()
+    respond(request, kind, **fields)
+    panel._choose_agent({"agent": request["kind"]})
+def delay(request, kind="response", **fields):
+    if request["kind"] in ("rate", "switch_session"):
+        threading.Thread(target=respond_later, args=(request, kind, fields)).start()
     else:
-        answer(call, kind, **fields)
-channel.respond = late"""
+        respond(request, kind, **fields)
+channel.respond = delay"""
 REFUSE = """def refuse(_):
     raise ValueError("no other")
-panel.switch, channel.respond = refuse, answer"""
+panel.switch, channel.respond = refuse, respond"""
 CLICK_TWICE = "(button) => { button.click(); button.click(); }"
 
 
 def focused(page: Page) -> str:
-    """The words that a screen reader says of what has the focus."""
+    """Return the label of the focused element."""
     return str(page.evaluate("() => document.activeElement.ariaLabel"))
 
 
 def press(panel: Panel, name: str, key: str = "Enter") -> None:
-    """Go to a button and press a key."""
+    """Focus a button and press a key."""
     panel.button(name).focus()
     panel.page.keyboard.press(key)
 
 
-def test_the_keyboard_keeps_its_place_and_a_draft_its_text(
-    notebook: Notebook, env: dict[str, str], box: Sandbox
-):
-    """Whatever is drawn anew or taken away; and what is announced is announced once."""
-    cells = [PANEL, HELD, "%%swiftask nosuch\nhi"]
+def test_the_focus_and_a_draft_are_kept(notebook: Notebook, env: dict[str, str], box: Sandbox):
+    """Whatever is drawn again or removed. Announcements are made once."""
+    cells = [SHOW_PANEL, COUNT_UPLOADS, "%%swiftask nosuch\nhi"]
     notebook.open("places.ipynb", cells, env=env | {"SWIFTASK_DIALECT": "native"})
-    panel, page = shown(notebook), notebook.page
+    panel, page = show_panel(notebook), notebook.page
     panel.choose("echo")
     panel.ask("hello")
     panel.ended()
 
-    page.evaluate(ANNOUNCED)
+    page.evaluate(COUNT_ANNOUNCEMENTS)
     check_a_rating_and_a_comment(panel)
     assert page.evaluate("() => window.announced") == 0
     press(panel, "Ask echo again")
-    expect(panel.notes).to_contain_text("turn 2")
+    expect(panel.footers).to_contain_text("turn 2")
     assert focused(page) == "Message"
     check_an_edit(panel)
     check_files(panel, notebook)
     assert [len(seen.body) for seen in box.requests if seen.method == "PUT"] == [600_000]
-    page.evaluate(NOTHING_COPIES)
+    page.evaluate(BREAK_COPYING)
     press(panel, "Copy answer as Markdown")
     expect(panel.banner).to_contain_text("refused to copy")
     assert focused(page) == "Copy answer as Markdown"
@@ -104,14 +100,14 @@ def test_the_keyboard_keeps_its_place_and_a_draft_its_text(
     assert focused(page) == "Message"
     notebook.run_cell(2)
     panel.ended(2)
-    expect(panel.root.locator(".st-error")).to_contain_text("nosuch")
-    # It would go without the cell's options.
+    expect(panel.errors).to_contain_text("nosuch")
+    # The panel does not know the cell's options.
     expect(panel.button("Retry")).to_have_count(0)
     assert notebook.page_errors == []
 
 
 def check_a_rating_and_a_comment(panel: Panel) -> None:
-    """A comment that is being written outlives a rating; one that was sent can be changed."""
+    """An open comment survives a rating; a saved comment can be changed."""
     good, comment = panel.button("Good answer"), panel.root.get_by_label("Your comment")
     press(panel, "Good answer")
     expect(good).to_have_attribute("aria-pressed", "true")
@@ -136,7 +132,7 @@ def check_a_rating_and_a_comment(panel: Panel) -> None:
 
 
 def check_an_edit(panel: Panel) -> None:
-    """It gives the draft back, however it ends."""
+    """The draft comes back however an edit ends."""
     editing = panel.root.get_by_text("Asking an earlier message again")
     panel.text.fill("a draft")
     panel.button("Edit and ask again").click()
@@ -162,13 +158,13 @@ def check_an_edit(panel: Panel) -> None:
 
 
 def check_files(panel: Panel, notebook: Notebook) -> None:
-    """What is removed is gone in the kernel too; a picture that comes beside a text is none."""
+    """A removed file is gone in the kernel too; an image pasted along with a table is ignored."""
     chips = panel.root.get_by_label("Files to send").locator("li")
     assert not panel.page.evaluate(PASTE, [True])
     assert panel.page.evaluate(PASTE, [False])
-    panel.page.evaluate(DROP, [["a.txt"], 600_000])
+    panel.page.evaluate(DROP_FILES, [["a.txt"], 600_000])
     expect(chips).to_have_text(["image.png 9 bytes", "a.txt 600 KB"])
-    expect(panel.root.locator("progress")).to_have_count(0)
+    expect(panel.uploads).to_have_count(0)
     panel.text.fill("")
     expect(panel.button("Send")).to_be_disabled()
     press(panel, "Send")
@@ -185,18 +181,18 @@ def check_files(panel: Panel, notebook: Notebook) -> None:
     expect(panel.answers).to_contain_text("look")
     panel.ended()
     expect(chips).to_have_count(0)
-    panel.page.evaluate(NOTHING_READS)
-    panel.page.evaluate(DROP, [["a folder"], 1])
+    panel.page.evaluate(BREAK_FILE_READING)
+    panel.page.evaluate(DROP_FILES, [["a folder"], 1])
     expect(panel.banner).to_contain_text("a folder can't be read")
     expect(chips).to_have_count(0)
 
 
-def test_a_page_that_is_left_takes_its_files_along(notebook: Notebook, env: dict[str, str]):
-    """Nobody could send them any more, and the kernel holds so many."""
-    notebook.open("left.ipynb", [PANEL, HELD], env=env)
-    panel = shown(notebook)
-    notebook.page.evaluate(DROP, [["a.txt", "b.txt"], 9])
-    expect(panel.root.locator("progress")).to_have_count(0)
+def test_leaving_the_page_discards_its_uploads(notebook: Notebook, env: dict[str, str]):
+    """No view could send them any more, and the kernel limits their number."""
+    notebook.open("left.ipynb", [SHOW_PANEL, COUNT_UPLOADS], env=env)
+    panel = show_panel(notebook)
+    notebook.page.evaluate(DROP_FILES, [["a.txt", "b.txt"], 9])
+    expect(panel.uploads).to_have_count(0)
     expect(panel.root.get_by_label("Files to send").locator("li")).to_have_count(2)
     notebook.save()
 
@@ -208,10 +204,10 @@ def test_a_page_that_is_left_takes_its_files_along(notebook: Notebook, env: dict
     assert notebook.output_text(1) == "0"
 
 
-def test_who_has_gone_elsewhere_is_left_there(notebook: Notebook, env: dict[str, str]):
-    """What was waited for takes the keyboard from nobody; a choice that failed is not shown."""
-    notebook.open("elsewhere.ipynb", [PANEL, LATE, REFUSE], env=env)
-    panel, page = shown(notebook), notebook.page
+def test_a_late_response_does_not_move_the_focus(notebook: Notebook, env: dict[str, str]):
+    """And a switch that failed is not shown as done."""
+    notebook.open("elsewhere.ipynb", [SHOW_PANEL, DELAY_RESPONSES, REFUSE], env=env)
+    panel, page = show_panel(notebook), notebook.page
     sessions, agent = panel.root.get_by_label("Conversation"), panel.root.get_by_label("Agent")
     comment = panel.root.get_by_label("Your comment")
     notebook.run_cell(1)
@@ -241,16 +237,15 @@ def test_who_has_gone_elsewhere_is_left_there(notebook: Notebook, env: dict[str,
     assert notebook.page_errors == []
 
 
-def test_a_click_too_many_stops_and_breaks_nothing(notebook: Notebook, env: dict[str, str]):
-    """Some click twice on everything."""
-    notebook.open("twice.ipynb", [PANEL], env=env)
-    panel = shown(notebook)
+def test_a_double_click_does_nothing_more_than_a_click(notebook: Notebook, env: dict[str, str]):
+    notebook.open("twice.ipynb", [SHOW_PANEL], env=env)
+    panel = show_panel(notebook)
     panel.choose("echo")
     panel.ask("hello")
     panel.ended()
 
     panel.button("Ask echo again").evaluate(CLICK_TWICE)
-    expect(panel.notes).to_contain_text("turn 2")
+    expect(panel.footers).to_contain_text("turn 2")
     expect(panel.banner).to_be_hidden()
     panel.choose("slow")
     panel.text.fill("go on")
@@ -265,30 +260,30 @@ def test_a_click_too_many_stops_and_breaks_nothing(notebook: Notebook, env: dict
     assert notebook.page_errors == []
 
 
-def test_earlier_messages_come_once_and_in_order(notebook: Notebook, env: dict[str, str]):
-    """However often they are asked for, and though the first of them is asked again meanwhile."""
+def test_earlier_messages_are_loaded_once_and_in_order(notebook: Notebook, env: dict[str, str]):
+    """Even if the button is clicked twice, or the first of them is asked again meanwhile."""
     cells = [START, "%%swiftask echo\nfrom the first cell", SEVEN]
     notebook.open("earlier.ipynb", cells, env=env)
     for cell in range(3):
         notebook.run_cell(cell)
         notebook.wait_idle()
     panel = Panel(notebook.page)
-    said, more = panel.root.locator(".st-prompt"), panel.button("Show earlier messages")
+    prompts, more = panel.prompts, panel.button("Show earlier messages")
     expected = ["from the first cell", *(f"question {n}" for n in range(7))]
-    expect(said).to_have_text(expected[-3:], timeout=WAIT)
+    expect(prompts).to_have_text(expected[-3:], timeout=WAIT)
     expect(more).to_have_css("display", "block")
     panel.text.fill("a draft")
 
     notebook.run_cell(1)
     notebook.wait_idle()
     panel.ask("the last")
-    expect(said).to_have_text([*expected[-3:], "the last"])
+    expect(prompts).to_have_text([*expected[-3:], "the last"])
     panel.ended(4)
     more.evaluate(CLICK_TWICE)
-    expect(said).to_have_text([*expected[-6:], "the last"])
+    expect(prompts).to_have_text([*expected[-6:], "the last"])
     more.focus()
     notebook.page.keyboard.press("Enter")
-    expect(said).to_have_text([*expected, "the last"])
+    expect(prompts).to_have_text([*expected, "the last"])
     expect(more).to_be_hidden()
     assert focused(notebook.page) == "Message"
     assert notebook.page_errors == []

@@ -1,22 +1,21 @@
-"""What is in sight in a chat panel, and what can be pressed there, while something happens."""
+"""What is visible and readable in a chat panel: scrolling, contrast, lists, the transcript."""
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_panel import DARK, PANEL, shown
 from tests.support.jupyter import Notebook
-from tests.support.panels import Panel
+from tests.support.panels import SHOW_PANEL, USE_DARK_THEME, Panel, show_panel
 
 pytestmark = pytest.mark.browser
 
-GONE_ON = """() => {
+HAS_GROWN = """() => {
   const { textContent } = document.querySelector('.st-running .st-answer .st-body');
-  return textContent.length > (window.length_before ??= textContent.length) + 20;
+  return textContent.length > (window.lengthBefore ??= textContent.length) + 20;
 }"""
 LONG = "a question\n" * 12
 TABLE = "| opened | volume | ticker |\n|--:|--:|---|\n" + "| 101.25 | 1234567.25 | LONGNAME |\n" * 3
-# The cells of a table whose words or numbers stand on more than a line.
-BROKEN = """(answer) => [...answer.querySelectorAll('th, td')].filter((cell) => {
+# The cells of a table whose text takes more than one line.
+WRAPPED_CELLS = """(answer) => [...answer.querySelectorAll('th, td')].filter((cell) => {
   const range = document.createRange();
   range.selectNodeContents(cell);
   return new Set([...range.getClientRects()].map((each) => each.top)).size > 1;
@@ -24,8 +23,8 @@ BROKEN = """(answer) => [...answer.querySelectorAll('th, td')].filter((cell) => 
 LISTS = (
     "1. \u0645\u0631\u062d\n2. abc\n\nand\n\n- \u0645\u0631\u062d\n\n- abc\n   - \u0645\u0631\u062d"
 )
-# Where each item of a list begins, and whether there is room for its mark.
-MARKS = """(answer) => {
+# The side on which each list item begins, and whether there is space for its marker.
+MARKERS = """(answer) => {
   const all = answer.closest('.st-message').getBoundingClientRect();
   return [...answer.querySelectorAll('li')].map((item) => {
     const { left, right } = item.getBoundingClientRect();
@@ -33,22 +32,22 @@ MARKS = """(answer) => {
     return [fromRight ? 'right' : 'left', (fromRight ? all.right - right : left - all.left) > 20];
   });
 }"""
-# How far the running exchange is below the top of the log.
+# The distance of the running exchange from the top of the log, in pixels.
 BELOW_TOP = """(log) => log.querySelector('.st-running').getBoundingClientRect().top
   - log.getBoundingClientRect().top"""
 AT_THE_END = """() => {
   const log = document.querySelector('.swiftask-panel [role=log]');
   return log.scrollHeight - log.scrollTop - log.clientHeight < 2;
 }"""
-# How far each name in a transcript is from what stands above it, less how far from what it said.
-NEARER = """() => [...document.querySelectorAll('details b')].map(({ parentElement: name }) => {
+# For each name in a transcript: the gap above it minus the gap below it, in pixels.
+NAME_GAPS = """() => [...document.querySelectorAll('details b')].map(({ parentElement: name }) => {
   const box = (each) => each.getBoundingClientRect(), { previousElementSibling: above } = name;
   return above && box(name).top - box(above).bottom
     - (box(name.nextElementSibling).top - box(name).bottom);
 })"""
 
-# The lowest contrast of each kind of coloured text with what is painted behind it.
-RATIOS = """(where) => {
+# The lowest contrast ratio of each kind of text with its background.
+CONTRAST = """(where) => {
   const pen = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
   const light = () => [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3).map((v) => v / 255)
     .map((v) => (v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4))
@@ -69,8 +68,8 @@ RATIOS = """(where) => {
 }"""
 IN_PANEL = ".swiftask-panel :is(pre span, pre code, .st-error, .st-footer-text)"
 IN_CELL = ".swiftask :is(pre code, pre code *)"
-# As where there is no theme of JupyterLab's: none of its colours are set.
-NO_THEME = """(scheme) => {
+# As on a page without JupyterLab's theme: remove the definitions of its colours.
+REMOVE_THEME = """(scheme) => {
   document.documentElement.style.colorScheme = scheme;
   document.body.style.background = document.body.style.color = '';
   for (const sheet of document.styleSheets) for (const rule of sheet.cssRules) {
@@ -80,11 +79,15 @@ NO_THEME = """(scheme) => {
 }"""
 
 
-def test_code_can_be_read_on_its_ground(notebook: Notebook, env: dict[str, str]):
-    """In a panel and in a cell's answer, light and dark, in JupyterLab's themes and without."""
-    cells = [PANEL, "%%swiftask lorem\ncode", "%%swiftask echo\n```python\n# c\nclass A: 1\n```"]
+def test_text_has_enough_contrast(notebook: Notebook, env: dict[str, str]):
+    """In a panel and in a cell, light and dark, with JupyterLab's themes and without."""
+    cells = [
+        SHOW_PANEL,
+        "%%swiftask lorem\ncode",
+        "%%swiftask echo\n```python\n# c\nclass A: 1\n```",
+    ]
     notebook.open("colours.ipynb", cells, env=env)
-    panel, page = shown(notebook), notebook.page
+    panel, page = show_panel(notebook), notebook.page
     for cell in (1, 2):
         notebook.run_cell(cell)
         notebook.wait_idle()
@@ -92,38 +95,40 @@ def test_code_can_be_read_on_its_ground(notebook: Notebook, env: dict[str, str])
     panel.ask("an error")
     panel.ended(3)
     check_contrast(panel)
-    page.evaluate(DARK)
+    page.evaluate(USE_DARK_THEME)
     page.wait_for_function("() => document.body.dataset.jpThemeName === 'JupyterLab Dark'")
     check_contrast(panel)
     for scheme in ("dark", "light"):
-        page.evaluate(NO_THEME, scheme)
+        page.evaluate(REMOVE_THEME, scheme)
         check_contrast(panel)
 
 
 def check_contrast(panel: Panel) -> None:
-    """Each kind of text has 4.5:1 at least."""
+    """Check that each kind of text has a contrast of 4.5:1 at least."""
     for where, count in ((IN_PANEL, 9), (IN_CELL, 7)):
-        found = panel.page.evaluate(RATIOS, where)
+        found = panel.page.evaluate(CONTRAST, where)
         assert len(found) >= count, found
         assert {kind: ratio for kind, ratio in found.items() if ratio < 4.5} == {}
 
 
-def test_the_marks_of_a_list_stand_where_its_items_begin(notebook: Notebook, env: dict[str, str]):
-    """Numbers, too, in whichever direction a language is read."""
-    notebook.open("lists.ipynb", [PANEL], env=env)
-    panel = shown(notebook)
+def test_list_markers_are_on_the_side_where_the_items_begin(
+    notebook: Notebook, env: dict[str, str]
+):
+    """For bullets and numbers, in left-to-right and right-to-left languages."""
+    notebook.open("lists.ipynb", [SHOW_PANEL], env=env)
+    panel = show_panel(notebook)
     panel.choose("echo")
 
     panel.ask(LISTS)
 
-    found = panel.ended().evaluate(MARKS)
+    found = panel.ended().evaluate(MARKERS)
     assert found == [[side, True] for side in ("right", "left", "right", "left", "right")]
 
 
-def test_what_runs_is_in_sight(notebook: Notebook, env: dict[str, str]):
-    """An early question that is asked again is; at the end the newest text is, resized or not."""
-    notebook.open("sight.ipynb", [PANEL], env=env)
-    panel, page = shown(notebook), notebook.page
+def test_the_running_exchange_is_in_sight(notebook: Notebook, env: dict[str, str]):
+    """Also an early question that is asked again, and the newest text after a resize."""
+    notebook.open("sight.ipynb", [SHOW_PANEL], env=env)
+    panel, page = show_panel(notebook), notebook.page
     panel.choose("echo")
     for count in range(1, 5):
         panel.ask(LONG)
@@ -134,16 +139,16 @@ def test_what_runs_is_in_sight(notebook: Notebook, env: dict[str, str]):
         panel.root.evaluate("(root, width) => { root.style.width = width; }", width)
         page.wait_for_function(AT_THE_END)
         expect(panel.button("Go to the newest message")).to_be_hidden()
-        assert answer.evaluate(BROKEN) == []  # it can be scrolled
+        assert answer.evaluate(WRAPPED_CELLS) == []  # a wide table scrolls instead
 
     panel.choose("slow")
     panel.button("Edit and ask again").nth(1).click()
     panel.ask(LONG)
-    check_held(panel)
+    check_watched(panel)
     panel.button("Stop").click()
     panel.ended(5)
     panel.button("Ask slow again").first.click()
-    check_held(panel)
+    check_watched(panel)
     panel.button("Go to the newest message").click()
     page.wait_for_function(AT_THE_END)
     check_behind_a_tab(panel)
@@ -156,7 +161,7 @@ def test_what_runs_is_in_sight(notebook: Notebook, env: dict[str, str]):
     for count in (7, 8):
         panel.ask(LONG)
         panel.ended(count)
-    panel.button("Ask slow again").last.click()  # it has no place yet: it comes to stand at the end
+    panel.button("Ask slow again").last.click()  # it never had an answer, so it moves to the end
     expect(panel.answers.last).to_contain_text("word12 ")
     page.wait_for_function(AT_THE_END)
     panel.button("Stop").click()
@@ -164,12 +169,12 @@ def test_what_runs_is_in_sight(notebook: Notebook, env: dict[str, str]):
     assert notebook.page_errors == []
 
 
-def test_a_cell_that_is_run_again_leaves_the_panels_own_answer_in_sight(
+def test_running_a_cell_again_leaves_the_panels_own_answer_in_sight(
     notebook: Notebook, env: dict[str, str]
 ):
-    """While that is coming; else what the cell asks is looked at."""
-    notebook.open("cell.ipynb", [PANEL, f"%%swiftask echo\n{LONG}"], env=env)
-    panel, page = shown(notebook), notebook.page
+    """While it streams; otherwise the question of the cell is shown."""
+    notebook.open("cell.ipynb", [SHOW_PANEL, f"%%swiftask echo\n{LONG}"], env=env)
+    panel, page = show_panel(notebook), notebook.page
     notebook.run_cell(1)
     panel.ended(1)
     panel.choose("echo")
@@ -181,31 +186,31 @@ def test_a_cell_that_is_run_again_leaves_the_panels_own_answer_in_sight(
     expect(panel.answers.last).to_contain_text("word2 ")
 
     notebook.run_cell(1)
-    expect(panel.notes.first).to_contain_text("turn 6")
+    expect(panel.footers.first).to_contain_text("turn 6")
     notebook.wait_idle()
     page.wait_for_function(AT_THE_END)
     panel.button("Stop").click()
     panel.ended(5)
 
     notebook.run_cell(1)
-    expect(panel.notes.first).to_contain_text("turn 7")
+    expect(panel.footers.first).to_contain_text("turn 7")
     expect(panel.button("Go to the newest message")).to_be_visible()
 
 
 def check_behind_a_tab(panel: Panel) -> None:
-    """Who has scrolled up is still there after another notebook was in front."""
+    """Check that a view that was scrolled up stays there after another tab was in front."""
     page = panel.page
     panel.log.evaluate("(log) => { log.scrollTop = 40; }")
     expect(panel.button("Go to the newest message")).to_be_visible()
     page.evaluate("() => window.jupyterapp.shell.currentWidget.hide()")
-    page.wait_for_function(GONE_ON)
+    page.wait_for_function(HAS_GROWN)
     page.evaluate("() => window.jupyterapp.shell.currentWidget.show()")
     expect(panel.button("Go to the newest message")).to_be_visible()
     assert panel.log.evaluate("(log) => log.scrollTop") == 40
 
 
-def check_held(panel: Panel) -> None:
-    """The question that runs stands at the top, however the answer grows."""
+def check_watched(panel: Panel) -> None:
+    """Check that the running question stays at the top while its answer grows."""
     expect(panel.button("Edit and ask again").first).to_be_disabled()
     expect(panel.button("Ask echo again").first).to_be_disabled()
     for word in ("word3 ", "word12 "):
@@ -213,15 +218,16 @@ def check_held(panel: Panel) -> None:
         assert 0 <= panel.log.evaluate(BELOW_TOP) < 20
 
 
-def test_names_in_a_transcript_stand_with_what_they_said(notebook: Notebook, env: dict[str, str]):
-    """Not with what was said before."""
-    notebook.open("names.ipynb", [PANEL], env=env)
-    panel = shown(notebook)
+def test_a_name_in_a_transcript_is_closer_to_its_own_text_than_to_the_text_above(
+    notebook: Notebook, env: dict[str, str]
+):
+    notebook.open("names.ipynb", [SHOW_PANEL], env=env)
+    panel = show_panel(notebook)
     panel.choose("echo")
     for count in (1, 2):
         panel.ask("hello")
         panel.ended(count)
     notebook.page.get_by_text("Transcript of the chat · 2 turns").click()
-    _, *gaps = notebook.page.evaluate(NEARER)
+    _, *gaps = notebook.page.evaluate(NAME_GAPS)
     assert len(gaps) == 3
     assert min(gaps) > 5

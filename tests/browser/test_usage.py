@@ -1,4 +1,4 @@
-"""Usage in JupyterLab: the table, the picture, and the saved file counted."""
+"""Usage in JupyterLab: the table, the plot, and the usage read from the saved file."""
 
 import pandas as pd
 import pytest
@@ -10,13 +10,13 @@ from tests.support.panels import LOAD
 
 pytestmark = pytest.mark.browser
 
-GROUND = "(image) => getComputedStyle(image.parentElement).backgroundColor"
+BACKGROUND = "(image) => getComputedStyle(image.parentElement).backgroundColor"
 
 
-def test_the_table_and_the_picture_are_shown_and_the_saved_file_is_the_ledger(
+def test_the_table_and_the_plot_are_shown_and_the_saved_file_has_the_same_usage(
     notebook: Notebook, env: dict[str, str]
 ):
-    """In the dark, where a picture drawn for the light is unreadable, or on a white card."""
+    """In the dark theme, in which the plot must have no background of its own."""
     cells = [
         LOAD,
         "%%swiftask lorem --dialect openai\nhello",
@@ -33,9 +33,9 @@ def test_the_table_and_the_picture_are_shown_and_the_saved_file_is_the_ledger(
     notebook.save()
 
     expect(notebook.output(4).locator("tbody tr")).to_have_count(2)
-    picture = notebook.output(5).locator("img")
-    expect(picture).to_have_count(1)
-    assert picture.evaluate(GROUND) == "rgba(0, 0, 0, 0)"
+    plot = notebook.output(5).locator("img")
+    expect(plot).to_have_count(1)
+    assert plot.evaluate(BACKGROUND) == "rgba(0, 0, 0, 0)"
     with Swiftask() as client:
         live = client.usage()
     frame = usage_from_notebooks(notebook.path)

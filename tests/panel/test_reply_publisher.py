@@ -5,8 +5,7 @@ import threading
 
 import pytest
 
-from swiftask_jupyter.answers.events import Delta
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Delta, Reply
 from swiftask_jupyter.notebook.panel.channel import Channel
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
 from swiftask_jupyter.notebook.panel.reply_publisher import ReplyPublisher

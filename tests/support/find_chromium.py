@@ -1,8 +1,8 @@
-"""The Chromium that the browser tests drive: where it is, and how to get one.
+"""Find the Chromium that the browser tests drive, or install one.
 
-As a script (`python tests/browser/find_chromium.py`) it installs Chromium if there is none: from
-apt if that is there and allowed, else Playwright's own. It always ends well: without Chromium the
-browser tests are skipped, and say so.
+Run as a script (`python tests/support/find_chromium.py`) to install Chromium if there is none: from
+apt if apt is present and permitted, otherwise Playwright's build. The script never fails: without
+Chromium the browser tests are skipped with a message.
 """
 
 import os
@@ -25,7 +25,7 @@ MISSING = """
 
 
 def find_chromium() -> Path | None:
-    """Find a Chromium that starts: CHROMIUM, then PATH, then Playwright's own."""
+    """Return a Chromium that starts: from CHROMIUM, then PATH, then Playwright's build."""
     if named := os.environ.get("CHROMIUM"):
         return Path(named) if _starts(named) else None
     for name in NAMES:
@@ -36,9 +36,9 @@ def find_chromium() -> Path | None:
     return Path(own) if _starts(own) else None
 
 
-def get_chromium() -> Path | None:
-    """Find Chromium, or install one and find that."""
-    for install in (None, _from_apt, _from_playwright):
+def install_chromium() -> Path | None:
+    """Return a Chromium that starts, after installing one if there is none."""
+    for install in (None, _install_from_apt, _install_from_playwright):
         if install is not None:
             install()
         if found := find_chromium():
@@ -46,23 +46,23 @@ def get_chromium() -> Path | None:
     return None
 
 
-def _from_apt() -> None:
+def _install_from_apt() -> None:
     if not (apt := shutil.which("apt-get")):
         return
     as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    if as_root and not _runs(["sudo", "-n", "true"]):
+    if as_root and not _run(["sudo", "-n", "true"]):
         return
     quiet = [*as_root, "env", "DEBIAN_FRONTEND=noninteractive", apt, "-q", "-y"]
-    _runs([*quiet, "update"])
-    _runs([*quiet, "install", "--no-install-recommends", "chromium"])
+    _run([*quiet, "update"])
+    _run([*quiet, "install", "--no-install-recommends", "chromium"])
 
 
-def _from_playwright() -> None:
-    _runs([sys.executable, "-m", "playwright", "install", "chromium"])
+def _install_from_playwright() -> None:
+    _run([sys.executable, "-m", "playwright", "install", "chromium"])
 
 
-def _runs(command: list[str]) -> bool:
-    """Run `command` in the open, asking nobody; say whether it went well."""
+def _run(command: list[str]) -> bool:
+    """Run a command with its output shown and without input; tell whether it succeeded."""
     try:
         return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode == 0
     except OSError:
@@ -70,14 +70,14 @@ def _runs(command: list[str]) -> bool:
 
 
 def _starts(path: str) -> bool:
-    """Tell a browser from what only bears its name, as Ubuntu's pointer to a snap does."""
+    """Tell whether it is a browser, and not, say, Ubuntu's script that only points to a snap."""
     try:
-        asked = subprocess.run([path, "--version"], capture_output=True, timeout=60, check=False)
+        result = subprocess.run([path, "--version"], capture_output=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return asked.returncode == 0
+    return result.returncode == 0
 
 
 if __name__ == "__main__":
-    found = get_chromium()
+    found = install_chromium()
     sys.stdout.write(f"Chromium: {found}\n" if found else MISSING)

@@ -10,8 +10,7 @@ from collections.abc import Container, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from swiftask_jupyter.answers.reply import Reply
-from swiftask_jupyter.answers.turn import Turn
+from swiftask_jupyter.answers.turn import Reply, Turn
 from swiftask_jupyter.errors import PromptError
 from swiftask_jupyter.notebook import attachments_view
 from swiftask_jupyter.notebook.mimebundle import footer

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Thread
 
-from swiftask_jupyter.conversation.stream import Stream
+from swiftask_jupyter.conversation.running_turn import Stream
 from swiftask_jupyter.errors import SwiftaskError
 from swiftask_jupyter.notebook.panel.channel import Channel
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView

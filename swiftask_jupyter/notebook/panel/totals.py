@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from swiftask_jupyter.conversation.session import Session
 from swiftask_jupyter.errors import StoreError
-from swiftask_jupyter.ledger.predicates import is_call
+from swiftask_jupyter.ledger.schema import is_call
 from swiftask_jupyter.support.wording import quantity
 from swiftask_jupyter.turns import budget
 
