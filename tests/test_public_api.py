@@ -1,4 +1,4 @@
-"""What the package shows, and what looking at it costs."""
+"""The public names of the package, and what importing it and loading the extension cost."""
 
 import subprocess
 import sys
@@ -7,22 +7,23 @@ import pytest
 
 import swiftask_jupyter
 
-HEAVY = [
-    "pandas",
-    "ipywidgets",
+HEAVY = {
+    "adbc_driver_manager",
     "anywidget",
-    "latex2mathml",
     "httpx",
-    "msgspec",
+    "ipywidgets",
+    "latex2mathml",
     "markdown_it",
-    "sqlite3",
-    "nest_asyncio",
     "matplotlib",
-    "pyarrow",
+    "msgspec",
+    "nest_asyncio",
+    "pandas",
     "psycopg",
-]
-
-# IPython itself loads sqlite3 for its history: what counts is what loading us adds.
+    "pyarrow",
+    "sqlite3",
+}
+IMPORT = "import sys, swiftask_jupyter; print(*sys.modules)"
+# IPython itself imports sqlite3 for its history: only what loading the extension adds counts.
 LOAD = """
 import sys
 from IPython.core.interactiveshell import InteractiveShell
@@ -34,25 +35,46 @@ print(*(set(sys.modules) - before))
 
 
 def modules_after(code):
+    """Return the names that the code prints, in a Python process of its own."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return {name.split(".")[0] for name in done.stdout.split()}
+    return set(done.stdout.split())
 
 
-@pytest.mark.parametrize(
-    "code", ["import swiftask_jupyter, sys; print(*sys.modules)", LOAD], ids=["import", "load_ext"]
-)
+@pytest.mark.parametrize("code", [IMPORT, LOAD], ids=["import", "load_ext"])
 def test_loading_costs_none_of_the_heavy_libraries(code):
-    assert not modules_after(code) & set(HEAVY)
+    assert not {name.partition(".")[0] for name in modules_after(code)} & HEAVY
+
+
+def test_loading_the_extension_imports_only_what_registers_it():
+    ours = {name for name in modules_after(LOAD) if name.startswith("swiftask_jupyter.")}
+
+    assert {name.removeprefix("swiftask_jupyter.") for name in ours} == {
+        "errors",
+        "notebook",
+        "notebook.answer_display",
+        "notebook.completion",
+        "notebook.context",
+        "notebook.input_transform",
+        "notebook.interrupts",
+        "notebook.magics",
+    }
 
 
 def test_the_public_names_are_exactly_these():
     assert sorted(swiftask_jupyter.__all__) == [
         "Answer",
+        "Budget",
         "ChatPanel",
+        "Comparison",
         "Delta",
+        "Fault",
         "Finish",
+        "RequestPreview",
         "Sandbox",
+        "Session",
+        "Stream",
         "Swiftask",
+        "Turn",
         "Usage",
         "errors",
         "load_ipython_extension",
@@ -62,7 +84,7 @@ def test_the_public_names_are_exactly_these():
 
 
 @pytest.mark.parametrize("name", swiftask_jupyter.__all__)
-def test_every_public_name_is_there_and_documented(name):
+def test_every_public_name_exists_and_is_documented(name):
     assert getattr(swiftask_jupyter, name).__doc__
 
 
