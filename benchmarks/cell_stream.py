@@ -16,8 +16,7 @@ from typing import Any
 from _measure import table
 from _wire import Wire
 
-from swiftask_jupyter.answers.events import Delta
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Delta, Reply
 from swiftask_jupyter.notebook.display import CellDisplay
 
 PROSE = ("The quick brown fox jumps over the lazy dog, *again* and `again`. " * 5 + "\n\n") * 400

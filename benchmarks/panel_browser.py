@@ -1,9 +1,9 @@
-"""The browser's half of `panel_stream.py`.
+"""Measure the browser for `panel_stream.py`, which prints the results as its second table.
 
-What takes minutes is not repeated for the peers. At 200 tokens/s the runs of 50 KB take place at
-once, each in a page and a kernel of its own: they leave the machine mostly idle. Of 200 KB the
-first 150 come in a burst, and what follows is measured, where the answer is longest; its tasks are
-those of all 200 KB.
+Runs that take minutes are not repeated for the peers. At 200 tokens/s the runs of 50 KB take place
+at the same time, each with its own page and kernel, because they leave the machine mostly idle. Of
+200 KB the first 150 KB come in a burst and the rest is measured, where the answer is longest; the
+number of tasks is that of all 200 KB.
 """
 
 import socket
@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from tests.support.find_chromium import find_chromium
 from tests.support.jupyter import JupyterServer, Notebook
 
-FOREVER = 900_000  # ms; an `HTML` widget takes minutes
+TIMEOUT = 900_000  # ms; an `HTML` widget takes minutes
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
 FEED = """
 import threading, time
@@ -51,8 +51,8 @@ LAB = {
 from swiftask_jupyter import ChatPanel, Sandbox, Swiftask
 from swiftask_jupyter.notebook.panel.reply_publisher import ReplyPublisher
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
-from swiftask_jupyter.answers.events import Delta
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Delta
+from swiftask_jupyter.answers.turn import Reply
 client = Swiftask(base_url="http://127.0.0.1:9", token="none", agent="none")
 panel = ChatPanel(client, transcript=False)
 class Played:
@@ -118,38 +118,38 @@ pn.serve(app, port=int(sys.argv[2]), show=False, admin=False)
 EARLIER = """
 if {0}:
     from swiftask_jupyter.answers.turn import Turn
-    said = "A question, answered with *some* words and `code`.\\n\\n- one\\n- two\\n"
+    answer = "A question, answered with *some* words and `code`.\\n\\n- one\\n- two\\n"
     for n in range({0}):
         panel.chat.exchanges.append(ExchangeView.from_history(Turn(
-            f"{{n:032}}", 0.0, n + 1, str(n), None, None, "panel", "agent", "openai",
-            prompt=f"question {{n}}", answer=said)))
+            id=f"{{n:032}}", number=n + 1, slot=str(n), surface="panel", agent="agent",
+            dialect="openai", status="ok", prompt=f"question {{n}}", text=answer)))
     panel.chat.refresh = lambda: None
 """
-HOLDS = "() => document.querySelectorAll('.st-exchange').length === {}"
-TO_THE_END = """() => {
+HAS_EXCHANGES = "() => document.querySelectorAll('.st-exchange').length === {}"
+SCROLL_TO_END = """() => {
   const log = document.querySelector('.st-log');
   if (log) log.scrollTop = log.scrollHeight;
 }"""
-OBSERVE = """() => {
+RECORD_LONG_TASKS = """() => {
   window.longTasks = [];
   new PerformanceObserver((list) => list.getEntries().forEach(({duration}) =>
     window.longTasks.push(duration))).observe({type: 'longtask'});
 }"""
-SAID = """() => { const walk = (root) => [...root.querySelectorAll('*')].some((each) =>
+PEER_ENDED = """() => { const walk = (root) => [...root.querySelectorAll('*')].some((each) =>
   each.shadowRoot && (each.shadowRoot.textContent.includes(' END') || walk(each.shadowRoot)));
   return walk(document); }"""
 ENDED = {
     "panel": """() => {
       const last = document.querySelector('.st-exchange:last-child');
       return last?.data.prompt === 'q' && last.querySelector('.st-footer-text');
-    }""",  # not of the messages before it
+    }""",  # the messages before it have footers too
     "HTML widget": """() => [...document.querySelectorAll('.widget-html i')]
       .at(-1)?.textContent === 'END'""",
 }
 
 
 class Meter:
-    """What a page takes: bytes of its WebSockets, CPU of its main thread, long tasks."""
+    """Measure a page: bytes of its WebSockets, CPU of its main thread, long tasks."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -159,7 +159,7 @@ class Meter:
         for domain in ("Network", "Performance"):
             self._cdp.send(f"{domain}.enable")
         self._cdp.on("Network.webSocketFrameReceived", self._count)
-        page.evaluate(OBSERVE)
+        page.evaluate(RECORD_LONG_TASKS)
 
     def _count(self, event: dict) -> None:
         frame = event["response"]
@@ -167,24 +167,33 @@ class Meter:
         self.bytes += length if frame["opcode"] == 1 else length * 3 // 4  # base64
 
     def seconds(self) -> float:
-        """CPU of the page's main thread."""
+        """Return the CPU seconds of the page's main thread."""
         metrics = self._cdp.send("Performance.getMetrics")["metrics"]
         return next(each["value"] for each in metrics if each["name"] == "TaskDuration")
 
 
 @dataclass
 class Run:
-    """An answer that is about to stream into a page."""
+    """An answer that can be streamed into a page.
+
+    Attributes:
+        page: the page.
+        begin_by: the script that starts the stream.
+        ended: the script that tells whether it has ended.
+        size: the length of the answer.
+        process: the process that sends the answer.
+        head: the length of the part that comes at once and is not measured.
+    """
 
     page: Page
     begin_by: str
     ended: str
     size: int
-    process: psutil.Process  # that sends it
-    head: int = 0  # so much of it comes at once, and is not measured
+    process: psutil.Process
+    head: int = 0
 
     def begin(self) -> None:
-        """Look at the process while nothing streams, then begin."""
+        """Measure the process while nothing streams, then start the stream."""
         self._meter = Meter(self.page)
         self.page.wait_for_timeout(500)
         since, idle = time.perf_counter(), self._cpu()
@@ -203,8 +212,8 @@ class Run:
         self.page.evaluate(self.begin_by)
 
     def end(self) -> dict[str, float]:
-        """Wait for the end, and return the figures."""
-        self.page.wait_for_function(self.ended, timeout=FOREVER)
+        """Wait until the stream has ended, and return the measurements."""
+        self.page.wait_for_function(self.ended, timeout=TIMEOUT)
         self.page.wait_for_timeout(500)
         idle = self._idle * (time.perf_counter() - self._since)
         size = self.size - self.head
@@ -222,7 +231,7 @@ class Run:
 
 
 @contextmanager
-def in_lab(  # noqa: PLR0917 - what is measured, in the order of the table
+def in_lab(  # noqa: PLR0917 - in the order of the table
     browser: Browser,
     server: JupyterServer,
     kind: str,
@@ -231,7 +240,7 @@ def in_lab(  # noqa: PLR0917 - what is measured, in the order of the table
     before: int = 0,
     head: int = 0,
 ) -> Iterator[Run]:
-    """A widget of JupyterLab, below so many earlier messages."""
+    """Open a widget in JupyterLab, below `before` earlier messages."""
     with closing(Notebook(browser, server)) as notebook:
         (notebook.folder / "text").write_text(text)
         notebook.open("a.ipynb", [f"{FEED}{LAB[kind]}{EARLIER.format(before)}panel"])
@@ -239,10 +248,10 @@ def in_lab(  # noqa: PLR0917 - what is measured, in the order of the table
         notebook.wait_idle()
         more = notebook.page.get_by_role("button", name="Show earlier messages")
         for shown in range(30, before, 30):
-            notebook.page.wait_for_function(HOLDS.format(min(shown, before)))
+            notebook.page.wait_for_function(HAS_EXCHANGES.format(min(shown, before)))
             more.click()
-        notebook.page.wait_for_function(HOLDS.format(before))
-        notebook.page.evaluate(TO_THE_END)
+        notebook.page.wait_for_function(HAS_EXCHANGES.format(before))
+        notebook.page.evaluate(SCROLL_TO_END)
         begin = f"begin(open('text').read(), {rate}, {head})"
         run = f"""() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
           .requestExecute({{ code: {begin!r} }}).done"""
@@ -252,7 +261,7 @@ def in_lab(  # noqa: PLR0917 - what is measured, in the order of the table
 
 @contextmanager
 def served(text: str) -> Iterator[tuple[str, psutil.Process]]:
-    """Panel's own server with its ChatInterface; yields its address and its process."""
+    """Run Panel's server with its ChatInterface; yield its URL and its process."""
     with tempfile.TemporaryDirectory() as folder, closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -272,7 +281,7 @@ def served(text: str) -> Iterator[tuple[str, psutil.Process]]:
 
 @contextmanager
 def in_panel(browser: Browser, text: str, rate: int) -> Iterator[Run]:
-    """Panel's ChatInterface."""
+    """Open Panel's ChatInterface."""
     with served(text) as (url, process), closing(browser.new_context()) as context:
         page = context.new_page()
         page.goto(url)
@@ -281,12 +290,12 @@ def in_panel(browser: Browser, text: str, rate: int) -> Iterator[Run]:
         page.locator("textarea").first.evaluate("(box) => { window.box = box; }")
         enter = """() => window.box.dispatchEvent(new KeyboardEvent('keydown',
           { key: 'Enter', code: 'Enter', keyCode: 13, bubbles: true, composed: true }))"""
-        yield Run(page, enter, SAID, len(text), process)
+        yield Run(page, enter, PEER_ENDED, len(text), process)
 
 
 @contextmanager
 def started() -> Iterator[tuple[Browser, JupyterServer]]:
-    """A browser and a Jupyter server."""
+    """Start a browser and a Jupyter server."""
     with (
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS) as browser,
@@ -301,12 +310,12 @@ Figures = dict[str, float]
 
 
 def alone(case: Case) -> Figures:
-    """Do one run."""
+    """Do one run and return its measurements."""
     return at_once(case, 1)[0]
 
 
 def at_once(case: Case, rounds: int) -> list[Figures]:
-    """Do several runs at the same time."""
+    """Do several runs at the same time and return their measurements."""
     with ExitStack() as stack:
         runs = [stack.enter_context(case()) for _ in range(rounds)]
         for run in runs:
@@ -319,18 +328,22 @@ def _alone(cases: dict[str, Case]) -> dict[str, Callable[[], Figures]]:
 
 
 class Bench:
-    """The cases, and the table they make."""
+    """Runs the cases and collects the rows of the table.
+
+    Args:
+        rounds: the number of runs of our panel.
+    """
 
     def __init__(self, browser: Browser, server: JupyterServer, rounds: int) -> None:
         self._browser, self._server, self._rounds = browser, server, rounds
         self.rows: list[list[str]] = []
 
     def bursts(self, name: str, text: str, *, peers: bool) -> None:
-        """All in turn, with nothing between two pieces."""
+        """Measure a burst: all kinds in turn, without a pause between two pieces."""
         self._add(f"{name}, burst", 0, self._in_turn(text, 0, self._rounds, peers=peers))
 
     def fast(self, name: str, text: str, rate: int) -> None:
-        """Ours, one after another; each peer once."""
+        """Measure a high rate: our panel in consecutive runs, each peer once."""
         taken = self._in_turn(text, rate, 1, peers=True)
         more = self._in_turn(text, rate, self._rounds - 1, peers=False)
         self._add(
@@ -338,13 +351,13 @@ class Bench:
         )
 
     def slow(self, name: str, text: str, rate: int) -> None:
-        """Ours, all at once; each peer once."""
+        """Measure a low rate: all runs of our panel at the same time, each peer once."""
         cases = self._cases(text, rate)
         taken = {"panel": at_once(cases.pop("panel"), self._rounds)}
         self._add(f"{name}, {rate} t/s", rate, taken | interleaved(_alone(cases), 1))
 
     def last(self, name: str, text: str, rate: int, head: int) -> None:
-        """Ours, what follows so much of it."""
+        """Measure our panel on the part of an answer after `head` characters."""
         case = partial(self._cases(text, rate)["panel"], head=head)
         self._add(f"{name}, {rate} t/s", rate, interleaved(_alone({"panel": case}), self._rounds))
 
@@ -365,11 +378,11 @@ class Bench:
     def _add(self, name: str, rate: int, taken: dict[str, list[Figures]]) -> None:
         for kind, runs in taken.items():
             self.rows.append([f"{name}, {kind}", *figures(runs, burst=not rate)])
-            print("  ".join(self.rows[-1]), file=sys.stderr, flush=True)  # it takes a while
+            print("  ".join(self.rows[-1]), file=sys.stderr, flush=True)  # shows progress
 
 
 def in_the_browser(rounds: int, mixed: str, others: dict[str, str]) -> None:
-    """Measure and print."""
+    """Measure the browser and print the tables."""
     head = [
         "",
         "runs",
@@ -388,8 +401,8 @@ def in_the_browser(rounds: int, mixed: str, others: dict[str, str]) -> None:
         bench.fast("200 KB", mixed[:200_000], 2000)
         bench.slow("50 KB", mixed[:50_000], 200)
         bench.last("200 KB, its last 50 KB", mixed[:200_000], 200, head=150_000)
-        table("What the browser has of it", head, bench.rows)
-        # What a question takes out of view costs once, and no token: it goes with the first 10 KB.
+        table("In the browser", head, bench.rows)
+        # A new question removes old exchanges from the page. That costs once, in the first 10 KB.
         case = partial(in_lab, browser, server, "panel", mixed[:20_000], 200, head=10_000)
         cases = {
             f"below {count} messages": partial(alone, partial(case, before=count))
@@ -404,7 +417,10 @@ def in_the_browser(rounds: int, mixed: str, others: dict[str, str]) -> None:
 
 
 def figures(runs: list[Figures], *, burst: bool = False) -> list[str]:
-    """How many runs, and their medians; what plays an answer slowly is no part of the kernel."""
+    """Return the number of runs and the medians.
+
+    The kernel's CPU is left out of slow runs, because there it is mostly that of the player.
+    """
     middle = {key: median([each[key] for each in runs]) for key in runs[0]}
     few = [
         f"{middle['bytes']:.1f}",

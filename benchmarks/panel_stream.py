@@ -1,14 +1,15 @@
-"""An answer that streams into a panel, beside an `HTML` widget and Panel's ChatInterface.
+"""Cost of an answer streaming into the chat panel, an `HTML` widget and Panel's ChatInterface.
 
-First what leaves the kernel: an answer in 4-character deltas is played at 200 tokens/s and in one
-burst, with a simulated clock (200 KB take 250 s at that rate) and real messages, headers and
-signature included; CPU is this process's own, in ms per KB of the answer.
+The first table is about the kernel. An answer in 4-character deltas is played at 200 tokens/s and
+in one burst, with a simulated clock (200 KB take 250 s at that rate) and real messages, including
+headers and signature. CPU is that of this process, in ms per KB of the answer.
 
-Then what the browser has of it: JupyterLab in headless Chromium, in a burst, at 2,000 and at 200
-tokens/s. Bytes are those of its WebSockets, CPU is the page's main thread's in ms per KB, "tasks"
-are its tasks of more than 50 ms; medians of five runs, all kinds in turn (a peer that takes minutes
-runs once). In a burst the CPU of the kernel is counted too, over the same panel idle. Panel is
-served by itself, and it is left out where it is not installed. It all takes some 25 minutes.
+The second table is about the browser: JupyterLab in headless Chromium, in a burst, at 2,000 and at
+200 tokens/s. Bytes are those of the page's WebSockets, CPU is that of the page's main thread in ms
+per KB, and "tasks" are its tasks of more than 50 ms. The values are medians of five runs with all
+kinds in turn (a peer that takes minutes runs once). In a burst the kernel's CPU is measured too,
+less its CPU while the same panel is idle. Panel runs on its own server, and is left out if it is
+not installed. Everything takes some 25 minutes.
 
 Targets: bytes per byte at most 10 at 200 tokens/s and 1.7 in a burst; kernel CPU at most 3 ms per
 KB in a burst; at most 3 tasks of over 50 ms in 200 KB.
@@ -23,8 +24,7 @@ from typing import Any
 from _measure import median, table
 from _wire import Wire
 
-from swiftask_jupyter.answers.events import Delta
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Delta, Reply
 from swiftask_jupyter.notebook.markdown.document import to_html
 from swiftask_jupyter.notebook.panel.channel import Channel
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
@@ -41,70 +41,73 @@ TICK = 0.1
 
 
 class InPanel:
-    """Ours."""
+    """Our chat panel."""
 
     def __init__(self, wire: Wire) -> None:
         def custom(content: dict[str, Any], buffers: list[bytes]) -> None:
             wire.tell({"method": "custom", "content": content}, buffers)
 
         self._reply = Reply(agent="agent", id="0" * 32, number=1)
-        shown = ExchangeView("a question", self._reply)
-        self._following = ReplyPublisher(
-            shown, Channel(custom), None, lambda _: None, clock=lambda: wire.now
+        exchange = ExchangeView("a question", self._reply)
+        self._publisher = ReplyPublisher(
+            exchange, Channel(custom), None, lambda _: None, clock=lambda: wire.now
         )
 
     def add(self, piece: str) -> None:
-        """Take a delta."""
+        """Add a delta to the answer."""
         self._reply.apply([Delta(piece)])
-        self._following.publish_changes()
+        self._publisher.publish_changes()
 
     def end(self) -> None:
-        """Tell the last of it."""
+        """Send the last changes."""
         self._reply.status = "ok"
-        self._following.publish_end()
+        self._publisher.publish_end()
 
 
 class InHtml:
-    """The whole answer as the value of an `HTML` widget, ten times a second."""
+    """An `HTML` widget whose value is the whole answer, set ten times a second."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire, self._text, self._last = wire, "", -1.0
 
     def add(self, piece: str) -> None:
-        """Take a delta."""
+        """Add a delta to the answer."""
         self._text += piece
         if self._wire.now - self._last >= TICK:
             self._last = self._wire.now
             self.end()
 
     def end(self) -> None:
-        """Send all of it."""
+        """Send the whole answer."""
         self._wire.tell({"method": "update", "state": {"value": to_html(self._text)}})
 
 
-def play(way: Callable[[Wire], Any], text: str, rate: float) -> dict[str, float]:
-    """Stream a text one way; return bytes per byte, and CPU ms per KB."""
+def play(display: Callable[[Wire], Any], text: str, rate: float) -> dict[str, float]:
+    """Stream a text at a rate (deltas per second) into a display.
+
+    Returns the bytes sent per byte of text, and the CPU in ms per KB.
+    """
     wire = Wire(msg_type="comm_msg", subshell_id="1" * 32)
-    shown, start = way(wire), time.process_time()
+    target, start = display(wire), time.process_time()
     for at in range(0, len(text), 4):
-        shown.add(text[at : at + 4])
+        target.add(text[at : at + 4])
         wire.now += 1 / rate
-    shown.end()
+    target.end()
     seconds = time.process_time() - start
     return {"bytes": wire.size / len(text.encode()), "cpu": seconds * 1e6 / len(text)}
 
 
 def from_the_kernel(rounds: int) -> None:
-    """Measure and print what leaves the kernel."""
+    """Measure the kernel and print the first table."""
     cases = [("mixed 50 KB", MIXED[:50_000]), ("mixed 200 KB", MIXED[:200_000]),
              ("list 100 KB", LIST[:100_000]), ("table 100 KB", TABLE[:100_000])]  # fmt: skip
     rows = []
     for name, text in cases:
-        ways = {"panel": InPanel} | ({"HTML widget": InHtml} if len(text) < 60_000 else {})
-        for kind, way in ways.items():
-            again = rounds if way is InPanel else 1  # a gigabyte each
-            slow = [play(way, text, 200) for _ in range(again)]
-            burst = [play(way, text, 1e6) for _ in range(again)]
+        displays = {"panel": InPanel} | ({"HTML widget": InHtml} if len(text) < 60_000 else {})
+        for kind, display in displays.items():
+            again = rounds if display is InPanel else 1  # the others send a gigabyte each
+            slow = [play(display, text, 200) for _ in range(again)]
+            burst = [play(display, text, 1e6) for _ in range(again)]
             figures = [
                 median([each[key] for each in runs]) for key in ("bytes", "cpu")
                 for runs in (slow, burst)
@@ -115,14 +118,14 @@ def from_the_kernel(rounds: int) -> None:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--no-browser", action="store_true")
     options = parser.parse_args()
     from_the_kernel(options.rounds)
     if options.no_browser or not importlib.util.find_spec("playwright"):
-        print("\nwithout a browser: the second table is left out")
+        print("\nthe second table needs a browser and is left out")
         return
     from panel_browser import in_the_browser
 

@@ -38,8 +38,8 @@ OURS = (
     PACED
     + """
 from pathlib import Path
-from swiftask_jupyter.answers.events import Delta, Usage
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Delta, Usage
+from swiftask_jupyter.answers.turn import Reply
 from swiftask_jupyter.ledger import SQLiteStore, Turns
 from swiftask_jupyter.answers.turn import new_id
 table = Turns(SQLiteStore(Path(path)))

@@ -13,11 +13,10 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from swiftask_jupyter.answers.answer import Answer
-    from swiftask_jupyter.answers.events import Delta, Finish, Usage
-    from swiftask_jupyter.answers.turn import Turn
+    from swiftask_jupyter.answers.turn import Delta, Finish, Turn, Usage
     from swiftask_jupyter.client import Swiftask
+    from swiftask_jupyter.conversation.running_turn import Stream
     from swiftask_jupyter.conversation.session import Session
-    from swiftask_jupyter.conversation.stream import Stream
     from swiftask_jupyter.notebook.compare import Comparison
     from swiftask_jupyter.notebook.panel.panel import ChatPanel
     from swiftask_jupyter.sandbox import Fault, Sandbox
@@ -53,16 +52,16 @@ _HOMES = {
     "Budget": "turns.budget",
     "ChatPanel": "notebook.panel.panel",
     "Comparison": "notebook.compare",
-    "Delta": "answers.events",
+    "Delta": "answers.turn",
     "Fault": "sandbox",
-    "Finish": "answers.events",
+    "Finish": "answers.turn",
     "RequestPreview": "turns.request_preview",
     "Sandbox": "sandbox",
     "Session": "conversation.session",
-    "Stream": "conversation.stream",
+    "Stream": "conversation.running_turn",
     "Swiftask": "client",
     "Turn": "answers.turn",
-    "Usage": "answers.events",
+    "Usage": "answers.turn",
     "usage_from_notebooks": "usage.notebooks",
 }
 

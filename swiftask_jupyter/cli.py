@@ -91,7 +91,7 @@ def _doctor() -> int:
 
 
 def _demo() -> int:
-    from swiftask_jupyter.answers.events import Delta
+    from swiftask_jupyter.answers.turn import Delta
     from swiftask_jupyter.client import Swiftask
     from swiftask_jupyter.sandbox.model import ModelUnavailable
     from swiftask_jupyter.sandbox.server import Sandbox

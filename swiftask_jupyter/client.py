@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from swiftask_jupyter.answers.answer import Answer
-from swiftask_jupyter.answers.events import Event
+from swiftask_jupyter.answers.turn import Event
 from swiftask_jupyter.conversation.notebook_file import NotebookFile, absolute_path
-from swiftask_jupyter.conversation.runtime import Runtime
-from swiftask_jupyter.conversation.session import Session
-from swiftask_jupyter.conversation.stream import Stream
+from swiftask_jupyter.conversation.running_turn import Stream
+from swiftask_jupyter.conversation.session import Runtime, Session
 from swiftask_jupyter.errors import ConfigurationError, Refused
 from swiftask_jupyter.ledger import Ledger
 from swiftask_jupyter.ledger.budgets import Budgets

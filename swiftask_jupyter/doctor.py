@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from swiftask_jupyter.answers.events import has_text
+from swiftask_jupyter.answers.turn import has_text
 from swiftask_jupyter.client import Swiftask
 from swiftask_jupyter.errors import ConfigurationError, ConnectionFailed, SwiftaskError
 from swiftask_jupyter.settings.addresses import is_loopback

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from swiftask_jupyter.answers.events import Usage
-from swiftask_jupyter.answers.reply import Reply
-from swiftask_jupyter.answers.turn import Status
+from swiftask_jupyter.answers.turn import Reply, Status, Usage
 from swiftask_jupyter.support.structs import Struct
 
 if TYPE_CHECKING:

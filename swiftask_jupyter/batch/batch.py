@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from itertools import count
 from typing import TYPE_CHECKING
 
-from swiftask_jupyter.answers.reply import Reply
 from swiftask_jupyter.answers.schemas import parse_schema
-from swiftask_jupyter.answers.turn import new_id
+from swiftask_jupyter.answers.turn import Reply, new_id
 from swiftask_jupyter.batch.limiter import ConcurrencyLimiter
 from swiftask_jupyter.batch.options import BatchSettings
 from swiftask_jupyter.batch.plan import Plan, Prompts, RowPrompt
@@ -17,7 +16,7 @@ from swiftask_jupyter.batch.progress import ProgressBar, print_line, summarize_p
 from swiftask_jupyter.batch.results import ResultCollector, add_result_columns, check_columns
 from swiftask_jupyter.batch.rows import RowTemplate
 from swiftask_jupyter.batch.scheduler import Scheduler
-from swiftask_jupyter.conversation.runtime import Runtime
+from swiftask_jupyter.conversation.session import Runtime
 from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError, Refused
 from swiftask_jupyter.ledger.history import EarlierRows
 from swiftask_jupyter.prompts.templates import expression_warnings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from swiftask_jupyter.answers.schemas import Schema, SchemaMismatch
 from swiftask_jupyter.answers.turn import Turn
 from swiftask_jupyter.errors import ConfigurationError
-from swiftask_jupyter.ledger.predicates import is_suspect
+from swiftask_jupyter.ledger.schema import is_suspect
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.support.structs import Struct, replace
 

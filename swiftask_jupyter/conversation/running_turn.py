@@ -1,24 +1,34 @@
-"""A turn of a conversation while it runs, from the row before the request to the outcome.
+"""A turn of a conversation while it runs, and the stream by which another thread watches it.
 
-It lives on the I/O thread. Whoever asked watches its `Reply` grow and may stop watching at any
-time: how it ended is recorded all the same.
+The turn lives on the I/O thread, from the row before the request to the outcome. Whoever asked
+watches its `Reply` grow and may stop watching at any time: how it ended is recorded all the same.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
+from typing import Self
 
-from swiftask_jupyter.answers.events import Delta, Event, Finish, Raw, Usage
-from swiftask_jupyter.answers.reply import Reply
-from swiftask_jupyter.answers.turn import Turn, content_digest
+from swiftask_jupyter.answers.answer import Answer, answer_from
+from swiftask_jupyter.answers.turn import (
+    Delta,
+    Event,
+    Finish,
+    Raw,
+    Reply,
+    Turn,
+    Usage,
+    content_digest,
+)
 from swiftask_jupyter.conversation.rules import continued, stale_after
-from swiftask_jupyter.errors import Refused, StoreError
+from swiftask_jupyter.errors import Refused, StoreError, SwiftaskError
 from swiftask_jupyter.ledger import Ledger
 from swiftask_jupyter.prompts.compose import fork_remark, replayed_text
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.base import Protocol
+from swiftask_jupyter.support.io_thread import IOThread, StreamIterator
 from swiftask_jupyter.support.structs import Struct, replace
 from swiftask_jupyter.support.wording import quantity
 from swiftask_jupyter.transport.client import Transport
@@ -206,3 +216,65 @@ class RunningTurn:
                 remark = fork_remark(earlier, protocol.name, prompt.agent)
                 reply.remarks.append(remark)
         return replace(prompt, conversation=known)
+
+
+class Stream:
+    """An answer being watched: iterate over its events, then read `.answer`.
+
+    Stopping early (`close`, the end of a `with`, a `break`, Ctrl-C) closes the connection.
+
+    Attributes:
+        reply: the answer as it grows.
+    """
+
+    def __init__(self, turn: RunningTurn, thread: IOThread) -> None:
+        self.reply = turn.reply
+        self._turn = turn
+        self._thread = thread
+        self._watch: StreamIterator[list[Event]] | None = None
+        self._failed: SwiftaskError | None = None
+        self._closed = False
+
+    def batches(self, tick: float | None = None) -> StreamIterator[list[Event]]:
+        """Return what each network read brings; `None` comes whenever nothing did for a tick."""
+        if self._watch is None:
+            self._watch = self._thread.stream(self._turn.events(), tick)
+        if self._closed:  # maybe before there was anything to close
+            self._watch.close()
+        return self._watch
+
+    def __iter__(self) -> Iterator[Event]:
+        try:
+            for events in self.batches():
+                yield from events or ()
+        except SwiftaskError as error:
+            self._failed = error
+            raise
+        finally:
+            self.close()
+
+    @property
+    def answer(self) -> Answer:
+        """The finished answer; waits for what is still to come, and raises what went wrong."""
+        for _ in self:
+            pass
+        if self._failed is not None:
+            raise self._failed
+        return answer_from(self.reply)
+
+    @property
+    def kept(self) -> Answer:
+        """The answer as far as it has come."""
+        return answer_from(self.reply)
+
+    def close(self) -> None:
+        """Stop watching; the request ends if it has not."""
+        self._closed = True
+        if self._watch is not None:
+            self._watch.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -9,15 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from swiftask_jupyter.answers.answer import Answer, answer_from
-from swiftask_jupyter.answers.events import Event
-from swiftask_jupyter.answers.reply import Reply
-from swiftask_jupyter.answers.turn import Turn, history_digest, new_id
+from swiftask_jupyter.answers.turn import Event, Reply, Turn, history_digest, new_id
 from swiftask_jupyter.conversation.log import ConversationLog, moment_after
 from swiftask_jupyter.conversation.notebook_file import NotebookFile
 from swiftask_jupyter.conversation.rules import around
-from swiftask_jupyter.conversation.running_turn import RunningTurn, TurnContext
-from swiftask_jupyter.conversation.runtime import Runtime
-from swiftask_jupyter.conversation.stream import Stream
+from swiftask_jupyter.conversation.running_turn import RunningTurn, Stream, TurnContext
 from swiftask_jupyter.errors import (
     ConfigurationError,
     PromptError,
@@ -25,15 +21,36 @@ from swiftask_jupyter.errors import (
     StoreError,
     StoreUnreachable,
 )
+from swiftask_jupyter.ledger import Ledger
 from swiftask_jupyter.options import CACHE_MODES, AskOptions, with_options
 from swiftask_jupyter.prompts.compose import history_messages, newest_within
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.settings.secrets import Secret
 from swiftask_jupyter.support.structs import Struct, replace
+from swiftask_jupyter.turns.connections import Connections
 from swiftask_jupyter.turns.routing import Route
 
 if TYPE_CHECKING:
     from swiftask_jupyter.turns.request_preview import RequestPreview
+
+
+class Runtime(Struct):
+    """What the sessions and batches of one client share.
+
+    Attributes:
+        ledger: the database of all turns.
+        connections: settings, secrets, routes and the network.
+        running_cell: returns the id of the cell that runs now and of its execution; both are
+            `None` outside of a cell, or where the front end does not say.
+        cache: the cache mode: `off`, `on` or `strict`.
+        history_limit: the most tokens of history to send, roughly counted; 0 for all.
+    """
+
+    ledger: Ledger
+    connections: Connections
+    running_cell: Callable[[], tuple[str | None, str | None]] = lambda: (None, None)
+    cache: str = "off"
+    history_limit: int = 0
 
 
 class Origin(Struct, frozen=True):

@@ -8,8 +8,7 @@ from typing import Any
 
 from swiftask_jupyter.answers.turn import Turn, new_id
 from swiftask_jupyter.errors import ConfigurationError, StoreUnreachable
-from swiftask_jupyter.ledger.predicates import IS_CALL
-from swiftask_jupyter.ledger.schema import storable
+from swiftask_jupyter.ledger.schema import IS_CALL, storable
 from swiftask_jupyter.ledger.store import Store, StoreConnection
 from swiftask_jupyter.turns.budget import (
     PERIODS,

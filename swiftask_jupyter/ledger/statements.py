@@ -84,7 +84,7 @@ class RecordingConnection:
         """Run a statement, and record it if it writes.
 
         Raises:
-            psycopg.Error: the statement failed; while writing, never because of a lost connection.
+            psycopg.Error: the statement is invalid; or, when reading, the connection was lost.
         """
         if self._reading:
             return self._run(statement, parameters)

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from swiftask_jupyter.ledger.owner import is_alive
-from swiftask_jupyter.ledger.predicates import IS_CALL, IS_IMPORTED
-from swiftask_jupyter.ledger.schema import storable
+from swiftask_jupyter.ledger.schema import IS_CALL, IS_IMPORTED, storable
 from swiftask_jupyter.ledger.store import Store
+from swiftask_jupyter.ledger.turns import is_alive
 from swiftask_jupyter.support.structs import Struct
 
 CHUNK = 2_000  # rows; larger ones outgrow the processor's cache and take longer

@@ -1,4 +1,4 @@
-"""Value types for a request: `Prompt`, the `Message`s before it and its `Attachment`s."""
+"""The value types of a request: `Prompt`, `Message` (of its history) and `Attachment`."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from swiftask_jupyter import errors
-from swiftask_jupyter.answers.events import Conversation, Delta, Event, Raw
+from swiftask_jupyter.answers.turn import Conversation, Delta, Event, Raw
 from swiftask_jupyter.prompts.prompt import ALIAS_PREFIX, Prompt
 from swiftask_jupyter.protocols.base import BodyDecoder, Decoder, Protocol, Request
 from swiftask_jupyter.protocols.errors import Head

@@ -15,7 +15,7 @@ from collections.abc import Generator, Iterator, Mapping
 from typing import Any, ClassVar
 
 from swiftask_jupyter import errors
-from swiftask_jupyter.answers.events import Event, Usage, UsageSource
+from swiftask_jupyter.answers.turn import Event, Usage, UsageSource
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.errors import (
     CREDENTIAL,

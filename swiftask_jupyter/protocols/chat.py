@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from swiftask_jupyter.answers.events import Conversation, Delta, Event, Raw
+from swiftask_jupyter.answers.turn import Conversation, Delta, Event, Raw
 from swiftask_jupyter.errors import StreamError
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.base import BodyDecoder, Decoder, Protocol, Request, counted

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from swiftask_jupyter import errors
-from swiftask_jupyter.answers.events import Conversation, Delta, Event, Raw, Usage
+from swiftask_jupyter.answers.turn import Conversation, Delta, Event, Raw, Usage
 from swiftask_jupyter.prompts.prompt import Attachment, Prompt
 from swiftask_jupyter.protocols.base import BodyDecoder, Decoder, Protocol, Request, counted
 from swiftask_jupyter.protocols.errors import Head

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from swiftask_jupyter.answers.events import Delta, Event, Finish, Raw, Usage, UsageSource
+from swiftask_jupyter.answers.turn import Delta, Event, Finish, Raw, Usage, UsageSource
 from swiftask_jupyter.errors import ServiceError, StreamError
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.base import BodyDecoder, Decoder, Protocol, Request, counted

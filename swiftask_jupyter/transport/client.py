@@ -11,7 +11,7 @@ import ssl
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, suppress
 
-from swiftask_jupyter.answers.events import Event
+from swiftask_jupyter.answers.turn import Event
 from swiftask_jupyter.errors import ConfigurationError, StreamError, SwiftaskError
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.base import Protocol, Request

@@ -11,9 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from swiftask_jupyter.answers.events import Event, has_text
-from swiftask_jupyter.answers.reply import Reply
-from swiftask_jupyter.answers.turn import Status, new_id
+from swiftask_jupyter.answers.turn import Event, Reply, Status, has_text, new_id
 from swiftask_jupyter.errors import ConnectionFailed, Refused, ServiceError, SwiftaskError
 from swiftask_jupyter.prompts.prompt import ALIAS_PREFIX, Prompt
 from swiftask_jupyter.protocols.base import Protocol

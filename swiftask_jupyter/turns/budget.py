@@ -144,6 +144,6 @@ def format_amount(amount: float) -> str:
 
 
 def _larger(budget: Budget, used: float) -> str:
-    """Return a budget half as large again, which allows more calls, as the magic accepts it."""
+    """Return a budget of 1.5 times the limit or the use, as `%swiftask budget raise` accepts it."""
     amount = max(math.ceil(max(budget.amount, used) * 1.5), 1)
     return f"{amount} {budget.unit}/{budget.period}{scope_options(budget)}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from swiftask_jupyter.answers.column import Kind
+from swiftask_jupyter.answers.turn import Kind
 from swiftask_jupyter.ledger.schema import kinds
 from swiftask_jupyter.ledger.usage import MEASURES
 from swiftask_jupyter.turns.catalogue import Agent

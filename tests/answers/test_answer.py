@@ -4,8 +4,7 @@ import pytest
 
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.answers.answer import answer_from
-from swiftask_jupyter.answers.events import Delta, Raw
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Delta, Raw, Reply
 
 
 def finished(text, **raw):

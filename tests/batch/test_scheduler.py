@@ -4,8 +4,7 @@ import pandas as pd
 import pytest
 
 from swiftask_jupyter import Sandbox, Swiftask, errors
-from swiftask_jupyter.answers.reply import Reply
-from swiftask_jupyter.answers.turn import new_id
+from swiftask_jupyter.answers.turn import Reply, new_id
 from swiftask_jupyter.batch.limiter import ConcurrencyLimiter
 from swiftask_jupyter.batch.plan import RowPrompt
 from swiftask_jupyter.batch.scheduler import Scheduler

@@ -7,9 +7,7 @@ import time
 import pytest
 
 from swiftask_jupyter import Swiftask, errors
-from swiftask_jupyter.answers.events import Delta, Raw
-from swiftask_jupyter.answers.reply import Reply
-from swiftask_jupyter.answers.turn import Turn, new_id
+from swiftask_jupyter.answers.turn import Delta, Raw, Reply, Turn, new_id
 from swiftask_jupyter.conversation import notebook_file as ipynb
 from swiftask_jupyter.conversation.rules import fold
 from swiftask_jupyter.sandbox.faults import Fault

@@ -15,10 +15,10 @@ from typing import get_type_hints
 import pytest
 
 import swiftask_jupyter
-from swiftask_jupyter.answers.events import Usage
+from swiftask_jupyter.answers.turn import Usage
 
 ROOT = Path(swiftask_jupyter.__file__).parent
-DEFINITION, MIGRATION, DIALECTS = "answers/events.py", "ledger/migrations.py", "protocols/base.py"
+DEFINITION, MIGRATION, DIALECTS = "answers/turn.py", "ledger/migrations.py", "protocols/base.py"
 
 # Why each other file names a usage field. A new field is added to none of them, unless it is to
 # be used there too.
@@ -29,7 +29,7 @@ USES = {
     "conversation/running_turn.py": "a cached answer costs 0",
     "ledger/budgets.py": "what counts against a budget",
     "ledger/history.py": "what an agent's calls usually cost",
-    "ledger/predicates.py": "the documented API reports an error as a total of 1",
+    "ledger/schema.py": "the documented API reports an error as a total of 1",
     "ledger/turns.py": "what an agent's last calls cost",
     "ledger/usage.py": "what is summed",
     "notebook/commands/usage.py": "help on budgets",

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
-from swiftask_jupyter.ledger.owner import is_alive, this_process
+from swiftask_jupyter.ledger.turns import is_alive, this_process
 
 
 def test_this_process_is_alive_and_an_ended_one_is_not():
@@ -40,7 +40,7 @@ def test_on_windows_a_process_is_alive_until_it_has_an_exit_code(monkeypatch):
     )
     host = this_process().split(":")[0]
     monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setattr("swiftask_jupyter.ledger.owner._start", lambda _: "")
+    monkeypatch.setattr("swiftask_jupyter.ledger.turns._start", lambda _: "")
     monkeypatch.setattr(ctypes, "WinDLL", lambda *_, **__: kernel, raising=False)
     monkeypatch.setattr(ctypes, "get_last_error", lambda: errors[asked[-1]], raising=False)
 

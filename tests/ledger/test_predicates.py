@@ -6,15 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swiftask_jupyter.answers.events import Usage
-from swiftask_jupyter.answers.turn import Turn
-from swiftask_jupyter.ledger import predicates, schema
+from swiftask_jupyter.answers.turn import Turn, Usage
+from swiftask_jupyter.ledger import schema
 from swiftask_jupyter.ledger.migrations import MIGRATIONS
 
 PREDICATES = {
-    "call": (predicates.is_call, predicates.IS_CALL),
-    "suspect": (predicates.is_suspect, predicates.IS_SUSPECT),
-    "replayable": (predicates.is_replayable, predicates.IS_REPLAYABLE),
+    "call": (schema.is_call, schema.IS_CALL),
+    "suspect": (schema.is_suspect, schema.IS_SUSPECT),
+    "replayable": (schema.is_replayable, schema.IS_REPLAYABLE),
 }
 FILES = {"files": [{"url": "https://a.example/b.png"}]}
 TURNS = st.builds(
@@ -65,5 +64,5 @@ def test_python_and_sql_agree(function, expression, turn):
 def test_an_answer_without_content_or_with_the_usage_of_a_failure_is_suspect(fields, suspect):
     turn = Turn(**{"status": "ok", **fields})
 
-    assert predicates.is_suspect(turn) is suspect
-    assert predicates.is_replayable(turn) is (turn.status == "ok" and not suspect)
+    assert schema.is_suspect(turn) is suspect
+    assert schema.is_replayable(turn) is (turn.status == "ok" and not suspect)

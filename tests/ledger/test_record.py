@@ -5,8 +5,7 @@ import time
 
 import pytest
 
-from swiftask_jupyter.answers.events import Usage
-from swiftask_jupyter.answers.turn import Turn
+from swiftask_jupyter.answers.turn import Turn, Usage
 from swiftask_jupyter.ledger.record import InvalidRecord, record_of, record_values
 from swiftask_jupyter.ledger.schema import frame_columns
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swiftask_jupyter.answers.events import Usage
-from swiftask_jupyter.answers.turn import Turn, new_id
+from swiftask_jupyter.answers.turn import Turn, Usage, new_id
 from swiftask_jupyter.ledger import schema
 from swiftask_jupyter.ledger.migrations import MIGRATIONS
 

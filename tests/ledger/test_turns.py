@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from swiftask_jupyter.answers.events import Delta, Finish, Usage
-from swiftask_jupyter.answers.reply import Reply
-from swiftask_jupyter.answers.turn import new_id
+from swiftask_jupyter.answers.turn import Delta, Finish, Reply, Usage, new_id
 from swiftask_jupyter.errors import StoreError
 from swiftask_jupyter.ledger import Ledger
 from swiftask_jupyter.ledger.schema import frame_columns
 from swiftask_jupyter.ledger.sqlite import SQLiteStore
-from swiftask_jupyter.ledger.usage import UsageQueries, UsageFilter
+from swiftask_jupyter.ledger.usage import UsageFilter, UsageQueries
 from swiftask_jupyter.turns.budget import parse_budget
 
 IN_A_FILE = pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)
@@ -109,7 +107,7 @@ def test_the_turn_of_a_killed_process_has_the_status_lost(turns, tmp_path):
     code = """
 import os, sys, time
 from pathlib import Path
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Reply
 from swiftask_jupyter.ledger import SQLiteStore, Turns
 from swiftask_jupyter.answers.turn import new_id
 turns = Turns(SQLiteStore(Path(sys.argv[1])))
@@ -138,7 +136,7 @@ def test_processes_that_open_a_new_ledger_at_once_all_write_to_it(tmp_path):
     code = """
 import sys, time
 from pathlib import Path
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Reply
 from swiftask_jupyter.ledger import SQLiteStore, Turns
 from swiftask_jupyter.answers.turn import new_id
 turns = Turns(SQLiteStore(Path(sys.argv[1])))

@@ -1,7 +1,6 @@
 """Files, sources and messages below an answer."""
 
-from swiftask_jupyter.answers.events import Delta
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Delta, Reply
 from swiftask_jupyter.notebook.attachments_view import as_html, as_text, as_tree, extras_of
 from swiftask_jupyter.notebook.display import CellDisplay
 from tests.support.displays import FrontEnd

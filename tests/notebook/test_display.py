@@ -4,9 +4,7 @@ import random
 
 import pytest
 
-from swiftask_jupyter.answers.events import Delta
-from swiftask_jupyter.answers.reply import Reply
-from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
+from swiftask_jupyter.answers.turn import TURN_MIME_TYPE, Delta, Reply
 from swiftask_jupyter.notebook.display import CellDisplay
 from swiftask_jupyter.notebook.markdown.document import to_html
 from swiftask_jupyter.notebook.mimebundle import footer

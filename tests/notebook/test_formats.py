@@ -2,8 +2,7 @@
 
 import pytest
 
-from swiftask_jupyter.answers.events import Delta
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Delta, Reply
 from swiftask_jupyter.notebook.formats import final_view, growing_text
 
 

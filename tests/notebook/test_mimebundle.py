@@ -2,9 +2,7 @@
 
 import pytest
 
-from swiftask_jupyter.answers.events import Delta, Usage
-from swiftask_jupyter.answers.reply import Reply
-from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
+from swiftask_jupyter.answers.turn import TURN_MIME_TYPE, Delta, Reply, Usage
 from swiftask_jupyter.notebook.mimebundle import footer
 from tests.support.displays import stream_text
 

@@ -3,8 +3,7 @@
 import io
 import sys
 
-from swiftask_jupyter.answers.events import Delta
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Delta, Reply
 from swiftask_jupyter.notebook.terminal import TerminalDisplay
 from swiftask_jupyter.transport.exchange import bar
 

@@ -16,8 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from swiftask_jupyter import Sandbox, Swiftask, errors
-from swiftask_jupyter.answers.events import Conversation, Delta, Finish, Raw, Usage
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Conversation, Delta, Finish, Raw, Reply, Usage
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.base import LONGEST_BODY
 from swiftask_jupyter.protocols.errors import LONGEST_MESSAGE, Head, message_of, seconds_of

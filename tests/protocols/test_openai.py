@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Reply
 from swiftask_jupyter.errors import ServiceError, StreamError
 from swiftask_jupyter.prompts.prompt import Message, Prompt
 from swiftask_jupyter.protocols.errors import Head

@@ -15,7 +15,7 @@ OTHER = """
     import json
 
     from swiftask_jupyter.protocols import BodyDecoder, Protocol, Request
-    from swiftask_jupyter.answers.events import Delta, Raw
+    from swiftask_jupyter.answers.turn import Delta, Raw
 
 
     class Other(Protocol):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from swiftask_jupyter import errors
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Reply
 from swiftask_jupyter.protocols.errors import Head
 from swiftask_jupyter.protocols.registry import PROTOCOLS
 from swiftask_jupyter.sandbox.faults import Fault

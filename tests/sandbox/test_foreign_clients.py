@@ -338,7 +338,7 @@ def test_its_unstreamed_answer_is_read_too(smol):
 
 def unstreamed(client, text):
     """Ask without streaming, by the package's own request, decoder and transport."""
-    from swiftask_jupyter.answers.reply import Reply
+    from swiftask_jupyter.answers.turn import Reply
     from swiftask_jupyter.prompts.prompt import Prompt
     from swiftask_jupyter.protocols.openai import OpenAI
     from swiftask_jupyter.support.structs import replace

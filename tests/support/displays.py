@@ -1,7 +1,6 @@
 """A front end that shows what a cell's display publishes, and texts to stream into it."""
 
-from swiftask_jupyter.answers.events import Delta
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Delta, Reply
 from swiftask_jupyter.notebook.display import MESSAGE_OVERHEAD, CellDisplay
 
 PROSE = "The quick brown fox jumps over the lazy dog, *again* and `again`. " * 5 + "\n\n"

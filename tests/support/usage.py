@@ -1,8 +1,6 @@
 """Support for the usage tests: turns that are written to a ledger without a service."""
 
-from swiftask_jupyter.answers.events import Delta, Usage
-from swiftask_jupyter.answers.reply import Reply
-from swiftask_jupyter.answers.turn import new_id
+from swiftask_jupyter.answers.turn import Delta, Reply, Usage, new_id
 from swiftask_jupyter.ledger.schema import frame_columns
 
 DAY = 86_400  # seconds

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from swiftask_jupyter import Sandbox, Swiftask, errors
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Reply
 from swiftask_jupyter.conversation import running_turn as turn
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.native import Native

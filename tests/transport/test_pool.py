@@ -15,7 +15,7 @@ import zlib
 import pytest
 
 from swiftask_jupyter import Sandbox, Swiftask, errors
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Reply
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.base import Request
 from swiftask_jupyter.protocols.chat import Chat

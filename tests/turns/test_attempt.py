@@ -1,5 +1,6 @@
-"""One attempt for all surfaces: a cell, the panel and a batch row leave equal rows in the ledger."""
+"""A cell, the panel and a batch row run the same attempt, and leave equal rows in the ledger."""
 
+import contextlib
 import json
 import sqlite3
 
@@ -67,10 +68,8 @@ def row_of(client, box, fault, ask):
     box.clear_faults()
     if fault is not None:
         box.fail(fault)
-    try:
+    with contextlib.suppress(errors.SwiftaskError):
         ask(client)
-    except errors.SwiftaskError:
-        pass
     with sqlite3.connect(client.store) as ledger:
         ledger.row_factory = sqlite3.Row
         [row] = ledger.execute(

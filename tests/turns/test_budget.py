@@ -8,9 +8,7 @@ import pytest
 from IPython.core.error import UsageError
 
 from swiftask_jupyter import Swiftask, errors
-from swiftask_jupyter.answers.events import Delta, Usage
-from swiftask_jupyter.answers.reply import Reply
-from swiftask_jupyter.answers.turn import new_id
+from swiftask_jupyter.answers.turn import Delta, Reply, Usage, new_id
 from swiftask_jupyter.ledger.budgets import Budgets
 from swiftask_jupyter.turns.budget import Budget, BudgetUsage, check_budget, parse_budget
 

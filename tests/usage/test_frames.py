@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from swiftask_jupyter.answers.events import Usage
+from swiftask_jupyter.answers.turn import Usage
 from swiftask_jupyter.turns.catalogue import Agent
 from swiftask_jupyter.usage.frames import agents_frame
 from swiftask_jupyter.usage.query import usage

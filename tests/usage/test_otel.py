@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from swiftask_jupyter.answers.events import Usage
+from swiftask_jupyter.answers.turn import Usage
 from swiftask_jupyter.usage.query import usage
 from tests.support.usage import add_turn
 

@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 
 from swiftask_jupyter import errors
-from swiftask_jupyter.answers.events import Usage
+from swiftask_jupyter.answers.turn import Usage
 from swiftask_jupyter.usage.plots import MAX_AGENTS, THEMES
 from swiftask_jupyter.usage.query import usage
 from tests.support.usage import DAY, NOON, add_turn

@@ -2,8 +2,7 @@
 
 import pytest
 
-from swiftask_jupyter.answers.events import Conversation, Delta, Finish, Raw, Usage
-from swiftask_jupyter.answers.reply import Reply
+from swiftask_jupyter.answers.turn import Conversation, Delta, Finish, Raw, Reply, Usage
 
 PICTURE = "![a cat](https://files.example/cat.png)"
 
