@@ -122,7 +122,7 @@ if {0}:
     for n in range({0}):
         panel.chat.exchanges.append(ExchangeView.from_history(Turn(
             id=f"{{n:032}}", number=n + 1, slot=str(n), surface="panel", agent="agent",
-            dialect="openai", status="ok", prompt=f"question {{n}}", text=answer)))
+            dialect="openai", status="ok", prompt=f"question {{n}}", answer=answer)))
     panel.chat.refresh = lambda: None
 """
 HAS_EXCHANGES = "() => document.querySelectorAll('.st-exchange').length === {}"
