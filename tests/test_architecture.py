@@ -44,7 +44,7 @@ FLOORS = [
 PARTS = {
     "panel": (
         "notebook.panel", "notebook.markdown", "notebook.mimebundle",
-        "notebook.attachments_view", "notebook.identity",
+        "notebook.identity",
     ),
 }  # fmt: skip
 SANDBOX_IS_STARTED_BY = {"notebook", "cli", ""}

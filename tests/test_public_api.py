@@ -51,11 +51,8 @@ def test_loading_the_extension_imports_only_what_registers_it():
     assert {name.removeprefix("swiftask_jupyter.") for name in ours} == {
         "errors",
         "notebook",
-        "notebook.answer_display",
         "notebook.completion",
         "notebook.context",
-        "notebook.input_transform",
-        "notebook.interrupts",
         "notebook.magics",
     }
 

@@ -294,7 +294,7 @@ class Reply(Turn, kw_only=True):
         streams: whether the dialect sends text while it is made.
         progress: what happens before the answer can come, in words for the user.
         shown_in: the execution count of the cell that shows it, where one does.
-        form: how it is shown: `md`, `text`, `json` or `code`.
+        format: how it is shown: `md`, `text`, `json` or `code`.
         recorded: whether the ledger could be told how it ended.
         remarks: what else the footer says.
     """
@@ -302,7 +302,7 @@ class Reply(Turn, kw_only=True):
     streams: bool = True
     progress: str = ""
     shown_in: int | None = None
-    form: str = "md"
+    format: str = "md"
     recorded: bool = True
     remarks: list[str] = field(default_factory=list)
     _parts: list[str] = field(default_factory=list)

@@ -8,7 +8,7 @@ from statistics import median
 
 from swiftask_jupyter.answers.turn import Turn, new_id
 from swiftask_jupyter.errors import StoreUnreachable
-from swiftask_jupyter.ledger import schema as schema
+from swiftask_jupyter.ledger import schema
 from swiftask_jupyter.ledger.schema import IS_CALL, IS_REPLAYABLE, storable
 from swiftask_jupyter.ledger.store import MAX_PARAMETERS, Store
 from swiftask_jupyter.support.structs import Struct

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from swiftask_jupyter.answers.turn import Turn, content_digest
-from swiftask_jupyter.ledger import schema as schema
+from swiftask_jupyter.ledger import schema
 from swiftask_jupyter.ledger.schema import IS_CALL, storable
 from swiftask_jupyter.ledger.store import Store, StoreConnection
 

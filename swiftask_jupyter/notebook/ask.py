@@ -11,9 +11,8 @@ from IPython.core.error import UsageError
 
 from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError, SwiftaskError
 from swiftask_jupyter.notebook.arguments import MagicLine, parse_line, request_options
-from swiftask_jupyter.notebook.context import NotebookContext
+from swiftask_jupyter.notebook.context import NotebookContext, hold_interrupts
 from swiftask_jupyter.notebook.display import NO_WAIT, REDRAW_SECONDS, Display, display_for
-from swiftask_jupyter.notebook.interrupts import hold_interrupts
 from swiftask_jupyter.options import AskOptions
 from swiftask_jupyter.support.io_thread import run_loop_while_waiting
 from swiftask_jupyter.support.wording import quantity
@@ -138,7 +137,7 @@ def _watcher(
             each.reply.remarks += remarks
         return partial(compare, context.shell, streams, line)
     [stream] = streams
-    stream.reply.form = line.options.get("format", "md")
+    stream.reply.format = line.options.get("format", "md")
     display = display_for(context.shell, stream.reply, shown=line.shown, remarks=remarks)
     return partial(_watch, context, stream, display, line)
 
@@ -166,7 +165,7 @@ def _watch(
         raise Interrupted(f"stopped; {quantity(len(answer), 'character')} kept")
     if failure is not None:
         raise failure
-    if answer.reply.form == "json":
+    if answer.reply.format == "json":
         answer.json()  # raises the error that the cell should fail with
     return answer if line.target is None else None
 

@@ -11,8 +11,8 @@ from swiftask_jupyter.answers.answer import Answer
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
 from swiftask_jupyter.errors import ConfigurationError, Interrupted, ServiceError, SwiftaskError
 from swiftask_jupyter.ledger.record import record_of
+from swiftask_jupyter.notebook.context import hold_interrupts
 from swiftask_jupyter.notebook.display import NO_WAIT
-from swiftask_jupyter.notebook.interrupts import hold_interrupts
 from swiftask_jupyter.notebook.markdown.html import NO_MATH
 from swiftask_jupyter.notebook.mimebundle import FOOTER_STYLE, footer
 from swiftask_jupyter.support.sanitize import sanitize
@@ -219,19 +219,19 @@ class _Columns:
             self._send({**bundle, TURN_MIME_TYPE: [record_of(reply) for reply in replies]})
 
     def _plain_text(self, reply: Reply) -> str:
-        from swiftask_jupyter.notebook.attachments_view import as_text, extras_of
+        from swiftask_jupyter.notebook.mimebundle import extras_as_text, extras_of
 
         if not self._shown:
             return footer(reply)
-        body = sanitize(reply.text) + as_text(extras_of(reply))
+        body = sanitize(reply.text) + extras_as_text(extras_of(reply))
         return f"{sanitize(reply.agent)}:\n{body}\n{footer(reply)}"
 
     def _html_columns(self) -> Iterator[str]:
-        from swiftask_jupyter.notebook.attachments_view import as_html, extras_of
         from swiftask_jupyter.notebook.markdown.document import to_html
+        from swiftask_jupyter.notebook.mimebundle import extras_as_html, extras_of
 
         for reply in self._replies:
-            body = to_html(reply.text) + as_html(extras_of(reply)) if self._shown else ""
+            body = to_html(reply.text) + extras_as_html(extras_of(reply)) if self._shown else ""
             line = footer(reply) + (f" · {reply.error}" if reply.error else "")
             yield _COLUMN.format(escape(sanitize(reply.agent)), body, escape(sanitize(line)))
 

@@ -1,17 +1,69 @@
-"""`NotebookContext`: the shell, settings and client that cells, commands and Tab work with."""
+"""`NotebookContext`: the shell, settings and client that cells, commands and Tab work with.
+
+Ctrl-C while an answer arrives is held: it is noticed at once, and acted on where nothing can be
+left half done.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
-
-from swiftask_jupyter.notebook.interrupts import delay_interrupts
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from swiftask_jupyter.client import Swiftask
     from swiftask_jupyter.sandbox.server import Sandbox
+
+
+class HeldInterrupts(list[int]):
+    """The numbers of the signals that were held back; empty if there was no interrupt."""
+
+
+@contextmanager
+def hold_interrupts(wake: Callable[[], None] | None = None) -> Iterator[HeldInterrupts]:
+    """Hold SIGINT back until the block ends; the block looks at the list that it is given.
+
+    An exception raised at an arbitrary line could leave a display drawn twice or not at all, and
+    a second one could leave a connection open. So a signal is only noted.
+
+    Args:
+        wake: ends the block's wait for the next event. It runs in the signal handler and must do
+            no more than a handler may. Without it, the second interrupt raises
+            `KeyboardInterrupt`, in case the block does not end.
+    """
+    held = HeldInterrupts()
+
+    def note(number: int, _: object) -> None:
+        held.append(number)
+        if wake is not None:
+            wake()
+        elif len(held) > 1:
+            raise KeyboardInterrupt
+
+    main_thread = threading.current_thread() is threading.main_thread()
+    if not main_thread or signal.getsignal(signal.SIGINT) is None:
+        yield held  # only the main thread sets handlers; a handler set in C can't be put back
+        return
+    former = signal.signal(signal.SIGINT, note)
+    try:
+        yield held
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+@contextmanager
+def delay_interrupts() -> Iterator[None]:
+    """Run a block to its end; raise an interrupt that arrived meanwhile after it."""
+    with hold_interrupts() as held:
+        yield
+    if held:
+        signal.raise_signal(signal.SIGINT)
+
 
 ADDRESS_SETTINGS = ("base_url", "connection")
 CONNECTION_SETTINGS = (*ADDRESS_SETTINGS, "agent", "dialect")

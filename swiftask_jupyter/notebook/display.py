@@ -100,14 +100,14 @@ class CellDisplay:
         remarks: tuple[str, ...] = (),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        from swiftask_jupyter.notebook.formats import growing_text
+        from swiftask_jupyter.notebook.mimebundle import growing_text
 
         self._publish = publish
         self._reply = reply
         self._shown = shown
         self._remarks = remarks
         self._clock = clock
-        self._document = growing_text(reply.form)
+        self._document = growing_text(reply.format)
         self._sanitizer = StreamSanitizer()
         self._recent = ""  # the newest part of the sanitized text
         self._fed = 0  # characters of the reply that the document has
@@ -217,11 +217,11 @@ class CellDisplay:
         if not reply.number:
             return  # nothing was sent: the error that follows says all
         line = footer_bundle(footer(reply, self._remarks))
-        from swiftask_jupyter.notebook import attachments_view
-        from swiftask_jupyter.notebook.formats import final_view
+        from swiftask_jupyter.notebook import mimebundle
+        from swiftask_jupyter.notebook.mimebundle import final_view
 
         text = reply.text if self._shown else ""
-        extras = attachments_view.extras_of(reply) if self._shown else []
+        extras = mimebundle.extras_of(reply) if self._shown else []
         if not text and not extras:
             self._upper.draw({**line, TURN_MIME_TYPE: record_of(reply)})
             return
@@ -231,8 +231,8 @@ class CellDisplay:
         html, plain = view or (self._document.html(), sanitize(text))
         self._upper.draw(
             {
-                "text/html": html + attachments_view.as_html(extras),
-                "text/plain": plain + attachments_view.as_text(extras),
+                "text/html": html + mimebundle.extras_as_html(extras),
+                "text/plain": plain + mimebundle.extras_as_text(extras),
                 TURN_MIME_TYPE: record_of(reply),
             }
         )

@@ -1,4 +1,8 @@
-"""`SwiftaskMagics`: the magics `%%swiftask` and `%swiftask`, and the settings of `%config`."""
+"""The magics `%%swiftask` and `%swiftask`, and what the shell is told when they are loaded.
+
+Besides the magics, loading registers an input transformer, which hands the body of a cell over
+unchanged, and a formatter, by which a cell that ends with an `Answer` shows it.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,78 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from traitlets import Bool, Enum, Int, TraitError, Unicode, observe, validate
 
 from swiftask_jupyter.errors import Interrupted
-from swiftask_jupyter.notebook.context import CONNECTION_SETTINGS, NotebookContext
-from swiftask_jupyter.notebook.interrupts import hold_interrupts
+from swiftask_jupyter.notebook.context import CONNECTION_SETTINGS, NotebookContext, hold_interrupts
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from swiftask_jupyter.answers.answer import Answer
     from swiftask_jupyter.client import Swiftask
+
+
+MAGIC = "%%swiftask"
+
+
+def keep_body(lines: list[str]) -> list[str]:
+    """Return a `%%swiftask` cell as the call that IPython would make of it, its body unchanged.
+
+    Any other cell is returned as it is.
+    """
+    first = next((number for number, line in enumerate(lines) if line.strip()), 0)
+    head = lines[first].strip() if lines else ""
+    if head.split(None, 1)[:1] != [MAGIC] or head.endswith("?"):
+        return lines
+    body = "".join(lines[first + 1 :]) or "\n"  # IPython does not call a magic with an empty body
+    line = head.removeprefix(MAGIC).strip()
+    return [f"get_ipython().run_cell_magic('swiftask', {line!r}, {body!r})\n"]
+
+
+# IPython runs the transforms that lack this mark on a cell that is still being typed, to see if
+# it is complete. It knows when a cell magic is complete, and would not know it of the call.
+keep_body.has_side_effects = True  # type: ignore[attr-defined]  # IPython's own mark
+
+
+def add_transform(shell: InteractiveShell) -> None:
+    """Add the transform in front of IPython's own."""
+    cleanup_transforms(shell).insert(0, keep_body)
+
+
+def remove_transform(shell: InteractiveShell) -> None:
+    """Undo `add_transform`."""
+    transforms = cleanup_transforms(shell)
+    transforms[:] = [each for each in transforms if each is not keep_body]
+
+
+def cleanup_transforms(shell: InteractiveShell) -> list[Any]:
+    """Return the shell's list of the transforms that a cell goes through first."""
+    transforms: list[Any] = shell.input_transformers_cleanup
+    return transforms
+
+
+# The class by name, so that loading the extension does not import it.
+ANSWER_TYPE = "swiftask_jupyter.answers.answer", "Answer"
+
+
+def add_formatter(shell: InteractiveShell) -> None:
+    """Register the display of answers with the shell."""
+    if shell.display_formatter is not None:
+        formatter = shell.display_formatter.ipython_display_formatter
+        formatter.for_type_by_name(*ANSWER_TYPE, lambda answer: _show(shell, answer))
+
+
+def remove_formatter(shell: InteractiveShell) -> None:
+    """Undo `add_formatter`."""
+    if shell.display_formatter is not None:
+        shell.display_formatter.ipython_display_formatter.pop(".".join(ANSWER_TYPE), None)
+
+
+def _show(shell: InteractiveShell, answer: Answer) -> None:
+    """Show an answer, unless this very execution has shown it while it arrived."""
+    from swiftask_jupyter.notebook.display import display_for
+
+    if answer.reply.shown_in != shell.execution_count:
+        display_for(shell, answer.reply, shown=True).finish()
+
 
 HELP_WORDS = ("--help", "-h")
 
@@ -90,24 +159,24 @@ vars(SwiftaskMagics)["swiftask"].getdoc = _document_magic
 
 def load(shell: InteractiveShell) -> None:
     """Register the magics, their completion, and the display of answers."""
-    from swiftask_jupyter.notebook import answer_display, completion, input_transform
+    from swiftask_jupyter.notebook import completion
 
     magics = SwiftaskMagics(shell)
     shell.register_magics(magics)
-    input_transform.register(shell)
-    answer_display.register(shell)
+    add_transform(shell)
+    add_formatter(shell)
     completion.register(shell, magics.context)
 
 
 def unload(shell: InteractiveShell) -> None:
     """Undo `load`, and close the client and the sandbox."""
-    from swiftask_jupyter.notebook import answer_display, completion, input_transform
+    from swiftask_jupyter.notebook import completion
 
     magics: Any = shell.magics_manager.registry.pop(SwiftaskMagics.__name__, None)
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("swiftask", None)
-    input_transform.unregister(shell)
-    answer_display.unregister(shell)
+    remove_transform(shell)
+    remove_formatter(shell)
     completion.unregister(shell)
     if magics is not None:
         if magics in shell.configurables:

@@ -1,13 +1,187 @@
-"""The parts of a cell's output besides the answer: the footer, and the turn's record."""
+"""What a front end is given of an answer: its text in a format, its attachments, its footer."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from swiftask_jupyter.answers.turn import Reply
+from swiftask_jupyter.errors import AnswerError
 from swiftask_jupyter.ledger.schema import is_suspect
-from swiftask_jupyter.support.sanitize import sanitize_line
+from swiftask_jupyter.notebook.markdown import html
+from swiftask_jupyter.notebook.markdown.tree import Node, safe_href
+from swiftask_jupyter.support.sanitize import StreamSanitizer, sanitize, sanitize_line
+
+if TYPE_CHECKING:
+    from swiftask_jupyter.answers.structured import CodeBlock
+
+
+MAX_LABEL = 300  # characters
+_LABEL_KEYS = ("title", "name", "fileName", "text", "message", "content")
+_URL_KEYS = ("url", "link", "source", "href")
+
+
+def extras_of(reply: Reply) -> list[tuple[str, str, str]]:
+    """Return files, sources and messages as tuples of kind, label and URL, which may be empty."""
+    listed = [("file", *_label_and_url(each)) for each in reply.files if _not_linked(each, reply)]
+    listed += [("source", *_label_and_url(each)) for each in _items(reply.raw, "sourceMetadatas")]
+    listed += [
+        ("message", *_label_and_url(each)) for each in _items(reply.raw, "additionalMessages")
+    ]
+    return listed
+
+
+def extras_as_html(listed: list[tuple[str, str, str]]) -> str:
+    """Return the extras as HTML: a list of links and labels."""
+    return html.wrap(html.render(extras_as_tree(listed))) if listed else ""
+
+
+def extras_as_tree(listed: list[tuple[str, str, str]]) -> list[Node]:
+    """Return the extras as a tree: a list of links and labels."""
+    items = tuple(Node("li", {}, tuple(_item(*row))) for row in listed)
+    return [Node("ul", {}, items)] if items else []
+
+
+def extras_as_text(listed: list[tuple[str, str, str]]) -> str:
+    """Return the extras as plain text, one line for each."""
+    lines = (f"- {kind}: {sanitize(label)} {sanitize(url)}".rstrip() for kind, label, url in listed)
+    return "".join(f"\n{line}" for line in lines)
+
+
+def _item(kind: str, label: str, url: str) -> Iterator[Node | str]:
+    yield f"{kind}: "
+    href = safe_href(url)
+    yield Node("a", {"href": href}, (sanitize(label),)) if href else sanitize(label)
+
+
+def _label_and_url(value: Any) -> tuple[str, str]:
+    if not isinstance(value, dict):
+        label = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return label[:MAX_LABEL], label if safe_href(label) else ""
+    url = next((value[key] for key in _URL_KEYS if isinstance(value.get(key), str)), "")
+    label = next((value[key] for key in _LABEL_KEYS if isinstance(value.get(key), str)), "")
+    return (label or url or json.dumps(value, ensure_ascii=False))[:MAX_LABEL], url
+
+
+def _not_linked(file: dict[str, Any], reply: Reply) -> bool:
+    """Tell whether the answer's text has no link to the file: a picture in it is one."""
+    return file["url"] not in reply.text
+
+
+def _items(raw: dict[str, Any], key: str) -> list[Any]:
+    value = raw.get(key)
+    return value if isinstance(value, list) else []
+
+
+class GrowingText(Protocol):
+    """The text of an answer that arrives in pieces, rendered for a display."""
+
+    def feed(self, delta: str) -> None:
+        """Append a piece of text, which may end anywhere."""
+
+    def finish(self) -> None:
+        """Take note that no more text will come."""
+
+    @property
+    def settled(self) -> int:
+        """The length of the settled text, whose rendering will not change."""
+
+    @property
+    def in_code(self) -> bool:
+        """Whether the text ends in code, which may be cut only between lines."""
+
+    @property
+    def tail(self) -> str:
+        """The text after the settled text."""
+
+    def html(self) -> str:
+        """The whole text as HTML."""
+
+    def settled_html(self) -> str:
+        """The settled text as HTML."""
+
+    def tail_html(self, limit: int) -> str:
+        """The tail as HTML, or its last `limit` characters."""
+
+
+def growing_text(format_name: str) -> GrowingText:
+    """Return an empty text that is rendered in a format: `md`, `text`, `json` or `code`."""
+    if format_name in {"text", "json"}:
+        return PlainText()
+    from swiftask_jupyter.notebook.markdown.document import Document
+
+    return Document()
+
+
+class PlainText:
+    """Text that is shown unchanged; as it is one block to its end, none of it settles earlier."""
+
+    settled = 0
+    in_code = True
+
+    def __init__(self) -> None:
+        self._sanitizer = StreamSanitizer()
+        self._parts: list[str] = []
+
+    def feed(self, delta: str) -> None:
+        """Append a piece of text, which may end anywhere."""
+        self._parts.append(self._sanitizer.feed(delta))
+
+    def finish(self) -> None:
+        """Append what the sanitizer holds back."""
+        self._parts.append(self._sanitizer.finish())
+
+    @property
+    def tail(self) -> str:
+        """The whole text."""
+        self._parts = ["".join(self._parts)]
+        return self._parts[0]
+
+    def html(self) -> str:
+        """The whole text as HTML."""
+        return html.wrap(html.preformatted(self.tail))
+
+    def settled_html(self) -> str:
+        """An empty frame, as nothing is settled."""
+        return html.wrap("")
+
+    def tail_html(self, limit: int) -> str:
+        """The last `limit` characters as HTML."""
+        return html.wrap(html.preformatted(self.tail[-limit:]), styled=False)
+
+
+def final_view(reply: Reply) -> tuple[str, str] | None:
+    """Return the finished answer as HTML and as plain text, or `None` for Markdown.
+
+    An answer that failed, or that does not have the requested format, is shown as plain text.
+    """
+    if reply.format == "md" or not reply.text:
+        return None
+    block = _extract(reply)
+    if block is None:
+        text = sanitize(reply.text)
+        return html.wrap(html.preformatted(text)), text
+    text = sanitize(block.text)
+    code = Node("code", {"lang": block.language} if block.language else {}, (text,))
+    return html.wrap(html.render([Node("pre", {}, (code,))])), text.removesuffix("\n")
+
+
+def _extract(reply: Reply) -> CodeBlock | None:
+    """Return the JSON or the code of an answer, or `None` to show its text unchanged."""
+    from swiftask_jupyter.answers.structured import CodeBlock, extract_code, extract_json
+
+    if reply.status != "ok" or reply.format == "text":
+        return None
+    if reply.format == "code":
+        return extract_code(reply.text)
+    try:
+        value = extract_json(reply.text)
+    except AnswerError:
+        return None
+    return CodeBlock(json.dumps(value, indent=2, ensure_ascii=False), "json")
+
 
 __all__ = ["FOOTER_STYLE", "footer", "footer_bundle"]
 

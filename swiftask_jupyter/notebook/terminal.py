@@ -6,8 +6,7 @@ import sys
 from collections.abc import Iterable
 
 from swiftask_jupyter.answers.turn import Delta, Event, Reply
-from swiftask_jupyter.notebook.attachments_view import as_text, extras_of
-from swiftask_jupyter.notebook.mimebundle import footer
+from swiftask_jupyter.notebook.mimebundle import extras_as_text, extras_of, footer
 from swiftask_jupyter.support.sanitize import StreamSanitizer, sanitize
 
 
@@ -31,7 +30,7 @@ class TerminalDisplay:
     def show(self, events: Iterable[Event]) -> None:
         """Write the text that has arrived, or until there is any, what the request waits for."""
         text = "".join(event.text for event in events if isinstance(event, Delta))
-        if text and self._shown and self._reply.form in {"md", "text"}:
+        if text and self._shown and self._reply.format in {"md", "text"}:
             self._show_progress("")
             self._written = True
             sys.stdout.write(self._sanitizer.feed(text))
@@ -50,13 +49,13 @@ class TerminalDisplay:
         """Write the rest of the answer and the footer."""
         self._show_progress("")
         rest = self._sanitizer.finish() if self._written else self._whole_text()
-        extras = as_text(extras_of(self._reply)) if self._shown else ""
+        extras = extras_as_text(extras_of(self._reply)) if self._shown else ""
         if self._shown and (self._written or rest or extras):
             sys.stdout.write(rest + extras + "\n")
         print(footer(self._reply, self._remarks))
 
     def _whole_text(self) -> str:
-        from swiftask_jupyter.notebook.formats import final_view
+        from swiftask_jupyter.notebook.mimebundle import final_view
 
         view = final_view(self._reply)
         return sanitize(self._reply.text) if view is None else view[1]

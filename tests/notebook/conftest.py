@@ -7,14 +7,6 @@ from tests.support.kernels import Kernel
 
 
 @pytest.fixture
-def connected(shell, box, monkeypatch):
-    """A shell whose settings name a sandbox, and no agent."""
-    monkeypatch.setenv("SWIFTASK_BASE_URL", box.url)
-    monkeypatch.setenv("SWIFTASK_API_KEY", box.token)
-    return shell
-
-
-@pytest.fixture
 def echoing(connected, monkeypatch):
     """A shell whose settings name a sandbox, and its agent `echo`."""
     monkeypatch.setenv("SWIFTASK_AGENT_SLUG", "echo")

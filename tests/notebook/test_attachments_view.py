@@ -1,8 +1,13 @@
 """Files, sources and messages below an answer."""
 
 from swiftask_jupyter.answers.turn import Delta, Reply
-from swiftask_jupyter.notebook.attachments_view import as_html, as_text, as_tree, extras_of
 from swiftask_jupyter.notebook.display import CellDisplay
+from swiftask_jupyter.notebook.mimebundle import (
+    extras_as_html,
+    extras_as_text,
+    extras_as_tree,
+    extras_of,
+)
 from tests.support.displays import FrontEnd
 
 
@@ -41,7 +46,7 @@ def test_a_picture_that_the_text_links_to_is_not_listed_again():
     reply.apply([Delta("![a](https://x.example/a.png)")])
 
     assert extras_of(reply) == []
-    assert (as_html([]), as_tree([]), as_text([])) == ("", [], "")
+    assert (extras_as_html([]), extras_as_tree([]), extras_as_text([])) == ("", [], "")
 
 
 def test_a_value_of_any_shape_is_listed():

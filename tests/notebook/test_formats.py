@@ -3,12 +3,12 @@
 import pytest
 
 from swiftask_jupyter.answers.turn import Delta, Reply
-from swiftask_jupyter.notebook.formats import final_view, growing_text
+from swiftask_jupyter.notebook.mimebundle import final_view, growing_text
 
 
 def finished(text, form, status="ok"):
     """Return a reply that has ended."""
-    reply = Reply(agent="echo", number=1, form=form, status=status)
+    reply = Reply(agent="echo", number=1, format=form, status=status)
     reply.apply([Delta(text)])
     return reply
 

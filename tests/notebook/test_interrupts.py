@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from swiftask_jupyter.notebook.interrupts import delay_interrupts, hold_interrupts
+from swiftask_jupyter.notebook.context import delay_interrupts, hold_interrupts
 from tests.support.cells import posts
 
 INTERRUPTED_IMPORT = """

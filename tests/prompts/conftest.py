@@ -4,7 +4,7 @@ import pytest
 
 
 @pytest.fixture
-def folder(tmp_path):
+def workdir(tmp_path):
     """An empty folder."""
     path = tmp_path / "work"
     path.mkdir()
@@ -12,11 +12,11 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def write(folder):
+def write(workdir):
     """A function that writes a file in the folder and returns its path."""
 
     def write(name, content=b"x"):
-        path = folder / name
+        path = workdir / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         return path

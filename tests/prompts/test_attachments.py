@@ -25,18 +25,18 @@ def test_a_file_is_read_immediately(write):
     assert attachment == Attachment("sales.csv", "text/csv", 8, b"a,b\n1,2\n")
 
 
-def test_a_relative_path_is_resolved_in_the_given_directory(write, folder):
+def test_a_relative_path_is_resolved_in_the_given_directory(write, workdir):
     write("data/sales.csv")
 
-    assert names_of("data/sales.csv", directory=folder) == ["sales.csv"]
+    assert names_of("data/sales.csv", directory=workdir) == ["sales.csv"]
 
 
 def test_without_a_directory_a_relative_path_is_resolved_in_the_current_one(
-    write, folder, monkeypatch
+    write, workdir, monkeypatch
 ):
     write("sales.csv")
     write("data/more.csv")
-    monkeypatch.chdir(folder)
+    monkeypatch.chdir(workdir)
 
     assert names_of("sales.csv", Path("sales.csv"), "data/*.csv", "data") == [
         "sales.csv",
@@ -46,55 +46,55 @@ def test_without_a_directory_a_relative_path_is_resolved_in_the_current_one(
     ]
 
 
-def test_a_tilde_is_expanded_to_the_home_folder(write, folder, monkeypatch):
+def test_a_tilde_is_expanded_to_the_home_folder(write, workdir, monkeypatch):
     write("sales.csv")
-    monkeypatch.setenv("HOME", str(folder))
-    monkeypatch.setenv("USERPROFILE", str(folder))
+    monkeypatch.setenv("HOME", str(workdir))
+    monkeypatch.setenv("USERPROFILE", str(workdir))
 
     assert names_of("~/sales.csv", Path("~/sales.csv"), "~/*.csv") == ["sales.csv"] * 3
 
 
-def test_a_file_name_that_begins_with_a_tilde_is_found(write, folder):
+def test_a_file_name_that_begins_with_a_tilde_is_found(write, workdir):
     write("~$report.docx")
 
-    assert names_of("~$report.docx", directory=folder) == ["~$report.docx"]
+    assert names_of("~$report.docx", directory=workdir) == ["~$report.docx"]
 
 
 def test_an_empty_file_is_attached(write):
     assert attach(str(write("empty.txt", b""))).size == 0
 
 
-def test_a_symbolic_link_is_followed_and_keeps_its_own_name(write, folder):
+def test_a_symbolic_link_is_followed_and_keeps_its_own_name(write, workdir):
     write("there/real.csv", b"1")
-    (folder / "link.csv").symlink_to(folder / "there/real.csv")
+    (workdir / "link.csv").symlink_to(workdir / "there/real.csv")
 
-    assert attach("link.csv", directory=folder) == Attachment("link.csv", "text/csv", 1, b"1")
+    assert attach("link.csv", directory=workdir) == Attachment("link.csv", "text/csv", 1, b"1")
 
 
-def test_a_hidden_file_is_attached_when_it_is_named(write, folder):
+def test_a_hidden_file_is_attached_when_it_is_named(write, workdir):
     write(".bashrc")
 
-    assert names_of(".bashrc", directory=folder) == [".bashrc"]
+    assert names_of(".bashrc", directory=workdir) == [".bashrc"]
 
 
-def test_spaces_and_non_latin_letters_in_a_name_are_kept(write, folder):
+def test_spaces_and_non_latin_letters_in_a_name_are_kept(write, workdir):
     write("Bilan été 東京.csv")
 
-    assert names_of("Bilan été 東京.csv", directory=folder) == ["Bilan été 東京.csv"]
+    assert names_of("Bilan été 東京.csv", directory=workdir) == ["Bilan été 東京.csv"]
 
 
-def test_a_file_whose_name_looks_like_a_glob_is_attached(write, folder):
+def test_a_file_whose_name_looks_like_a_glob_is_attached(write, workdir):
     write("a[1].csv")
     write("a1.csv")
 
-    assert names_of("a[1].csv", directory=folder) == ["a[1].csv"]
+    assert names_of("a[1].csv", directory=workdir) == ["a[1].csv"]
 
 
-def test_attachments_keep_the_order_of_the_values(write, folder):
+def test_attachments_keep_the_order_of_the_values(write, workdir):
     write("b.txt")
     write("a.txt")
 
-    assert names_of("b.txt", ("c.txt", b""), "a.txt", directory=folder) == [
+    assert names_of("b.txt", ("c.txt", b""), "a.txt", directory=workdir) == [
         "b.txt",
         "c.txt",
         "a.txt",
@@ -131,51 +131,51 @@ def test_the_mime_type_follows_from_the_extension(name, type_):
 # Several files
 
 
-def test_a_glob_attaches_all_matching_visible_files_sorted(write, folder):
+def test_a_glob_attaches_all_matching_visible_files_sorted(write, workdir):
     for name in ("b.csv", "a.csv", "c.txt", ".hidden.csv", "folder.csv/x.csv"):
         write(f"data/{name}")
 
-    assert names_of("data/*.csv", directory=folder) == ["a.csv", "b.csv"]
-    assert names_of(str(folder / "data" / "?.csv")) == ["a.csv", "b.csv"]
+    assert names_of("data/*.csv", directory=workdir) == ["a.csv", "b.csv"]
+    assert names_of(str(workdir / "data" / "?.csv")) == ["a.csv", "b.csv"]
 
 
-def test_a_recursive_glob_attaches_each_file_once(write, folder):
+def test_a_recursive_glob_attaches_each_file_once(write, workdir):
     write("data/deep/er/a.csv")
     write("data/b.csv")
 
-    assert names_of("data/**/**/*.csv", directory=folder) == ["b.csv", "a.csv"]
+    assert names_of("data/**/**/*.csv", directory=workdir) == ["b.csv", "a.csv"]
 
 
 @pytest.mark.parametrize("written", ["data", "data/", "./data", "data/."])
-def test_a_folder_attaches_the_visible_files_directly_in_it_sorted(write, folder, written):
+def test_a_folder_attaches_the_visible_files_directly_in_it_sorted(write, workdir, written):
     for name in ("b.csv", "a.txt", ".hidden", "deep/c.csv"):
         write(f"data/{name}")
 
-    assert names_of(written, directory=folder) == ["a.txt", "b.csv"]
+    assert names_of(written, directory=workdir) == ["a.txt", "b.csv"]
 
 
-def test_a_folder_whose_name_looks_like_a_glob_is_attached(write, folder):
+def test_a_folder_whose_name_looks_like_a_glob_is_attached(write, workdir):
     write("run[1]/a.csv")
     write("run1/b.csv")
 
-    assert names_of("run[1]", directory=folder) == ["a.csv"]
+    assert names_of("run[1]", directory=workdir) == ["a.csv"]
 
 
-def test_the_base_directory_may_have_a_name_that_looks_like_a_glob(write, folder):
+def test_the_base_directory_may_have_a_name_that_looks_like_a_glob(write, workdir):
     write("[x]*/data/a.csv")
 
-    assert names_of("data/*", "data", directory=folder / "[x]*") == ["a.csv", "a.csv"]
+    assert names_of("data/*", "data", directory=workdir / "[x]*") == ["a.csv", "a.csv"]
 
 
-def test_a_glob_without_matches_is_refused(folder):
-    assert "no file in 'data/*.csv'" in refusal("data/*.csv", directory=folder)
+def test_a_glob_without_matches_is_refused(workdir):
+    assert "no file in 'data/*.csv'" in refusal("data/*.csv", directory=workdir)
 
 
-def test_a_folder_without_files_is_refused(write, folder):
+def test_a_folder_without_files_is_refused(write, workdir):
     write("data/.hidden")
     write("data/deep/x.csv")
 
-    assert "no file in 'data'" in refusal("data", directory=folder)
+    assert "no file in 'data'" in refusal("data", directory=workdir)
 
 
 # Variables
@@ -210,29 +210,29 @@ def test_attributes_and_items_of_a_variable_can_be_attached(written, name):
     assert names_of(written, names=names) == [name]
 
 
-def test_a_file_takes_precedence_over_a_variable_of_the_same_name(write, folder):
+def test_a_file_takes_precedence_over_a_variable_of_the_same_name(write, workdir):
     write("sales", b"the file")
     write("sales.ville", b"the other")
 
     names = {"sales": FRAME}
-    assert attach("sales", names, folder).content == b"the file"
-    assert attach("sales.ville", names, folder).content == b"the other"
+    assert attach("sales", names, workdir).content == b"the file"
+    assert attach("sales.ville", names, workdir).content == b"the other"
 
 
-def test_a_variable_takes_precedence_over_a_folder_unless_a_slash_follows(write, folder):
+def test_a_variable_takes_precedence_over_a_folder_unless_a_slash_follows(write, workdir):
     write("sales/a.txt")
 
-    assert names_of("sales", "sales/", names={"sales": FRAME}, directory=folder) == [
+    assert names_of("sales", "sales/", names={"sales": FRAME}, directory=workdir) == [
         "sales.csv",
         "a.txt",
     ]
 
 
-def test_a_variable_takes_precedence_over_a_glob(write, folder):
+def test_a_variable_takes_precedence_over_a_glob(write, workdir):
     write("frames0", b"no")
 
-    assert attach("frames[0]", {"frames": [FRAME]}, folder).content == FRAME_CSV
-    assert attach("frames[0]", {}, folder).content == b"no"
+    assert attach("frames[0]", {"frames": [FRAME]}, workdir).content == FRAME_CSV
+    assert attach("frames[0]", {}, workdir).content == b"no"
 
 
 def test_a_variable_may_hold_a_path_a_pair_or_an_attachment(write):
@@ -258,7 +258,7 @@ def test_a_string_in_a_variable_is_refused_and_not_read_as_a_path(write):
 @pytest.mark.parametrize(
     "written", ["nobody", "user.last", "user._secret", "d['x']", "frames[9]", "broken.frame", "f()"]
 )
-def test_a_name_of_neither_a_file_nor_a_variable_is_refused(written, folder):
+def test_a_name_of_neither_a_file_nor_a_variable_is_refused(written, workdir):
     class Broken:
         @property
         def frame(self):
@@ -272,7 +272,7 @@ def test_a_name_of_neither_a_file_nor_a_variable_is_refused(written, folder):
         "f": lambda: FRAME,
     }
 
-    assert "there is no file" in refusal(written, names, folder)
+    assert "there is no file" in refusal(written, names, workdir)
 
 
 # URLs
@@ -365,28 +365,28 @@ def test_a_malformed_url_is_refused(url):
 # Refusals of files
 
 
-def test_the_refusal_of_a_missing_file_suggests_the_nearest_name(write, folder):
+def test_the_refusal_of_a_missing_file_suggests_the_nearest_name(write, workdir):
     write("data/Sales_2024.csv")
     write("data/notes.md")
 
-    message = refusal("data/sales_2042.csv", directory=folder)
+    message = refusal("data/sales_2042.csv", directory=workdir)
 
     assert "there is no file or variable" in message
     assert "did you mean 'Sales_2024.csv'?" in message
 
 
-def test_a_name_that_is_not_similar_is_not_suggested(write, folder):
+def test_a_name_that_is_not_similar_is_not_suggested(write, workdir):
     write("notes.md")
 
-    assert "did you mean" not in refusal("sales.csv", directory=folder)
-    assert "there is no file" in refusal("nowhere/sales.csv", directory=folder)
-    assert "there is no file" in refusal(Path("sales.csv"), directory=folder)
+    assert "did you mean" not in refusal("sales.csv", directory=workdir)
+    assert "there is no file" in refusal("nowhere/sales.csv", directory=workdir)
+    assert "there is no file" in refusal(Path("sales.csv"), directory=workdir)
 
 
-def test_a_broken_symbolic_link_is_a_missing_file(folder):
-    (folder / "link.csv").symlink_to(folder / "gone.csv")
+def test_a_broken_symbolic_link_is_a_missing_file(workdir):
+    (workdir / "link.csv").symlink_to(workdir / "gone.csv")
 
-    message = refusal("link.csv", directory=folder)
+    message = refusal("link.csv", directory=workdir)
 
     assert "there is no file" in message
     assert "did you mean" not in message
@@ -401,23 +401,23 @@ def test_an_empty_name_is_refused(written):
     "written",
     ["a\0b", "a\0/*", "\ud800.csv", "\ud800/*", "x" * 5000, "one\ntwo\x1b[31m", "~nobody/x"],
 )
-def test_an_impossible_file_name_is_refused_in_one_short_printable_line(written, folder):
-    message = refusal(written, directory=folder)
+def test_an_impossible_file_name_is_refused_in_one_short_printable_line(written, workdir):
+    message = refusal(written, directory=workdir)
 
     assert message.isprintable()
     assert len(message) < 700
 
 
-def test_a_path_object_of_a_folder_is_refused(folder):
-    assert "is a folder, where a file is meant" in refusal(folder)
+def test_a_path_object_of_a_folder_is_refused(workdir):
+    assert "is a folder, where a file is meant" in refusal(workdir)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes on Windows")
-def test_a_named_pipe_is_refused_without_reading_it(folder):
-    os.mkfifo(folder / "pipe")
+def test_a_named_pipe_is_refused_without_reading_it(workdir):
+    os.mkfifo(workdir / "pipe")
 
-    assert "pipe, where a file is meant" in refusal("pipe", directory=folder)
-    assert "no file in" in refusal("p*", directory=folder)
+    assert "pipe, where a file is meant" in refusal("pipe", directory=workdir)
+    assert "no file in" in refusal("p*", directory=workdir)
 
 
 def test_an_unreadable_file_is_refused(write, monkeypatch):
@@ -431,11 +431,11 @@ def test_an_unreadable_file_is_refused(write, monkeypatch):
     assert "cannot be read (Permission denied)" in refusal(str(path))
 
 
-def test_one_refused_value_refuses_the_whole_list(write, folder):
+def test_one_refused_value_refuses_the_whole_list(write, workdir):
     write("a.csv")
 
     with pytest.raises(PromptError):
-        load_attachments(["a.csv", "b.csv"], {}, folder)
+        load_attachments(["a.csv", "b.csv"], {}, workdir)
 
 
 # Names

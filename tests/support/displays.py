@@ -56,7 +56,7 @@ def stream_text(text, *, rate, shown=True, piece=4, form="md"):
         bytes in a second, and the longest time in seconds without a message.
     """
     end = FrontEnd()
-    reply = Reply(agent="echo", number=3, form=form)
+    reply = Reply(agent="echo", number=3, format=form)
     display = CellDisplay(end.publish, reply, shown=shown, clock=end.clock)
     worst, behind = 0.0, 0.0
     for at in range(0, len(text), piece):

@@ -12,7 +12,7 @@ from typing import Any
 
 from swiftask_jupyter.answers.turn import Reply, Turn
 from swiftask_jupyter.errors import PromptError
-from swiftask_jupyter.notebook import attachments_view
+from swiftask_jupyter.notebook import mimebundle
 from swiftask_jupyter.notebook.mimebundle import footer
 from swiftask_jupyter.notebook.panel.patches import GrowingTree, Operation
 from swiftask_jupyter.support.sanitize import sanitize
@@ -112,7 +112,7 @@ class ExchangeView:
         return bool(pieces)
 
     def _attachment_nodes(self) -> list[Any]:
-        return attachments_view.as_tree(attachments_view.extras_of(self.reply))
+        return mimebundle.extras_as_tree(mimebundle.extras_of(self.reply))
 
     def as_message(self) -> dict[str, Any]:
         """Return the whole exchange for a view that does not have it yet."""
