@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from swiftask_jupyter.errors import ConfigurationError, ServiceError, StreamError
-from swiftask_jupyter.protocols.base import Request
-from swiftask_jupyter.protocols.errors import carries_error, in_band, message_of
+from swiftask_jupyter.protocols.errors import embedded_error, error_message, has_embedded_error
+from swiftask_jupyter.protocols.http import Request
 from swiftask_jupyter.protocols.widget import NEGATIVE, POSITIVE, Widget
 from swiftask_jupyter.settings.connection import Connection
 from swiftask_jupyter.support.io_thread import IOThread
@@ -69,7 +69,7 @@ class WidgetRoutes:
     def _call(self, build_request: Callable[[Widget], Request]) -> Any:
         """Send one request and return the JSON of the response."""
         connection = self._connection()
-        widget = Widget(connection.root(Widget.family), connection.token)
+        widget = Widget(connection.root(Widget.base_path), connection.token)
         head, body = self._thread.run(self._transport.fetch(build_request(widget)))
         if head.status >= 300:
             raise widget.error(head, body, "")
@@ -77,8 +77,8 @@ class WidgetRoutes:
             parsed = json.loads(body) if body.strip() else None
         except (ValueError, RecursionError):
             raise StreamError("the answer is not JSON") from None
-        if carries_error(parsed):
-            raise in_band(widget.token, head, body)
+        if has_embedded_error(parsed):
+            raise embedded_error(widget.token, head, body)
         return parsed
 
 
@@ -98,6 +98,6 @@ async def download(transport: Transport, url: str) -> bytes:
         raise ConfigurationError("only an http(s) address can be downloaded")
     head, body = await transport.fetch(Request("GET", url, {}), limit=MAX_FILE_BYTES)
     if head.status >= 300:
-        reason = message_of(body) or "without a word"
+        reason = error_message(body) or "without a word"
         raise ServiceError(f"{head.status}: {reason}", status=head.status, advice=EXPIRED)
     return body

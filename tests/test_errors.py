@@ -5,7 +5,8 @@ import inspect
 import pytest
 
 from swiftask_jupyter import errors
-from swiftask_jupyter.protocols.errors import Head, failure, message_of
+from swiftask_jupyter.protocols.errors import error_for_status, error_message
+from swiftask_jupyter.protocols.http import ResponseHead
 
 ALL = [
     kind
@@ -45,15 +46,15 @@ def test_every_error_renders_as_one_line(kind):
     ],
 )
 def test_the_message_of_every_documented_error_body_is_found(body):
-    assert message_of(body) == "no such thing"
+    assert error_message(body) == "no such thing"
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"<html><h1>502</h1>", b"[]", b"{}", b"null", b"\xff\xfe", b"[" * 10_000]
 )
 def test_the_message_of_an_unknown_error_body_is_at_most_500_characters(body):
-    assert isinstance(message_of(body), str)
-    assert len(message_of(body)) <= 500
+    assert isinstance(error_message(body), str)
+    assert len(error_message(body)) <= 500
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_the_message_of_an_unknown_error_body_is_at_most_500_characters(body):
     ],
 )
 def test_each_status_gives_an_error_with_advice(status, message, kind):
-    error = failure(Head(status, {}), message, "my-agent")
+    error = error_for_status(ResponseHead(status, {}), message, "my-agent")
 
     assert type(error) is kind
     assert error.status == status
@@ -80,7 +81,7 @@ def test_each_status_gives_an_error_with_advice(status, message, kind):
 
 
 def test_a_rate_limit_error_says_how_long_to_wait():
-    error = failure(Head(429, {"retry-after": "7"}), "slow down", "a")
+    error = error_for_status(ResponseHead(429, {"retry-after": "7"}), "slow down", "a")
 
     assert "try again in 7 s" in str(error)
 
@@ -88,16 +89,16 @@ def test_a_rate_limit_error_says_how_long_to_wait():
 def test_a_conversation_that_is_too_long_is_not_reported_as_an_unknown_agent():
     message = "This model's maximum context length is 4097 tokens: invalid request"
 
-    error = failure(Head(400, {}), message, "echo")
+    error = error_for_status(ResponseHead(400, {}), message, "echo")
 
     assert type(error) is errors.BadRequest
     assert "--last N or --fresh" in str(error)
 
 
 def test_an_error_about_something_else_is_not_reported_as_an_unknown_agent():
-    both = failure(Head(400, {}), '"files" and "input": both are invalid', "echo")
-    agent = failure(Head(400, {}), "no such agent", "echo")
-    other = failure(Head(404, {}), "no such conversation", "")
+    both = error_for_status(ResponseHead(400, {}), '"files" and "input": both are invalid', "echo")
+    agent = error_for_status(ResponseHead(400, {}), "no such agent", "echo")
+    other = error_for_status(ResponseHead(404, {}), "no such conversation", "")
 
     assert [type(each) for each in (both, agent, other)] == [
         errors.BadRequest, errors.AgentNotFound, errors.BadRequest,

@@ -1,7 +1,7 @@
 """Value types: a repr shows ordinary fields by name and leaves out secrets and file contents."""
 
 from swiftask_jupyter.prompts.prompt import Attachment
-from swiftask_jupyter.protocols.base import Request
+from swiftask_jupyter.protocols.http import Request
 from swiftask_jupyter.settings.connection import ConnectionOverrides
 from swiftask_jupyter.settings.sources import ResolvedSetting, Table
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 
-from swiftask_jupyter.protocols.errors import Head, seconds_of
+from swiftask_jupyter.protocols.errors import retry_after_seconds
+from swiftask_jupyter.protocols.http import ResponseHead
 from swiftask_jupyter.transport.exchange import NotSent, RequestHook
 
 # The HTTP statuses by which a service asks for fewer requests.
@@ -103,7 +104,7 @@ class RateLimitHook(RequestHook):
         self.sent_at = 0.0
         self._limiter = limiter
 
-    def leaving(self) -> None:
+    def before_send(self) -> None:
         """Let the request be sent.
 
         Raises:
@@ -114,13 +115,13 @@ class RateLimitHook(RequestHook):
             raise RateLimitPaused
         self.sent_at = now
 
-    def heard(self, head: Head) -> None:
+    def on_response(self, head: ResponseHead) -> None:
         """Start a pause as soon as the head of a response asks for one.
 
         Args:
             head: the status and the headers of the response.
         """
         if head.status in RATE_LIMIT_STATUSES:
-            wait = seconds_of(head.headers.get("retry-after"))
+            wait = retry_after_seconds(head.headers.get("retry-after"))
             if wait is not None:
                 self._limiter.pause(wait, time.monotonic())

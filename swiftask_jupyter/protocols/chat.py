@@ -1,9 +1,9 @@
-"""`POST /chat/{slug}`: the agent platform whose API lives under `/v1/api`.
+"""The `chat` dialect: `POST /chat/{slug}`, the agent platform whose API is under `/v1/api`.
 
-Documented: Bearer token, `message`, `stream`, `conversationId`; one JSON envelope, or server-sent
-events without a blank line between them that end with `data: [DONE]`. The server keeps the
-conversation. Its id is documented in the JSON answer alone, so that a first turn is not streamed;
-should a stream name it all the same, it is taken.
+Documented: a Bearer token, and the fields `message`, `stream` and `conversationId`. The answer is
+one JSON object, or server-sent events without blank lines between them that end with
+`data: [DONE]`. The service stores the conversation. Its id is documented in the JSON answer only,
+so the first turn of a conversation is not streamed; an id in a stream is read all the same.
 """
 
 from __future__ import annotations
@@ -17,28 +17,34 @@ import msgspec
 from swiftask_jupyter.answers.turn import Conversation, Delta, Event, Raw
 from swiftask_jupyter.errors import StreamError
 from swiftask_jupyter.prompts.prompt import Prompt
-from swiftask_jupyter.protocols.base import BodyDecoder, Decoder, Protocol, Request, counted
-from swiftask_jupyter.protocols.errors import Head, in_band
-from swiftask_jupyter.protocols.sse import Lines, cut, nonsense, payload
+from swiftask_jupyter.protocols.base import Decoder, JSONBodyDecoder, Protocol, plausible_usage
+from swiftask_jupyter.protocols.errors import embedded_error
+from swiftask_jupyter.protocols.http import Request, ResponseHead
+from swiftask_jupyter.protocols.sse import (
+    LineSplitter,
+    data_field,
+    truncated_stream,
+    unreadable_data,
+)
 
-IDENTITY = "user_identifier"
+USER_OPTION = "user_identifier"  # the option that names the end user, sent as a header
 
 
 class Chat(Protocol):
-    """The `/chat/{slug}` dialect; `root` is the address that ends in `/v1/api`."""
+    """The `/chat/{slug}` dialect; `base_url` ends in `/v1/api`."""
 
     name = "chat"
-    family = "/v1/api"
+    base_path = "/v1/api"
     streams = True
     takes_history = False
     owns_conversation = True
 
     def request(self, prompt: Prompt) -> Request:
-        """Return the request: streamed once the conversation's id is known."""
+        """Return the request; it asks for a stream once the conversation's id is known."""
         options = dict(prompt.options)
         headers = {**self.authorization(), "Content-Type": "application/json"}
-        if (identity := options.pop(IDENTITY, None)) is not None:
-            headers["x-user-identifier"] = str(identity)
+        if (user := options.pop(USER_OPTION, None)) is not None:
+            headers["x-user-identifier"] = str(user)
         body = {
             "message": prompt.text,
             "stream": prompt.stream and prompt.conversation is not None,
@@ -49,94 +55,101 @@ class Chat(Protocol):
             del body["conversationId"]
         return Request(
             "POST",
-            f"{self.root}/chat/{quote(prompt.agent, safe='')}",
+            f"{self.base_url}/chat/{quote(prompt.agent, safe='')}",
             headers,
             msgspec.json.encode(body),
         )
 
     def remark(self, prompt: Prompt) -> str:
-        """Say why a first answer comes all at once."""
+        """Explain in the footer why the first answer of a conversation is not streamed."""
         first = prompt.stream and prompt.conversation is None
         return "chat streams from a conversation's second turn on" if first else ""
 
-    def decoder(self, head: Head) -> Decoder:
-        """Return a reader for the stream or for the JSON envelope."""
+    def decoder(self, head: ResponseHead) -> Decoder:
+        """Return a decoder for the stream, or for the JSON object."""
         if head.media_type == "text/event-stream":
-            return ChunkDecoder(self, head)
-        return EnvelopeDecoder(self, head)
+            return ChatStreamDecoder(self, head)
+        return ChatBodyDecoder(self, head)
 
 
-class EnvelopeDecoder(BodyDecoder):
-    """Reads `{"data": {"response", "conversationId", "metadata"}, "error": null}`."""
+class ChatBodyDecoder(JSONBodyDecoder):
+    """Decodes `{"data": {"response", "conversationId", "metadata"}, "error": null}`."""
 
     def events(self, body: dict[str, Any]) -> Iterator[Event]:
-        """Yield what the envelope holds."""
+        """Yield the events of `data`."""
         data = body.get("data")
         if not isinstance(data, dict) or not isinstance(data.get("response", ""), str):
             raise StreamError("the answer holds no data", advice="check the connection's base_url")
         text = data.pop("response", "")
-        yield from _named(data, self._head)
+        yield from _conversation_events(data, self._head)
         if text:
             yield Delta(text)
         metadata = data.get("metadata")
-        if isinstance(metadata, dict):  # one number: neither sent nor made
-            yield counted(None, None, metadata.get("tokens"), source="api", answered=bool(text))
-        yield Raw({**data, "limits": _limits(self._head)})
+        if isinstance(metadata, dict):  # it has one count, the total
+            yield plausible_usage(
+                None, None, metadata.get("tokens"), source="api", has_text=bool(text)
+            )
+        yield Raw({**data, "limits": _rate_limit_headers(self._head)})
 
 
-class ChunkDecoder(Decoder):
-    """Reads `data: {"chunk": "…"}` lines."""
+class ChatStreamDecoder(Decoder):
+    """Decodes a stream of `data: {"chunk": "…"}` lines."""
 
-    def __init__(self, protocol: Protocol, head: Head) -> None:
+    def __init__(self, protocol: Protocol, head: ResponseHead) -> None:
         self._protocol = protocol
         self._head = head
-        self._lines = Lines()
-        self._began = False
+        self._lines = LineSplitter()
+        self._started = False
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """Yield the events of the lines that these bytes complete."""
-        if not self._began:
-            self._began = True
-            yield from _named({}, self._head)
-            yield Raw({"limits": _limits(self._head)})
-        yield from self._read(self._lines.feed(data))
+        if not self._started:
+            self._started = True
+            yield from _conversation_events({}, self._head)
+            yield Raw({"limits": _rate_limit_headers(self._head)})
+        yield from self._decode_lines(self._lines.feed(data))
 
-    def _read(self, lines: list[bytes]) -> Iterator[Event]:
+    def finish(self) -> Iterator[Event]:
+        """Yield the events of a last line without a line ending.
+
+        Raises:
+            StreamError: the stream ended without `[DONE]`.
+        """
+        yield from self._decode_lines(self._lines.finish())
+        if not self.done:
+            raise truncated_stream()
+
+    def _decode_lines(self, lines: list[bytes]) -> Iterator[Event]:
         for line in lines:
-            said = (payload(line) or b"").strip()
-            if not said or self.over:
+            data = (data_field(line) or b"").strip()
+            if not data or self.done:
                 continue
-            if said == b"[DONE]":
-                self.over = True
+            if data == b"[DONE]":
+                self.done = True
                 continue
             try:
-                chunk = msgspec.json.decode(said)
+                chunk = msgspec.json.decode(data)
             except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
                 chunk = None
             if not isinstance(chunk, dict):
-                raise nonsense(said, self._protocol.token)
+                raise unreadable_data(data, self._protocol.token)
             if chunk.get("error"):
-                raise in_band(self._protocol.token, self._head, said)
+                raise embedded_error(self._protocol.token, self._head, data)
             text = chunk.get("chunk")
             if isinstance(text, str) and text:
                 yield Delta(text)
-            yield from _named(chunk, None)
-
-    def finish(self) -> Iterator[Event]:
-        """Yield the events of a last line without an end; without `[DONE]` it was cut."""
-        yield from self._read(self._lines.finish())
-        if not self.over:
-            raise cut()
+            yield from _conversation_events(chunk, None)
 
 
-def _named(fields: dict[str, Any], head: Head | None) -> Iterator[Event]:
-    """Yield the conversation's id, wherever it stands: the header is undocumented."""
-    named = fields.get("conversationId") or (head and head.headers.get("x-conversation-id"))
-    if isinstance(named, str) and named:
-        yield Conversation(named)
+def _conversation_events(fields: dict[str, Any], head: ResponseHead | None) -> Iterator[Event]:
+    """Yield the conversation's id from the fields, or from a header (undocumented), if any."""
+    conversation = fields.get("conversationId")
+    conversation = conversation or (head and head.headers.get("x-conversation-id"))
+    if isinstance(conversation, str) and conversation:
+        yield Conversation(conversation)
 
 
-def _limits(head: Head) -> dict[str, str]:
-    """Return the rate limit's headers."""
+def _rate_limit_headers(head: ResponseHead) -> dict[str, str]:
+    """Return the response's rate limit headers, by name."""
     names = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
     return {name: head.headers[name] for name in names if name in head.headers}

@@ -1,115 +1,103 @@
-"""The errors that a service answers with: their many shapes, read by one reader."""
+"""Turn a service's error responses, in all their shapes, into the package's errors."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from swiftask_jupyter import errors
+from swiftask_jupyter.protocols.http import ResponseHead
 from swiftask_jupyter.settings.secrets import Secret
-from swiftask_jupyter.support.structs import Struct
 
-LONGEST_MESSAGE = 500
-_AGENT = re.compile(r"\b(slug|model|agent|bot)s?\b")
-# As llama.cpp's server and OpenAI's own say it; no one else's words are known.
+MAX_MESSAGE_CHARS = 500  # of a service's message that an error repeats
+AUTH_ADVICE = "check the token (SWIFTASK_API_KEY)"
+TOO_LONG_ADVICE = "send less of the conversation: --last N or --fresh, or a history_limit"
+
+_NAMES_AGENT = re.compile(r"\b(slug|model|agent|bot)s?\b")
+_UNKNOWN = ("exist", "found", "unknown", "invalid", "incorrect", "no such")
+# The wording of llama.cpp's server and of OpenAI; other services' wording is not known.
 _TOO_LONG = re.compile(r"context (size|length|window)|context_length_exceeded")
-SHORTER = "send less of the conversation: --last N or --fresh, or a history_limit"
-CREDENTIAL = "check the token (SWIFTASK_API_KEY)"
 
 
-class Head(Struct, frozen=True):
-    """The head of a response: header names in lower case."""
+def error_message(body: bytes, token: Secret | None = None) -> str:
+    """Return the message of an error body, with the token masked.
 
-    status: int
-    headers: Mapping[str, str]
-
-    @property
-    def media_type(self) -> str:
-        """The content type without its parameters."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def message_of(body: bytes, token: Secret | None = None) -> str:
-    """Return what an error body says.
-
-    Seen or documented: a string or an object under `error`, `message`, `detail`, and the same
-    inside `{"data": null, "error": …}`; anything else (HTML, plain text) is shown as it is.
+    Seen or documented: a string or an object under `error`, `message` or `detail`, and the same
+    inside `{"data": null, "error": …}`. Any other body (HTML, plain text) is returned unchanged,
+    up to `MAX_MESSAGE_CHARS`.
     """
     text = body.decode("utf-8", "replace").strip()
     try:
-        said = _words(json.loads(text))
+        message = _find_message(json.loads(text))
     except (ValueError, RecursionError):
-        said = None
-    whole = said or text
-    return (token.mask(whole) if token else whole)[:LONGEST_MESSAGE]  # a token is not cut in two
+        message = None
+    message = message or text
+    if token:
+        message = token.mask(message)  # before the cut, which could leave a part of the token
+    return message[:MAX_MESSAGE_CHARS]
 
 
-def in_band(token: Secret, head: Head, body: bytes) -> errors.ServiceError:
-    """Return the error that came inside a response whose status said success."""
-    said = message_of(body, token)
-    return errors.ServiceError(f"the service reported an error: {said}", status=head.status)
-
-
-def carries_error(body: Any) -> bool:
-    """Tell whether what came with a status of success is an error all the same."""
-    return isinstance(body, dict) and bool(body.get("error") or body.get("$error"))
-
-
-def _words(value: Any) -> str | None:
-    """Find the human sentence in a decoded error body."""
+def _find_message(value: Any) -> str | None:
+    """Return the readable sentence in a decoded error body, or `None` if there is no such text."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and value:
-        return _words(value[0])
+        return _find_message(value[0])
     if isinstance(value, dict):
         for key in ("error", "message", "detail", "msg", "name", "code"):
-            if said := value.get(key) or value.get(f"${key}"):
-                return _words(said)
+            if inner := value.get(key) or value.get(f"${key}"):
+                return _find_message(inner)
     return None
 
 
-def failure(
-    head: Head, message: str, agent: str, credential: str = CREDENTIAL
+def has_embedded_error(body: Any) -> bool:
+    """Tell whether the decoded body of a successful response reports an error."""
+    return isinstance(body, dict) and bool(body.get("error") or body.get("$error"))
+
+
+def embedded_error(token: Secret, head: ResponseHead, body: bytes) -> errors.ServiceError:
+    """Return the error for a response that reports one in spite of a successful status."""
+    message = error_message(body, token)
+    return errors.ServiceError(f"the service reported an error: {message}", status=head.status)
+
+
+def error_for_status(
+    head: ResponseHead, message: str, agent: str, auth_advice: str = AUTH_ADVICE
 ) -> errors.ServiceError:
-    """Return the error for a status and the message that came with it.
+    """Return the error for a response whose status is 300 or above.
 
     Args:
-        head: the response's.
-        message: what its body says.
-        agent: the slug that was asked; empty where none was.
-        credential: what to do where the token was not taken.
+        head: the response's status and headers; `Retry-After` is read.
+        message: the message from its body; may be empty.
+        agent: the slug that was asked; empty if the request named no agent.
+        auth_advice: what to do when the service rejects the token.
     """
     status = head.status
-    said = f"{status}: {message}" if message else f"HTTP status {status} without a word"
-    kind, advice = _kind(status, message.lower(), credential)
+    text = f"{status}: {message}" if message else f"HTTP status {status} without a message"
+    kind, advice = _classify(status, message.lower(), auth_advice)
     if kind is errors.AgentNotFound and not agent:
-        kind, advice = errors.BadRequest, ""  # something else was asked for
+        kind, advice = errors.BadRequest, ""  # what was not found is no agent
     if kind is errors.AgentNotFound and agent not in message:
-        said += f" (agent {agent!r})"
-    wait = seconds_of(head.headers.get("retry-after"))
+        text += f" (agent {agent!r})"
+    wait = retry_after_seconds(head.headers.get("retry-after"))
     if kind is errors.RateLimited and wait is not None:
         advice = f"try again in {wait:.0f} s"
-    return kind(said, status=status, advice=advice, retry_after=wait)
+    return kind(text, status=status, advice=advice, retry_after=wait)
 
 
-def _kind(status: int, message: str, credential: str) -> tuple[type[errors.ServiceError], str]:
+def _classify(status: int, message: str, auth_advice: str) -> tuple[type[errors.ServiceError], str]:
+    """Return the error class and the advice for a status and a message in lower case."""
     too_long = _TOO_LONG.search(message)
-    names_agent = (
-        not too_long
-        and _AGENT.search(message)
-        and any(
-            word in message
-            for word in ("exist", "found", "unknown", "invalid", "incorrect", "no such")
-        )
+    unknown_agent = (
+        not too_long and _NAMES_AGENT.search(message) and any(word in message for word in _UNKNOWN)
     )
     if status in {401, 403}:
-        return errors.Unauthorized, credential
-    if status == 404 or (status == 400 and names_agent):
+        return errors.Unauthorized, auth_advice
+    if status == 404 or (status == 400 and unknown_agent):
         return errors.AgentNotFound, "check the slug (the agent's settings, API) and the base URL"
     if status == 429:
         return errors.RateLimited, "try again later"
@@ -117,17 +105,26 @@ def _kind(status: int, message: str, credential: str) -> tuple[type[errors.Servi
         return errors.BadRequest, "a token does not follow a redirect; check SWIFTASK_BASE_URL"
     if status >= 500:
         return errors.ServiceUnavailable, "the service failed; try again later"
-    return errors.BadRequest, SHORTER if too_long else ""
+    return errors.BadRequest, TOO_LONG_ADVICE if too_long else ""
 
 
-def seconds_of(retry_after: str | None, now: datetime | None = None) -> float | None:
-    """Return what a Retry-After header says, in seconds; it is a number or a date."""
-    said = (retry_after or "").strip()
+def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:
+    """Return the wait that a `Retry-After` header asks for, in seconds; `None` if it asks for none.
+
+    The header holds a number of seconds or an HTTP date (RFC 9110, section 10.2.3). A date in
+    the past is 0 seconds; anything that is neither is ignored.
+
+    Args:
+        header: the header's value.
+        now: the current time, for tests.
+    """
+    value = (header or "").strip()
     try:
-        if said[:1].isdigit():
-            return seconds if math.isfinite(seconds := float(said)) else None
-        then = parsedate_to_datetime(said)
+        if value[:1].isdigit():
+            seconds = float(value)
+            return seconds if math.isfinite(seconds) else None
+        date = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
         return None
-    then = then if then.tzinfo is not None else then.replace(tzinfo=UTC)
-    return max(0.0, (then - (now or datetime.now(UTC))).total_seconds())
+    date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+    return max(0.0, (date - (now or datetime.now(UTC))).total_seconds())

@@ -1,11 +1,11 @@
-"""The dialects by name. Each says what to send and how to read what comes back; none does I/O.
+"""Find a dialect by its name: built in, or installed by another package.
 
-Dialects of other packages: one file there, and one entry point of the group below.
+A package registers its dialect as an entry point; `protocols` shows how to write the class:
 
     [project.entry-points."swiftask_jupyter.protocols"]
-    other = "their_package.other:Other"          # a Protocol
+    acme = "acme_swiftask:Acme"          # a subclass of Protocol
 
-They are looked for when a name is asked that is not one of ours, so that no one pays for it else.
+Entry points are searched only for names that are not built in, because the search takes time.
 """
 
 from __future__ import annotations
@@ -20,11 +20,16 @@ from swiftask_jupyter.protocols.base import Protocol
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+ENTRY_POINT_GROUP = "swiftask_jupyter.protocols"
 
-class _Ours(Mapping[str, type[Protocol]]):
-    """Our dialects, each imported when it is first asked for: most cells speak one of them."""
 
-    _names: ClassVar = {
+class _BuiltInProtocols(Mapping[str, type[Protocol]]):
+    """The built-in dialects by name; each module is imported when its dialect is first used.
+
+    Most kernels use one dialect, and importing all five would slow the first cell down.
+    """
+
+    _class_names: ClassVar = {
         "openai": "OpenAI",
         "native": "Native",
         "widget": "Widget",
@@ -33,61 +38,60 @@ class _Ours(Mapping[str, type[Protocol]]):
     }
 
     def __getitem__(self, name: str) -> type[Protocol]:
-        found: Any = getattr(import_module(f"{__package__}.{name}"), self._names[name])
-        return found  # type: ignore[no-any-return]  # a module's attribute is anything
+        module = import_module(f"{__package__}.{name}")
+        protocol: Any = getattr(module, self._class_names[name])
+        return protocol  # type: ignore[no-any-return]  # getattr has no type
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names
+        return name in self._class_names  # the default would import the module
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._class_names)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._class_names)
 
 
-PROTOCOLS: Mapping[str, type[Protocol]] = _Ours()
+PROTOCOLS: Mapping[str, type[Protocol]] = _BuiltInProtocols()
 
 
-GROUP = "swiftask_jupyter.protocols"
+def protocol_names() -> tuple[str, ...]:
+    """Return the names of all dialects: the built-in ones, then those of other packages."""
+    return tuple(dict.fromkeys((*PROTOCOLS, *sorted(_entry_points()))))
 
 
-def names() -> tuple[str, ...]:
-    """Return the name of every dialect: ours, then those of other packages."""
-    return tuple(dict.fromkeys((*PROTOCOLS, *sorted(_installed()))))
-
-
-def find(name: str) -> type[Protocol]:
-    """Return the dialect of that name; ours come first.
+def find_protocol(name: str) -> type[Protocol]:
+    """Return the dialect with that name; a built-in one cannot be replaced by a package's.
 
     Raises:
-        ConfigurationError: there is none, or another package's can't be used.
+        ConfigurationError: no dialect has that name, or the package's dialect cannot be loaded.
     """
     if name in PROTOCOLS:
         return PROTOCOLS[name]
-    entry = _installed().get(name)
+    entry = _entry_points().get(name)
     if entry is None:
         raise ConfigurationError(
-            f"no dialect {name!r}", advice=f"there is: auto, {', '.join(names())}"
+            f"no dialect {name!r}", advice=f"there is: auto, {', '.join(protocol_names())}"
         )
     try:
-        kind = entry.load()
-    except Exception as error:
+        protocol = entry.load()
+    except Exception as error:  # whatever the package's module raises
         raise _unusable(entry, f"{type(error).__name__}: {error}") from error
-    if not (isinstance(kind, type) and issubclass(kind, Protocol)):
-        raise _unusable(entry, "it is no swiftask_jupyter.protocols.Protocol")
-    return kind
+    if not (isinstance(protocol, type) and issubclass(protocol, Protocol)):
+        raise _unusable(entry, "it is not a subclass of swiftask_jupyter.protocols.Protocol")
+    return protocol
 
 
-def _installed() -> dict[str, EntryPoint]:
+def _entry_points() -> dict[str, EntryPoint]:
     from importlib.metadata import entry_points
 
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
 
 
-def _unusable(entry: EntryPoint, why: str) -> ConfigurationError:
+def _unusable(entry: EntryPoint, reason: str) -> ConfigurationError:
+    """Return the error for a package's dialect that cannot be used; names the package."""
     package = entry.dist.name if entry.dist is not None else entry.value
     return ConfigurationError(
-        f"the dialect {entry.name!r} of {package} can't be used ({why})",
+        f"the dialect {entry.name!r} of {package} can't be used ({reason})",
         advice="repair that package, or choose another --dialect",
     )

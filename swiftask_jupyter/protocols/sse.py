@@ -1,8 +1,8 @@
-"""Lines out of a stream of bytes, and the payload of a `data:` line.
+"""Server-sent events: split a byte stream into lines, and read the `data:` lines.
 
-Server-sent events are read line by line rather than by blank-line frames: the `/chat/{slug}`
-platform documents events without a blank line between them, and no dialect splits a JSON value
-over two `data:` lines.
+Events are read line by line rather than by the blank lines between them: the `/chat/{slug}`
+platform documents events without blank lines, and no dialect splits a JSON value over two `data:`
+lines.
 """
 
 from __future__ import annotations
@@ -10,68 +10,70 @@ from __future__ import annotations
 from swiftask_jupyter.errors import StreamError
 from swiftask_jupyter.settings.secrets import Secret
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-LONGEST_LINE = 16 * 1024 * 1024
+MAX_LINE_BYTES = 16 * 1024 * 1024
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class Lines:
-    """Splits bytes into lines, however they are cut; ends of line may be LF, CRLF or CR."""
+class LineSplitter:
+    """Splits a byte stream into lines that end in LF, CRLF or CR, wherever the reads are split."""
 
-    __slots__ = ("_begun", "_held", "_rest")
+    __slots__ = ("_pending", "_pending_size", "_started")
 
     def __init__(self) -> None:
-        self._rest: list[bytes] = []
-        self._held = 0
-        self._begun = False
+        self._pending: list[bytes] = []
+        self._pending_size = 0
+        self._started = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the lines that these bytes complete, without their ends.
+        """Return the lines that these bytes complete, without their line endings.
+
+        A CRLF gives an extra empty line, which readers of server-sent events ignore.
 
         Raises:
-            StreamError: a line is longer than `LONGEST_LINE` bytes.
+            StreamError: a line is longer than `MAX_LINE_BYTES`.
         """
         if b"\r" in data:
-            data = data.replace(b"\r", b"\n")  # a CRLF gives one blank line more: ignored
+            data = data.replace(b"\r", b"\n")
         *lines, rest = data.split(b"\n")
         if lines:
-            if self._rest:
-                self._rest.append(lines[0])
-                lines[0] = b"".join(self._rest)
-            if not self._begun:
-                self._begun = True
-                lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
-            self._rest = [rest] if rest else []
-            self._held = len(rest)
+            if self._pending:
+                self._pending.append(lines[0])
+                lines[0] = b"".join(self._pending)
+            if not self._started:
+                self._started = True
+                lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)
+            self._pending = [rest] if rest else []
+            self._pending_size = len(rest)
         elif rest:
-            self._rest.append(rest)
-            self._held += len(rest)
-            if self._held > LONGEST_LINE:
-                raise StreamError(f"a line of over {LONGEST_LINE >> 20} MB is not an answer")
+            self._pending.append(rest)
+            self._pending_size += len(rest)
+            if self._pending_size > MAX_LINE_BYTES:
+                raise StreamError(f"a line of the answer is over {MAX_LINE_BYTES >> 20} MB")
         return lines
 
     def finish(self) -> list[bytes]:
-        """Return the last line, which had no end."""
-        rest = b"".join(self._rest)
-        self._rest = []
+        """Return the last line if it has no line ending; else an empty list."""
+        rest = b"".join(self._pending)
+        self._pending = []
         return [rest] if rest else []
 
 
-def cut() -> StreamError:
-    """Return the error for a stream that ended before it said so."""
+def data_field(line: bytes) -> bytes | None:
+    """Return the value of a `data:` line; `None` for a comment, another field or an empty line.
+
+    The value keeps the one space that may follow the colon: JSON parsers skip it.
+    """
+    return line[5:] if line[:5] == b"data:" else None
+
+
+def truncated_stream() -> StreamError:
+    """Return the error for a stream that ended without announcing its end."""
     return StreamError("the stream was cut before its end", advice="what came is kept; ask again")
 
 
-def nonsense(said: bytes, token: Secret) -> StreamError:
-    """Return the error for a `data:` line that is no piece of an answer."""
-    shown = token.mask(said.decode("utf-8", "replace"))[:80]
+def unreadable_data(data: bytes, token: Secret) -> StreamError:
+    """Return the error for a `data:` line that cannot be decoded; it quotes the line, masked."""
+    quoted = token.mask(data.decode("utf-8", "replace"))[:80]
     return StreamError(
-        f"the stream made no sense at {shown!r}", advice="what came before it is kept"
+        f"the stream made no sense at {quoted!r}", advice="what came before it is kept"
     )
-
-
-def payload(line: bytes) -> bytes | None:
-    """Return what a `data:` line carries, or `None` for a comment, another field or a blank.
-
-    The one space that may follow the colon is left where it is: no JSON minds it.
-    """
-    return line[5:] if line[:5] == b"data:" else None

@@ -1,8 +1,9 @@
-"""`/api/widget/*`: the routes of Swiftask's embedded chat, documented by examples alone.
+"""The `widget` dialect: `/api/widget/*`, the routes of Swiftask's embedded chat.
 
-The agent's client token goes into the query (`clientToken`), so these URLs are as secret as the
-token. The session id is a string of our own, and the server keeps the conversation. Bodies of
-responses are not documented, but for the signed upload URL's.
+These routes are documented by examples alone. The agent's client token goes into the query
+(`clientToken`), so the URLs are as secret as the token. The session id is a string that we choose,
+and the service stores the conversation. Of the response bodies, only the signed upload URL's is
+documented.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ import msgspec
 
 from swiftask_jupyter.errors import ServiceError
 from swiftask_jupyter.prompts.prompt import Prompt
-from swiftask_jupyter.protocols.base import Protocol, Request
+from swiftask_jupyter.protocols.base import Protocol
+from swiftask_jupyter.protocols.http import Request
 from swiftask_jupyter.protocols.native import Native
 
 POSITIVE = "POSITIVE"
-NEGATIVE = "NEGATIVE"  # inferred: the documents show the other one only
+NEGATIVE = "NEGATIVE"  # undocumented: inferred from POSITIVE
 
 
 class Widget(Native):
-    """The widget dialect: answers as the native one does; `root` ends in `/api`."""
+    """The widget dialect: answers have the native form; `base_url` ends in `/api`."""
 
     name = "widget"
     takes_history = False
@@ -30,58 +32,78 @@ class Widget(Native):
     takes_alias = True
     takes_files = False
     takes_system = False
-    credential = "the widget takes an agent's client token; of a Sandbox: box.client_token(slug)"
+    auth_advice = "the widget takes an agent's client token; of a Sandbox: box.client_token(slug)"
 
     def request(self, prompt: Prompt) -> Request:
-        """Return the request; the client token says which agent is asked."""
+        """Return the request; it names no agent, because the client token does."""
         session = prompt.conversation if prompt.conversation is not None else prompt.alias
         body = {"input": prompt.text, "sessionId": str(session), **prompt.options}
-        return self._call("POST", "/widget/ai", body)
+        return self._route("POST", "/widget/ai", body)
 
-    def alternative(self, error: ServiceError) -> Protocol | None:  # noqa: ARG002 - as its base
-        """Return `None`: a session's name of ours is no number, and the token has no other way."""
+    def fallback(self, error: ServiceError) -> Protocol | None:  # noqa: ARG002 - as in the base class
+        """Return `None`: our session ids are no numbers, and the token fits no other route."""
         return None
 
     def config(self) -> Request:
         """Return the request for the widget's appearance."""
-        return self._call("GET", "/widget/config")
+        return self._route("GET", "/widget/config")
 
     def feedback(self, feedback: str, comment: str, session: int | str) -> Request:
-        """Return the request that says how a whole conversation was."""
+        """Return the request that rates a whole conversation.
+
+        Args:
+            feedback: `POSITIVE` or `NEGATIVE`.
+            comment: the user's comment; may be empty.
+            session: the conversation's id.
+        """
         body = {"feedback": feedback, "comment": comment, "sessionId": session}
-        return self._call("POST", "/widget/feedback", body)
+        return self._route("POST", "/widget/feedback", body)
 
     def like(self, message: int | str, feedback: str) -> Request:
-        """Return the request that says how one message was."""
+        """Return the request that rates one message.
+
+        Args:
+            message: the message's id.
+            feedback: `POSITIVE` or `NEGATIVE`.
+        """
         body = {"messageId": message, "feedback": feedback}
-        return self._call("POST", "/widget/like-dislike", body, with_token=False)
+        return self._route("POST", "/widget/like-dislike", body, with_token=False)
 
     def conversation(self, session: int | str) -> Request:
-        """Return the request for what was said in a session."""
-        return self._call(
+        """Return the request for a conversation's messages."""
+        return self._route(
             "GET", "/widget/conversation", query={"sessionId": str(session)}, with_token=False
         )
 
     def delete(self, session: int | str) -> Request:
-        """Return the request that deletes a session's conversation."""
-        return self._call(
+        """Return the request that deletes a conversation."""
+        return self._route(
             "POST", "/widget/conversation/delete", {}, {"sessionId": str(session)}, with_token=False
         )
 
-    def _call(
+    def _route(
         self,
         method: str,
         path: str,
         body: Mapping[str, object] | None = None,
         query: Mapping[str, str] | None = None,
         *,
-        with_token: bool = True,  # the documents show none on some routes
+        with_token: bool = True,
     ) -> Request:
+        """Return a request to a widget route.
+
+        Args:
+            method: the HTTP method.
+            path: the route's path after `base_url`.
+            body: the JSON body; `None` for no body.
+            query: query parameters besides the token.
+            with_token: whether the query carries the client token; some documented routes do not.
+        """
         token = {"clientToken": self.token.reveal()} if with_token else {}
-        asked = urlencode({**token, **(query or {})})
+        parameters = urlencode({**token, **(query or {})})
         return Request(
             method,
-            f"{self.root}{path}?{asked}" if asked else self.root + path,
+            f"{self.base_url}{path}?{parameters}" if parameters else self.base_url + path,
             {"Content-Type": "application/json"} if body is not None else {},
             msgspec.json.encode(body) if body is not None else b"",
         )

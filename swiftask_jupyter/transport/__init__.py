@@ -1,1 +1,1 @@
-"""HTTP, on the I/O thread alone."""
+"""HTTP: everything that opens a socket. All of it runs on the I/O thread."""

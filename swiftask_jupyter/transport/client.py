@@ -1,7 +1,7 @@
-"""The only code that opens a socket, on the I/O thread alone.
+"""`Transport`: sends a dialect's requests and yields the events of the answer.
 
-What goes straight to a service is an exchange of our own, at a fraction of a general client's
-cost; what does not goes through httpx, which is loaded then.
+Direct requests use our own HTTP/1.1, which needs a fraction of a general client's time and no
+import. Requests through a proxy, large uploads and unusual hosts use httpx, which is loaded then.
 """
 
 from __future__ import annotations
@@ -14,202 +14,220 @@ from contextlib import AbstractAsyncContextManager, suppress
 from swiftask_jupyter.answers.turn import Event
 from swiftask_jupyter.errors import ConfigurationError, StreamError, SwiftaskError
 from swiftask_jupyter.prompts.prompt import Prompt
-from swiftask_jupyter.protocols.base import Protocol, Request
-from swiftask_jupyter.protocols.errors import Head
-from swiftask_jupyter.settings.addresses import is_loopback
-from swiftask_jupyter.transport.addresses import Address, address_of, may_be_proxied
-from swiftask_jupyter.transport.errors import READ_SECONDS
-from swiftask_jupyter.transport.exchange import LARGE, OPEN, RequestHook, Response
+from swiftask_jupyter.protocols.base import Protocol
+from swiftask_jupyter.protocols.http import Request, ResponseHead
+from swiftask_jupyter.settings.connection import is_loopback
+from swiftask_jupyter.transport.addresses import Address, may_use_proxy, parse_url
+from swiftask_jupyter.transport.errors import READ_TIMEOUT
+from swiftask_jupyter.transport.exchange import LARGE_BODY_BYTES, NO_HOOK, RequestHook, Response
 from swiftask_jupyter.transport.httpx_pool import HttpxPool
 from swiftask_jupyter.transport.pool import ConnectionPool
 
-LONGEST_ANSWER = 64 * 1024 * 1024
-LONGEST_ERROR = 64 * 1024
-LONGEST_FETCH = 8 * 1024 * 1024
-END_SECONDS = 0.25
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+MAX_ERROR_BYTES = 64 * 1024  # of an error's body; the rest is not read
+MAX_FETCH_BYTES = 8 * 1024 * 1024  # of a response that is returned whole
+DRAIN_SECONDS = 0.25  # that a finished answer's body may take to end
 
 
-def _no_note(_: str) -> None:
-    """Tell nobody."""
+def _ignore_progress(_: str) -> None:
+    """Discard the progress of an upload."""
 
 
 class Transport:
-    """Carries requests; knows nothing of dialects but what `Protocol` says.
+    """Sends requests over the network; only `stream` knows of dialects.
 
-    What it opens belongs to the loop it was opened on, so it is opened anew after a fork or
-    `aclose`.
+    Connections belong to the event loop that opened them, so a new loop, or a forked process,
+    starts with new ones.
     """
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._context: ssl.SSLContext | None = None
-        self._direct = ConnectionPool(self._tls)
-        self._lanes = HttpxPool(self._tls)
+        self._tls_context: ssl.SSLContext | None = None
+        self._pool = ConnectionPool(self._tls)
+        self._httpx_pool = HttpxPool(self._tls)
 
     async def warm(self, url: str) -> None:
-        """Make what a request to such an address needs, ahead of the first."""
-        address = address_of(url)
-        if not self._goes_straight(address):
-            self._lanes.lane(address)
-        elif address.secure:
-            self._tls()
-
-    def _goes_straight(self, address: Address) -> bool:
-        """Tell whether an exchange of our own will do."""
-        if self._loop is not (loop := asyncio.get_running_loop()):
-            # What was opened on another loop can't be used here, nor closed.
-            self._loop = loop
-            self._direct, self._lanes = ConnectionPool(self._tls), HttpxPool(self._tls)
-        # Loopback is never asked through a proxy.
-        return address.plain and (is_loopback(address.host) or not may_be_proxied())
-
-    def _tls(self) -> ssl.SSLContext:
-        """Return the context that trusts the system's certificates.
+        """Import and create what a request to this URL needs, before the first request.
 
         Raises:
-            ConfigurationError: it can't be made.
+            ConfigurationError: a proxy setting or a certificate file is unusable.
+            ConnectionFailed: the URL is malformed.
         """
-        if self._context is None:
-            try:
-                self._context = ssl.create_default_context()
-            except OSError as wrong:
-                raise ConfigurationError(
-                    f"the system's certificates can't be read ({wrong})",
-                    advice="check SSL_CERT_FILE and SSL_CERT_DIR",
-                ) from None
-            self._context.set_alpn_protocols(["http/1.1"])
-        return self._context
+        address = parse_url(url)
+        if not self._is_direct(address):
+            self._httpx_pool.client_for(address)
+        elif address.secure:
+            self._tls()
 
     async def stream(
         self,
         protocol: Protocol,
         prompt: Prompt,
-        note: Callable[[str], None] = _no_note,
-        gate: RequestHook = OPEN,
+        on_progress: Callable[[str], None] = _ignore_progress,
+        hook: RequestHook = NO_HOOK,
     ) -> AsyncGenerator[list[Event], None]:
-        """Yield the events of the answer, one list for each network read.
+        """Ask a prompt, and yield the events of the answer, one list for each network read.
 
         Args:
-            protocol: the dialect, address and token.
-            prompt: what is asked; its files are sent first, where the dialect sends files.
-            note: told what is being done meanwhile, in words for the user.
-            gate: asked whenever a request is about to leave, and told of its response's head.
+            protocol: the dialect, with its address and token.
+            prompt: the question; its files are uploaded first if the dialect takes files.
+            on_progress: receives an upload's progress as text for the user.
+            hook: called before each request is sent, and with each response's head.
 
         Raises:
-            ConnectionFailed: no answer came.
+            PromptError: the request cannot be encoded.
+            ConnectionFailed: no response came.
             ServiceError: the service answered with an error.
-            StreamError: the answer broke off or made no sense.
+            StreamError: the answer broke off or cannot be decoded.
         """
-        prompt = await self._prepared(protocol, prompt, note, gate)
-        async with self._exchange(protocol.written(prompt), prompt.timeout, gate, note) as response:
+        prompt = await self._prepare(protocol, prompt, on_progress, hook)
+        request = protocol.build_request(prompt)
+        async with self._exchange(request, prompt.timeout, hook, on_progress) as response:
             head = response.head
             if head.status >= 300:
-                raise protocol.error(head, await _said_in(response), prompt.agent)
+                raise protocol.error(head, await _read_error_body(response), prompt.agent)
             decoder = protocol.decoder(head)
             size = 0
-            while not decoder.over and (data := await response.more()):
+            while not decoder.done and (data := await response.read()):
                 size += len(data)
-                if size > LONGEST_ANSWER:
-                    raise StreamError(f"the answer passed {LONGEST_ANSWER >> 20} MB")
-                events, error = _read(decoder.feed(data))
+                if size > MAX_ANSWER_BYTES:
+                    raise StreamError(f"the answer is over {MAX_ANSWER_BYTES >> 20} MB")
+                events, error = _collect(decoder.feed(data))
                 if events:
                     yield events
                 if error is not None:
                     raise error
-            if decoder.over:
-                await _end_of(response)
-        events, error = _read(decoder.finish())
+            if decoder.done:
+                await _drain(response)
+        events, error = _collect(decoder.finish())
         if events:
             yield events
         if error is not None:
             raise error
 
-    async def _prepared(
-        self, protocol: Protocol, prompt: Prompt, note: Callable[[str], None], gate: RequestHook
+    async def _prepare(
+        self,
+        protocol: Protocol,
+        prompt: Prompt,
+        on_progress: Callable[[str], None],
+        hook: RequestHook,
     ) -> Prompt:
-        """Carry the requests that must come before the question: uploads."""
+        """Send the requests that must precede the question, such as uploads."""
         steps = protocol.prepare(prompt)
-        answer: tuple[Head, bytes] | None = None
+        response: tuple[ResponseHead, bytes] | None = None
         try:
             while True:
-                request = steps.send(answer)  # type: ignore[arg-type]  # None begins
-                answer = await self.fetch(request, note, gate=gate)
-        except StopIteration as done:
-            prepared: Prompt = done.value
+                request = steps.send(response)  # type: ignore[arg-type]  # None starts it
+                response = await self.fetch(request, on_progress, hook=hook)
+        except StopIteration as stop:
+            prepared: Prompt = stop.value
             return prepared
-
-    def _exchange(
-        self,
-        request: Request,
-        patience: float | None,
-        gate: RequestHook,
-        note: Callable[[str], None],
-    ) -> AbstractAsyncContextManager[Response]:
-        """Carry a request by whichever way leads there."""
-        address, patience = address_of(request.url), patience or READ_SECONDS
-        if self._goes_straight(address) and len(request.content) < LARGE:
-            return self._direct.exchange(request, address, patience, gate)
-        return self._lanes.exchange(request, address, patience, gate, note)
 
     async def fetch(
         self,
         request: Request,
-        note: Callable[[str], None] = _no_note,
-        limit: int = LONGEST_FETCH,
-        gate: RequestHook = OPEN,
-    ) -> tuple[Head, bytes]:
-        """Return the whole of a short answer, whatever its status.
+        on_progress: Callable[[str], None] = _ignore_progress,
+        limit: int = MAX_FETCH_BYTES,
+        hook: RequestHook = NO_HOOK,
+    ) -> tuple[ResponseHead, bytes]:
+        """Send a request, and return the whole response, whatever its status.
+
+        Args:
+            request: the request.
+            on_progress: receives an upload's progress as text for the user.
+            limit: the longest body to accept, in bytes.
+            hook: called before the request is sent, and with the response's head.
 
         Raises:
-            ConnectionFailed: no answer came.
-            StreamError: it is longer than the limit, in bytes.
+            ConnectionFailed: no response came.
+            StreamError: the body is longer than the limit, or broke off.
         """
-        async with self._exchange(request, None, gate, note) as response:
-            body = await _start_of(response, limit + 1)
+        async with self._exchange(request, None, hook, on_progress) as response:
+            body = await _read_at_most(response, limit + 1)
         if len(body) > limit:
-            raise StreamError(f"what came is over {limit >> 20} MB")
+            raise StreamError(f"the response is over {limit >> 20} MB")
         return response.head, body
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close every connection of the running event loop."""
         if self._loop is asyncio.get_running_loop():
-            await self._direct.aclose()
-            await self._lanes.aclose()
+            await self._pool.aclose()
+            await self._httpx_pool.aclose()
         self._loop = None
 
+    def _exchange(
+        self,
+        request: Request,
+        timeout: float | None,
+        hook: RequestHook,
+        on_progress: Callable[[str], None],
+    ) -> AbstractAsyncContextManager[Response]:
+        """Send a request by our own HTTP/1.1 or by httpx, whichever suits it."""
+        address, read_timeout = parse_url(request.url), timeout or READ_TIMEOUT
+        if self._is_direct(address) and len(request.content) < LARGE_BODY_BYTES:
+            return self._pool.exchange(request, address, read_timeout, hook)
+        return self._httpx_pool.exchange(request, address, read_timeout, hook, on_progress)
 
-def _read(events: Iterator[Event]) -> tuple[list[Event], SwiftaskError | None]:
-    """Return the events up to an error, and the error: what came before it is not lost."""
-    seen: list[Event] = []
+    def _is_direct(self, address: Address) -> bool:
+        """Tell whether our own HTTP/1.1 can reach an address: no proxy, and an ordinary URL."""
+        if self._loop is not (loop := asyncio.get_running_loop()):
+            # The connections of another loop can be neither used nor closed on this one.
+            self._loop = loop
+            self._pool, self._httpx_pool = ConnectionPool(self._tls), HttpxPool(self._tls)
+        # Requests to this machine never go through a proxy.
+        return address.simple and (is_loopback(address.host) or not may_use_proxy())
+
+    def _tls(self) -> ssl.SSLContext:
+        """Return the TLS context, which trusts the system's certificates.
+
+        Raises:
+            ConfigurationError: the certificates cannot be read.
+        """
+        if self._tls_context is None:
+            try:
+                self._tls_context = ssl.create_default_context()
+            except OSError as error:
+                raise ConfigurationError(
+                    f"the system's certificates can't be read ({error})",
+                    advice="check SSL_CERT_FILE and SSL_CERT_DIR",
+                ) from None
+            self._tls_context.set_alpn_protocols(["http/1.1"])
+        return self._tls_context
+
+
+def _collect(events: Iterator[Event]) -> tuple[list[Event], SwiftaskError | None]:
+    """Return the events up to an error, and the error, so that the events are not lost."""
+    collected: list[Event] = []
     try:
-        seen.extend(events)  # what came before an error stays in the list
+        collected.extend(events)  # extend keeps what was yielded before an exception
     except SwiftaskError as error:
-        return seen, error
-    return seen, None
+        return collected, error
+    return collected, None
 
 
-async def _start_of(response: Response, limit: int) -> bytes:
+async def _read_at_most(response: Response, limit: int) -> bytes:
+    """Return the body's first `limit` bytes."""
     body = bytearray()
-    while len(body) <= limit and (data := await response.more()):
+    while len(body) <= limit and (data := await response.read()):
         body += data
     return bytes(body[:limit])
 
 
-async def _said_in(response: Response) -> bytes:
-    """Return what an error's body says, as far as it comes: the status is worth more."""
+async def _read_error_body(response: Response) -> bytes:
+    """Return as much of an error's body as arrives; a failure must not hide the status."""
     body = bytearray()
     with suppress(Exception):
-        while len(body) < LONGEST_ERROR and (data := await response.more()):
+        while len(body) < MAX_ERROR_BYTES and (data := await response.read()):
             body += data
-    return bytes(body[:LONGEST_ERROR])
+    return bytes(body[:MAX_ERROR_BYTES])
 
 
-async def _end_of(response: Response) -> None:
-    """Wait a moment for the end of a body that has said all: the connection can then be kept.
+async def _drain(response: Response) -> None:
+    """Wait a moment for the end of a finished answer's body, so that the connection can be kept.
 
-    Whatever comes instead of the end, or nothing, the answer is whole.
+    The answer is complete, so a failure or a timeout here is ignored.
     """
     with suppress(Exception):
-        async with asyncio.timeout(END_SECONDS):
-            while await response.more():
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while await response.read():
                 pass

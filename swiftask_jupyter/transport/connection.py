@@ -1,4 +1,4 @@
-"""One connection, on which one exchange after another takes place."""
+"""One HTTP/1.1 connection, which carries one exchange after another."""
 
 from __future__ import annotations
 
@@ -7,132 +7,141 @@ import select
 from typing import Any
 
 from swiftask_jupyter.errors import SwiftaskError
-from swiftask_jupyter.protocols.errors import Head
-from swiftask_jupyter.transport.errors import cut_short, out_of_reach, silent, words_of
-from swiftask_jupyter.transport.exchange import OPEN, RequestHook
-from swiftask_jupyter.transport.http1 import Malformed, Reader
+from swiftask_jupyter.protocols.http import ResponseHead
+from swiftask_jupyter.transport.errors import describe, read_timed_out, truncated, unreachable
+from swiftask_jupyter.transport.exchange import NO_HOOK, RequestHook
+from swiftask_jupyter.transport.http1 import MalformedResponse, ResponseReader
 
-MOST_UNREAD = 1024 * 1024  # bytes; then the service waits for whoever reads
-# Many services hang up after 5 s, as Node's and uvicorn's do by default: what is sent just before
-# that is lost on the way.
-IDLE_SECONDS = 4.0
-# What hangs up on a kept connection as soon as it is asked had done so before it heard of it:
-# llama.cpp's server does after each stream, without having said so. Later it may have heard.
-AT_ONCE_SECONDS = 0.5
+MAX_UNREAD_BYTES = 1024 * 1024  # of a body; beyond that the service has to wait for the reader
+# Many services close an idle connection after 5 s (the default of Node and uvicorn), and a
+# request sent just before that is lost.
+MAX_IDLE_SECONDS = 4.0
+# If a reused connection closes this soon after a request, the service had closed it before the
+# request arrived: llama.cpp's server does so after each stream, without a `Connection: close`.
+# If it closes later, the service may have read the request.
+STALE_CLOSE_SECONDS = 0.5
 
 
 class Connection(asyncio.Protocol):
-    """A socket whose bytes are read the moment they are here, by `Reader`.
+    """A socket that sends one request at a time and parses its response as the bytes arrive.
+
+    For each exchange, call `send`, `read_head`, `read_body` until it returns no bytes, and
+    `end_exchange`.
 
     Args:
-        host: what errors call the other side.
+        host: the host and port, as errors name them.
+
+    Attributes:
+        closed: a future that is done once the socket is closed.
     """
 
     def __init__(self, host: str) -> None:
         self._host = host
         self._loop = asyncio.get_running_loop()
-        self.lost = self._loop.create_future()
-        self._transport: Any = None  # an asyncio.Transport, while there is one
-        self._reader: Reader | None = None
-        self._gate = OPEN
+        self.closed = self._loop.create_future()
+        self._transport: Any = None  # an asyncio.Transport, while the socket is open
+        self._reader: ResponseReader | None = None  # of the current exchange
+        self._hook = NO_HOOK
         self._error: SwiftaskError | None = None
-        self._carried = False  # an exchange before this one
-        self._heard = False  # anything of an answer to this one
+        self._reused = False  # an earlier exchange has used the connection
+        self._received = False  # a byte of the current response has arrived
         self._unread: list[bytes] = []
-        self._size = 0
+        self._unread_size = 0
         self._waiter: asyncio.Future[None] | None = None
-        self._patience = 0.0
-        self._moved = self._loop.time()
+        self._read_timeout = 0.0
+        self._last_activity = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
 
-    # What the exchange does.
+    # Called by the exchange.
 
-    def ask(self, data: bytes, patience: float, gate: RequestHook) -> None:
-        """Write a request, if the gate is open; what the last one left must be gone.
+    def send(self, data: bytes, read_timeout: float, hook: RequestHook) -> None:
+        """Write a request, if the hook lets it pass.
 
         Args:
-            data: its bytes.
-            patience: the seconds for which the other side may be silent.
-            gate: may raise.
+            data: the request's bytes.
+            read_timeout: seconds that the service may be silent.
+            hook: called before the write, and with the response's head.
 
         Raises:
-            ConnectionFailed: the other side has gone; nothing was sent.
+            ConnectionFailed: the service has closed the connection; nothing was sent.
         """
         if self._transport is None:
-            raise out_of_reach(self._host, "it hung up at once", sent=False)
-        gate.leaving()
-        self._gate, self._reader, self._patience = gate, Reader(), patience
-        self._heard = False
+            raise unreachable(self._host, "the connection closed at once", sent=False)
+        hook.before_send()
+        self._hook, self._reader, self._read_timeout = hook, ResponseReader(), read_timeout
+        self._received = False
         self._transport.write(data)
-        self._moved = self._loop.time()
-        self._timer = self._loop.call_later(patience, self._look)
+        self._last_activity = self._loop.time()
+        self._timer = self._loop.call_later(read_timeout, self._check_timeout)
 
-    async def head(self) -> Head:
-        """Return the head of the answer.
+    async def read_head(self) -> ResponseHead:
+        """Return the response's status and headers.
 
         Raises:
-            ConnectionFailed: none came.
+            ConnectionFailed: the connection failed, or the timeout expired, before they came.
         """
         assert self._reader is not None
         while self._reader.head is None:
-            await self._news()
+            await self._wait_for_data()
         return self._reader.head
 
-    async def more(self) -> bytes:
-        """Return the next bytes of the body, all that are here; none at its end.
+    async def read_body(self) -> bytes:
+        """Return the next bytes of the body, all that have arrived; `b""` at its end.
 
         Raises:
-            StreamError: it was cut short.
+            StreamError: the body was cut short.
+            ConnectionFailed: the timeout expired.
         """
         assert self._reader is not None
         while not self._unread:
-            if self._reader.over:
+            if self._reader.done:
                 return b""
-            await self._news()
+            await self._wait_for_data()
         data = self._unread[0] if len(self._unread) == 1 else b"".join(self._unread)
         self._unread.clear()
-        if self._size > MOST_UNREAD and self._transport is not None:
-            self._moved = self._loop.time()
+        if self._unread_size > MAX_UNREAD_BYTES and self._transport is not None:
+            self._last_activity = self._loop.time()
             self._transport.resume_reading()
-        self._size = 0
+        self._unread_size = 0
         return data
 
-    def ended(self) -> bool:
-        """End the exchange; tell whether the connection may carry another."""
-        reader, self._reader, self._gate = self._reader, None, OPEN
-        self._carried = True
-        unread = bool(self._unread)  # then it may have been told to wait
+    def end_exchange(self) -> bool:
+        """End the exchange, wherever it is; return whether the connection can carry another."""
+        reader, self._reader, self._hook = self._reader, None, NO_HOOK
+        self._reused = True
+        has_unread = bool(self._unread)  # then reading may be paused
         self._unread.clear()
-        self._size = 0
+        self._unread_size = 0
         if self._timer is not None:
             self._timer.cancel()
-        self._moved = self._loop.time()
-        if self._transport is None or self._transport.is_closing() or unread:
+        self._last_activity = self._loop.time()
+        if self._transport is None or self._transport.is_closing() or has_unread:
             return False
-        if reader is None:
+        if reader is None:  # the request was not sent
             return True
-        return reader.lasting and not self._transport.get_write_buffer_size()
+        return reader.keep_alive and not self._transport.get_write_buffer_size()
 
-    def is_fresh(self) -> bool:
-        """Tell whether a request can be written to it that the other side will read.
+    def is_usable(self) -> bool:
+        """Tell whether an idle connection is still open and may be used again.
 
-        Bytes where none are due, or their end, mean that it hung up; the loop may not know yet.
+        Readable bytes, or an end of file, mean that the service closed the connection or broke
+        the protocol, even if the event loop has not noticed yet.
         """
         if self._transport is None or self._transport.is_closing():
             return False
-        if self._loop.time() - self._moved > IDLE_SECONDS:
+        if self._loop.time() - self._last_activity > MAX_IDLE_SECONDS:
             return False
         return not _is_readable(self._transport.get_extra_info("socket").fileno())
 
     def close(self) -> None:
-        """Close the socket at once, whatever is under way."""
+        """Close the socket at once, without sending what is still buffered."""
         if self._timer is not None:
             self._timer.cancel()
         if self._transport is not None:
             self._transport.abort()
 
-    async def _news(self) -> None:
-        """Wait until something more has come, or raise what went wrong."""
+    async def _wait_for_data(self) -> None:
+        """Wait for the next bytes or the end of the connection; raise the error if there is one."""
         if self._error is not None:
             raise self._error
         self._waiter = self._loop.create_future()
@@ -145,74 +154,78 @@ class Connection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    # What the loop does.
+    # Called by the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the open socket."""
+        """Keep the transport of the open socket."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Read what came, at once."""
+        """Parse bytes of the response; bytes that belong to no exchange close the connection."""
         reader = self._reader
-        if reader is None or reader.over or self._error is not None:  # nobody asked
+        if reader is None or reader.done or self._error is not None:
             self.close()
             return
-        self._moved, self._heard = self._loop.time(), True
-        begun = reader.head is not None
+        self._last_activity, self._received = self._loop.time(), True
+        had_head = reader.head is not None
         try:
-            piece = reader.feed(data)
-        except Malformed as error:
+            body = reader.feed(data)
+        except MalformedResponse as error:
             self._fail(str(error))
             return
-        if not begun and reader.head is not None:
-            self._gate.heard(reader.head)
-        if piece:
-            self._unread.append(piece)
-            self._size += len(piece)
-            if self._size > MOST_UNREAD and self._transport is not None:
+        if not had_head and reader.head is not None:
+            self._hook.on_response(reader.head)
+        if body:
+            self._unread.append(body)
+            self._unread_size += len(body)
+            if self._unread_size > MAX_UNREAD_BYTES and self._transport is not None:
                 self._transport.pause_reading()
         self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Take the end of the connection: an answer's own, or one that cuts it."""
+        """Note the end of the connection, which may end the response or cut it short."""
         self._transport = None
-        self.lost.set_result(None)
+        self.closed.set_result(None)
         if self._reader is None or self._error is not None:
             return
         if error is not None:
-            if not self._reader.over:
-                self._fail(words_of(error))
+            if not self._reader.done:
+                self._fail(describe(error))
             return
         try:
             self._reader.finish()
-        except Malformed as cut:
-            self._fail(str(cut))
+        except MalformedResponse as malformed:
+            self._fail(str(malformed))
         self._wake()
 
-    def _look(self) -> None:
-        """Look, every now and then, for how long nothing has come."""
-        if self._reader is None or self._reader.over:
-            return  # nothing is waited for any more
+    def _check_timeout(self) -> None:
+        """Fail if the service has been silent for too long; else check again later."""
+        if self._reader is None or self._reader.done:
+            return
         now = self._loop.time()
         if self._unread:
-            self._moved = now  # it is not the service that is waited for
-        left = self._moved + self._patience - now
+            self._last_activity = now  # our reader is slow, not the service
+        left = self._last_activity + self._read_timeout - now
         if left > 0:
-            self._timer = self._loop.call_later(left, self._look)
+            self._timer = self._loop.call_later(left, self._check_timeout)
         else:
-            self._error = silent(self._host, self._patience)
+            self._error = read_timed_out(self._host, self._read_timeout)
             self._wake()
 
     def _fail(self, reason: str) -> None:
-        reader = self._reader
-        begun = reader is not None and reader.head is not None and reader.head.status < 300
-        soon = self._loop.time() - self._moved < AT_ONCE_SECONDS
-        sent = self._heard or not (self._carried and soon)
-        self._error = cut_short(reason) if begun else out_of_reach(self._host, reason, sent=sent)
+        """Store the error for a response that is malformed or was cut short."""
+        head = self._reader.head if self._reader is not None else None
+        if head is not None and head.status < 300:
+            self._error = truncated(reason)
+        else:
+            at_once = self._loop.time() - self._last_activity < STALE_CLOSE_SECONDS
+            stale = self._reused and at_once and not self._received
+            self._error = unreachable(self._host, reason, sent=not stale)
         self._wake()
 
 
 def _is_readable(descriptor: int) -> bool:
+    """Tell whether a socket has bytes to read or has been closed by the other side."""
     if not hasattr(select, "poll"):  # Windows
         return bool(select.select([descriptor], [], [], 0)[0])
     poll = select.poll()

@@ -1,42 +1,55 @@
-"""What is said of an exchange that failed, whoever carried it."""
+"""The errors of a failed HTTP request, worded alike for our own HTTP/1.1 and for httpx."""
 
 from __future__ import annotations
 
 from swiftask_jupyter.errors import ConnectionFailed, StreamError, TimedOut
 
-CONNECT_SECONDS = 10.0
-READ_SECONDS = 120.0
-WHERE = "check SWIFTASK_BASE_URL, the network and the proxy"
+CONNECT_TIMEOUT = 10.0  # seconds
+READ_TIMEOUT = 120.0  # seconds without a byte from the service
+CONNECTION_ADVICE = "check SWIFTASK_BASE_URL, the network and the proxy"
 
 
-def not_accepted(host: str, patience: float) -> ConnectionFailed:
-    """Return the error for a connection that was not accepted in time; nothing was sent."""
-    seconds = min(patience, CONNECT_SECONDS)
+def connect_timed_out(host: str, timeout: float) -> ConnectionFailed:
+    """Return the error for a connection that was not accepted in time; nothing was sent.
+
+    Args:
+        host: the host and port, as the error names them.
+        timeout: the request's timeout in seconds; connecting gets at most `CONNECT_TIMEOUT`.
+    """
+    seconds = min(timeout, CONNECT_TIMEOUT)
     return ConnectionFailed(
-        f"{host} did not accept a connection within {seconds:g} s", advice=WHERE, sent=False
+        f"{host} did not accept a connection within {seconds:g} s",
+        advice=CONNECTION_ADVICE,
+        sent=False,
     )
 
 
-def out_of_reach(host: str, reason: str, *, sent: bool) -> ConnectionFailed:
-    """Return the error for a request of whose answer nothing came."""
-    return ConnectionFailed(f"cannot reach {host} ({reason})", advice=WHERE, sent=sent)
+def unreachable(host: str, reason: str, *, sent: bool) -> ConnectionFailed:
+    """Return the error for a request that got no response.
+
+    Args:
+        host: the host and port, as the error names them.
+        reason: what went wrong.
+        sent: whether the request may have arrived at the service.
+    """
+    return ConnectionFailed(f"cannot reach {host} ({reason})", advice=CONNECTION_ADVICE, sent=sent)
 
 
-def silent(host: str, patience: float) -> TimedOut:
-    """Return the error for a service that said nothing for too long."""
+def read_timed_out(host: str, timeout: float) -> TimedOut:
+    """Return the error for a service that sent nothing for `timeout` seconds."""
     return TimedOut(
-        f"{host} was silent for {patience:g} s",
+        f"{host} was silent for {timeout:g} s",
         advice="the agent may still be working; --timeout allows it more",
     )
 
 
-def cut_short(reason: str) -> StreamError:
-    """Return the error for an answer that broke off."""
+def truncated(reason: str) -> StreamError:
+    """Return the error for a response that began and then broke off."""
     return StreamError(
         f"the answer was cut short ({reason})", advice="what came is kept; ask again"
     )
 
 
-def words_of(error: BaseException) -> str:
-    """Return the words of an error, or its kind where it has none."""
+def describe(error: BaseException) -> str:
+    """Return an error's message, or its class name if the message is empty."""
     return str(error).strip() or type(error).__name__

@@ -1,8 +1,7 @@
-"""httpx's own: how it is imported, what it logs, and what its errors mean here.
+"""Exchanges through httpx: proxies, large uploads, and hosts that our own HTTP/1.1 leaves out.
 
-The way through httpx: proxies, bodies sent bit by bit, and addresses out of the ordinary.
-
-A client belongs to the loop it was first used on.
+Everything that concerns httpx is in this file: its import, its logging, its errors and its
+clients. A client belongs to the event loop that first used it.
 """
 
 from __future__ import annotations
@@ -19,88 +18,198 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.errors import ConfigurationError, SwiftaskError
-from swiftask_jupyter.protocols.base import Request
-from swiftask_jupyter.protocols.errors import Head
-from swiftask_jupyter.settings.addresses import is_loopback
-from swiftask_jupyter.transport.addresses import Address, named
+from swiftask_jupyter.protocols.http import Request, ResponseHead
+from swiftask_jupyter.settings.connection import is_loopback
+from swiftask_jupyter.transport.addresses import Address, proxy_variables
 from swiftask_jupyter.transport.errors import (
-    CONNECT_SECONDS,
-    READ_SECONDS,
-    cut_short,
-    not_accepted,
-    out_of_reach,
-    silent,
-    words_of,
+    CONNECT_TIMEOUT,
+    READ_TIMEOUT,
+    connect_timed_out,
+    describe,
+    read_timed_out,
+    truncated,
+    unreachable,
 )
-from swiftask_jupyter.transport.exchange import LARGE, RequestHook, Response, in_pieces
-from swiftask_jupyter.transport.http1 import AGENT
+from swiftask_jupyter.transport.exchange import LARGE_BODY_BYTES, RequestHook, Response, upload
+from swiftask_jupyter.transport.http1 import USER_AGENT
 
 if TYPE_CHECKING:
     import httpx
 
-_IMPORTING = threading.Lock()
-_OURS: ContextVar[bool] = ContextVar("ours", default=False)
-# httpx logs every URL; httpcore the headers of responses, where a redirect repeats the URL.
+MAX_CLIENTS = 32  # for each kind of address; more requests share them
+MAX_IDLE_CONNECTIONS = 8  # for each client
+# httpx logs every URL; httpcore logs response headers, where a redirect repeats the URL.
 LOGGERS = (
     "httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy",
     "httpcore.socks",
 )  # fmt: skip
 
+_ClientKind = tuple[bool, bool, tuple[tuple[str, str], ...]]  # TLS, no proxy, proxy variables
+_import_lock = threading.Lock()
+_logging_muted: ContextVar[bool] = ContextVar("logging_muted", default=False)
 
-def import_httpx() -> Any:
-    """Import httpx, but not its command line: where click is installed, that is a third of it.
 
-    httpx does without it by itself where an import fails, and a `None` makes it fail. Several
-    clients of one process may come here at once, each on a thread of its own.
+class _PooledClient:
+    """An httpx client, with the number of requests that are using it."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+        self.active_requests = 0
+
+    def __enter__(self) -> httpx.AsyncClient:
+        self.active_requests += 1
+        return self.client
+
+    def __exit__(self, *_: object) -> None:
+        self.active_requests -= 1
+
+
+class HttpxPool:
+    """httpx clients, one for each concurrent request.
+
+    httpx scans all connections of a client for each request, so the cost of a thousand
+    concurrent requests on one client grows with their square. Therefore each request gets an
+    idle client, up to `MAX_CLIENTS`; beyond that, the one with the fewest requests.
+
+    Args:
+        tls: returns the TLS context, which is created on first use.
     """
-    if "httpx" not in sys.modules:
-        with _IMPORTING:
-            if "httpx" not in sys.modules:
-                _import_without_command_line()
-    import httpx  # waits where another thread is still at it
 
-    return httpx
+    def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
+        self._tls = tls
+        self._clients: dict[_ClientKind, list[_PooledClient]] = {}
 
+    @asynccontextmanager
+    async def exchange(
+        self,
+        request: Request,
+        address: Address,
+        read_timeout: float,
+        hook: RequestHook,
+        on_progress: Callable[[str], None],
+    ) -> AsyncGenerator[Response, None]:
+        """Send a request and yield its response.
 
-def _import_without_command_line() -> None:
-    sys.modules["httpx._main"] = None  # type: ignore[assignment]  # Python's way to say so
-    try:
-        import httpx  # noqa: F401 - for what it does
-    finally:
-        sys.modules.pop("httpx._main", None)
+        Leaving the context before the body's end closes the connection, which cancels the
+        request at the service.
 
+        Args:
+            request: the request; a large body is uploaded in chunks.
+            address: the parts of its URL.
+            read_timeout: seconds that the service may be silent.
+            hook: called before the request is sent, and with the response's head.
+            on_progress: receives an upload's progress as text for the user.
 
-def keep_out_of_logs() -> None:
-    """Have httpx log nothing of what the running task sends: some of its URLs are secrets.
+        Raises:
+            ConfigurationError: a proxy setting is unusable.
+            ConnectionFailed: no response came.
+            StreamError: the response broke off.
+        """
+        content = request.content
+        body = content if len(content) < LARGE_BODY_BYTES else upload(request, on_progress)
+        headers = dict(request.headers)
+        if content:  # httpx would ask for compression, which can delay a stream
+            headers |= {"Accept-Encoding": "identity", "Content-Length": str(len(content))}
+        pooled = self.client_for(address)
+        mute_logging()
+        with httpx_errors(address.netloc, read_timeout) as progress, pooled as client:
+            hook.before_send()
+            async with client.stream(
+                request.method,
+                request.url,
+                headers=headers,
+                content=body,
+                timeout=_timeouts(read_timeout),
+            ) as response:
+                head = ResponseHead(response.status_code, response.headers)
+                hook.on_response(head)
+                progress.began = head.status < 300
+                yield Response(head, functools.partial(anext, response.aiter_bytes(), b""))
 
-    What others send through httpx is logged as ever.
-    """
-    _OURS.set(True)
-    for name in LOGGERS:
-        logging.getLogger(name).addFilter(_is_not_ours)
+    def client_for(self, address: Address) -> _PooledClient:
+        """Return the least used client for an address; create one if all are in use.
 
+        Raises:
+            ConfigurationError: a proxy setting or a certificate file is unusable.
+        """
+        # Requests to this machine never go through a proxy.
+        kind = address.secure, is_loopback(address.host), proxy_variables()
+        clients = self._clients.setdefault(kind, [])
+        least_used = min(clients, key=lambda each: each.active_requests, default=None)
+        if least_used is None or (least_used.active_requests and len(clients) < MAX_CLIENTS):
+            least_used = self._new_client(secure=kind[0], direct=kind[1])
+            clients.append(least_used)
+        return least_used
 
-def _is_not_ours(_: logging.LogRecord) -> bool:
-    return not _OURS.get()
+    def _new_client(self, *, secure: bool, direct: bool) -> _PooledClient:
+        """Create a client, and report an unusable setting.
 
+        Raises:
+            ConfigurationError: as `client_for`.
+        """
+        invalid_url = import_httpx().InvalidURL
+        try:
+            return _PooledClient(self._client(secure=secure, direct=direct))
+        # An invalid proxy URL, a missing SOCKS package, an unreadable certificate file.
+        except (invalid_url, ImportError, ValueError, OSError) as error:
+            # httpx takes a part of a proxy's password for its port, and quotes it.
+            reason = "a proxy's URL is invalid" if isinstance(error, invalid_url) else error
+            raise ConfigurationError(
+                f"the HTTP client can't be made ({reason})",
+                advice="check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE",
+            ) from None
 
-def time_limits(patience: float) -> Any:
-    """Return how long each step may take; a connection is there soon or not at all."""
-    return import_httpx().Timeout(patience, connect=min(patience, CONNECT_SECONDS), pool=None)
+    def _client(self, *, secure: bool, direct: bool) -> httpx.AsyncClient:
+        """Create the httpx client: no redirects, no cookies, and no proxy if `direct`."""
+        from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+        library = import_httpx()
+        client: httpx.AsyncClient = library.AsyncClient(
+            # Plain http gets an empty context, because loading the certificates takes time.
+            verify=self._tls() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            timeout=_timeouts(READ_TIMEOUT),
+            limits=library.Limits(
+                max_connections=None, max_keepalive_connections=MAX_IDLE_CONNECTIONS
+            ),
+            follow_redirects=False,  # a token must not follow to another host
+            trust_env=not direct,
+            # A cookie would link the requests of one token to those of another.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            headers={"User-Agent": USER_AGENT},
+        )
+        return client
+
+    async def aclose(self) -> None:
+        """Close every client and its connections."""
+        clients, self._clients = self._clients, {}
+        for pooled in chain(*clients.values()):
+            await pooled.client.aclose()
 
 
 class Progress:
-    """Whether an answer has begun to come."""
+    """How far a request has come; tells which error a failure is.
+
+    Attributes:
+        began: whether a successful response has begun.
+    """
 
     began = False
 
 
 @contextmanager
-def httpx_errors(host: str, patience: float) -> Iterator[Progress]:
-    """Turn httpx's errors into ours, at the one place where they can arise."""
+def httpx_errors(host: str, read_timeout: float) -> Iterator[Progress]:
+    """Convert httpx's exceptions, raised inside the context, into the package's errors.
+
+    Args:
+        host: the host and port, as errors name them.
+        read_timeout: the request's timeout in seconds, as errors name it.
+
+    Yields:
+        The progress, which the caller updates when a response begins.
+    """
     import httpx
 
-    foreign = (
+    httpx_exceptions = (
         httpx.HTTPError,
         httpx.InvalidURL,
         httpx.StreamError,
@@ -110,18 +219,17 @@ def httpx_errors(host: str, patience: float) -> Iterator[Progress]:
     progress = Progress()
     try:
         yield progress
-    except foreign as error:
-        raise _ours(error, host, patience, began=progress.began) from None
-    except (
-        ExceptionGroup
-    ) as group:  # anyio's, of what connecting raises: a proxy's port may be none
-        raise out_of_reach(host, words_of(group.exceptions[0]), sent=False) from None
+    except httpx_exceptions as error:
+        raise _convert(error, host, read_timeout, began=progress.began) from None
+    except ExceptionGroup as group:  # from anyio, while connecting: such as a proxy's invalid port
+        raise unreachable(host, describe(group.exceptions[0]), sent=False) from None
 
 
-def _ours(error: Exception, host: str, patience: float, *, began: bool) -> SwiftaskError:
+def _convert(error: Exception, host: str, read_timeout: float, *, began: bool) -> SwiftaskError:
+    """Return the package's error for an exception of httpx."""
     import httpx
 
-    before_sending = (
+    raised_before_sending = (
         httpx.ConnectError,
         httpx.ProxyError,
         httpx.UnsupportedProtocol,
@@ -129,125 +237,53 @@ def _ours(error: Exception, host: str, patience: float, *, began: bool) -> Swift
         UnicodeError,
     )
     if isinstance(error, httpx.ConnectTimeout):
-        return not_accepted(host, patience)
+        return connect_timed_out(host, read_timeout)
     if isinstance(error, httpx.TimeoutException):
-        return silent(host, patience)
+        return read_timed_out(host, read_timeout)
     if began and isinstance(error, httpx.TransportError):
-        return cut_short(words_of(error))
-    return out_of_reach(host, words_of(error), sent=not isinstance(error, before_sending))
+        return truncated(describe(error))
+    return unreachable(host, describe(error), sent=not isinstance(error, raised_before_sending))
 
 
-MOST = 32
-KEPT = 8  # connections that a lane keeps open
-
-_Kind = tuple[bool, bool, tuple[tuple[str, str], ...]]  # secure, direct, what names a proxy
-
-
-class _Lane:
-    """A client of its own, and how many requests it carries."""
-
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self.client = client
-        self.busy = 0
-
-    def __enter__(self) -> httpx.AsyncClient:
-        self.busy += 1
-        return self.client
-
-    def __exit__(self, *_: object) -> None:
-        self.busy -= 1
+def _timeouts(read_timeout: float) -> Any:
+    """Return httpx's timeouts; connecting gets at most `CONNECT_TIMEOUT` seconds."""
+    return import_httpx().Timeout(
+        read_timeout, connect=min(read_timeout, CONNECT_TIMEOUT), pool=None
+    )
 
 
-class HttpxPool:
-    """httpx's clients.
+def import_httpx() -> Any:
+    """Import httpx without its command line, which takes a third of the time if click is installed.
 
-    httpx looks through all of a client's connections at each request: a thousand at once cost a
-    thousand times a thousand. So each request under way has a client to itself, up to a few
-    dozen; beyond that, the least busy is taken.
-
-    Args:
-        tls: makes the context that says whom to trust; one for all.
+    httpx skips its command line if that import fails, and a `None` in `sys.modules` makes it
+    fail. The lock is for several clients in one process, each on a thread of its own.
     """
+    if "httpx" not in sys.modules:
+        with _import_lock:
+            if "httpx" not in sys.modules:
+                _import_without_command_line()
+    import httpx  # waits if another thread is still importing it
 
-    def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
-        self._tls = tls
-        self._lanes: dict[_Kind, list[_Lane]] = {}
+    return httpx
 
-    @asynccontextmanager
-    async def exchange(
-        self,
-        request: Request,
-        address: Address,
-        patience: float,
-        gate: RequestHook,
-        note: Callable[[str], None],
-    ) -> AsyncGenerator[Response, None]:
-        """Carry a request and yield its response; whoever leaves early closes the connection."""
-        content = request.content
-        body = content if len(content) < LARGE else in_pieces(request, note)
-        headers = dict(request.headers)
-        if content:  # httpx would ask for it packed, and it might wait till whole
-            headers |= {"Accept-Encoding": "identity", "Content-Length": str(len(content))}
-        lane = self.lane(address)
-        keep_out_of_logs()
-        with httpx_errors(address.shown, patience) as progress, lane as client:
-            gate.leaving()
-            async with client.stream(
-                request.method,
-                request.url,
-                headers=headers,
-                content=body,
-                timeout=time_limits(patience),
-            ) as response:
-                head = Head(response.status_code, response.headers)
-                gate.heard(head)
-                progress.began = head.status < 300
-                yield Response(head, functools.partial(anext, response.aiter_bytes(), b""))
 
-    def lane(self, address: Address) -> _Lane:
-        """Return the lane for a request to such an address.
+def _import_without_command_line() -> None:
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]  # Python's way to block an import
+    try:
+        import httpx  # noqa: F401 - for its side effect
+    finally:
+        sys.modules.pop("httpx._main", None)
 
-        Raises:
-            ConfigurationError: a setting of the proxy is unusable.
-        """
-        # Loopback is never asked through a proxy.
-        kind = address.secure, is_loopback(address.host), named()
-        lanes = self._lanes.setdefault(kind, [])
-        quietest = min(lanes, key=lambda lane: lane.busy, default=None)
-        if quietest is None or (quietest.busy and len(lanes) < MOST):
-            no_address = import_httpx().InvalidURL
-            try:
-                quietest = _Lane(self._client(secure=kind[0], direct=kind[1]))
-            # A proxy's URL, what it would need, a certificate file.
-            except (no_address, ImportError, ValueError, OSError) as wrong:
-                # httpx takes a part of a password for the port, and would repeat it.
-                why = "a proxy's URL is none" if isinstance(wrong, no_address) else wrong
-                raise ConfigurationError(
-                    f"the HTTP client can't be made ({why})",
-                    advice="check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE",
-                ) from None
-            lanes.append(quietest)
-        return quietest
 
-    def _client(self, *, secure: bool, direct: bool) -> httpx.AsyncClient:
-        from http.cookiejar import CookieJar, DefaultCookiePolicy
+def mute_logging() -> None:
+    """Stop httpx from logging the running task's requests, whose URLs may hold a token.
 
-        library = import_httpx()
-        client: httpx.AsyncClient = library.AsyncClient(
-            # For plain http an empty context, which trusts nobody and costs nothing to make.
-            verify=self._tls() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            timeout=time_limits(READ_SECONDS),
-            limits=library.Limits(max_connections=None, max_keepalive_connections=KEPT),
-            follow_redirects=False,  # a token does not travel to another address
-            trust_env=not direct,
-            # A cookie would tie one token's questions to another's.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            headers={"User-Agent": AGENT},
-        )
-        return client
+    Requests that other code sends through httpx are still logged.
+    """
+    _logging_muted.set(True)
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(_is_logged)  # adding it again has no effect
 
-    async def aclose(self) -> None:
-        """Close every connection."""
-        lanes, self._lanes = self._lanes, {}
-        for lane in chain(*lanes.values()):
-            await lane.client.aclose()
+
+def _is_logged(_: logging.LogRecord) -> bool:
+    return not _logging_muted.get()

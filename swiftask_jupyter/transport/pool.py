@@ -1,4 +1,4 @@
-"""Straight to the service: our own exchanges, over connections that are kept for the next."""
+"""Our own HTTP/1.1 exchanges, over connections that are kept open for later requests."""
 
 from __future__ import annotations
 
@@ -9,89 +9,110 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from swiftask_jupyter.errors import PromptError
-from swiftask_jupyter.protocols.base import Request
+from swiftask_jupyter.protocols.http import Request
 from swiftask_jupyter.transport.addresses import Address
 from swiftask_jupyter.transport.connection import Connection
-from swiftask_jupyter.transport.errors import CONNECT_SECONDS, not_accepted, out_of_reach, words_of
-from swiftask_jupyter.transport.exchange import RequestHook, Response, unpacked
-from swiftask_jupyter.transport.http1 import written
-from swiftask_jupyter.transport.sockets import connected
+from swiftask_jupyter.transport.errors import (
+    CONNECT_TIMEOUT,
+    connect_timed_out,
+    describe,
+    unreachable,
+)
+from swiftask_jupyter.transport.exchange import RequestHook, Response, decompress
+from swiftask_jupyter.transport.http1 import encode_request
+from swiftask_jupyter.transport.sockets import open_socket
 
-KEPT = 64  # open connections that wait for the next request
+MAX_IDLE_CONNECTIONS = 64  # for each host and port
 
-_Place = tuple[bool, str, int]
+_Endpoint = tuple[bool, str, int]  # whether it uses TLS, host, port
 
 
 class ConnectionPool:
-    """Connections of our own; a request has one to itself until its answer has ended.
+    """Direct connections, each used by one request at a time.
 
     Args:
-        tls: makes the context that says whom to trust; one for all.
+        tls: returns the TLS context, which is created on first use.
     """
 
     def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
         self._tls = tls
-        self._idle: dict[_Place, list[Connection]] = {}
+        self._idle: dict[_Endpoint, list[Connection]] = {}
 
     @asynccontextmanager
     async def exchange(
-        self, request: Request, address: Address, patience: float, gate: RequestHook
+        self, request: Request, address: Address, read_timeout: float, hook: RequestHook
     ) -> AsyncGenerator[Response, None]:
-        """Carry a request and yield its response; whoever leaves early closes the connection."""
+        """Send a request and yield its response.
+
+        Leaving the context before the body's end closes the connection, which cancels the
+        request at the service.
+
+        Args:
+            request: the request.
+            address: the parts of its URL.
+            read_timeout: seconds that the service may be silent.
+            hook: called before the request is sent, and with the response's head.
+
+        Raises:
+            PromptError: a header cannot be encoded.
+            ConnectionFailed: no response came.
+        """
         try:
-            data = written(request, address)
+            data = encode_request(request, address)
         except ValueError as error:
             raise PromptError(f"the request can't be written ({error})") from None
-        connection = self._kept(address) or await self._opened(address, patience)
+        connection = self._take_idle(address) or await self._open(address, read_timeout)
         try:
-            connection.ask(data, patience, gate)
-            head = await connection.head()
-            yield Response(head, unpacked(head, connection.more))
+            connection.send(data, read_timeout, hook)
+            head = await connection.read_head()
+            yield Response(head, decompress(head, connection.read_body))
         finally:
-            self._keep(address, connection)
+            self._release(address, connection)
 
-    def _kept(self, address: Address) -> Connection | None:
-        """Return the connection that was used last, if there is one that still lives."""
-        idle = self._idle.get(_place(address), [])
+    def _take_idle(self, address: Address) -> Connection | None:
+        """Return the most recently used idle connection that is still usable, if there is any."""
+        idle = self._idle.get(_endpoint(address), [])
         while idle:
             connection = idle.pop()
-            if connection.is_fresh():
+            if connection.is_usable():
                 return connection
             connection.close()
         return None
 
-    def _keep(self, address: Address, connection: Connection) -> None:
-        idle = self._idle.setdefault(_place(address), [])
-        if connection.ended() and len(idle) < KEPT:
+    def _release(self, address: Address, connection: Connection) -> None:
+        """Keep a connection for the next request, or close it if it cannot be used again."""
+        idle = self._idle.setdefault(_endpoint(address), [])
+        if connection.end_exchange() and len(idle) < MAX_IDLE_CONNECTIONS:
             idle.append(connection)
         else:
             connection.close()
 
-    async def _opened(self, address: Address, patience: float) -> Connection:
-        given: dict[str, Any] = {}
+    async def _open(self, address: Address, read_timeout: float) -> Connection:
+        """Open a connection, within `CONNECT_TIMEOUT` or the request's own timeout if shorter."""
+        tls: dict[str, Any] = {}
         if address.secure:
-            given = {"ssl": self._tls(), "server_hostname": address.host}
+            tls = {"ssl": self._tls(), "server_hostname": address.host}
         try:
-            async with asyncio.timeout(min(patience, CONNECT_SECONDS)):
-                opened = await connected(address.host, address.port)
+            async with asyncio.timeout(min(read_timeout, CONNECT_TIMEOUT)):
+                opened = await open_socket(address.host, address.port)
                 _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(address.shown), sock=opened, **given
+                    lambda: Connection(address.netloc), sock=opened, **tls
                 )
         except TimeoutError:
-            raise not_accepted(address.shown, patience) from None
-        except (OSError, UnicodeError) as error:  # TLS's errors are among the first
-            raise out_of_reach(address.shown, words_of(error), sent=False) from None
+            raise connect_timed_out(address.netloc, read_timeout) from None
+        except (OSError, UnicodeError) as error:  # TLS errors are OSErrors
+            raise unreachable(address.netloc, describe(error), sent=False) from None
         return connection
 
     async def aclose(self) -> None:
-        """Close every connection that waits."""
+        """Close the idle connections, and wait until they are closed."""
         closing = [each for idle in self._idle.values() for each in idle]
         self._idle.clear()
         for connection in closing:
             connection.close()
         if closing:
-            await asyncio.wait([connection.lost for connection in closing])
+            await asyncio.wait([connection.closed for connection in closing])
 
 
-def _place(address: Address) -> _Place:
+def _endpoint(address: Address) -> _Endpoint:
     return address.secure, address.host, address.port

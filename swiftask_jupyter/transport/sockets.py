@@ -1,7 +1,8 @@
-"""A socket to a host, which may have several addresses, some of them out of order.
+"""Open a TCP socket to a host that may have several addresses, some of them dead.
 
-A network often names an IPv6 address that leads nowhere. asyncio tries the next one meanwhile
-too, and loses an open socket where whoever waits for it leaves at the wrong moment.
+This is Happy Eyeballs (RFC 8305): a network often announces an IPv6 address that leads nowhere,
+so the next address is tried while the first has not answered. asyncio has its own version, which
+leaks an open socket if the caller is cancelled at the wrong moment.
 """
 
 from __future__ import annotations
@@ -12,77 +13,83 @@ import socket
 from itertools import chain, zip_longest
 from typing import Any
 
-NEXT_ADDRESS = 0.25  # seconds until the next address is tried beside those before it
+NEXT_ATTEMPT_SECONDS = 0.25  # until the next address is tried along with those before it
 
-_Place = tuple[int, Any]  # a family, and an address of it
+_SocketAddress = tuple[int, Any]  # the address family, and the address in its form
 
 
-async def connected(host: str, port: int) -> socket.socket:
-    """Return a socket that is connected to the first address that takes it.
+async def open_socket(host: str, port: int) -> socket.socket:
+    """Return a non-blocking socket connected to the first address that accepts.
 
     Raises:
-        OSError: none did; or the host is not known.
-        UnicodeError: that is no name of a host.
+        OSError: the host is unknown, or none of its addresses accepts.
+        UnicodeError: the host cannot be encoded as a domain name.
     """
-    places = await _places(host, port)
-    if len(places) == 1:
-        return await _connect(places[0])
+    addresses = await _resolve(host, port)
+    if len(addresses) == 1:
+        return await _connect(addresses[0])
     attempts: list[asyncio.Task[socket.socket]] = []
-    won = None
+    winner = None
     try:
-        for place in places:
-            attempts.append(asyncio.ensure_future(_connect(place)))
-            if won := await _first(attempts, NEXT_ADDRESS):
-                return won.result()
+        for address in addresses:
+            attempts.append(asyncio.ensure_future(_connect(address)))
+            if winner := await _first_success(attempts, NEXT_ATTEMPT_SECONDS):
+                return winner.result()
         while any(not each.done() for each in attempts):
-            if won := await _first(attempts, None):
-                return won.result()
+            if winner := await _first_success(attempts, None):
+                return winner.result()
     finally:
         for each in attempts:
-            if each is not won:
-                each.add_done_callback(_close)
+            if each is not winner:
+                each.add_done_callback(_close_result)
                 each.cancel()
-    failed = attempts[0].exception() if attempts else None
-    raise failed or OSError("it has no address")
+    failure = attempts[0].exception() if attempts else None
+    raise failure or OSError("it has no address")
 
 
-async def _places(host: str, port: int) -> list[_Place]:
-    """Return where a host is found: at its number, or where its name leads, families in turn."""
+async def _resolve(host: str, port: int) -> list[_SocketAddress]:
+    """Return the addresses of a host, alternating between the address families."""
     try:
         number = ipaddress.ip_address(host)
     except ValueError:
         pass
     else:
-        if "%" not in host:  # which names an interface: the system's to look up
+        if "%" not in host:  # a scope id names a network interface: getaddrinfo resolves it
             family = socket.AF_INET if number.version == 4 else socket.AF_INET6
             return [(family, (host, port))]
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     families = dict.fromkeys(each[0] for each in found)
-    each_familys = [[(a, each[4]) for each in found if each[0] == a] for a in families]
-    return [each for each in chain(*zip_longest(*each_familys)) if each]
+    by_family = [[(a, each[4]) for each in found if each[0] == a] for a in families]
+    return [each for each in chain(*zip_longest(*by_family)) if each]
 
 
-async def _connect(place: _Place) -> socket.socket:
-    family, address = place
+async def _connect(address: _SocketAddress) -> socket.socket:
+    family, family_address = address
     opened = socket.socket(family, socket.SOCK_STREAM)
     try:
         opened.setblocking(False)  # noqa: FBT003 - the socket's own signature
-        await asyncio.get_running_loop().sock_connect(opened, address)
+        await asyncio.get_running_loop().sock_connect(opened, family_address)
     except BaseException:
         opened.close()
         raise
     return opened
 
 
-async def _first(
+async def _first_success(
     attempts: list[asyncio.Task[socket.socket]], seconds: float | None
 ) -> asyncio.Task[socket.socket] | None:
-    """Wait for one to succeed, or fail, or for so long; return what has succeeded."""
-    waiting = [each for each in attempts if not each.done()]
-    await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    """Wait until an attempt ends or the time is up; return an attempt that succeeded, if any.
+
+    Args:
+        attempts: the attempts so far, at least one of them unfinished.
+        seconds: the longest wait; `None` for no limit.
+    """
+    unfinished = [each for each in attempts if not each.done()]
+    await asyncio.wait(unfinished, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     return next((each for each in attempts if each.done() and each.exception() is None), None)
 
 
-def _close(attempt: asyncio.Task[socket.socket]) -> None:
+def _close_result(attempt: asyncio.Task[socket.socket]) -> None:
+    """Close the socket of an attempt that succeeded after another one had won."""
     if not attempt.cancelled() and attempt.exception() is None:
         attempt.result().close()

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from swiftask_jupyter.errors import SwiftaskError
-from swiftask_jupyter.protocols.base import Request
+from swiftask_jupyter.protocols.http import Request
 from swiftask_jupyter.support.structs import Struct
 from swiftask_jupyter.transport.client import Transport
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from swiftask_jupyter.errors import SwiftaskError
 from swiftask_jupyter.prompts.prompt import BYTES_PER_TOKEN, Attachment, Message, Prompt
-from swiftask_jupyter.protocols.base import Protocol, Request
-from swiftask_jupyter.protocols.errors import Head
+from swiftask_jupyter.protocols.base import Protocol
+from swiftask_jupyter.protocols.http import Request, ResponseHead
 from swiftask_jupyter.settings.secrets import MASK, Secret
 from swiftask_jupyter.support.sanitize import sanitize
 from swiftask_jupyter.support.structs import Struct, replace
@@ -98,7 +98,7 @@ def preview_request(
         PromptError: the dialect cannot send this prompt.
     """
     before, prepared, unknown = _prepare(protocol, prompt)
-    request = protocol.written(prepared)
+    request = protocol.build_request(prepared)
     token = protocol.token
     earlier = prompt.history if protocol.takes_history else ()
     messages = (*earlier, Message("user", prepared.text))
@@ -126,12 +126,12 @@ def _prepare(protocol: Protocol, prompt: Prompt) -> tuple[list[Request], Prompt,
         The requests before the question, the prompt with its uploads, and what is unknown.
     """
     steps, requests = protocol.prepare(prompt), []
-    response: tuple[Head, bytes] | None = None
+    response: tuple[ResponseHead, bytes] | None = None
     try:
         while True:
             request = steps.send(response)  # type: ignore[arg-type]  # None starts a generator
             requests.append(request)
-            response = Head(200, {}), json.dumps({"url": "<the signed URL>"}).encode()
+            response = ResponseHead(200, {}), json.dumps({"url": "<the signed URL>"}).encode()
     except StopIteration as done:
         prepared: Prompt = done.value
         return requests, prepared, ""

@@ -21,10 +21,9 @@ from swiftask_jupyter.errors import (
     SwiftaskError,
 )
 from swiftask_jupyter.prompts.prompt import Prompt
-from swiftask_jupyter.protocols.base import ONLY_NATIVE, Protocol
-from swiftask_jupyter.protocols.openai import ONLY_HERE as ONLY_OPENAI
+from swiftask_jupyter.protocols.base import NATIVE_ONLY_FIELDS, OPENAI_ONLY_FIELDS, Protocol
 from swiftask_jupyter.protocols.openai import OpenAI
-from swiftask_jupyter.protocols.registry import PROTOCOLS, find, names
+from swiftask_jupyter.protocols.registry import PROTOCOLS, find_protocol, protocol_names
 from swiftask_jupyter.settings.connection import AUTO, Connection
 from swiftask_jupyter.settings.secrets import Secret
 from swiftask_jupyter.support.suggest import closest
@@ -38,7 +37,7 @@ SWIFTASK_DIALECTS = (AUTO, OpenAI.name, NATIVE, "widget")
 
 def dialect_choices() -> tuple[str, ...]:
     """Return the names that `--dialect` accepts."""
-    return (AUTO, *names())
+    return (AUTO, *protocol_names())
 
 
 class Route:
@@ -85,7 +84,7 @@ class Route:
 
     def fallback(self, failed: Protocol, error: ServiceError) -> Protocol | None:
         """Return the dialect to try after a refusal, each one once; `None` to give up."""
-        return failed.alternative(error)
+        return failed.fallback(error)
 
     def record_success(self, protocol: Protocol) -> None:
         """Remember that the service answered in this dialect."""
@@ -152,7 +151,7 @@ class AutoRoute(Route):
             self._dialects.remember_native(self._connection)
 
     def _needs_native(self) -> bool:
-        needs = bool(ONLY_NATIVE & self._prompt.options.keys() or self._prompt.attachments)
+        needs = bool(NATIVE_ONLY_FIELDS & self._prompt.options.keys() or self._prompt.attachments)
         return needs or self._dialects.refuses_openai(self._connection)
 
     def _native(self) -> Protocol:
@@ -177,7 +176,7 @@ class Dialects:
         name = connection.dialect
         if name == AUTO:
             return AutoRoute(self, connection, prompt)
-        kind = find(name)
+        kind = find_protocol(name)
         if name not in SWIFTASK_DIALECTS and connection.base_url is None:
             raise ConfigurationError(
                 f"the {name} platform has no documented address",
@@ -202,11 +201,11 @@ class Dialects:
 
 
 def _protocol(kind: type[Protocol], connection: Connection) -> Protocol:
-    return kind(connection.root(kind.family), connection.token)
+    return kind(connection.root(kind.base_path), connection.token)
 
 
 def _check_fields(kind: type[Protocol], prompt: Prompt) -> None:
-    if (only := ONLY_OPENAI & prompt.options.keys()) and not issubclass(kind, OpenAI):
+    if (only := OPENAI_ONLY_FIELDS & prompt.options.keys()) and not issubclass(kind, OpenAI):
         raise PromptError(
             f"{kind.name} knows no field {min(only)}",
             advice="openai does: --dialect openai; nothing was sent",

@@ -3,7 +3,7 @@
 import pytest
 
 from swiftask_jupyter.batch.limiter import ConcurrencyLimiter, RateLimitHook, RateLimitPaused
-from swiftask_jupyter.protocols.errors import Head
+from swiftask_jupyter.protocols.http import ResponseHead
 
 
 @pytest.fixture
@@ -86,13 +86,13 @@ def test_two_limiters_of_one_account_converge_on_equal_shares():
 
 def test_a_pause_that_one_hook_hears_of_stops_the_requests_of_all_hooks(limiter):
     one, other = RateLimitHook(limiter), RateLimitHook(limiter)
-    one.leaving()
+    one.before_send()
 
-    one.heard(Head(429, {"retry-after": "60"}))
+    one.on_response(ResponseHead(429, {"retry-after": "60"}))
 
     for hook in (one, other):
         with pytest.raises(RateLimitPaused):
-            hook.leaving()
+            hook.before_send()
     assert limiter.available(one.sent_at) == 0
 
 
@@ -108,6 +108,6 @@ def test_a_pause_that_one_hook_hears_of_stops_the_requests_of_all_hooks(limiter)
 def test_a_response_that_asks_for_no_pause_stops_no_request(limiter, status, headers):
     hook = RateLimitHook(limiter)
 
-    hook.heard(Head(status, headers))
+    hook.on_response(ResponseHead(status, headers))
 
-    hook.leaving()
+    hook.before_send()

@@ -79,7 +79,7 @@ def test_a_request_that_waits_for_its_connection_is_not_sent_in_a_pause(
     client, box, traffic, monkeypatch, concurrency
 ):
     """The hook is called when the connection is open, and not only before."""
-    opened, real = [], ConnectionPool._opened
+    opened, real = [], ConnectionPool._open
 
     async def slow(self, *given):
         opened.append(None)
@@ -89,9 +89,9 @@ def test_a_request_that_waits_for_its_connection_is_not_sent_in_a_pause(
         return await real(self, *given)
 
     paused = []
-    original = RateLimitHook.leaving
+    original = RateLimitHook.before_send
 
-    def leaving(self):
+    def before_send(self):
         try:
             original(self)
         except RateLimitPaused:
@@ -99,8 +99,8 @@ def test_a_request_that_waits_for_its_connection_is_not_sent_in_a_pause(
             traffic.notify()
             raise
 
-    monkeypatch.setattr(ConnectionPool, "_opened", slow)
-    monkeypatch.setattr(RateLimitHook, "leaving", leaving)
+    monkeypatch.setattr(ConnectionPool, "_open", slow)
+    monkeypatch.setattr(RateLimitHook, "before_send", before_send)
     box.fail(Fault(status=429, headers=ONE_DAY))
 
     def wait():
@@ -118,7 +118,7 @@ def test_a_request_that_waits_for_its_connection_is_not_sent_in_a_pause(
 @pytest.mark.parametrize("concurrency", MANY)
 def test_a_failing_service_receives_no_request_during_a_pause(client, box, traffic, concurrency):
     add_random_faults(box, retry_after="0.1", slow=0.05)
-    box.fail(Fault(status=503, headers={"Retry-After": "0.1"}, rate=0.05), times=None)
+    box.fail(Fault(status=503, headers={"Retry-After": "0.1"}, probability=0.05), times=None)
 
     out = client.map(
         numbered_rows(300), "row {{n}}", concurrency=concurrency, tries=20, progress=False

@@ -5,7 +5,7 @@ import sys
 
 from swiftask_jupyter.answers.turn import Delta, Reply
 from swiftask_jupyter.notebook.terminal import TerminalDisplay
-from swiftask_jupyter.transport.exchange import bar
+from swiftask_jupyter.transport.exchange import progress_bar
 
 
 def test_a_terminal_never_receives_control_characters(connected, capsys):
@@ -25,7 +25,7 @@ def test_the_progress_of_an_upload_is_overwritten_by_the_answer(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
     display = TerminalDisplay(reply := Reply(agent="echo", number=1), shown=True)
-    reply.progress = f"sending big.bin {bar(3 << 20, 6 << 20)}"
+    reply.progress = f"sending big.bin {progress_bar(3 << 20, 6 << 20)}"
     display.show([])
     reply.apply([Delta("done")])
     display.show([Delta("done")])

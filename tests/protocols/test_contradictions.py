@@ -12,9 +12,8 @@ from swiftask_jupyter.prompts.prompt import Message, Prompt
 from swiftask_jupyter.protocols.native import Native
 from swiftask_jupyter.protocols.widget import Widget
 from swiftask_jupyter.sandbox.agents import Agent, File
-from swiftask_jupyter.sandbox.faults import SHAPES, Fault
-from swiftask_jupyter.settings.addresses import parse_base_url
-from swiftask_jupyter.settings.connection import Connection
+from swiftask_jupyter.sandbox.faults import ERROR_SHAPES, Fault
+from swiftask_jupyter.settings.connection import Connection, parse_base_url
 from swiftask_jupyter.settings.secrets import Secret
 
 PICTURE = "https://static.swiftask.ai/cat.png"
@@ -98,7 +97,7 @@ def test_row_02_a_widget_that_wants_a_number_gets_one_on_its_own_route(box):
     protocol = Widget(box.url + "/api", Secret(box.client_token("echo")))
     error = errors.BadRequest('"sessionId" must be a number', status=400)
 
-    second = protocol.alternative(error)
+    second = protocol.fallback(error)
 
     if second is not None:
         request = second.request(Prompt("echo", "hi", conversation="7", alias="ours"))
@@ -218,7 +217,7 @@ def test_row_09_the_catalogue_is_public_bots_and_only_advice(swiftask, box):
     assert not any(seen.path == "/v1/models" for seen in box.requests)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", ERROR_SHAPES)
 def test_row_10_every_error_body_is_read(swiftask, chat, box, shape):
     for client, dialect in ((swiftask, "openai"), (swiftask, "native"), (chat, "chat")):
         box.fail(Fault(status=422, shape=shape, message="no such colour"))
@@ -257,7 +256,7 @@ def test_row_11_one_stream_for_all(swiftask, box):
 
 @pytest.mark.parametrize("key", ["signedUrl", "url"])
 def test_row_12_the_signed_url_under_either_key(native, box, key):
-    box.fail(Fault(signed_key=key), path="/widget/get-signed-url")
+    box.fail(Fault(signed_url_key=key), path="/widget/get-signed-url")
 
     native.ask("look", "mirror", files=[("a.txt", b"123")])
 
@@ -284,7 +283,7 @@ def test_row_13_real_pictures_of_both_kinds():
     def both(_messages):
         return [File(b"1", "image/png", "a.png"), File(b"2", "image/png", "b.png", in_text=True)]
 
-    agents = {"both": Agent(both, chat=False, instant=True)}
+    agents = {"both": Agent(both, chat=False, nonblocking=True)}
     with (
         Sandbox(agents=agents) as box,
         Swiftask(base_url=box.url, token=box.token, agent="both") as client,
@@ -357,7 +356,7 @@ def test_row_17_a_redirect_to_a_slash_is_an_error_and_no_get(box):
 def test_row_18_a_chat_stream_without_blank_lines_or_a_name(chat, box, named, blank):
     session = chat.session()
     known = session.ask("one").reply.conversation
-    box.fail(Fault(blank_lines=blank, stream_id=named))
+    box.fail(Fault(blank_lines=blank, conversation_id_in=named))
 
     second = session.ask("two")
     third = session.ask("three")

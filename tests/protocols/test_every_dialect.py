@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from swiftask_jupyter import Delta, Swiftask, errors
-from swiftask_jupyter.protocols.native import signed
+from swiftask_jupyter.protocols.native import parse_upload_urls
 from swiftask_jupyter.sandbox.faults import Fault
 
 
@@ -67,7 +67,7 @@ def test_a_first_answer_that_is_not_streamed_says_so(chat):
 
 def test_chat_takes_an_id_that_a_stream_names(chat, box):
     chat.session().ask("one")
-    box.fail(Fault(stream_id="chunk"))
+    box.fail(Fault(conversation_id_in="chunk"))
     stream = chat.session().stream("two")
     list(stream)
 
@@ -214,7 +214,7 @@ def test_a_file_is_signed_for_put_without_a_token_and_named_in_the_question(
 
 
 def test_either_answer_of_the_signing_route_is_understood(swiftask, box):
-    box.fail(Fault(signed_key="url"), path="/widget/get-signed-url")
+    box.fail(Fault(signed_url_key="url"), path="/widget/get-signed-url")
 
     swiftask.ask("look", "mirror", files=[("a.bin", b"123")])
 
@@ -233,7 +233,7 @@ def test_either_answer_of_the_signing_route_is_understood(swiftask, box):
     ],
 )
 def test_which_url_takes_a_file_and_which_names_it(body, urls):
-    assert signed(body) == urls
+    assert parse_upload_urls(body) == urls
 
 
 def test_a_large_upload_says_how_far_it_is(swiftask, box):

@@ -18,16 +18,17 @@ from hypothesis import strategies as st
 from swiftask_jupyter import Sandbox, Swiftask, errors
 from swiftask_jupyter.answers.turn import Conversation, Delta, Finish, Raw, Reply, Usage
 from swiftask_jupyter.prompts.prompt import Prompt
-from swiftask_jupyter.protocols.base import LONGEST_BODY
-from swiftask_jupyter.protocols.errors import LONGEST_MESSAGE, Head, message_of, seconds_of
-from swiftask_jupyter.protocols.native import signed
+from swiftask_jupyter.protocols.base import MAX_BODY_BYTES
+from swiftask_jupyter.protocols.errors import MAX_MESSAGE_CHARS, error_message, retry_after_seconds
+from swiftask_jupyter.protocols.http import ResponseHead
+from swiftask_jupyter.protocols.native import parse_upload_urls
 from swiftask_jupyter.protocols.openai import OpenAI
 from swiftask_jupyter.protocols.registry import PROTOCOLS
-from swiftask_jupyter.protocols.sse import LONGEST_LINE, Lines
+from swiftask_jupyter.protocols.sse import MAX_LINE_BYTES, LineSplitter
 from swiftask_jupyter.sandbox.agents import Agent
 from swiftask_jupyter.sandbox.faults import Fault
 from swiftask_jupyter.settings.secrets import Secret
-from swiftask_jupyter.transport.client import LONGEST_ANSWER, Transport
+from swiftask_jupyter.transport.client import MAX_ANSWER_BYTES, Transport
 
 SECRET = "s3cr3t-t0ken"
 MB = 1 << 20
@@ -67,7 +68,7 @@ values = st.recursive(
 objects = st.dictionaries(keys, values, max_size=8)
 media = st.sampled_from([SSE, JSON, TEXT, "text/html", "", "TEXT/EVENT-STREAM ; charset=x"])
 heads = st.builds(
-    lambda kind, more: Head(200, {**more, "content-type": kind}),
+    lambda kind, more: ResponseHead(200, {**more, "content-type": kind}),
     media | st.text(max_size=20),
     st.dictionaries(
         st.sampled_from(["x-conversation-id", "x-ratelimit-limit", "retry-after"]),
@@ -100,7 +101,7 @@ def read(dialect, head, pieces):
         check(event)
     if error is not None:
         assert SECRET not in str(error)
-        assert len(str(error)) < 2 * LONGEST_MESSAGE
+        assert len(str(error)) < 2 * MAX_MESSAGE_CHARS
         assert "\n" not in str(error)
     reply.status = "ok"
     assert isinstance(reply.text, str)
@@ -155,7 +156,7 @@ def test_any_json_is_an_answer_or_our_error(dialect, kind, data):
     given_ = data.draw(st.lists(objects | values, min_size=1, max_size=4))
     stream = kind == SSE
     body = b"".join(near(each, stream=stream) for each in (given_ if stream else given_[:1]))
-    head = Head(200, {"content-type": kind})
+    head = ResponseHead(200, {"content-type": kind})
     whole, error = read(dialect, head, [body])
     cut, cut_error = read(dialect, head, pieces_of(data, body))
 
@@ -218,7 +219,7 @@ def test_any_content_in_the_right_outline_is_an_answer_or_our_error(dialect, kin
     stream = kind == SSE
     body = b"".join(near(each, stream=stream) for each in (found if stream else found[:1]))
 
-    read(dialect, Head(200, {"content-type": kind}), pieces_of(data, body))
+    read(dialect, ResponseHead(200, {"content-type": kind}), pieces_of(data, body))
 
 
 @settings(fuzz, max_examples=600)
@@ -241,14 +242,14 @@ def test_any_mutation_of_a_transcript_is_an_answer_or_our_error(data):
                 del body[at:]
     kind = SSE if path.stem.startswith("stream") else TEXT if "text-only" in path.stem else JSON
 
-    read(path.parent.name, Head(200, {"content-type": kind}), pieces_of(data, bytes(body)))
+    read(path.parent.name, ResponseHead(200, {"content-type": kind}), pieces_of(data, bytes(body)))
 
 
 @fuzz
 @given(st.lists(st.binary(max_size=40) | st.sampled_from([b"\r", b"\n", b"\r\n"]), max_size=12))
 def test_lines_are_the_same_however_they_are_cut(pieces):
     def lines(cut):
-        splitter = Lines()
+        splitter = LineSplitter()
         found = [line for piece in cut for line in splitter.feed(piece)] + splitter.finish()
         return [line for line in found if line]
 
@@ -272,8 +273,8 @@ def deep(levels):
 def test_json_of_any_depth_is_our_error_or_an_answer(dialect, kind, levels):
     for body in deep(levels):
         data = b"data: " + body + b"\n\n" if kind == SSE else body
-        read(dialect, Head(200, {"content-type": kind}), [data])
-        assert message_of(body)
+        read(dialect, ResponseHead(200, {"content-type": kind}), [data])
+        assert error_message(body)
 
 
 # Error bodies.
@@ -287,15 +288,15 @@ statuses = st.integers(300, 599)
 def test_any_error_body_is_one_short_line_without_the_token(dialect, status, head, body):
     protocol = PROTOCOLS[dialect]("https://host", Secret(SECRET))
 
-    error = protocol.error(Head(status, head.headers), body, "agent")
+    error = protocol.error(ResponseHead(status, head.headers), body, "agent")
 
     assert isinstance(error, errors.ServiceError)
     assert error.status == status
     said = str(error)
     assert SECRET not in said
     assert "\n" not in said
-    assert len(said) < 6 * LONGEST_MESSAGE  # an invisible character is written out
-    assert protocol.alternative(error) is None or status in {400, 404}
+    assert len(said) < 6 * MAX_MESSAGE_CHARS  # an invisible character is written out
+    assert protocol.fallback(error) is None or status in {400, 404}
 
 
 @fuzz
@@ -308,7 +309,7 @@ def test_a_token_in_an_error_is_masked_wherever_it_stands(before, after, key):
         written({key: said}),
         written({key: {"msg": said}}),
     ):
-        assert SECRET not in message_of(body, Secret(SECRET))
+        assert SECRET not in error_message(body, Secret(SECRET))
 
 
 @pytest.mark.parametrize("dialect", ["openai", "chat"])
@@ -316,7 +317,7 @@ def test_a_token_in_an_error_is_masked_wherever_it_stands(before, after, key):
 @given(st.integers(0, 100))
 def test_no_part_of_a_token_is_shown_where_a_nonsensical_line_is_cut(dialect, at):
     decoder = PROTOCOLS[dialect]("https://host", Secret(SECRET)).decoder(
-        Head(200, {"content-type": SSE})
+        ResponseHead(200, {"content-type": SSE})
     )
 
     with pytest.raises(errors.StreamError) as caught:
@@ -329,7 +330,7 @@ def test_no_part_of_a_token_is_shown_where_a_nonsensical_line_is_cut(dialect, at
 @given(st.binary(max_size=100) | objects.map(written))
 def test_any_answer_of_the_signing_route_is_two_urls_or_our_error(body):
     with contextlib.suppress(errors.StreamError):
-        put, named = signed(body)
+        put, named = parse_upload_urls(body)
         assert put
         assert isinstance(named, str)
 
@@ -359,7 +360,7 @@ retries = st.one_of(
 def test_any_retry_after_is_a_wait_or_none(said):
     now = datetime(2026, 1, 1, tzinfo=UTC)
 
-    wait = seconds_of(said, now)
+    wait = retry_after_seconds(said, now)
 
     assert wait is None or (isinstance(wait, float) and wait >= 0)
 
@@ -367,7 +368,7 @@ def test_any_retry_after_is_a_wait_or_none(said):
 @fuzz
 @given(retries)
 def test_any_retry_after_leaves_the_error_readable(said):
-    head = Head(429, {"retry-after": said})
+    head = ResponseHead(429, {"retry-after": said})
 
     error = OpenAI("https://host", Secret(SECRET)).error(head, b'{"error": "slow down"}', "a")
 
@@ -389,25 +390,25 @@ def feed(decoder, piece, limit):
 @pytest.mark.parametrize("dialect", ["openai", "chat"])
 def test_an_endless_line_ends_in_our_error_and_in_bounded_memory(dialect, size):
     decoder = PROTOCOLS[dialect]("https://host", Secret(SECRET)).decoder(
-        Head(200, {"content-type": SSE})
+        ResponseHead(200, {"content-type": SSE})
     )
     tracemalloc.start()
     try:
         with pytest.raises(errors.StreamError, match="MB"):
-            feed(decoder, b"x" * size, LONGEST_LINE)
+            feed(decoder, b"x" * size, MAX_LINE_BYTES)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 4 * LONGEST_LINE
+    assert peak < 4 * MAX_LINE_BYTES
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_an_endless_body_ends_in_our_error(dialect):
     decoder = PROTOCOLS[dialect]("https://host", Secret(SECRET)).decoder(
-        Head(200, {"content-type": JSON})
+        ResponseHead(200, {"content-type": JSON})
     )
     with pytest.raises(errors.StreamError, match="MB"):
-        feed(decoder, b" " * MB, LONGEST_BODY)
+        feed(decoder, b" " * MB, MAX_BODY_BYTES)
 
 
 def streamed(box, protocol, agent):
@@ -440,8 +441,8 @@ def test_an_endless_answer_ends_in_our_error_and_closes_the_connection():
         letters, error = streamed(box, OpenAI(f"{box.url}/v1", Secret(box.token)), "endless")
 
         assert isinstance(error, errors.StreamError)
-        assert str(LONGEST_ANSWER >> 20) in str(error)
-        assert LONGEST_ANSWER * 0.9 < letters <= LONGEST_ANSWER
+        assert str(MAX_ANSWER_BYTES >> 20) in str(error)
+        assert MAX_ANSWER_BYTES * 0.9 < letters <= MAX_ANSWER_BYTES
         assert box.wait_for(lambda: box.requests[-1].disconnected)
 
 
@@ -453,7 +454,7 @@ def test_a_small_body_that_unpacks_to_a_huge_one_ends_in_our_error(box, dialect)
     token = box.agencii_token if dialect == "agencii" else box.token
     agent = box.integration_id("echo") if dialect == "agencii" else "echo"
 
-    _, error = streamed(box, kind(box.url + kind.family, Secret(token)), agent)
+    _, error = streamed(box, kind(box.url + kind.base_path, Secret(token)), agent)
 
     assert isinstance(error, errors.StreamError)
 
@@ -518,7 +519,7 @@ def test_what_is_no_session_id_is_not_taken_for_one(box, session):
 )  # fmt: skip
 @pytest.mark.parametrize("key", ["url", "signedUrl"])
 def test_a_signed_url_that_is_none_is_our_error_and_a_row(box, monkeypatch, key, url):
-    monkeypatch.setattr("swiftask_jupyter.conversation.running_turn.pause", lambda *_: None)
+    monkeypatch.setattr("swiftask_jupyter.conversation.running_turn.retry_delay", lambda *_: None)
     box.fail(Fault(body=json.dumps({key: url})), path="/widget/get-signed-url")
     with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="native") as client:
         with pytest.raises(errors.SwiftaskError):

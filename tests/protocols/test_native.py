@@ -7,12 +7,12 @@ import pytest
 from swiftask_jupyter import errors
 from swiftask_jupyter.answers.turn import Reply
 from swiftask_jupyter.prompts.prompt import Message, Prompt
-from swiftask_jupyter.protocols.base import counted
-from swiftask_jupyter.protocols.errors import Head
+from swiftask_jupyter.protocols.base import plausible_usage
+from swiftask_jupyter.protocols.http import ResponseHead
 from swiftask_jupyter.protocols.native import Native
 from swiftask_jupyter.settings.secrets import Secret
 
-JSON = Head(200, {"content-type": "application/json"})
+JSON = ResponseHead(200, {"content-type": "application/json"})
 # As the API introduction prints it.
 DOCUMENTED = {
     "text": "Agent response here",
@@ -150,18 +150,18 @@ def test_what_is_not_known_is_left_out(protocol):
 def test_a_session_id_of_the_wrong_type_is_sent_as_the_other_once(protocol, said):
     error = errors.BadRequest(said, status=400)
 
-    second = protocol.alternative(error)
+    second = protocol.fallback(error)
 
     assert json.loads(second.request(Prompt("a", "x", conversation=7)).content)["sessionId"] == "7"
-    assert second.alternative(error) is None
+    assert second.fallback(error) is None
 
 
 def test_another_refusal_has_no_second_try(protocol):
-    assert protocol.alternative(errors.BadRequest('"x" is not allowed', status=400)) is None
-    assert protocol.alternative(errors.ServiceUnavailable("session number", status=500)) is None
+    assert protocol.fallback(errors.BadRequest('"x" is not allowed', status=400)) is None
+    assert protocol.fallback(errors.ServiceUnavailable("session number", status=500)) is None
 
 
 def test_a_total_that_is_no_sum_is_kept_under_its_own_name():
-    usage = counted(10, 20, 7744, source="api", answered=True)
+    usage = plausible_usage(10, 20, 7744, source="api", has_text=True)
 
     assert (usage.total_tokens, usage.reported_total) == (30, 7744)

@@ -7,13 +7,13 @@ import pytest
 from swiftask_jupyter.answers.turn import Reply
 from swiftask_jupyter.errors import ServiceError, StreamError
 from swiftask_jupyter.prompts.prompt import Message, Prompt
-from swiftask_jupyter.protocols.errors import Head
+from swiftask_jupyter.protocols.http import ResponseHead
 from swiftask_jupyter.protocols.openai import OpenAI
-from swiftask_jupyter.protocols.sse import LONGEST_LINE
+from swiftask_jupyter.protocols.sse import MAX_LINE_BYTES
 from swiftask_jupyter.settings.secrets import Secret
 
-STREAM = Head(200, {"content-type": "text/event-stream; charset=utf-8"})
-JSON = Head(200, {"content-type": "application/json"})
+STREAM = ResponseHead(200, {"content-type": "text/event-stream; charset=utf-8"})
+JSON = ResponseHead(200, {"content-type": "application/json"})
 
 
 def chunk(**fields):
@@ -146,7 +146,7 @@ def test_an_error_inside_the_stream_is_raised_with_its_words(protocol):
 
 def test_an_endless_line_ends_in_an_error(protocol):
     decoder = protocol.decoder(STREAM)
-    pieces = [b"x" * (1 << 20)] * ((LONGEST_LINE >> 20) + 1)
+    pieces = [b"x" * (1 << 20)] * ((MAX_LINE_BYTES >> 20) + 1)
 
     with pytest.raises(StreamError, match="MB"):
         [list(decoder.feed(piece)) for piece in pieces]
@@ -169,7 +169,7 @@ def test_a_service_that_did_not_stream_is_read_too(protocol):
 @pytest.mark.parametrize("body", [b"<html>login</html>", b"", b"{}", b'"text"', b"[" * 100_000])
 def test_a_body_that_is_no_answer_is_an_error(protocol, body):
     with pytest.raises(StreamError):
-        read(protocol, Head(200, {"content-type": "text/html"}), [body])
+        read(protocol, ResponseHead(200, {"content-type": "text/html"}), [body])
 
 
 def test_the_request_is_the_documented_one(protocol):

@@ -14,13 +14,13 @@ from swiftask_jupyter.turns.routing import dialect_choices
 OTHER = """
     import json
 
-    from swiftask_jupyter.protocols import BodyDecoder, Protocol, Request
+    from swiftask_jupyter.protocols import JSONBodyDecoder, Protocol, Request
     from swiftask_jupyter.answers.turn import Delta, Raw
 
 
     class Other(Protocol):
         name = "other"
-        family = "/api"
+        base_path = "/api"
         streams = False
         takes_history = False
         owns_conversation = False
@@ -28,7 +28,7 @@ OTHER = """
         def request(self, prompt):
             return Request(
                 "POST",
-                f"{self.root}/ai/{prompt.agent}",
+                f"{self.base_url}/ai/{prompt.agent}",
                 {**self.authorization(), "Content-Type": "application/json"},
                 json.dumps({"input": prompt.text.upper()}).encode(),
             )
@@ -37,7 +37,7 @@ OTHER = """
             return Shout(self, head)
 
 
-    class Shout(BodyDecoder):
+    class Shout(JSONBodyDecoder):
         def events(self, body):
             yield Delta(body["text"])
             yield Raw({"botSlug": body["botSlug"]})
@@ -116,7 +116,7 @@ def test_ours_cannot_be_replaced(installed, client, box):
     ("code", "why"),
     [
         ("raise RuntimeError('not today')", "RuntimeError: not today"),
-        ("Other = 3", "it is no swiftask_jupyter.protocols.Protocol"),
+        ("Other = 3", "it is not a subclass of swiftask_jupyter.protocols.Protocol"),
         ("", "AttributeError"),
     ],
 )

@@ -14,7 +14,7 @@ import pytest
 
 from swiftask_jupyter import errors
 from swiftask_jupyter.answers.turn import Reply
-from swiftask_jupyter.protocols.errors import Head
+from swiftask_jupyter.protocols.http import ResponseHead
 from swiftask_jupyter.protocols.registry import PROTOCOLS
 from swiftask_jupyter.sandbox.faults import Fault
 from swiftask_jupyter.settings.secrets import Secret
@@ -154,7 +154,7 @@ def transcript(name):
     head, _, body = (WIRE / f"{name}.http").read_bytes().partition(b"\n\n")
     status, *fields = head.decode("ascii").splitlines()
     pairs = (line.split(": ", 1) for line in fields)
-    return Head(int(status.split()[1]), {key.lower(): value for key, value in pairs}), body
+    return ResponseHead(int(status.split()[1]), {key.lower(): value for key, value in pairs}), body
 
 
 def protocol_of(name):
@@ -328,8 +328,8 @@ LIVE = {
     "chat/envelope": Live(),
     "chat/stream": Live(),
     "chat/stream-blank-lines": Live(Fault(blank_lines=True)),
-    "chat/stream-named-in-a-chunk": Live(Fault(stream_id="chunk")),
-    "chat/stream-named-in-a-header": Live(Fault(stream_id="header")),
+    "chat/stream-named-in-a-chunk": Live(Fault(conversation_id_in="chunk")),
+    "chat/stream-named-in-a-header": Live(Fault(conversation_id_in="header")),
     "chat/stream-cut": Live(Fault(cut_after=3)),
     "chat/stream-error-inside": Live(Fault(error_after=1)),
     "chat/envelope-error-with-200": Live(Fault(status=200, shape="data")),
@@ -411,7 +411,7 @@ def asked(box, name, live):
         except http.client.IncompleteRead as cut:
             data = cut.partial
         fields = {key.lower(): value for key, value in response.getheaders()}
-        return Head(response.status, fields), data
+        return ResponseHead(response.status, fields), data
     finally:
         connection.close()
 

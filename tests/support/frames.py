@@ -73,11 +73,11 @@ def add_random_faults(box, retry_after="1", slow=1.0):
         slow: the delay of a slow answer, in seconds.
     """
     for fault in (
-        Fault(status=429, headers={"Retry-After": retry_after}, rate=0.10),
-        Fault(status=500, rate=0.05),
-        Fault(reset_after=0, rate=0.01),
-        Fault(reset_after=1, rate=0.01),
-        Fault(delay=slow, rate=0.01),
+        Fault(status=429, headers={"Retry-After": retry_after}, probability=0.10),
+        Fault(status=500, probability=0.05),
+        Fault(reset_after=0, probability=0.01),
+        Fault(reset_after=1, probability=0.01),
+        Fault(delay=slow, probability=0.01),
     ):
         box.fail(fault, times=None)
 
@@ -128,13 +128,13 @@ class Traffic:
     def __init__(self, monkeypatch):
         self.sent, self.pauses, self.heads = [], [], 0
         self._changed = threading.Condition()
-        original = Connection.ask
+        original = Connection.send
 
-        def ask(connection, data, timeout, hook):
+        def send(connection, data, timeout, hook):
             recorder = _RecordingHook(self, hook, _prompt_in(data))
             return original(connection, data, timeout, recorder)
 
-        monkeypatch.setattr(Connection, "ask", ask)
+        monkeypatch.setattr(Connection, "send", send)
 
     def notify(self):
         """Wake the thread that waits in `wait_for`."""
@@ -184,13 +184,13 @@ class _RecordingHook(RequestHook):
     def __init__(self, traffic, hook, prompt):
         self._traffic, self._hook, self._prompt = traffic, hook, prompt
 
-    def leaving(self):
-        self._hook.leaving()
+    def before_send(self):
+        self._hook.before_send()
         self._traffic.sent.append((self._prompt, time.monotonic()))
 
-    def heard(self, head):
+    def on_response(self, head):
         read, traffic = time.monotonic(), self._traffic
-        self._hook.heard(head)
+        self._hook.on_response(head)
         if head.status in {429, 503}:
             until = read + float(head.headers["retry-after"])
             traffic.pauses.append((self._prompt, read, until))

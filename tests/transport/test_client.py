@@ -24,7 +24,7 @@ from swiftask_jupyter.protocols.native import Native
 from swiftask_jupyter.protocols.openai import OpenAI
 from swiftask_jupyter.sandbox.faults import Fault
 from swiftask_jupyter.settings.secrets import Secret
-from swiftask_jupyter.transport.addresses import address_of
+from swiftask_jupyter.transport.addresses import parse_url
 from swiftask_jupyter.transport.client import Transport
 from swiftask_jupyter.transport.httpx_pool import LOGGERS, HttpxPool
 from tests.support.servers import Service, always, sized
@@ -42,8 +42,8 @@ def posts(box):
 @pytest.fixture
 def at_once(monkeypatch):
     """Asking again waits for nothing."""
-    real = turn.pause
-    monkeypatch.setattr(turn, "pause", lambda *given: None if real(*given) is None else 0.0)
+    real = turn.retry_delay
+    monkeypatch.setattr(turn, "retry_delay", lambda *given: None if real(*given) is None else 0.0)
 
 
 # What no server can do on request: every error that httpx defines.
@@ -616,12 +616,12 @@ def test_every_name_of_loopback_is_asked_directly(monkeypatch, host):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
 
     async def chosen():
-        transport, address = Transport(), address_of(f"http://{host}:1/")
+        transport, address = Transport(), parse_url(f"http://{host}:1/")
         try:
-            straight = transport._goes_straight(address)
-            client = transport._lanes.lane(address).client  # which carries large bodies
+            straight = transport._is_direct(address)
+            client = transport._httpx_pool.client_for(address).client  # which carries large bodies
             proxied = client._transport_for_url(httpx.URL(f"http://{host}:1/"))
-            return straight and proxied is client.connections.transport
+            return straight and proxied is client._transport
         finally:
             await transport.aclose()
 

@@ -17,14 +17,14 @@ import pytest
 from swiftask_jupyter import Sandbox, Swiftask, errors
 from swiftask_jupyter.answers.turn import Reply
 from swiftask_jupyter.prompts.prompt import Prompt
-from swiftask_jupyter.protocols.base import Request
 from swiftask_jupyter.protocols.chat import Chat
+from swiftask_jupyter.protocols.http import Request
 from swiftask_jupyter.protocols.openai import OpenAI
 from swiftask_jupyter.settings.secrets import Secret
 from swiftask_jupyter.transport import sockets
 from swiftask_jupyter.transport.client import Transport
-from swiftask_jupyter.transport.connection import MOST_UNREAD, Connection
-from swiftask_jupyter.transport.exchange import OPEN, RequestHook
+from swiftask_jupyter.transport.connection import MAX_UNREAD_BYTES, Connection
+from swiftask_jupyter.transport.exchange import NO_HOOK, RequestHook
 from tests.support.servers import AUTHORITY, OK, Service, always, sized
 
 HERE = "127.0.0.1"
@@ -65,12 +65,12 @@ def got(url, times=1):
     return asyncio.run(fetch())
 
 
-async def ask(transport, url, patience=None, gate=OPEN, dialect=OpenAI):
+async def ask(transport, url, patience=None, hook=NO_HOOK, dialect=OpenAI):
     """Carry one question, as a turn does; return the reply and the error."""
     reply, prompt = Reply(agent="a"), Prompt("a", "hi", timeout=patience)
     protocol = dialect(f"{url}/v1", Secret("s3cr3t-t0ken"))
     try:
-        async with contextlib.aclosing(transport.stream(protocol, prompt, gate=gate)) as answer:
+        async with contextlib.aclosing(transport.stream(protocol, prompt, hook=hook)) as answer:
             async for events in answer:
                 reply.apply(events)
     except errors.SwiftaskError as error:
@@ -113,7 +113,7 @@ def test_what_hangs_up_at_once_on_a_kept_connection_has_not_heard(
     monkeypatch, before, within, sent
 ):
     """It closed after its last answer, without having said so; then it may be asked again."""
-    monkeypatch.setattr("swiftask_jupyter.transport.connection.AT_ONCE_SECONDS", within)
+    monkeypatch.setattr("swiftask_jupyter.transport.connection.STALE_CLOSE_SECONDS", within)
 
     def serve(service, connection):
         for _ in range(before):
@@ -127,7 +127,7 @@ def test_what_hangs_up_at_once_on_a_kept_connection_has_not_heard(
             async with transport() as made:
                 for _ in range(before):
                     assert await get(made, service.url) == b"yes"
-                with pytest.raises(errors.ConnectionFailed, match="hung up") as caught:
+                with pytest.raises(errors.ConnectionFailed, match="connection closed") as caught:
                     await get(made, service.url)
                 return caught.value.sent
 
@@ -203,7 +203,7 @@ def test_what_comes_unasked_is_no_answer_to_the_next_question():
 
 def test_a_connection_with_an_answer_nobody_read_is_not_used_again():
     """The service was told to wait on it, so no other answer would ever come."""
-    whole = sized(b"x" * (3 * MOST_UNREAD))
+    whole = sized(b"x" * (3 * MAX_UNREAD_BYTES))
     with Service(always(whole)) as service:
 
         async def fetch():
@@ -362,14 +362,14 @@ def test_a_reset_is_an_error_after_what_came(before, kind):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     class Watched(RequestHook):
-        def heard(self, _head):
+        def on_response(self, _head):
             asyncio.get_running_loop().call_soon(read.set)
 
     with Service(serve) as service:
 
         async def carry():
             async with transport() as made:
-                return await ask(made, service.url, gate=Watched())
+                return await ask(made, service.url, hook=Watched())
 
         reply, error = asyncio.run(carry())
     assert type(error) is kind
@@ -415,14 +415,14 @@ def test_a_connection_is_kept_where_the_end_of_the_body_comes_a_little_later():
             connection.sendall(chunk(b""))
 
     class Watched(RequestHook):
-        def heard(self, _head):
+        def on_response(self, _head):
             asyncio.get_running_loop().call_later(0.02, heard.set)
 
     with Service(serve) as service:
 
         async def carry():
             async with transport() as made:
-                return [await ask(made, service.url, gate=Watched()) for _ in range(3)]
+                return [await ask(made, service.url, hook=Watched()) for _ in range(3)]
 
         assert [error for _, error in asyncio.run(carry())] == [None] * 3
     assert service.accepted == 1
@@ -590,7 +590,7 @@ def test_a_reader_that_is_slow_makes_the_service_wait():
     class Watched(Connection):
         def data_received(self, data):
             super().data_received(data)
-            most.append(self._size)
+            most.append(self._unread_size)
             if not self._transport.is_reading():
                 full.set()
 
@@ -601,15 +601,15 @@ def test_a_reader_that_is_slow_makes_the_service_wait():
             _, connection = await loop.create_connection(
                 lambda: Watched("here"), "127.0.0.1", service.port
             )
-            connection.ask(b"GET / HTTP/1.1\r\n\r\n", 20, OPEN)
+            connection.send(b"GET / HTTP/1.1\r\n\r\n", 20, NO_HOOK)
             await full.wait()
             while size < whole:
-                size += len(await connection.more())
+                size += len(await connection.read_body())
             connection.close()
             return size
 
         assert asyncio.run(read()) == whole
-    assert MOST_UNREAD < max(most) < 2 * MOST_UNREAD
+    assert MAX_UNREAD_BYTES < max(most) < 2 * MAX_UNREAD_BYTES
 
 
 # What is packed.
@@ -671,13 +671,13 @@ class Counting(RequestHook):
     def __init__(self, most):
         self.left, self.told = most, []
 
-    def leaving(self):
+    def before_send(self):
         if not self.left:
             raise Shut
         self.left -= 1
         self.told.append("left")
 
-    def heard(self, head):
+    def on_response(self, head):
         self.told.append(head.status)
 
 
@@ -687,9 +687,9 @@ def test_a_gate_is_asked_before_a_byte_leaves_and_told_of_the_head():
 
         async def carry():
             async with transport() as made:
-                assert (await ask(made, service.url, gate=gate))[0].text == "half"
+                assert (await ask(made, service.url, hook=gate))[0].text == "half"
                 with pytest.raises(Shut):
-                    await ask(made, service.url, gate=gate)
+                    await ask(made, service.url, hook=gate)
                 return await ask(made, service.url)
 
         assert asyncio.run(carry())[0].text == "half"
@@ -775,7 +775,7 @@ print(*[name for name in ("httpx", "httpcore", "h11", "anyio") if name in sys.mo
 
 
 @pytest.mark.parametrize("dialect", ["openai", "native", "auto"])
-def test_no_general_client_is_loaded_for_what_goes_straight(box, monkeypatch, dialect):
+def test_no_general_client_is_loaded_for_what_is_direct(box, monkeypatch, dialect):
     monkeypatch.setenv("SWIFTASK_BASE_URL", box.url)
     monkeypatch.setenv("SWIFTASK_API_KEY", box.token)
     ran = subprocess.run(
@@ -787,13 +787,13 @@ def test_no_general_client_is_loaded_for_what_goes_straight(box, monkeypatch, di
 def test_a_large_file_goes_by_httpx_with_its_progress(monkeypatch):
     from swiftask_jupyter.transport import client as way
 
-    carried, real = [], way.Lanes.exchange
+    carried, real = [], way.HttpxPool.exchange
 
     def exchange(self, request, *given):
         carried.append((request.method, len(request.content)))
         return real(self, request, *given)
 
-    monkeypatch.setattr(way.Lanes, "exchange", exchange)
+    monkeypatch.setattr(way.HttpxPool, "exchange", exchange)
     with (
         Sandbox() as box,
         Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="native") as client,
