@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 from swiftask_jupyter.answers.turn import has_text
 from swiftask_jupyter.client import Swiftask
 from swiftask_jupyter.errors import ConfigurationError, ConnectionFailed, SwiftaskError
-from swiftask_jupyter.settings.addresses import is_loopback
-from swiftask_jupyter.settings.connection import Connection, describe_settings
+from swiftask_jupyter.settings.connection import Connection, describe_settings, is_loopback
 from swiftask_jupyter.support.sanitize import sanitize_line
 from swiftask_jupyter.support.structs import Struct
 from swiftask_jupyter.support.wording import quantity

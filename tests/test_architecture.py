@@ -106,7 +106,7 @@ UNTESTED = """
     answers.turn cli conversation.log conversation.notebook_file
     conversation.resolver conversation.transcript doctor
     ledger.arrow ledger.budgets ledger.history ledger.migrations ledger.sessions ledger.store
-    ledger.usage prompts.compose protocols.agencii protocols.base protocols.chat protocols.sse
+    ledger.usage protocols.agencii protocols.base protocols.chat protocols.sse
     protocols.widget sandbox.agents sandbox.arithmetic sandbox.builtin_agents sandbox.catalogue
     sandbox.control sandbox.dialects sandbox.handler sandbox.integrations sandbox.llama
     sandbox.llama_process sandbox.openai sandbox.pictures sandbox.rate_limit sandbox.requests

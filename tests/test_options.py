@@ -23,7 +23,7 @@ from swiftask_jupyter.options import (
     type_of,
     with_options,
 )
-from swiftask_jupyter.prompts.compose import compose
+from swiftask_jupyter.prompts.prompt import compose
 from swiftask_jupyter.sandbox.agents import Agent
 from tests.support.cells import posts
 
@@ -147,7 +147,8 @@ def test_the_code_takes_exactly_the_options_that_are_listed():
     batch = set(options_of(BatchOptions)) - set(options_of(CallOptions))
     composed = set(inspect.signature(compose).parameters) - {"agent", "text", "other_fields"}
 
-    assert composed == ours - {"connection", "dialect", "cache"}
+    elsewhere = {"connection", "dialect", "cache", "files"}  # `Connections.prepare` reads these
+    assert composed - {"attachments"} == ours - elsewhere
     assert set(BatchSettings.__struct_fields__) - {"agent", "options"} == batch | {"cache"}
 
 

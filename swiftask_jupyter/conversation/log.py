@@ -85,7 +85,7 @@ class ConversationLog:
         Raises:
             StoreError: the ledger can't be read.
         """
-        segments = self._ledger.sessions.segments(self.id)
+        segments = self._ledger.history.segments(self.id)
         return *self._ledger.history.turns(segments), self._ledger.history.marks(segments)
 
     def history(self) -> list[Turn]:
@@ -101,7 +101,7 @@ class ConversationLog:
         """Return the highest number of the turns that were copied from another session."""
         if self._highest_copied is None:
             try:
-                segments = self._ledger.sessions.segments(self.id)[1:]
+                segments = self._ledger.history.segments(self.id)[1:]
                 _, sent = self._ledger.history.turns(segments)
             except StoreUnreachable:
                 return 0

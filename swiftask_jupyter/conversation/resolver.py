@@ -51,7 +51,7 @@ class SessionResolver:
         """Return whether another file lies at the path now: it shares no cell with the session."""
         if saved is None:
             return False
-        answered, _ = self._history.turns(self._sessions.segments(session))
+        answered, _ = self._history.turns(self._history.segments(session))
         cells = {
             turn.cell for turn in answered if turn.cell and turn.at + CLOCK_SKEW < saved.saved
         }  # a cell that ran after the file was saved can't be in it

@@ -25,8 +25,7 @@ from swiftask_jupyter.answers.turn import (
 from swiftask_jupyter.conversation.rules import continued, stale_after
 from swiftask_jupyter.errors import Refused, StoreError, SwiftaskError
 from swiftask_jupyter.ledger import Ledger
-from swiftask_jupyter.prompts.compose import fork_remark, replayed_text
-from swiftask_jupyter.prompts.prompt import Prompt
+from swiftask_jupyter.prompts.prompt import Prompt, fork_remark, replayed_text
 from swiftask_jupyter.protocols.base import Protocol
 from swiftask_jupyter.support.io_thread import IOThread, StreamIterator
 from swiftask_jupyter.support.structs import Struct, replace

@@ -23,8 +23,7 @@ from swiftask_jupyter.errors import (
 )
 from swiftask_jupyter.ledger import Ledger
 from swiftask_jupyter.options import CACHE_MODES, AskOptions, with_options
-from swiftask_jupyter.prompts.compose import history_messages, newest_within
-from swiftask_jupyter.prompts.prompt import Prompt
+from swiftask_jupyter.prompts.prompt import Prompt, history_messages, newest_within
 from swiftask_jupyter.settings.secrets import Secret
 from swiftask_jupyter.support.structs import Struct, replace
 from swiftask_jupyter.turns.connections import Connections

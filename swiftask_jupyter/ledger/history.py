@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from statistics import median
@@ -103,6 +104,20 @@ class History:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    def segments(self, session: str) -> list[SessionSegment]:
+        """Return the session, and those that it was copied from with the time of each copy."""
+        segments = [SessionSegment(storable(session), math.inf)]
+        with self._store.read() as table:
+            while True:
+                row = table.execute(
+                    "SELECT parent, at FROM sessions WHERE session = ? AND parent IS NOT NULL"
+                    " ORDER BY at LIMIT 1",
+                    (segments[-1].session,),
+                ).fetchone()
+                if row is None or row[0] in {each.session for each in segments}:
+                    return segments
+                segments.append(SessionSegment(row[0], min(row[1], segments[-1].until)))
 
     def turns(self, segments: Sequence[SessionSegment]) -> tuple[list[Turn], list[Turn]]:
         """Return the answered turns of a session, and all that were sent; oldest first.

@@ -6,12 +6,10 @@ changed: a renamed notebook or a new session adds rows.
 
 from __future__ import annotations
 
-import math
 import secrets
 import time
 from pathlib import Path
 
-from swiftask_jupyter.ledger.history import SessionSegment
 from swiftask_jupyter.ledger.schema import storable
 from swiftask_jupyter.ledger.store import Store, StoreConnection
 from swiftask_jupyter.support.structs import Struct
@@ -90,20 +88,6 @@ class Sessions:
             for name in self.names(old):
                 if (session := self.find(old, name)) is not None:
                     self.assign(session, new, name)
-
-    def segments(self, session: str) -> list[SessionSegment]:
-        """Return the session, and those that it was copied from with the time of each copy."""
-        segments = [SessionSegment(storable(session), math.inf)]
-        with self._store.read() as table:
-            while True:
-                row = table.execute(
-                    "SELECT parent, at FROM sessions WHERE session = ? AND parent IS NOT NULL"
-                    " ORDER BY at LIMIT 1",
-                    (segments[-1].session,),
-                ).fetchone()
-                if row is None or row[0] in {each.session for each in segments}:
-                    return segments
-                segments.append(SessionSegment(row[0], min(row[1], segments[-1].until)))
 
 
 def _newest(table: StoreConnection, notebook: str | None, name: str) -> str | None:

@@ -46,6 +46,25 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://|(data):", re.IGNORECASE)
 _VARIABLE = re.compile(VARIABLE_PATH)
 
 
+def load_files(files: object) -> tuple[Attachment, ...]:
+    """Return the attachments of the option `files`.
+
+    Args:
+        files: an iterable of paths, URLs, DataFrames, figures and `(name, bytes)`.
+
+    Raises:
+        PromptError: it is no iterable of files, or a file can't be read.
+    """
+    # A text, bytes and a DataFrame can be iterated over too, but not file by file.
+    single = isinstance(files, str | bytes) or hasattr(files, "shape")
+    if single or not isinstance(files, Iterable):
+        raise PromptError(
+            f"files must be a list, not {type(files).__name__}",
+            advice='write files=["report.pdf"]',
+        )
+    return load_attachments(files, {}) if files else ()
+
+
 def load_attachments(
     values: Iterable[object], names: Mapping[str, Any], directory: Path | None = None
 ) -> tuple[Attachment, ...]:

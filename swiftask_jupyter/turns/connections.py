@@ -7,8 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from swiftask_jupyter.errors import ConfigurationError
-from swiftask_jupyter.prompts.compose import compose
-from swiftask_jupyter.prompts.prompt import Prompt
+from swiftask_jupyter.prompts.prompt import Attachment, Prompt, compose
 from swiftask_jupyter.settings.connection import (
     AUTO,
     HOW_TO_AUTHENTICATE,
@@ -76,6 +75,7 @@ class Connections:
         *,
         dialect: str | None = None,
         connection: str | None = None,
+        files: object = (),
         needs_token: bool = True,
         **options: Any,
     ) -> tuple[Prompt, Route]:
@@ -86,6 +86,7 @@ class Connections:
             agent: the slug; default: the connection's.
             dialect: the dialect; default: the connection's.
             connection: the name of a connection.
+            files: the files to attach: paths, URLs, DataFrames, figures, `(name, bytes)`.
             needs_token: whether a missing token is an error.
             options: the options of a request.
 
@@ -105,7 +106,7 @@ class Connections:
             )
         if not target.agent:
             raise ConfigurationError("no agent", advice=HOW_TO_NAME_AGENT)
-        prompt = compose(target.agent, text, **options)
+        prompt = compose(target.agent, text, attachments=_loaded(files), **options)
         route = self._dialects.route(target, prompt)
         route.secrets = self._known_secrets()
         return prompt, route
@@ -162,3 +163,11 @@ class Connections:
             ConfigurationError: it is no token.
         """
         return self._logins.keep(self.resolve().token_host, token)
+
+
+def _loaded(files: object) -> tuple[Attachment, ...]:
+    if isinstance(files, tuple | list) and not files:
+        return ()
+    from swiftask_jupyter.prompts.attachments import load_files  # most prompts have none
+
+    return load_files(files)

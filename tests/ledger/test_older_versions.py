@@ -163,7 +163,7 @@ def test_a_budget_that_was_spent_before_still_refuses_a_call(opened, monkeypatch
 def test_marks_replays_and_costs_are_the_same(opened):
     session = opened("analysis").session()
     ledger = session.runtime.ledger
-    marks = ledger.history.marks(ledger.sessions.segments(session.id))
+    marks = ledger.history.marks(ledger.history.segments(session.id))
 
     assert [[each.at, each.kind, each.turn, each.value] for each in marks] == READINGS["marks"]
     assert list(ledger.history.replays()) == READINGS["replays"]

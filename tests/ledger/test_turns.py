@@ -64,13 +64,13 @@ def test_a_lone_surrogate_in_a_name_is_stored_as_a_question_mark(ledger):
     ledger.turns.begin(reply)
     ledger.history.mark("picked", name, reply.id, name)
 
-    (mark,) = ledger.history.marks(ledger.sessions.segments(name))
+    (mark,) = ledger.history.marks(ledger.history.segments(name))
     assert mark.value == "half ?"
     assert session.startswith("half ?-")
     assert ledger.sessions.find(notebook, name) == "half ?"
     assert ledger.sessions.location(name).name == "half ?"
     assert ledger.sessions.names(notebook) == ["half ?"]
-    assert ledger.sessions.segments(name)[0].session == "half ?"
+    assert ledger.history.segments(name)[0].session == "half ?"
     assert ledger.budgets.check(reply) == []
     assert ledger.budgets.spent(ledger.budgets.all()[0], name).calls == 1
     assert ledger.turns.costs(name) == []

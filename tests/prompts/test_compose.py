@@ -4,14 +4,16 @@ import pytest
 
 from swiftask_jupyter.answers.turn import Turn
 from swiftask_jupyter.errors import ConfigurationError, PromptError
-from swiftask_jupyter.prompts.compose import (
+from swiftask_jupyter.prompts.attachments import load_files
+from swiftask_jupyter.prompts.prompt import (
+    Message,
+    Prompt,
     compose,
     fork_remark,
     history_messages,
     newest_within,
     replayed_text,
 )
-from swiftask_jupyter.prompts.prompt import Message, Prompt
 from swiftask_jupyter.settings.secrets import Secret
 
 
@@ -46,7 +48,7 @@ def test_a_prompt_that_is_no_text_is_refused(given):
 @pytest.mark.parametrize("files", ["report.pdf", b"1", 5])
 def test_files_that_are_no_list_are_refused(files):
     with pytest.raises(PromptError, match="files must be a list"):
-        compose("echo", "hello", files=files)
+        load_files(files)
 
 
 @pytest.mark.parametrize(("limit", "kept"), [(0, 3), (1, 0), (2, 1), (5, 2), (6, 3)])

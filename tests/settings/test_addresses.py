@@ -3,7 +3,7 @@
 import pytest
 
 from swiftask_jupyter.errors import ConfigurationError
-from swiftask_jupyter.settings.addresses import parse_base_url, token_host
+from swiftask_jupyter.settings.connection import parse_base_url, token_host
 
 
 @pytest.mark.parametrize(

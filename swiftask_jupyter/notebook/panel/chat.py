@@ -263,7 +263,7 @@ class Chat:
 
     def _marks(self) -> list[Mark]:
         ledger = self.session.runtime.ledger
-        return ledger.history.marks(ledger.sessions.segments(self.session.id))
+        return ledger.history.marks(ledger.history.segments(self.session.id))
 
 
 def save_rating(

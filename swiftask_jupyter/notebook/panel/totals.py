@@ -25,7 +25,7 @@ def session_total(session: Session) -> str:
 
 def _reported_usage(session: Session) -> Iterator[str]:
     ledger = session.runtime.ledger
-    _, turns = ledger.history.turns(ledger.sessions.segments(session.id))
+    _, turns = ledger.history.turns(ledger.history.segments(session.id))
     calls = [each for each in turns if is_call(each)]
     usages = [each.usage for each in calls]
     reported = [each for each in usages if each.input_tokens is not None]
