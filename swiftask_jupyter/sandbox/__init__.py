@@ -1,24 +1,25 @@
-"""A stand-in for the service: `with Sandbox() as box: box.url`.
+"""A local server that speaks the documented HTTP APIs: `with Sandbox() as box: box.url`.
 
-Written from the service's documents alone; it imports nothing of this package outside this
-folder, so that a test against it compares two separate readings of those documents.
+The sandbox is written from the documents of the services alone. It imports nothing of this
+package outside this folder, so that a test of our client against it compares two separate
+readings of the documents.
 """
 
-from .agents import Agent, Counts, File
+from .agents import Agent, File, TokenCounts
 from .faults import Fault
-from .model import ModelUnavailable, fetch_weights, weights
+from .model import ModelUnavailable, fetch_weights, weights_path
 from .requests import RecordedRequest
 from .server import Sandbox, serve_forever
 
 __all__ = [
     "Agent",
-    "Counts",
     "Fault",
     "File",
     "ModelUnavailable",
     "RecordedRequest",
     "Sandbox",
+    "TokenCounts",
     "fetch_weights",
     "serve_forever",
-    "weights",
+    "weights_path",
 ]

@@ -1,179 +1,192 @@
-"""The platform of POST /get_completion, newly called /get_response; it keeps the chat itself.
+"""The dialect `agencii`: POST /get_completion, also named /get_response; the service stores chats.
 
-Documented without a slash at the end, and called with one by every client seen: both are here.
+The documents write the paths without a slash at the end, and every client seen calls them with
+one; both are served.
 """
 
 from datetime import UTC, datetime
 from typing import Any
 
-from .agents import Question
-from .handler import Route, as_json
-from .integrations import Integration, made_up
-from .rules import Rule, array, record
-from .sessions import Conversation
+from .agents import Prompt
+from .handler import Route, encode_json
+from .integrations import Integration, derived_id
+from .rules import Rule, array_of, object_with
+from .sessions import StoredSession
 from .state import SandboxState
 from .turn import Turn
 from .whole_reply import WholeReplyHandler
 
-MISSING = "Your JSON payload is missing required fields. Please consult the documentation."
-"""The documented 400, also for JSON that is malformed."""
+MISSING_FIELDS = "Your JSON payload is missing required fields. Please consult the documentation."
+"""The documented message of status 400, also for malformed JSON."""
 
 
-def routes(room: SandboxState) -> list[Route]:
-    """Where this dialect is spoken; a fault for the path takes one of the names away."""
-    here = {"room": room}
+def routes(state: SandboxState) -> list[Route]:
+    """Return the routes of this dialect; faults for a path can disable one of its names."""
+    arguments = {"state": state}
     return [
-        (r"/(?:get_completion|get_response)/?", CompletionHandler, here),
-        (r"/create_new_chat/?", CreateChatHandler, here),
+        (r"/(?:get_completion|get_response)/?", CompletionHandler, arguments),
+        (r"/create_new_chat/?", CreateChatHandler, arguments),
     ]
 
 
-def _string(name: str, given: Any) -> str | None:
-    return None if isinstance(given, str) else f'"{name}" must be a string'
+def _string(name: str, value: Any) -> str | None:
+    return None if isinstance(value, str) else f'"{name}" must be a string'
 
 
 def _nullable(rule: Rule) -> Rule:
-    return lambda name, given: None if given is None else rule(name, given)
+    return lambda name, value: None if value is None else rule(name, value)
 
 
-ATTACHMENT = record(
-    {"file_id": _string, "tools": array(record({"type": _string}, ["type"]))}, ["file_id", "tools"]
+ATTACHMENT = object_with(
+    {"file_id": _string, "tools": array_of(object_with({"type": _string}, ["type"]))},
+    ["file_id", "tools"],
 )
 FIELDS: dict[str, Rule] = {
     "message": _string,
     "apiIntegrationId": _string,
     "chatId": _nullable(_string),
-    "attachments": _nullable(array(ATTACHMENT)),
+    "attachments": _nullable(array_of(ATTACHMENT)),
     "additionalInstructions": _nullable(_string),
     "aliasChatId": _nullable(_string),
 }
 
 
-class Platform(WholeReplyHandler):
-    """A request with the platform's own token, about one integration."""
+class AgenciiHandler(WholeReplyHandler):
+    """A request with the platform's token that names an integration."""
 
-    shape = "detail"
-    not_json = MISSING
+    error_shape = "detail"
+    not_json = MISSING_FIELDS
 
-    def admitted(self) -> bool:
-        """Whether the bearer token is the platform's; answers 401 if not."""
-        if self.bears(self.room.agencii_token):
+    def check_agencii_token(self) -> bool:
+        """Tell whether the bearer token is the platform's; respond 401 if it is not."""
+        if self.has_bearer_token(self.state.agencii_token):
             return True
-        self.refuse(401, "Invalid or missing authorization token.")  # documented
+        self.respond_error(401, "Invalid or missing authorization token.")  # documented
         return False
 
     def new_id(self) -> str:
-        """A made-up id as the platform's are."""
-        return made_up("id", self.room.letters(24))
+        """Return a new random id in the form of the platform's ids."""
+        return derived_id("id", self.state.random_id(24))
 
-    def integration(self, body: dict[str, Any], *required: str) -> Integration | None:
-        """The integration that a good request names; answers 400 and gives None otherwise."""
+    def find_integration(self, body: dict[str, Any], *required: str) -> Integration | None:
+        """Return the integration that a valid body names; respond 400 and return None if invalid.
+
+        Args:
+            body: the parsed request.
+            required: the fields it must have besides `apiIntegrationId`.
+        """
         if any(name not in body for name in (*required, "apiIntegrationId")):
-            self.refuse(400, MISSING)
+            self.respond_error(400, MISSING_FIELDS)
             return None
-        # Undocumented: keys that no page names. They are not looked at.
+        # Undocumented: unknown fields. They are ignored.
         known = {name: value for name, value in body.items() if name in FIELDS}
-        if problem := record(FIELDS)("", known):
-            self.refuse(400, problem)
+        if problem := object_with(FIELDS)("", known):
+            self.respond_error(400, problem)
             return None
-        if (found := self.room.integrations.get(body["apiIntegrationId"])) is None:
-            # "Ensure the apiIntegrationId corresponds to an existing integration": no words, and
-            # of the three statuses documented this is the one for a wrong request.
-            self.refuse(400, "The API integration does not exist.")
+        if (found := self.state.integrations.get(body["apiIntegrationId"])) is None:
+            # The documents say "Ensure the apiIntegrationId corresponds to an existing
+            # integration", but give no message. Of their three statuses, 400 is the one for a
+            # wrong request.
+            self.respond_error(400, "The API integration does not exist.")
         return found
 
 
-class CreateChatHandler(Platform):
-    """A new chat, before anything is said in it."""
+class CreateChatHandler(AgenciiHandler):
+    """Creates an empty chat."""
 
     async def post(self) -> None:
-        """Answers its id."""
-        if not self.admitted() or (body := self.read_json()) is None:
+        """Send the id of the new chat."""
+        if not self.check_agencii_token() or (body := self.read_json()) is None:
             return
-        if await self.misbehave(self.fault()):
+        if await self.respond_fault(self.take_fault()):
             return
-        if self.integration(body) is not None:
-            chat = self.new_id()
-            self.room.chats.of(_key(body, chat))
-            self.give({"chatId": chat})
+        if self.find_integration(body) is not None:
+            chat_id = self.new_id()
+            self.state.chats.get_or_create(_session_key(body, chat_id))
+            self.respond_json({"chatId": chat_id})
 
 
-class CompletionHandler(Platform):
-    """A message to the agent of an integration."""
+class CompletionHandler(AgenciiHandler):
+    """Sends a message to the agent of an integration."""
 
     async def post(self) -> None:
-        """Answers it."""
-        await self.attend(self._ask())
+        """Send the agent's reply, as JSON or as plain text."""
+        await self.run_until_disconnect(self._complete())
 
-    async def _ask(self) -> None:
-        if not self.admitted() or (body := self.read_json()) is None:
+    async def _complete(self) -> None:
+        if not self.check_agencii_token() or (body := self.read_json()) is None:
             return
-        named = body.get("apiIntegrationId")
-        known = self.room.integrations.get(named) if isinstance(named, str) else None
-        fault = self.fault(known.slug if known else "")
-        if await self.misbehave(fault):
+        given_id = body.get("apiIntegrationId")
+        known = self.state.integrations.get(given_id) if isinstance(given_id, str) else None
+        fault = self.take_fault(known.slug if known else "")
+        if await self.respond_fault(fault):
             return
-        if (integration := self.integration(body, "message")) is None:
+        if (integration := self.find_integration(body, "message")) is None:
             return
-        agent = self.room.agents[integration.slug]
-        if not self.ready(agent):
+        agent = self.state.agents[integration.slug]
+        if not self.check_requirement(agent):
             return
-        if (conversation := self._conversation(body)) is None:
+        if (session := self._find_session(body)) is None:
             return
-        asked = self._message(body)
+        question = self._user_message(body)
         # "Appends additional instructions at the end of the agent's instructions for the run":
-        # before everything said, and not remembered.
-        more = body.get("additionalInstructions")
-        told = [{"role": "system", "content": more}] if more else []
-        question = Question((*told, *conversation.said, asked))
-        turn = Turn(self.room, agent, question, fault, keep=self.keep)
-        said = await self._tell(turn, integration, conversation)
-        if said is not None:
-            self.room.chats.remember(conversation, asked, said)
+        # they come before all messages, and are not stored.
+        instructions = body.get("additionalInstructions")
+        system = [{"role": "system", "content": instructions}] if instructions else []
+        prompt = Prompt((*system, *session.history, question))
+        turn = Turn(self.state, agent, prompt, fault, store_file=self.store_file)
+        reply = await self._respond(turn, integration, session)
+        if reply is not None:
+            self.state.chats.add_turn(session, question, reply)
 
-    def _conversation(self, body: dict[str, Any]) -> Conversation | None:
-        """The chat asked for, or a new one; answers 400 and gives None for an unknown id."""
-        # Inferred: an empty id is none, the platform's id counts for more than the client's, and
-        # an alias is one integration's own.
+    def _find_session(self, body: dict[str, Any]) -> StoredSession | None:
+        """Return the chat that is asked for, or a new one; respond 400 to an unknown id.
+
+        Inferred: an empty id counts as none, the platform's id takes precedence over the
+        client's alias, and an alias belongs to one integration.
+        """
         alias = body.get("aliasChatId") or None
         if given := body.get("chatId"):
-            self._chat = given
-            if (known := self.room.chats.find(_key(body, given))) is None:
-                self.refuse(400, "The chat does not exist.")  # undocumented
+            self._chat_id = given
+            if (known := self.state.chats.find(_session_key(body, given))) is None:
+                self.respond_error(400, "The chat does not exist.")  # undocumented
             return known
-        named = made_up("alias", body["apiIntegrationId"], alias) if alias else None
-        self._chat = named or self.new_id()
-        conversation = self.room.chats.of(_key(body, self._chat))
-        conversation.alias = alias
-        return conversation
+        alias_id = derived_id("alias", body["apiIntegrationId"], alias) if alias else None
+        self._chat_id = alias_id or self.new_id()
+        session = self.state.chats.get_or_create(_session_key(body, self._chat_id))
+        session.alias = alias
+        return session
 
-    def _message(self, body: dict[str, Any]) -> dict[str, Any]:
-        """What the user says, with the files named, whose bytes are not here but at OpenAI."""
+    def _user_message(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the message with its attachments, whose bytes are at OpenAI, and record them."""
         message = {"role": "user", "content": body["message"]}
-        if given := body.get("attachments"):
-            message["files"] = [{**each, "uploaded": None} for each in given]
-            self.room.requests.note(self.seen, files=message["files"])
+        if attachments := body.get("attachments"):
+            message["files"] = [{**each, "uploaded": None} for each in attachments]
+            self.state.requests.update(self.record, files=message["files"])
         return message
 
-    async def _tell(
-        self, turn: Turn, integration: Integration, conversation: Conversation
+    async def _respond(
+        self, turn: Turn, integration: Integration, session: StoredSession
     ) -> str | None:
         if integration.text_only:
-            kind = "text/plain; charset=utf-8"
-            return await self.tell(turn, lambda said: said.encode(errors="replace"), kind=kind)
-        return await self.tell(
-            turn, lambda said: as_json(self._answer(said, turn, integration, conversation))
+            return await self.respond_whole(
+                turn,
+                lambda text: text.encode(errors="replace"),
+                content_type="text/plain; charset=utf-8",
+            )
+        return await self.respond_whole(
+            turn, lambda text: encode_json(self._response(text, turn, integration, session))
         )
 
-    def _answer(
-        self, said: str, turn: Turn, integration: Integration, conversation: Conversation
+    def _response(
+        self, text: str, turn: Turn, integration: Integration, session: StoredSession
     ) -> dict[str, Any]:
-        # The example of the documents has no time zone, and microseconds.
+        # The documents' example has microseconds and no time zone.
         now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
         slug = integration.slug
         message = {
             "id": f"msg_{self.new_id()}",
-            "content": said,
+            "content": text,
             "role": "assistant",
             "type": "text",
             "createdAt": now,
@@ -183,17 +196,17 @@ class CompletionHandler(Platform):
             "functions": None,
         }
         return {
-            "chatId": self._chat,
+            "chatId": self._chat_id,
             "createdAt": now,
-            "threadId": f"thread_{made_up('thread', self._chat)}",
-            "assistantId": made_up("assistant", slug),
-            "name": self.room.agents[slug].name or slug,
+            "threadId": f"thread_{derived_id('thread', self._chat_id)}",
+            "assistantId": derived_id("assistant", slug),
+            "name": self.state.agents[slug].name or slug,
             "message": message,
-            "numMessages": conversation.total + 2,
-            # Undocumented: what stands here when the client gave none.
-            "aliasChatId": conversation.alias,
+            "numMessages": session.message_count + 2,
+            # Undocumented: the value if the client gave no alias.
+            "aliasChatId": session.alias,
         }
 
 
-def _key(body: dict[str, Any], chat: str) -> str:
-    return f"agencii/{body['apiIntegrationId']}/{chat}"
+def _session_key(body: dict[str, Any], chat_id: str) -> str:
+    return f"agencii/{body['apiIntegrationId']}/{chat_id}"

@@ -1,18 +1,24 @@
-"""The agents every sandbox has."""
+"""The agents that every sandbox has, and the replies of the simple ones."""
 
 import json
 from collections.abc import Mapping
 
 from .agents import Agent, Message
-from .arithmetic import calculated
+from .arithmetic import answer_arithmetic
 from .lorem import LOREM
-from .pictures import picture, picture_in_text
+from .pictures import image_file, image_in_text
+
+LOREM_PIECE = 24  # characters
 
 
 def echo(messages: list[Message]) -> list[str]:
-    """The last user message, byte for byte; a long one in pieces that grow as it goes on."""
-    said = [each["content"] for each in messages if each["role"] == "user"]
-    text = said[-1] if said else ""
+    """Return the last user message unchanged, cut into pieces.
+
+    The pieces of a long message get longer towards its end, so that a megabyte needs fewer than
+    2000 of them.
+    """
+    user_messages = [each["content"] for each in messages if each["role"] == "user"]
+    text = user_messages[-1] if user_messages else ""
     pieces = []
     sent = 0
     while sent < len(text):
@@ -23,28 +29,28 @@ def echo(messages: list[Message]) -> list[str]:
 
 
 def lorem(_messages: list[Message]) -> list[str]:
-    """Markdown with everything in it, a few letters at a time."""
-    return [LOREM[at : at + 24] for at in range(0, len(LOREM), 24)]
+    """Return a fixed Markdown document that uses every Markdown feature, in short pieces."""
+    return [LOREM[at : at + LOREM_PIECE] for at in range(0, len(LOREM), LOREM_PIECE)]
 
 
 def slow(_messages: list[Message]) -> list[str]:
-    """A word every tenth of a second, for more than a minute."""
+    """Return 650 words; the agent's pause of 0.1 s makes that more than a minute."""
     return [f"word{number} " for number in range(1, 651)]
 
 
 def mirror(messages: list[Message]) -> str:
-    """The messages it was given, as JSON: their roles, contents and files."""
+    """Return the messages that reached the agent as JSON: roles, contents and files."""
     return json.dumps(messages, ensure_ascii=False)
 
 
 BUILT_IN: Mapping[str, Agent] = {
-    "echo": Agent(echo, "Echo: says it back", instant=True),
-    "lorem": Agent(lorem, "Lorem: Markdown with everything in it", pause=0.02, instant=True),
-    "slow": Agent(slow, "Slow: a word every tenth of a second", pause=0.1, instant=True),
-    "math": Agent(calculated, "Math: works out simple arithmetic", instant=True),
-    "mirror": Agent(mirror, "Mirror: the messages it was given, as JSON", instant=True),
-    "image": Agent(picture, "Image: a small picture as a file", chat=False, instant=True),
+    "echo": Agent(echo, "Echo: says it back", nonblocking=True),
+    "lorem": Agent(lorem, "Lorem: Markdown with everything in it", pause=0.02, nonblocking=True),
+    "slow": Agent(slow, "Slow: a word every tenth of a second", pause=0.1, nonblocking=True),
+    "math": Agent(answer_arithmetic, "Math: works out simple arithmetic", nonblocking=True),
+    "mirror": Agent(mirror, "Mirror: the messages it was given, as JSON", nonblocking=True),
+    "image": Agent(image_file, "Image: a small picture as a file", chat=False, nonblocking=True),
     "image-markdown": Agent(
-        picture_in_text, "Image: a small picture linked in the text", chat=False, instant=True
+        image_in_text, "Image: a small picture linked in the text", chat=False, nonblocking=True
     ),
 }

@@ -1,20 +1,25 @@
-"""The public catalogue: GET /public/bots, without a key."""
+"""The public catalogue of agents: GET /public/bots, without a token."""
 
 from .handler import DialectHandler, Route
 from .state import SandboxState
 
 
-def routes(room: SandboxState) -> list[Route]:
-    """Where the catalogue is found."""
-    return [(r"/public/bots", CatalogueHandler, {"room": room})]
+def routes(state: SandboxState) -> list[Route]:
+    """Return the route of the catalogue."""
+    return [(r"/public/bots", CatalogueHandler, {"state": state})]
 
 
 class CatalogueHandler(DialectHandler):
-    """A bare array; `isChatLMM` is spelt so by the service (measured)."""
+    """Lists the agents as a JSON array; the service spells its key `isChatLMM` (measured)."""
 
     async def get(self) -> None:
-        """Lists this sandbox's agents."""
-        if await self.misbehave(self.fault()):
+        """Send the slug, name and kind of each listed agent."""
+        if await self.respond_fault(self.take_fault()):
             return
-        agents = [each for each in self.room.agents.items() if each[1].listed]
-        self.give([{"slug": s, "name": a.name or s, "isChatLMM": a.chat} for s, a in agents])
+        self.respond_json(
+            [
+                {"slug": slug, "name": agent.name or slug, "isChatLMM": agent.chat}
+                for slug, agent in self.state.agents.items()
+                if agent.listed
+            ]
+        )

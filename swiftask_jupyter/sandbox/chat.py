@@ -1,6 +1,7 @@
-"""The platform of POST /v1/api/chat/{slug}, which keeps the conversation itself.
+"""The dialect `chat`: POST /v1/api/chat/{slug}; the service stores the conversation.
 
-Its stream is its own: no blank line between two events, and nothing but chunks.
+Its stream differs from standard server-sent events: no blank line between two events. It holds
+text chunks and nothing else.
 """
 
 import asyncio
@@ -9,151 +10,157 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias
 
-from .agents import AgentFailed, AgentRefused, Question
-from .faults import Fault, failed
-from .handler import Route, as_json
-from .sessions import Conversation
+from .agents import AgentFailed, AgentRefused, Prompt
+from .faults import Fault, chat_error
+from .handler import Route, encode_json
+from .sessions import StoredSession
 from .state import SandboxState
-from .turn import Quirk, Turn
+from .turn import StreamFault, Turn
 from .whole_reply import WholeReplyHandler
 
-Remember: TypeAlias = Callable[[str], None]
-"""Called with what was said, before its end can be seen."""
+StoreReply: TypeAlias = Callable[[str], None]
+"""Called with the complete reply, to add the turn to the stored conversation."""
 
 
-def routes(room: SandboxState) -> list[Route]:
-    """Where this dialect is spoken."""
-    return [(r"/v1/api/chat/([^/]+)", ChatHandler, {"room": room})]
+def routes(state: SandboxState) -> list[Route]:
+    """Return the route of this dialect."""
+    return [(r"/v1/api/chat/([^/]+)", ChatHandler, {"state": state})]
 
 
 class ChatHandler(WholeReplyHandler):
-    """A message to one agent, with the account's key."""
+    """Sends a message to one agent, with the account's API key."""
 
-    shape = "data"
+    error_shape = "data"
     unauthorized = "Invalid or missing API token"
 
-    def initialize(self, room: SandboxState) -> None:
-        """Takes the room; tornado calls this."""
-        super().initialize(room)
+    def initialize(self, state: SandboxState) -> None:
+        """Set the attributes; tornado calls this instead of `__init__`."""
+        super().initialize(state)
         self._limit: int | None = None
 
     def flush(self, include_footers: bool = False) -> "asyncio.Future[None]":  # noqa: FBT001, FBT002 - tornado's signature
-        """Puts the rate limit's headers on every answer, whatever it is."""
+        """Add the headers of the rate limit to every response, also to errors."""
         if not self._headers_written:
-            for name, value in self.room.allowance.headers(self._limit).items():
-                if name not in self._headers:  # a fault may have said otherwise
+            for name, value in self.state.rate_limit.headers(self._limit).items():
+                if name not in self._headers:  # a fault may have set it
                     self.set_header(name, value)
         return super().flush(include_footers)
 
     async def post(self, slug: str) -> None:
-        """Answers it."""
-        await self.attend(self._ask(slug))
+        """Send the agent's reply, whole or as a stream."""
+        await self.run_until_disconnect(self._answer(slug))
 
-    async def _ask(self, slug: str) -> None:
-        if not self.authorised():
+    async def _answer(self, slug: str) -> None:
+        if not self.check_token():
             return
-        fault = self.fault(slug)
+        fault = self.take_fault(slug)
         self._limit = fault.rate_limit if fault else None
-        # A request without a good key is nobody's, so it is not counted (inferred).
-        if not self.room.allowance.take(self._limit):
-            # Neither the words nor a Retry-After are documented.
-            self.refuse(429, "Rate limit exceeded")
+        # Inferred: a request without a valid token does not count, as it belongs to no account.
+        if not self.state.rate_limit.take(self._limit):
+            # Undocumented: the message. No Retry-After is documented either, so none is sent.
+            self.respond_error(429, "Rate limit exceeded")
             return
-        if await self.misbehave(fault) or (body := self.read_json()) is None:
+        if await self.respond_fault(fault) or (body := self.read_json()) is None:
             return
-        if problem := complaint(body):
-            self.refuse(400, problem)
-        elif (agent := self.room.agents.get(slug)) is None:
-            self.refuse(404, f"Agent with slug '{slug}' not found")
-        elif not self.ready(agent):
+        if problem := validation_error(body):
+            self.respond_error(400, problem)
+        elif (agent := self.state.agents.get(slug)) is None:
+            self.respond_error(404, f"Agent with slug '{slug}' not found")
+        elif not self.check_requirement(agent):
             return
-        elif (conversation := self._conversation(slug, body.get("conversationId"))) is not None:
-            asked = {"role": "user", "content": body["message"]}
-            question = Question((*conversation.said, asked))
-            usage = self.room.usage_seen
-            turn = Turn(self.room, agent, question, fault, keep=self.keep, usage=usage)
-            # Inferred: an answer that failed or broke off is not remembered.
-            remember = partial(self.room.chats.remember, conversation, asked)
-            await self._answer(turn, slug, remember, stream=body.get("stream", False))
+        elif (session := self._find_session(slug, body.get("conversationId"))) is not None:
+            question = {"role": "user", "content": body["message"]}
+            prompt = Prompt((*session.history, question))
+            usage = self.state.usage_outside_v1
+            turn = Turn(self.state, agent, prompt, fault, store_file=self.store_file, usage=usage)
+            # Inferred: a turn that failed or was cut off is not stored.
+            store = partial(self.state.chats.add_turn, session, question)
+            await self._respond(turn, slug, store, stream=body.get("stream", False))
 
-    def _conversation(self, slug: str, given: str | None) -> Conversation | None:
-        """The conversation asked for, or a new one; answers 404 and gives None for neither."""
-        chats = self.room.chats
-        self._id = given if given is not None else f"conv_{self.room.letters(12)}"
-        # Inferred: a conversation is with one agent, and belongs to no other.
+    def _find_session(self, slug: str, given_id: str | None) -> StoredSession | None:
+        """Return the conversation of an id, a new one for None; respond 404 to an unknown id."""
+        chats = self.state.chats
+        self._id = given_id if given_id is not None else f"conv_{self.state.random_id(12)}"
+        # Inferred: a conversation belongs to one agent.
         key = f"chat/{slug}/{self._id}"
-        if given is None:
-            return chats.of(key)
+        if given_id is None:
+            return chats.get_or_create(key)
         if (known := chats.find(key)) is None:
-            # Undocumented: what an unknown conversation gets. 404, as an unknown agent.
-            self.refuse(404, f"Conversation with id '{given}' not found")
+            # Undocumented: the response to an unknown conversation. 404, as for unknown agents.
+            self.respond_error(404, f"Conversation with id '{given_id}' not found")
         return known
 
-    async def _answer(self, turn: Turn, slug: str, remember: Remember, *, stream: bool) -> None:
+    async def _respond(self, turn: Turn, slug: str, store: StoreReply, *, stream: bool) -> None:
         if stream:
-            await self._stream(turn, remember)
+            await self._stream(turn, store)
             return
-        said = await self.tell(turn, lambda said: as_json(self._envelope(said, turn, slug)))
-        if said is not None:
-            remember(said)
+        reply = await self.respond_whole(
+            turn, lambda text: encode_json(self._envelope(text, turn, slug))
+        )
+        if reply is not None:
+            store(reply)
 
-    def _envelope(self, said: str, turn: Turn, slug: str) -> dict[str, Any]:
+    def _envelope(self, text: str, turn: Turn, slug: str) -> dict[str, Any]:
         usage = turn.usage()
-        # One number, as documented. The model behind an agent is not known here: its slug is.
+        # The documents show one number. They also name a model, which the sandbox replaces by
+        # the slug, as its agents have no models.
         tokens = usage and {"tokens": usage["prompt_tokens"] + usage["completion_tokens"]}
         metadata = {"model": slug, **(tokens or {})}
-        data = {"response": said, "conversationId": self._id, "metadata": metadata}
+        data = {"response": text, "conversationId": self._id, "metadata": metadata}
         return {"data": data, "error": None}
 
-    async def _stream(self, turn: Turn, remember: Remember) -> None:
+    async def _stream(self, turn: Turn, store: StoreReply) -> None:
         fault = turn.fault
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
         self.set_header("Cache-Control", "no-cache")
-        if fault.stream_id == "header":
+        if fault.conversation_id_in == "header":
             self.set_header("X-Conversation-Id", self._id)
-        said: list[str] = []
-        self._spoken = False
+        texts: list[str] = []
+        self._started = False
         try:
             async with contextlib.aclosing(turn.pieces()) as pieces:
                 async for piece in pieces:
-                    if piece is Quirk.ERROR:
-                        # Undocumented: an error in a stream; this is the envelope of all others.
-                        await self._event(as_json(failed(500, fault.message)), fault)
+                    if piece is StreamFault.ERROR:
+                        # Undocumented: an error in a stream. It has the envelope of other errors.
+                        await self._send_event(encode_json(chat_error(500, fault.message)), fault)
                         return
-                    await self._piece(piece, fault, said)
+                    await self._send_piece(piece, fault, texts)
         except (AgentRefused, AgentFailed) as error:
-            await self._broken_off(error, fault)
+            await self._send_failure(error, fault)
             return
-        # Before the end is sent: whoever sees it may go on, or away, at once.
-        remember("".join(said))
-        if fault.stream_id == "chunk":
-            await self._event(b'{"chunk": "", "conversationId": %s}' % as_json(self._id), fault)
+        # Before the last event: on seeing it, a client may disconnect or ask again at once.
+        store("".join(texts))
+        if fault.conversation_id_in == "chunk":
+            event = b'{"chunk": "", "conversationId": %s}' % encode_json(self._id)
+            await self._send_event(event, fault)
         if not fault.no_done:
-            await self._event(b"[DONE]", fault)
+            await self._send_event(b"[DONE]", fault)
 
-    async def _piece(self, piece: str | Quirk, fault: Fault, said: list[str]) -> None:
+    async def _send_piece(self, piece: str | StreamFault, fault: Fault, texts: list[str]) -> None:
         if isinstance(piece, str):
-            said.append(piece)
-            await self._event(b'{"chunk": %s}' % as_json(piece), fault)
+            texts.append(piece)
+            await self._send_event(b'{"chunk": %s}' % encode_json(piece), fault)
         else:
-            await self._event(b'{"chunk": "torn', fault)
+            await self._send_event(b'{"chunk": "torn', fault)
 
-    async def _broken_off(self, error: Exception, fault: Fault) -> None:
+    async def _send_failure(self, error: Exception, fault: Fault) -> None:
+        """Report an agent's failure: as an event if the stream has started, else by a status."""
         status = 400 if isinstance(error, AgentRefused) else 500
-        if self._spoken:
-            await self._event(as_json(failed(status, str(error))), fault)
+        if self._started:
+            await self._send_event(encode_json(chat_error(status, str(error))), fault)
         else:
-            self.refuse(status, str(error))
+            self.respond_error(status, str(error))
 
-    async def _event(self, line: bytes, fault: Fault) -> None:
-        self._spoken = True
-        await self.send(b"data: %s\n%s" % (line, b"\n" if fault.blank_lines else b""))
+    async def _send_event(self, data: bytes, fault: Fault) -> None:
+        self._started = True
+        await self.send_chunk(b"data: %s\n%s" % (data, b"\n" if fault.blank_lines else b""))
 
 
-def complaint(body: dict[str, Any]) -> str | None:
-    """What is wrong with a request; only the first sentence is documented.
+def validation_error(body: dict[str, Any]) -> str | None:
+    """Return what is wrong with a request, None if it is valid.
 
-    Whether the platform refuses keys it does not know is not, so they pass.
+    Only the first message is documented. The documents do not say whether unknown fields are
+    refused, so they are accepted.
     """
     message = body.get("message")
     if message is None or message == "":

@@ -1,63 +1,66 @@
-"""For tests in another process: ask for faults and look at requests over the wire."""
+"""The sandbox's own routes: other processes queue faults and read the request log over HTTP."""
 
 import dataclasses
 import re
 from typing import Any
 
-from .faults import fault_from
+from .faults import fault_from_json
 from .handler import DialectHandler, Route
 from .requests import RecordedRequest
 from .state import SandboxState
 
 
-def routes(room: SandboxState) -> list[Route]:
-    """Where the sandbox itself is spoken to; nothing of the service lies under this path."""
+def routes(state: SandboxState) -> list[Route]:
+    """Return the routes under /sandbox, a path that no documented API uses."""
     return [
-        (r"/sandbox/faults", FaultsHandler, {"room": room}),
-        (r"/sandbox/requests", RequestsHandler, {"room": room}),
+        (r"/sandbox/faults", FaultsHandler, {"state": state}),
+        (r"/sandbox/requests", RequestsHandler, {"state": state}),
     ]
 
 
 class FaultsHandler(DialectHandler):
-    """POST a fault's fields (and agent, path, times); DELETE forgets them all."""
+    """Queues a fault (POST) or drops all queued ones (DELETE), as `Sandbox.fail` does.
 
-    recorded = False
+    The body of a POST holds the fields of a `Fault`, and optionally `agent`, `path` and `times`.
+    """
+
+    is_recorded = False
 
     def post(self) -> None:
-        """Takes an order."""
-        if not self.authorised() or (wanted := self.read_json()) is None:
+        """Queue a fault; respond 400 if a field is unknown or invalid."""
+        if not self.check_token() or (body := self.read_json()) is None:
             return
-        agent, path = wanted.pop("agent", None), wanted.pop("path", None)
-        times = wanted.pop("times", 1)
+        agent, path = body.pop("agent", None), body.pop("path", None)
+        times = body.pop("times", 1)
         try:
-            self.room.faults.add(fault_from(wanted), agent, path, times)
+            self.state.faults.add(fault_from_json(body), agent, path, times)
         except (TypeError, ValueError) as error:
-            self.refuse(400, str(error))
+            self.respond_error(400, str(error))
         else:
             self.set_status(201)
-            self.give({"ordered": True})
+            self.respond_json({"ordered": True})
 
     def delete(self) -> None:
-        """Forgets what was ordered."""
-        if self.authorised():
-            self.room.faults.clear()
-            self.give({"ordered": False})
+        """Drop every fault not yet served."""
+        if self.check_token():
+            self.state.faults.clear()
+            self.respond_json({"ordered": False})
 
 
 class RequestsHandler(DialectHandler):
-    """GET what was asked so far, without anybody's credentials."""
+    """Lists the recorded requests without their credentials."""
 
-    recorded = False
+    is_recorded = False
 
     def get(self) -> None:
-        """Lists the records, newest last."""
-        if self.authorised():
-            self.give([_record(each) for each in self.room.requests.snapshot()])
+        """Send the records as JSON, newest last."""
+        if self.check_token():
+            self.respond_json([_without_secrets(each) for each in self.state.requests.snapshot()])
 
 
-def _record(seen: RecordedRequest) -> dict[str, Any]:
-    record = {each.name: getattr(seen, each.name) for each in dataclasses.fields(seen)}
-    record["body"] = seen.body.decode(errors="replace")
-    record["query"] = re.sub(r"(?<=clientToken=)[^&]*", "...", seen.query)
-    record["headers"] = {k: v for k, v in seen.headers.items() if k != "authorization"}
+def _without_secrets(request: RecordedRequest) -> dict[str, Any]:
+    record = {each.name: getattr(request, each.name) for each in dataclasses.fields(request)}
+    record["body"] = request.body.decode(errors="replace")
+    record["query"] = re.sub(r"(?<=clientToken=)[^&]*", "...", request.query)
+    record["headers"] = {k: v for k, v in request.headers.items() if k != "authorization"}
     return record

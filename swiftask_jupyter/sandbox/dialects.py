@@ -1,4 +1,4 @@
-"""Which dialects a sandbox speaks: each is a module here with `routes(room)`."""
+"""Combine the routes of every dialect into one tornado server."""
 
 from importlib import import_module
 from typing import Any
@@ -10,22 +10,23 @@ from .handler import NotFoundHandler
 from .state import SandboxState
 
 DIALECTS = ("openai", "catalogue", "native", "widget", "chat", "agencii", "storage", "control")
-"""A new dialect is a new file and its name in this line."""
+"""Modules of this folder with a function `routes(state)`. To add a dialect, write its module and
+append its name here."""
 
-LARGEST_BODY = 128 * 1024 * 1024  # an upload may have 100 MB
+MAX_BODY_BYTES = 128 * 1024 * 1024  # uploads may have 100 MB
 
 
-def server_for(room: SandboxState) -> HTTPServer:
-    """A server with every dialect, all of them in the same room."""
+def create_server(state: SandboxState) -> HTTPServer:
+    """Return a server with the routes of every dialect, all sharing one state."""
     modules = [import_module(f".{name}", __package__) for name in DIALECTS]
     application = Application(
-        [route for module in modules for route in module.routes(room)],
+        [route for module in modules for route in module.routes(state)],
         default_handler_class=NotFoundHandler,
-        default_handler_args={"room": room},
-        log_function=_silently,
+        default_handler_args={"state": state},
+        log_function=_discard_access_log,
     )
-    return HTTPServer(application, max_body_size=LARGEST_BODY, max_buffer_size=2 * LARGEST_BODY)
+    return HTTPServer(application, max_body_size=MAX_BODY_BYTES, max_buffer_size=2 * MAX_BODY_BYTES)
 
 
-def _silently(_answered: Any) -> None:
-    """Keeps tornado's access log to itself."""
+def _discard_access_log(_handler: Any) -> None:
+    """Write nothing, where tornado would log each request."""

@@ -1,9 +1,13 @@
-"""Misbehaviour on request: what a service may do wrong, asked for by tests and demonstrations.
+"""Faults: the wrong responses that a sandbox gives on request, and how one is requested.
 
-Faults by their names: an agent called `fault-429`, or a header `X-Sandbox-Fault: 429`.
+A fault can be requested in four ways:
 
-So a fault can be had by whoever can only choose a slug (a cell, an SDK) or a header (curl). The
-header also takes a `Fault`'s fields as JSON: `{"status": 429, "headers": {"Retry-After": "1"}}`.
+- in Python: `Sandbox(faults=["429"])` or `box.fail(Fault(status=429))`;
+- by a slug: the agent `fault-429` always answers with that fault, for clients that can only
+  choose an agent (a cell, an SDK);
+- by a request header: `X-Sandbox-Fault: 429`, or the fields of a `Fault` as JSON, such as
+  `X-Sandbox-Fault: {"status": 429, "headers": {"Retry-After": "1"}}`;
+- from another process: POST the fields as JSON to `/sandbox/faults`.
 """
 
 import json
@@ -16,211 +20,130 @@ from typing import Any
 from .agents import Agent
 from .builtin_agents import echo
 
-SHAPES = ("object", "string", "message", "detail", "data", "text", "html")
+ERROR_SHAPES = ("object", "string", "message", "detail", "data", "text", "html")
 USAGES = ("zero", "counted", "none")
-USAGE_SHAPES = ("tokenUsage", "usageDetail", "both", "none")
-SESSION_TYPES = ("number", "string")
-SIGNED_KEYS = ("signedUrl", "url")
-STREAM_IDS = ("chunk", "header")
 CHOICES = {
-    "shape": SHAPES,
+    "shape": ERROR_SHAPES,
     "usage": USAGES,
-    "usage_shape": USAGE_SHAPES,
-    "session_type": SESSION_TYPES,
-    "signed_key": SIGNED_KEYS,
-    "stream_id": STREAM_IDS,
+    "usage_shape": ("tokenUsage", "usageDetail", "both", "none"),
+    "session_type": ("number", "string"),
+    "signed_url_key": ("signedUrl", "url"),
+    "conversation_id_in": ("chunk", "header"),
 }
+"""The allowed values of the fields of `Fault` that name one of several variants."""
+
+HEADER = "X-Sandbox-Fault"
+AGENT_PREFIX = "fault-"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One way for an answer to go wrong; parts may be combined."""
+    """One way in which the sandbox answers a request wrongly. Fields can be combined.
+
+    A "piece" is one part of an agent's reply, as it is streamed. Fields marked with a dialect
+    have an effect there alone.
+
+    Args:
+        status (int | None): answer with this HTTP status and an error body.
+        shape (str | None): the form of the error body: "object", "string", "message",
+            "detail", "data", "text" or "html"; None for the dialect's own form.
+        message (str): the text in the error body.
+        headers (Mapping[str, str]): headers to add to the response, such as Retry-After.
+        body (str | bytes | None): send this in place of any response, with status 200 unless
+            `status` is set.
+        content_type (str): the Content-Type of `body`.
+        redirect (str | None): answer 307, or `status` if set, with this Location.
+        delay (float): seconds before the first byte of the response.
+        pause (float | None): seconds between two pieces; None for the agent's own pause.
+        burst (bool): send all pieces without a pause.
+        cut_after (int | None): close the connection after this many pieces.
+        reset_after (int | None): reset the connection (TCP RST) after this many pieces.
+        garbage_after (int | None): after this many pieces send one that is not JSON, then
+            continue.
+        error_after (int | None): after this many pieces send an error in the stream, then end.
+        no_done (bool): end the stream properly, but without its `[DONE]` event.
+        disguised (bool): answer 200 with an apology as the text and usage 0, 0, 1; measured on
+            the documented API when an agent failed.
+        empty (bool): answer with two quotation marks as the text; measured on the documented
+            API.
+        text (str | None): answer with this text in place of the agent's reply.
+        probability (float): the share of matching requests, from 0 to 1, that get the fault.
+        usage (str | None): report usage this way: "zero", "counted" (words) or "none"; None for
+            the sandbox's own setting.
+        error_object (bool): answer with an error object, with status 200 unless `status` is set.
+        soft_error (bool): native: answer 200 with `isBotError` true and `message` as the text.
+        limit_reached (bool): native: answer 200 with the mark that the subscription's limit is
+            reached, and `message` as the text.
+        dollar_keys (bool): native: write "$" before each key of the response, as one page of
+            the documents does.
+        usage_shape (str | None): native: the keys that hold the usage: "tokenUsage" (also for
+            None), "usageDetail", "both" or "none".
+        session_type (str | None): native: the accepted type of `sessionId`: "number" or
+            "string"; None for the route's own.
+        signed_url_key (str | None): uploads: the key of the URL to PUT to: "signedUrl" (also
+            for None) or "url".
+        signed_url_seconds (float | None): uploads: seconds for which the signed URL is valid;
+            0 expires at once, None is 900.
+        rate_limit (int | None): chat: requests per hour, in place of the sandbox's own limit.
+        blank_lines (bool): chat: end each event of the stream with a blank line, as the SSE
+            standard demands and the documents do not show.
+        conversation_id_in (str | None): chat: where a stream names its conversation: "chunk"
+            (a last event), "header", or None for nowhere.
+
+    Raises:
+        ValueError: a field has none of its allowed values.
+
+    Example:
+        >>> from swiftask_jupyter import Fault, Sandbox, Swiftask
+        >>> with (
+        ...     Sandbox() as box,
+        ...     Swiftask(base_url=box.url, token=box.token, dialect="openai") as client,
+        ... ):
+        ...     box.fail(Fault(text="You have run out of credits.", usage="zero"))
+        ...     client.ask("hello", "echo").text
+        'You have run out of credits.'
+    """
 
     status: int | None = None
-    """Answer with this HTTP status and an error body instead of an answer."""
     shape: str | None = None
-    """Which error body, one of SHAPES; the dialect's own when None."""
     message: str = "the sandbox was asked to fail"
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Added to the answer, say Retry-After."""
     body: str | bytes | None = None
-    """Sent as it is, in place of any answer (status 200 unless `status` says otherwise)."""
     content_type: str = "application/json"
-    """What `body` claims to be."""
     redirect: str | None = None
-    """Answer 307, or `status` (say 301), with this Location."""
     delay: float = 0.0
-    """Seconds before the first byte."""
     pause: float | None = None
-    """Seconds between pieces; the agent's own when None."""
     burst: bool = False
-    """No pauses at all."""
     cut_after: int | None = None
-    """After so many pieces, close the connection without finishing the answer."""
     reset_after: int | None = None
-    """After so many pieces, reset the connection (RST)."""
     garbage_after: int | None = None
-    """After so many pieces, send one that is not JSON, then go on."""
     error_after: int | None = None
-    """After so many pieces, send an error inside the stream, and end."""
     no_done: bool = False
-    """End the stream properly, but without its closing mark."""
     disguised: bool = False
-    """Answer 200 with an apology and usage 0, 0, 1 (measured on the documented API)."""
     empty: bool = False
-    """Answer with two quotes and nothing between them (measured on the documented API)."""
-    says: str | None = None
-    """Answer with this text in place of the agent's."""
-    rate: float = 1.0
-    """How often it is served where it could be: 0.1 is one request in ten."""
+    text: str | None = None
+    probability: float = 1.0
     usage: str | None = None
-    """Report usage this way, one of USAGES; the sandbox's own when None."""
     error_object: bool = False
-    """Answer with an `error` that is an object, and with 200 unless `status` says otherwise."""
     soft_error: bool = False
-    """Native: answer 200 with isBotError true and `message` as the text."""
     limit_reached: bool = False
-    """Native: answer 200, say that the subscription's limit is reached, `message` as the text."""
     dollar_keys: bool = False
-    """Native: the answer's keys begin with $, as one page of the documents prints them."""
     usage_shape: str | None = None
-    """Native: where the usage stands, one of USAGE_SHAPES; tokenUsage when None."""
     session_type: str | None = None
-    """Native: which sessionId is accepted, one of SESSION_TYPES; the route's own when None."""
-    signed_key: str | None = None
-    """Upload: what the URL to PUT to is called, one of SIGNED_KEYS; signedUrl when None."""
-    signed_for: float | None = None
-    """Upload: for how many seconds the signed URL may be used; 0 is expired at once."""
+    signed_url_key: str | None = None
+    signed_url_seconds: float | None = None
     rate_limit: int | None = None
-    """Chat: how many requests an hour are allowed, in place of the sandbox's own limit."""
     blank_lines: bool = False
-    """Chat: end each event of the stream with a blank line, as the standard says."""
-    stream_id: str | None = None
-    """Chat: where the stream names its conversation, one of STREAM_IDS; nowhere when None."""
+    conversation_id_in: str | None = None
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
-            given = getattr(self, name)
-            if given is not None and given not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, not {given!r}")
+            value = getattr(self, name)
+            if value is not None and value not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
 
 
-def fault_from(wanted: Mapping[str, Any]) -> Fault:
-    """Makes a fault from JSON; ValueError names what is wrong with it."""
-    known = {each.name: each for each in fields(Fault)}
-    for name, value in wanted.items():
-        if name not in known:
-            raise ValueError(f'"{name}" is not allowed')
-        if not _fits(str(known[name].type), value):
-            raise ValueError(f'"{name}" must be {known[name].type}')
-    return Fault(**wanted)
-
-
-def _fits(declared: str, value: Any) -> bool:
-    if value is None:
-        return "None" in declared
-    if isinstance(value, bool):
-        return "bool" in declared
-    if isinstance(value, int):
-        return "int" in declared or "float" in declared
-    if isinstance(value, float):
-        return "float" in declared
-    if isinstance(value, Mapping):
-        return "Mapping" in declared and all(isinstance(each, str) for each in value.values())
-    return isinstance(value, str) and "str" in declared and "Mapping" not in declared
-
-
-@dataclass
-class _Order:
-    fault: Fault
-    agent: str | None
-    path: str | None
-    times: int | None
-
-
-class Faults:
-    """The faults asked for and not yet served; may be used from any thread."""
-
-    def __init__(self, chance: random.Random | None = None) -> None:
-        self._chance = chance or random.Random()  # noqa: S311 - how often, not who
-        self._lock = threading.Lock()
-        self._orders: list[_Order] = []
-
-    def add(self, fault: Fault, agent: str | None, path: str | None, times: int | None) -> None:
-        """Serves this fault to the next `times` matching requests; None: until cleared."""
-        if times is not None and (type(times) is not int or times < 1):
-            raise ValueError("times must be a whole number from 1 on, or None for always")
-        with self._lock:
-            self._orders.append(_Order(fault, agent, path, times))
-
-    def clear(self) -> None:
-        """Forgets every fault not yet served."""
-        with self._lock:
-            self._orders.clear()
-
-    def take(self, path: str, agent: str | None = None) -> Fault | None:
-        """The first fault meant for this request, which is then used up once.
-
-        A request to no agent (a catalogue) is only touched by faults that name its path.
-        """
-        with self._lock:
-            for order in self._orders:
-                here = order.path == path if order.path is not None else agent is not None
-                if not here or order.agent not in (None, agent):
-                    continue
-                if order.fault.rate < 1 and self._chance.random() >= order.fault.rate:
-                    continue
-                if order.times is not None:
-                    order.times -= 1
-                    if order.times == 0:
-                        self._orders.remove(order)
-                return order.fault
-        return None
-
-
-ERROR_NAMES = {
-    400: "ValidationError",
-    401: "UnauthorizedError",
-    403: "ForbiddenError",  # this one, and those after 404, are inferred
-    404: "NotFoundError",
-    429: "RateLimitError",
-    500: "InternalServerError",
-}
-
-
-def failed(status: int, message: str) -> dict[str, Any]:
-    """The envelope of the platform of `/chat/{slug}`, with an error in it."""
-    name = ERROR_NAMES.get(status, "Error")
-    return {"data": None, "error": {"name": name, "message": message, "details": {}}}
-
-
-def error_body(shape: str, status: int, message: str) -> tuple[str, bytes]:
-    """An error as one of the shapes that clients meet: its content type and its bytes.
-
-    The documented API names none for /v1; these are the ones seen on its routes and its kin's.
-    """
-    error = {"message": message, "type": "sandbox_error", "param": None, "code": status}
-    bodies: dict[str, Any] = {
-        "object": {"error": error},
-        "string": {"error": message},
-        "message": {"statusCode": status, "message": message},
-        "detail": {"detail": message},
-        "data": failed(status, message),
-    }
-    match shape:
-        case "text":
-            return "text/plain; charset=utf-8", message.encode()
-        case "html":
-            page = f"<html><head><title>{status}</title></head><body><h1>{message}</h1></body>"
-            return "text/html; charset=utf-8", f"{page}</html>".encode()
-        case _:
-            return "application/json; charset=utf-8", json.dumps(bodies[shape]).encode()
-
-
-HEADER = "X-Sandbox-Fault"
-PREFIX = "fault-"
-
-NAMED: Mapping[str, Fault] = {
+NAMED_FAULTS: Mapping[str, Fault] = {
     **{
         str(status): Fault(status=status)
         for status in (400, 401, 403, 404, 408, 413, 422, 500, 502, 503, 504)
@@ -237,7 +160,7 @@ NAMED: Mapping[str, Fault] = {
     "no-done": Fault(no_done=True),
     "disguised": Fault(disguised=True),
     "empty": Fault(empty=True),
-    "out-of-credits": Fault(says="You have run out of credits.", usage="zero"),
+    "out-of-credits": Fault(text="You have run out of credits.", usage="zero"),
     "zero-usage": Fault(usage="zero"),
     "counted-usage": Fault(usage="counted"),
     "no-usage": Fault(usage="none"),
@@ -250,29 +173,163 @@ NAMED: Mapping[str, Fault] = {
 }
 
 
-def agents() -> dict[str, Agent]:
-    """The agents that do nothing but go wrong; where there is an answer, it is an echo."""
+def fault_agents() -> dict[str, Agent]:
+    """Return an agent `fault-<name>` for each named fault; it answers as `echo` if it can."""
     return {
-        PREFIX + name: Agent(echo, f"Fault: {name}", instant=True, listed=False) for name in NAMED
+        AGENT_PREFIX + name: Agent(echo, f"Fault: {name}", nonblocking=True, listed=False)
+        for name in NAMED_FAULTS
     }
 
 
-def fault_of(agent: str | None) -> Fault | None:
-    """The fault that an agent is named for, if it is."""
-    if agent is None or not agent.startswith(PREFIX):
+def fault_for_agent(slug: str | None) -> Fault | None:
+    """Return the fault that an agent `fault-<name>` stands for; None for other agents."""
+    if slug is None or not slug.startswith(AGENT_PREFIX):
         return None
-    return NAMED.get(agent.removeprefix(PREFIX))
+    return NAMED_FAULTS.get(slug.removeprefix(AGENT_PREFIX))
 
 
-def named(wanted: str) -> Fault:
-    """The fault that a header's value, or a name, stands for; ValueError says what is wrong."""
-    wanted = wanted.strip()
-    if not wanted.startswith("{"):
-        if wanted not in NAMED:
-            raise ValueError(f"no fault {wanted!r}; there is: {', '.join(NAMED)}")
-        return NAMED[wanted]
+def parse_fault(text: str) -> Fault:
+    """Return the fault for the value of an `X-Sandbox-Fault` header: a name, or JSON fields.
+
+    Raises:
+        ValueError: no fault has that name, or the JSON is invalid.
+    """
+    text = text.strip()
+    if not text.startswith("{"):
+        if text not in NAMED_FAULTS:
+            raise ValueError(f"no fault {text!r}; there is: {', '.join(NAMED_FAULTS)}")
+        return NAMED_FAULTS[text]
     try:
-        fields = json.loads(wanted)
+        parsed = json.loads(text)
     except (ValueError, RecursionError):
         raise ValueError(f"{HEADER} is neither a name nor JSON") from None
-    return fault_from(fields)
+    return fault_from_json(parsed)
+
+
+def fault_from_json(values: Mapping[str, Any]) -> Fault:
+    """Return a fault made of parsed JSON, its field names and types checked.
+
+    Raises:
+        ValueError: a field is unknown or has the wrong type or value; the message names it.
+    """
+    known = {each.name: each for each in fields(Fault)}
+    for name, value in values.items():
+        if name not in known:
+            raise ValueError(f'"{name}" is not allowed')
+        if not _has_type(value, str(known[name].type)):
+            raise ValueError(f'"{name}" must be {known[name].type}')
+    return Fault(**values)
+
+
+def _has_type(value: Any, annotation: str) -> bool:
+    if value is None:
+        return "None" in annotation
+    if isinstance(value, bool):
+        return "bool" in annotation
+    if isinstance(value, int):
+        return "int" in annotation or "float" in annotation
+    if isinstance(value, float):
+        return "float" in annotation
+    if isinstance(value, Mapping):
+        return "Mapping" in annotation and all(isinstance(each, str) for each in value.values())
+    return isinstance(value, str) and "str" in annotation and "Mapping" not in annotation
+
+
+@dataclass
+class _QueuedFault:
+    fault: Fault
+    agent: str | None
+    path: str | None
+    times: int | None
+
+
+class FaultQueue:
+    """The requested faults that are still to be served. Every method is thread-safe."""
+
+    def __init__(self, generator: random.Random | None = None) -> None:
+        self._random = generator or random.Random()  # noqa: S311 - chance, not security
+        self._lock = threading.Lock()
+        self._queue: list[_QueuedFault] = []
+
+    def add(self, fault: Fault, agent: str | None, path: str | None, times: int | None) -> None:
+        """Queue a fault for the next `times` matching requests; None: until `clear`.
+
+        Args:
+            fault: what to answer.
+            agent: the slug of the agent that must be asked; None for any.
+            path: the path that must be requested; None for any prompt to an agent.
+            times: how many requests get the fault, at least 1.
+
+        Raises:
+            ValueError: `times` is not a whole number of at least 1, nor None.
+        """
+        if times is not None and (type(times) is not int or times < 1):
+            raise ValueError("times must be a whole number of at least 1, or None for always")
+        with self._lock:
+            self._queue.append(_QueuedFault(fault, agent, path, times))
+
+    def clear(self) -> None:
+        """Drop every fault not yet served."""
+        with self._lock:
+            self._queue.clear()
+
+    def take(self, path: str, agent: str | None = None) -> Fault | None:
+        """Return the first queued fault that matches a request, and count it as served once.
+
+        A request that names no agent, such as one for the catalogue, only matches faults queued
+        for its path.
+        """
+        with self._lock:
+            for queued in self._queue:
+                matches = queued.path == path if queued.path is not None else agent is not None
+                if not matches or queued.agent not in (None, agent):
+                    continue
+                probability = queued.fault.probability
+                if probability < 1 and self._random.random() >= probability:
+                    continue
+                if queued.times is not None:
+                    queued.times -= 1
+                    if queued.times == 0:
+                        self._queue.remove(queued)
+                return queued.fault
+        return None
+
+
+CHAT_ERROR_NAMES = {
+    400: "ValidationError",
+    401: "UnauthorizedError",
+    403: "ForbiddenError",  # inferred, as those after 404
+    404: "NotFoundError",
+    429: "RateLimitError",
+    500: "InternalServerError",
+}
+
+
+def chat_error(status: int, message: str) -> dict[str, Any]:
+    """Return an error in the envelope of the platform of `/v1/api/chat/{slug}`."""
+    name = CHAT_ERROR_NAMES.get(status, "Error")
+    return {"data": None, "error": {"name": name, "message": message, "details": {}}}
+
+
+def error_body(shape: str, status: int, message: str) -> tuple[str, bytes]:
+    """Return the content type and the bytes of an error body in one of `ERROR_SHAPES`.
+
+    The documents define no error body for /v1; these shapes were seen on its routes and on those
+    of similar services.
+    """
+    error = {"message": message, "type": "sandbox_error", "param": None, "code": status}
+    bodies: dict[str, Any] = {
+        "object": {"error": error},
+        "string": {"error": message},
+        "message": {"statusCode": status, "message": message},
+        "detail": {"detail": message},
+        "data": chat_error(status, message),
+    }
+    match shape:
+        case "text":
+            return "text/plain; charset=utf-8", message.encode()
+        case "html":
+            page = f"<html><head><title>{status}</title></head><body><h1>{message}</h1></body>"
+            return "text/html; charset=utf-8", f"{page}</html>".encode()
+        case _:
+            return "application/json; charset=utf-8", json.dumps(bodies[shape]).encode()

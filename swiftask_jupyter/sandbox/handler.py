@@ -1,4 +1,4 @@
-"""One request and its answer on a real socket: what every dialect does the same way."""
+"""The base class of all request handlers: recording, authorization, faults, errors, disconnects."""
 
 import asyncio
 import contextlib
@@ -14,105 +14,133 @@ from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler
 
 from .agents import Agent, File
-from .faults import HEADER, Fault, error_body, fault_of, named
+from .faults import HEADER, Fault, error_body, fault_for_agent, parse_fault
 from .requests import RecordedRequest
 from .state import SandboxState
-from .turn import Cut
+from .turn import ConnectionDropped
 
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
-"""A path (a regular expression), who answers it, and the room it is answered in."""
+"""A path (a regular expression), its handler, and the handler's arguments (the state)."""
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER for 0 seconds: closing sends RST
 
 
 class DialectHandler(RequestHandler):
-    """Records the request, knows at once when the client has gone, and can break off."""
+    """Answers one request of any dialect.
 
-    shape = "object"
-    """The error body of this dialect, when no fault asks for another."""
+    It records the request, notices at once when the client disconnects, and can drop the
+    connection in the middle of a response. Subclasses define the routes of a dialect.
+    """
+
+    error_shape = "object"
+    """The error body of this dialect, unless a fault asks for another."""
     unauthorized = "Unauthorized: the API key is invalid or missing"
+    """The message of a 401 response."""
     not_json = "the body must be a JSON object"
-    recorded = True
-    """Whether its requests are among those the sandbox remembers."""
+    """The message of a 400 response to a body that is not a JSON object."""
+    is_recorded = True
+    """Whether requests to this handler appear in `Sandbox.requests`."""
 
-    def initialize(self, room: SandboxState) -> None:
-        """Takes the room; tornado calls this."""
-        self.room = room
-        self.gone = False
-        self._severed = False
-        self._open = False
+    def initialize(self, state: SandboxState) -> None:
+        """Set the attributes; tornado calls this instead of `__init__`."""
+        self.state = state
+        self.disconnected = False
+        self._dropped = False
+        self._counted = False
         self._work: asyncio.Task[None] | None = None
-        asked = self.request
-        headers = {name.lower(): value for name, value in asked.headers.get_all()}
-        now = time.monotonic()
-        path = asked.path
-        self.seen = RecordedRequest(asked.method or "", path, asked.query, headers, asked.body, now)
+        request = self.request
+        headers = {name.lower(): value for name, value in request.headers.get_all()}
+        self.record = RecordedRequest(
+            request.method or "",
+            request.path,
+            request.query,
+            headers,
+            request.body,
+            time.monotonic(),
+        )
 
     def prepare(self) -> None:
-        """Writes the request down before anything else is done with it."""
-        if self.recorded:
-            self.room.requests.arrived(self.seen)
-            self.room.requests.opened()
-            self._open = True
+        """Record the request before anything else; tornado calls this first."""
+        if self.is_recorded:
+            self.state.requests.add(self.record)
+            self.state.requests.response_started()
+            self._counted = True
         stream = getattr(self.request.connection, "stream", None)
         if stream is not None:
             stream.set_nodelay(True)
 
-    async def attend(self, answering: Coroutine[Any, Any, None]) -> None:
-        """Runs an answer to its end, or to the moment the client goes away."""
-        self._work = asyncio.ensure_future(answering)
+    async def run_until_disconnect(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine that writes the response; cancel it if the client disconnects."""
+        self._work = asyncio.ensure_future(work)
         try:
             await self._work
-        except Cut as cut:
-            self.sever(reset=cut.reset)
+        except ConnectionDropped as dropped:
+            self.drop_connection(reset=dropped.reset)
         except (asyncio.CancelledError, StreamClosedError):
-            if not (self.gone or self._severed):
+            if not (self.disconnected or self._dropped):
                 raise
         finally:
             self._work = None
 
     def read_json(self) -> Any:
-        """The body as JSON; answers 400 and returns None when it is not an object."""
+        """Return the body as a dict; respond 400 and return None if it is no JSON object."""
         try:
             body = json.loads(self.request.body)
         except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict):
-            self.refuse(400, self.not_json)
+            self.respond_error(400, self.not_json)
             return None
         return body
 
-    def authorised(self, slug: str | None = None) -> bool:
-        """Whether the bearer token is the account's, or this one agent's; answers 401 if not."""
-        own = self.room.client_tokens.get(slug or "")
-        if self.bears(self.room.token) or (own is not None and self.bears(own)):
+    def check_token(self, slug: str | None = None) -> bool:
+        """Tell whether the bearer token is valid: the account's, or this agent's client token.
+
+        Respond 401 if it is not.
+        """
+        client_token = self.state.client_tokens.get(slug or "")
+        if self.has_bearer_token(self.state.token) or (
+            client_token is not None and self.has_bearer_token(client_token)
+        ):
             return True
-        self.refuse(401, self.unauthorized)
+        self.respond_error(401, self.unauthorized)
         return False
 
-    def ready(self, agent: Agent) -> bool:
-        """Whether the agent can answer; answers 400 with what to do first if not."""
-        if agent.missing is None or not (reason := agent.missing()):
+    def has_bearer_token(self, token: str) -> bool:
+        """Tell whether this token is the bearer token of the request."""
+        header = self.request.headers.get("Authorization", "").encode()
+        return hmac.compare_digest(header, f"Bearer {token}".encode())
+
+    def check_requirement(self, agent: Agent) -> bool:
+        """Tell whether the agent can answer; respond 400 with what to install if it can't."""
+        if agent.unmet_requirement is None or not (reason := agent.unmet_requirement()):
             return True
-        self.refuse(400, reason)
+        self.respond_error(400, reason)
         return False
 
-    def bears(self, token: str) -> bool:
-        """Whether this is the request's bearer token."""
-        given = self.request.headers.get("Authorization", "").encode()
-        return hmac.compare_digest(given, f"Bearer {token}".encode())
+    def take_fault(self, agent: str | None = None, path: str | None = None) -> Fault | None:
+        """Return the fault for this request, None for a correct response.
 
-    def fault(self, agent: str | None = None, path: str | None = None) -> Fault | None:
-        """What is to go wrong with this request: by its header, by order, by its agent's name."""
-        if (wanted := self.request.headers.get(HEADER)) is not None:
+        It comes from the request header, else from the queue, else from the agent's slug. An
+        invalid header gives a fault of status 400 that says why.
+
+        Args:
+            agent: the slug that the request names; None on routes without an agent.
+            path: the path to look up in the queue; None for that of the request.
+        """
+        if (header := self.request.headers.get(HEADER)) is not None:
             try:
-                return named(wanted)
+                return parse_fault(header)
             except ValueError as error:
                 return Fault(status=400, message=str(error))
-        return self.room.faults.take(path or self.request.path, agent) or fault_of(agent)
+        return self.state.faults.take(path or self.request.path, agent) or fault_for_agent(agent)
 
-    async def misbehave(self, fault: Fault | None) -> bool:
-        """Answers as the fault says, if it is one that leaves no answer to give."""
+    async def respond_fault(self, fault: Fault | None) -> bool:
+        """Send the response of a fault that replaces the whole response.
+
+        Return False if there is no fault, or one that only changes how the agent's reply is
+        sent; the caller then has to respond. Its delay and headers are applied in any case.
+        """
         if fault is None:
             return False
         await asyncio.sleep(fault.delay)
@@ -128,101 +156,101 @@ class DialectHandler(RequestHandler):
             self.finish(fault.body)
         elif fault.status is not None or fault.error_object:
             shape = fault.shape or ("object" if fault.error_object else None)
-            self.refuse(fault.status or 200, fault.message, shape)
+            self.respond_error(fault.status or 200, fault.message, shape)
         else:
             return False
         return True
 
-    def refuse(self, status: int, message: str, shape: str | None = None) -> None:
-        """Answers with an error."""
-        kind, body = error_body(shape or self.shape, status, message)
+    def respond_error(self, status: int, message: str, shape: str | None = None) -> None:
+        """Send an error in the given shape, or in the one of this dialect."""
+        content_type, body = error_body(shape or self.error_shape, status, message)
         self.set_status(status)
-        self.set_header("Content-Type", kind)
+        self.set_header("Content-Type", content_type)
         self.finish(body)
 
-    def give(self, answer: Any) -> None:
-        """Answers with JSON."""
+    def respond_json(self, value: Any) -> None:
+        """Send a value as the JSON body of a successful response."""
         self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.finish(as_json(answer))
+        self.finish(encode_json(value))
 
-    async def send(self, text: bytes) -> None:
-        """Sends a part of a stream now, and waits until the socket has taken it."""
-        self.write(text)
+    async def send_chunk(self, data: bytes) -> None:
+        """Write a part of a streamed response, and wait until the socket has taken it."""
+        self.write(data)
         await self.flush()
 
-    def keep(self, file: File) -> str:
-        """Keeps a file that an agent made; its URL."""
-        return self.here(self.room.uploads.keep(file.content, file.type, file.name))
+    def store_file(self, file: File) -> str:
+        """Store a file that an agent made, and return its URL."""
+        return self.absolute_url(self.state.uploads.add(file.content, file.type, file.name))
 
-    def here(self, path: str) -> str:
-        """A path of this server as the URL that this client can reach."""
+    def absolute_url(self, path: str) -> str:
+        """Return the URL of a path of this server, with the host name that the client used."""
         return f"{self.request.protocol}://{self.request.host}{path}"
 
-    def sever(self, *, reset: bool) -> None:
-        """Closes the connection in the middle of the answer."""
-        self._severed = True
+    def drop_connection(self, *, reset: bool) -> None:
+        """Close the connection in the middle of the response; with `reset`, by a TCP RST."""
+        self._dropped = True
         stream = getattr(self.request.connection, "stream", None)
         if stream is not None and stream.socket is not None:
             if reset:
                 stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             else:
-                # Not only closed: a forked child may hold the same socket open.
+                # Closing is not enough: a forked child may hold the same socket open.
                 with contextlib.suppress(OSError):
                     stream.socket.shutdown(socket.SHUT_RDWR)
             stream.close()
-        self._settle()
+        self._record_end()
 
     def flush(self, include_footers: bool = False) -> "asyncio.Future[None]":  # noqa: FBT001, FBT002 - tornado's signature
-        """Notes the moment of the first byte on its way out."""
-        if self.seen.first_byte is None and not (self.gone or self._severed):
+        """Write what is buffered, and record the time of the first byte."""
+        if self.record.first_byte is None and not (self.disconnected or self._dropped):
             now = time.monotonic()
-            self.room.requests.note(self.seen, first_byte=now, status=self.get_status())
+            self.state.requests.update(self.record, first_byte=now, status=self.get_status())
         return super().flush(include_footers)
 
     def on_connection_close(self) -> None:
-        """Ends the answer at once: the client has gone."""
-        if self._severed:
+        """Cancel the response, because the client disconnected; tornado calls this."""
+        if self._dropped:
             return
-        self.gone = True
-        if not self.room.stopping:
-            self.room.requests.note(self.seen, disconnected=True)
+        self.disconnected = True
+        if not self.state.stopping:
+            self.state.requests.update(self.record, disconnected=True)
         if self._work is not None:
             self._work.cancel()
-        self._settle()
+        self._record_end()
 
     def on_finish(self) -> None:
-        """Writes down that the answer is complete."""
-        self._settle()
+        """Record that the response is complete; tornado calls this."""
+        self._record_end()
 
-    def _settle(self) -> None:
-        if self._open:
-            self._open = False
-            self.room.requests.note(self.seen, ended=time.monotonic())
-            self.room.requests.closed()
+    def _record_end(self) -> None:
+        if self._counted:
+            self._counted = False
+            self.state.requests.update(self.record, ended=time.monotonic())
+            self.state.requests.response_ended()
 
     def write_error(self, status_code: int, **_kwargs: Any) -> None:
-        """Says in JSON what tornado would say in HTML."""
-        self.refuse(status_code, self._reason)
+        """Send tornado's own errors in the shape of this dialect, not as HTML."""
+        self.respond_error(status_code, self._reason)
 
     def compute_etag(self) -> None:
-        """No entity tags: an answer is never "not modified"."""
+        """Return no ETag, so that no response becomes "304 Not Modified"."""
 
     def log_exception(self, *_args: Any) -> None:
-        """Nothing is logged: the answer says it."""
+        """Log nothing: the response says what went wrong."""
 
 
 class NotFoundHandler(DialectHandler):
-    """Every path that no dialect knows."""
+    """Answers 404 on every path without a route."""
 
     def prepare(self) -> None:
-        """Answers 404."""
+        """Record the request and send the error."""
         super().prepare()
-        self.refuse(404, f"{self.request.method} {self.request.path} is not a route")
+        self.respond_error(404, f"{self.request.method} {self.request.path} is not a route")
 
 
-def as_json(value: Any) -> bytes:
-    """Compact JSON in UTF-8, as the service's own JavaScript writes it."""
+def encode_json(value: Any) -> bytes:
+    """Return compact JSON in UTF-8, as JavaScript's `JSON.stringify` writes it."""
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:  # half a surrogate pair, which JSON can hold and UTF-8 cannot
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can hold and UTF-8 can't
         return json.dumps(value, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""The agent `smollm2`: a real small model, run by llama.cpp in a process of its own."""
+"""The agent `smollm2`: a real small model, run by llama.cpp in a child process."""
 
 import asyncio
 import contextlib
@@ -12,45 +12,58 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from .agents import Agent, AgentFailed, AgentRefused, Counts, Question
-from .model import ModelUnavailable, missing, weights
+from .agents import Agent, AgentFailed, AgentRefused, Prompt, TokenCounts
+from .model import ModelUnavailable, unmet_requirement, weights_path
 
-LONGEST = 1024
-"""Tokens of an answer when the question sets no limit: a small model may never stop by itself."""
-INSTRUCTION = {"role": "system", "content": "You are a helpful assistant."}
-"""Given when the question brings no instructions: with the long ones of the model's own template
-it wanders off (measured: it names France's capital with these and not with those)."""
+DEFAULT_MAX_TOKENS = 1024
+"""The limit for prompts without one, because a small model may never stop by itself."""
+SYSTEM_MESSAGE = {"role": "system", "content": "You are a helpful assistant."}
+"""Sent if the prompt has no system message. The long one of the model's own template makes its
+answers worse (measured: it names France's capital with this one, and not with that one)."""
 OK = 200
 
 
 class Llama:
-    """One llama.cpp, started on the first question; its answers stream, and stop when closed."""
+    """A llama.cpp server in a child process, started with the first prompt.
+
+    Replies stream, and generation stops when the reply is closed.
+
+    Args:
+        threads: CPU threads for the model.
+        seed: the sampling seed, for repeatable answers; None for a random one.
+    """
 
     def __init__(self, *, threads: int = 1, seed: int | None = None) -> None:
         self._threads = threads
         self._seed = seed
         self._key = secrets.token_hex(16)
-        self._starting = threading.Lock()
+        self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._url = ""
 
     def agent(self) -> Agent:
-        """This model as an agent of the sandbox."""
+        """Return this model as an agent of the sandbox."""
         name = "SmolLM2 135M: a real small model on this machine"
-        return Agent(self.answer, name, takes_question=True, missing=missing)
+        return Agent(self.answer, name, takes_prompt=True, unmet_requirement=unmet_requirement)
 
     def start(self) -> str:
-        """Loads the model unless it is loaded; returns where it listens. Takes a second; blocks."""
-        with self._starting:
+        """Load the model unless it is loaded, and return the server's URL.
+
+        It blocks for about a second.
+
+        Raises:
+            ModelUnavailable: the model is not installed, or does not load.
+        """
+        with self._lock:
             if self._process is not None and self._process.poll() is None:
                 return self._url
-            self._end()
-            reason = missing()
+            self._kill()
+            reason = unmet_requirement()
             if reason:
                 raise ModelUnavailable(reason)
             script = Path(__file__).with_name("llama_process.py")
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our module
-                # -P: the script's own folder stays off the path, where its siblings would hide
+                # -P keeps the script's folder off sys.path, where its siblings would hide
                 # libraries of the same name.
                 [sys.executable, "-P", str(script)],
                 stdin=subprocess.PIPE,
@@ -58,16 +71,16 @@ class Llama:
                 stderr=subprocess.DEVNULL,
                 text=True,
             )
-            self._url = self._order(self._process)
+            self._url = self._load_model(self._process)
             return self._url
 
     def stop(self) -> None:
-        """Ends the process and gives its memory back."""
-        with self._starting:
-            self._end()
+        """End the child process, which frees its memory."""
+        with self._lock:
+            self._kill()
 
     def disown(self) -> None:
-        """In a forked child: the process belongs to the parent."""
+        """Forget the child process without ending it: after a fork it belongs to the parent."""
         process, self._process = self._process, None
         if process is not None:
             process.returncode = 0
@@ -75,44 +88,53 @@ class Llama:
                 if pipe is not None:
                     pipe.close()
 
-    async def answer(self, question: Question) -> AsyncGenerator[str | Counts, None]:
-        """Streams the model's tokens as they are made, then llama.cpp's own counts."""
+    async def answer(self, prompt: Prompt) -> AsyncGenerator[str | TokenCounts, None]:
+        """Yield the reply token by token as it is generated, then llama.cpp's token counts.
+
+        Raises:
+            AgentRefused: the model is not installed, or llama.cpp refuses the prompt.
+            AgentFailed: llama.cpp reports an error or ends in the middle of the reply.
+        """
         loop = asyncio.get_running_loop()
         try:
             url = await loop.run_in_executor(None, self.start)
         except ModelUnavailable as error:
             raise AgentRefused(str(error)) from error
-        finish = "stop"
-        async with contextlib.aclosing(self._events(url, self._body(question))) as events:
+        finish_reason = "stop"
+        async with contextlib.aclosing(self._events(url, self._body(prompt))) as events:
             async for event in events:
                 if "error" in event:
-                    raise AgentFailed(_complaint(json.dumps(event).encode()))
+                    raise AgentFailed(_error_message(json.dumps(event).encode()))
                 for choice in event.get("choices") or ():
-                    finish = choice.get("finish_reason") or finish
+                    finish_reason = choice.get("finish_reason") or finish_reason
                     if text := choice["delta"].get("content"):
                         yield text
                 if usage := event.get("usage"):
-                    yield Counts(usage["prompt_tokens"], usage["completion_tokens"], finish)
+                    counts = usage["prompt_tokens"], usage["completion_tokens"]
+                    yield TokenCounts(*counts, finish_reason)
 
-    def _body(self, question: Question) -> dict[str, Any]:
-        said = question.messages
-        instructions = () if said[0]["role"] == "system" else (INSTRUCTION,)
+    def _body(self, prompt: Prompt) -> dict[str, Any]:
+        messages = prompt.messages
+        system = () if messages[0]["role"] == "system" else (SYSTEM_MESSAGE,)
         body: dict[str, Any] = {
-            "messages": (*instructions, *({k: m[k] for k in ("role", "content")} for m in said)),
+            "messages": (*system, *({k: m[k] for k in ("role", "content")} for m in messages)),
             "stream": True,
             "stream_options": {"include_usage": True},
-            "max_tokens": LONGEST if question.max_tokens is None else question.max_tokens,
+            "max_tokens": DEFAULT_MAX_TOKENS if prompt.max_tokens is None else prompt.max_tokens,
         }
-        if question.temperature is not None:
-            body["temperature"] = question.temperature
+        if prompt.temperature is not None:
+            body["temperature"] = prompt.temperature
         if self._seed is not None:
             body["seed"] = self._seed
         return body
 
     async def _events(self, url: str, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        # Closing the connection is what stops llama.cpp, whether it reads, waits or writes.
-        place = urlsplit(url)
-        reader, writer = await asyncio.open_connection(place.hostname, place.port, limit=1 << 20)
+        # Plain sockets, because closing the connection is what stops llama.cpp at once, whether
+        # it reads the prompt, waits or generates.
+        address = urlsplit(url)
+        reader, writer = await asyncio.open_connection(
+            address.hostname, address.port, limit=1 << 20
+        )
         try:
             payload = json.dumps(body).encode()
             writer.write(
@@ -120,46 +142,48 @@ class Llama:
                 b"Content-Type: application/json\r\nAuthorization: Bearer %s\r\n"
                 b"Content-Length: %d\r\n\r\n%s" % (self._key.encode(), len(payload), payload)
             )
-            status, chunked = await _head(reader)
+            status, chunked = await _read_head(reader)
             if status != OK:
-                raise AgentRefused(_complaint(await reader.read()))
-            async for line in _lines(reader, chunked=chunked):
+                raise AgentRefused(_error_message(await reader.read()))
+            async for line in _read_lines(reader, chunked=chunked):
                 if line.startswith(b"data: {"):
                     yield json.loads(line[6:])
                 elif line.startswith(b"error: "):
-                    raise AgentFailed(_complaint(b'{"error":' + line[7:] + b"}"))
+                    raise AgentFailed(_error_message(b'{"error":' + line[7:] + b"}"))
         except (ConnectionError, asyncio.IncompleteReadError) as error:
             raise AgentFailed("llama.cpp ended in the middle of an answer") from error
         finally:
             writer.close()
 
-    def _order(self, process: subprocess.Popen[str]) -> str:
+    def _load_model(self, process: subprocess.Popen[str]) -> str:
+        """Tell the child process what to load, and return the URL that it answers with."""
         assert process.stdin is not None
         assert process.stdout is not None
-        order = {"weights": str(weights()), "key": self._key, "threads": self._threads}
+        order = {"weights": str(weights_path()), "key": self._key, "threads": self._threads}
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(json.dumps(order) + "\n")
             process.stdin.flush()
         line = process.stdout.readline()
-        reply = json.loads(line) if line else {"error": "it ended while loading"}
-        if "error" in reply:
-            self._end()
-            raise ModelUnavailable(f"llama.cpp did not start: {reply['error']}")
-        return str(reply["url"])
+        response = json.loads(line) if line else {"error": "the process ended while loading"}
+        if "error" in response:
+            self._kill()
+            raise ModelUnavailable(f"llama.cpp did not start: {response['error']}")
+        return str(response["url"])
 
-    def _end(self) -> None:
+    def _kill(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            process.kill()  # it holds nothing worth saving
+            process.kill()  # it has no state worth saving
             process.communicate()
 
 
-async def _head(reader: asyncio.StreamReader) -> tuple[int, bool]:
+async def _read_head(reader: asyncio.StreamReader) -> tuple[int, bool]:
+    """Return the status of an HTTP response, and whether its body is chunked."""
     head = await reader.readuntil(b"\r\n\r\n")
     return int(head.split(b" ", 2)[1]), b"transfer-encoding: chunked" in head.lower()
 
 
-async def _lines(reader: asyncio.StreamReader, *, chunked: bool) -> AsyncIterator[bytes]:
+async def _read_lines(reader: asyncio.StreamReader, *, chunked: bool) -> AsyncIterator[bytes]:
     rest = b""
     while True:
         size = int(await reader.readuntil(b"\r\n"), 16) if chunked else 1 << 16
@@ -167,12 +191,12 @@ async def _lines(reader: asyncio.StreamReader, *, chunked: bool) -> AsyncIterato
         data = block[:size]
         if not data:
             break
-        *whole, rest = (rest + data).split(b"\n")
-        for line in whole:
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
             yield line
 
 
-def _complaint(body: bytes) -> str:
+def _error_message(body: bytes) -> str:
     try:
         return str(json.loads(body)["error"]["message"])
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""A text of our own with everything in it that Markdown can hold, for the agent `lorem`."""
+"""The Markdown document that the agent `lorem` returns: it uses every Markdown feature."""
 
 LOREM = r"""# The garden at the end of the line
 

@@ -1,178 +1,217 @@
-"""How the native routes answer: one JSON object, at the end; none of them streams.
+"""The dialect `native`: POST /api/ai/{slug}, answered by one JSON object; it does not stream.
 
-The native dialect: POST /api/ai/{slug}. The catalogue beside it is in `catalogue`.
+The dialect `widget` has the same requests and responses, so it shares `NativeHandler`.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-from .agents import Agent, Question
+from .agents import Agent, Prompt
 from .faults import Fault
-from .handler import Route, as_json
-from .rules import Rule, anything, array, number, one_of, record, text, uri
-from .sessions import Conversation
+from .handler import Route, encode_json
+from .rules import Rule, any_object, array_of, nonempty_string, number, object_with, one_of, uri
+from .sessions import StoredSession
 from .state import SandboxState
 from .turn import Turn
 from .whole_reply import WholeReplyHandler
 
-_FILES = array(
-    record({"url": uri, "type": text, "size": number, "name": text, "id": number}, ["url"])
+_FILES = array_of(
+    object_with(
+        {
+            "url": uri,
+            "type": nonempty_string,
+            "size": number,
+            "name": nonempty_string,
+            "id": number,
+        },
+        ["url"],
+    )
 )
-_HISTORY = array(
-    record(
-        {"role": one_of("user", "assistant", "system"), "content": text, "files": _FILES},
+_HISTORY = array_of(
+    object_with(
+        {
+            "role": one_of("user", "assistant", "system"),
+            "content": nonempty_string,
+            "files": _FILES,
+        },
         ["role", "content"],
     )
 )
 
 
-def schema(session_type: str) -> Rule:
-    """What a request may hold, on a route that takes this type of session id."""
-    return record(
+def routes(state: SandboxState) -> list[Route]:
+    """Return the route of this dialect."""
+    return [(r"/api/ai/([^/]+)", AskHandler, {"state": state})]
+
+
+def request_rule(session_type: str) -> Rule:
+    """Return the validation rule of a request.
+
+    Args:
+        session_type: the accepted type of `sessionId`, "number" or "string".
+    """
+    return object_with(
         {
-            "sessionId": number if session_type == "number" else text,
-            "input": text,
+            "sessionId": number if session_type == "number" else nonempty_string,
+            "input": nonempty_string,
             "files": _FILES,
             "documentAnalysisMode": one_of("SIMPLE", "ADVANCED"),
             "messageHistory": _HISTORY,
-            "extraConfig": anything,  # undocumented; clients of voice agents send it
+            "extraConfig": any_object,  # undocumented; clients of voice agents send it
         },
         ["input"],
     )
 
 
 @dataclass
-class Asked:
-    """A request that may be answered."""
+class ValidRequest:
+    """A request that passed every check, ready for its agent."""
 
     slug: str
     agent: Agent
     messages: list[dict[str, Any]]
-    session: int | str
-    conversation: Conversation
+    session_id: int | str
+    session: StoredSession
     fault: Fault
 
 
 class NativeHandler(WholeReplyHandler):
-    """A request in the native dialect and its answer."""
+    """What the dialects `native` and `widget` have in common."""
 
-    shape = "string"
+    error_shape = "string"
 
     def read_json(self) -> Any:
-        """The body, which must also say that it is JSON, as the documents demand."""
+        """Return the body as a dict; respond 400 and return None if it is no JSON object.
+
+        The documents also demand a JSON Content-Type.
+        """
         if "json" in self.request.headers.get("Content-Type", ""):
             return super().read_json()
-        self.refuse(400, "Content-Type must be application/json")
+        self.respond_error(400, "Content-Type must be application/json")
         return None
 
-    def messages(self, body: dict[str, Any], earlier: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """What the agent is told: the turns before, and the input. Notes the files named."""
-        # Nothing shows that the service leaves out an input repeated in the history: it stays.
-        asked = [*body.get("messageHistory", ()), body]
-        named = [self._described(file) for each in asked for file in each.get("files", ())]
-        self.room.requests.note(self.seen, files=named)
-        told = []
-        for each in (*earlier, {**body, "role": "user", "content": body["input"]}):
+    def messages(self, body: dict[str, Any], history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the messages for the agent, and record the files that the request names.
+
+        An `input` that the history already ends with appears twice: nothing shows that the
+        service leaves it out.
+
+        Args:
+            body: the valid request.
+            history: the messages before its `input`.
+        """
+        requested = [*body.get("messageHistory", ()), body]
+        files = [self._describe(file) for each in requested for file in each.get("files", ())]
+        self.state.requests.update(self.record, files=files)
+        messages = []
+        for each in (*history, {**body, "role": "user", "content": body["input"]}):
             message = {"role": each["role"], "content": each["content"]}
             if given := each.get("files"):
-                message["files"] = [self._described(file) for file in given]
-            told.append(message)
-        return told
+                message["files"] = [self._describe(file) for file in given]
+            messages.append(message)
+        return messages
 
-    def _described(self, file: dict[str, Any]) -> dict[str, Any]:
-        return self.room.uploads.described(file, self.request.host)
+    def _describe(self, file: dict[str, Any]) -> dict[str, Any]:
+        return self.state.uploads.describe(file, self.request.host)
 
-    async def reply(self, asked: Asked) -> str | None:
-        """Answers; the text of an answer that is no error."""
-        fault = asked.fault
+    async def respond(self, request: ValidRequest) -> str | None:
+        """Send the agent's reply, and return its text; return None if the turn failed."""
+        fault = request.fault
         if fault.soft_error or fault.limit_reached:
-            self.give(self._answer(asked, fault.message, None))
+            self.respond_json(self._response(request, fault.message, None))
             return None
-        question = Question(tuple(asked.messages))
-        usage = self.room.usage_seen
-        turn = Turn(self.room, asked.agent, question, fault, keep=self.keep, usage=usage)
-        return await self.tell(
+        turn = Turn(
+            self.state,
+            request.agent,
+            Prompt(tuple(request.messages)),
+            fault,
+            store_file=self.store_file,
+            usage=self.state.usage_outside_v1,
+        )
+        return await self.respond_whole(
             turn,
-            lambda said: as_json(self._answer(asked, said, turn)),
+            lambda text: encode_json(self._response(request, text, turn)),
             # "isBotError indicates if there was an error during processing".
-            failed=lambda reason: self.give(self._answer(asked, reason, None, failed=True)),
+            on_failure=lambda reason: self.respond_json(
+                self._response(request, reason, None, failed=True)
+            ),
         )
 
-    def _answer(
-        self, asked: Asked, said: str, turn: Turn | None, *, failed: bool = False
+    def _response(
+        self, request: ValidRequest, text: str, turn: Turn | None, *, failed: bool = False
     ) -> dict[str, Any]:
-        counts = turn.usage() if turn is not None else None
-        # Whether this is the request's or the session's is undocumented; "overall usage count
-        # for the session" says one page, and the key says total. The unit is made up.
-        asked.conversation.spent += -(-counts["total_tokens"] // 10) if counts else 0
-        answer = {
-            "text": said,
-            "botId": 1 + list(self.room.agents).index(asked.slug),
-            "botSlug": asked.slug,
-            "sessionId": asked.session,
-            "totalBotUsage": asked.conversation.spent,
+        fault, usage = request.fault, turn.usage() if turn is not None else None
+        # Undocumented: whether totalBotUsage is that of the request or of the session; one page
+        # says "overall usage count for the session", and the key says total. The unit is
+        # invented here: one per ten tokens.
+        request.session.usage += -(-usage["total_tokens"] // 10) if usage else 0
+        response = {
+            "text": text,
+            "botId": 1 + list(self.state.agents).index(request.slug),
+            "botSlug": request.slug,
+            "sessionId": request.session_id,
+            "totalBotUsage": request.session.usage,
             "files": [] if turn is None else turn.files,
-            "isBotError": failed or asked.fault.soft_error,
-            **_usage(counts, asked.fault.usage_shape),
-            # What stands in these two lists is undocumented, so nothing does.
+            "isBotError": failed or fault.soft_error,
+            **_usage_fields(usage, fault.usage_shape),
+            # Undocumented: the elements of these two lists.
             "additionalMessages": [],
             "sourceMetadatas": [],
-            "isSubscriptionUsageLimitReachedMessage": asked.fault.limit_reached,
+            "isSubscriptionUsageLimitReachedMessage": fault.limit_reached,
         }
-        return {f"${k}": v for k, v in answer.items()} if asked.fault.dollar_keys else answer
+        return {f"${k}": v for k, v in response.items()} if fault.dollar_keys else response
 
 
-def _usage(counts: dict[str, int] | None, shape: str | None) -> dict[str, Any]:
-    if counts is None:
+def _usage_fields(usage: dict[str, int] | None, shape: str | None) -> dict[str, Any]:
+    if usage is None:
         return {}
-    given, made = counts["prompt_tokens"], counts["completion_tokens"]
-    total = counts["total_tokens"]
-    newer = {"inputTokens": given, "outputTokens": made, "totalTokens": total}
-    # One page names usageDetail without its keys; these are how a client types them.
-    older = {"totalInputTokens": given, "totalOutputTokens": made}
+    input_tokens, output_tokens = usage["prompt_tokens"], usage["completion_tokens"]
+    token_usage = {
+        "inputTokens": input_tokens,
+        "outputTokens": output_tokens,
+        "totalTokens": usage["total_tokens"],
+    }
+    # One page names usageDetail without its keys; these come from the types of a client.
+    usage_detail = {"totalInputTokens": input_tokens, "totalOutputTokens": output_tokens}
     shapes: dict[str, dict[str, Any]] = {
-        "tokenUsage": {"tokenUsage": newer},
-        "usageDetail": {"usageDetail": older},
-        "both": {"tokenUsage": newer, "usageDetail": older},
+        "tokenUsage": {"tokenUsage": token_usage},
+        "usageDetail": {"usageDetail": usage_detail},
+        "both": {"tokenUsage": token_usage, "usageDetail": usage_detail},
         "none": {},
     }
     return shapes[shape or "tokenUsage"]
 
 
-def routes(room: SandboxState) -> list[Route]:
-    """Where this dialect is spoken."""
-    return [(r"/api/ai/([^/]+)", AskHandler, {"room": room})]
-
-
 class AskHandler(NativeHandler):
-    """A question to one agent, with the account's key or the agent's own token."""
+    """Sends a prompt to one agent, with the account's API key or the agent's client token."""
 
     async def post(self, slug: str) -> None:
-        """Answers it."""
-        await self.attend(self._ask(slug))
+        """Send the agent's reply."""
+        await self.run_until_disconnect(self._answer(slug))
 
-    async def _ask(self, slug: str) -> None:
-        if not self.authorised(slug) or (body := self.read_json()) is None:
+    async def _answer(self, slug: str) -> None:
+        if not self.check_token(slug) or (body := self.read_json()) is None:
             return
-        fault = self.fault(slug)
-        if await self.misbehave(fault):
+        fault = self.take_fault(slug)
+        if await self.respond_fault(fault):
             return
         fault = fault or Fault()
         session_type = fault.session_type or "number"
-        if problem := schema(session_type)("", body):
-            self.refuse(400, problem)
+        if problem := request_rule(session_type)("", body):
+            self.respond_error(400, problem)
             return
-        agent = self.room.agents.get(slug)
+        agent = self.state.agents.get(slug)
         if agent is None:
-            # Unknown: the documents name no status for this; 404 is a guess.
-            self.refuse(404, f'the agent "{slug}" does not exist')
+            # Undocumented: the status of an unknown agent. 404 is a guess.
+            self.respond_error(404, f'the agent "{slug}" does not exist')
             return
-        if not self.ready(agent):
+        if not self.check_requirement(agent):
             return
-        sessions = self.room.sessions
-        if (session := body.get("sessionId")) is None:  # then a new conversation is created
-            session = sessions.number() if session_type == "number" else str(sessions.number())
-        # Whether the service remembers a session is not established, so this one does not.
-        told = self.messages(body, body.get("messageHistory", []))
-        conversation = sessions.of(session)
-        await self.reply(Asked(slug, agent, told, session, conversation, fault))
+        sessions = self.state.native_sessions
+        if (session_id := body.get("sessionId")) is None:  # then the service creates a session
+            session_id = sessions.new_id() if session_type == "number" else str(sessions.new_id())
+        # It is not established whether the service remembers the messages of a session, so the
+        # sandbox only counts its usage.
+        messages = self.messages(body, body.get("messageHistory", []))
+        session = sessions.get_or_create(session_id)
+        await self.respond(ValidRequest(slug, agent, messages, session_id, session, fault))

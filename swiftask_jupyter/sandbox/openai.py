@@ -1,14 +1,14 @@
-"""The OpenAI-compatible dialect: POST /v1/chat/completions and GET /v1/models."""
+"""The dialect `openai`: POST /v1/chat/completions and GET /v1/models, as OpenAI's API has them."""
 
 import contextlib
 import time
 from typing import Any
 
-from .agents import Agent, AgentFailed, AgentRefused, Question
+from .agents import Agent, AgentFailed, AgentRefused, Prompt
 from .faults import Fault
-from .handler import DialectHandler, Route, as_json
+from .handler import DialectHandler, Route, encode_json
 from .state import SandboxState
-from .turn import Quirk, Turn
+from .turn import StreamFault, Turn
 from .whole_reply import WholeReplyHandler
 
 MODELS = (
@@ -21,56 +21,57 @@ MODELS = (
     "agentreact",
     "gemini-pro-with-search",
 )
-"""What the documented API's model list held when it was measured: a stub, not a catalogue."""
+"""The model list of the documented API as measured: eight fixed entries, not a catalogue."""
 
-GENERIC = Agent(lambda _messages: "Hello! How can I help you today?", instant=True)
-"""Who answers in place of an agent that is not for chat: measured, it is not refused."""
+GENERIC = Agent(lambda _messages: "Hello! How can I help you today?", nonblocking=True)
+"""Answers in place of an agent that is not for chat: measured, /v1 does not refuse those."""
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
-def routes(room: SandboxState) -> list[Route]:
-    """Where this dialect is spoken."""
+def routes(state: SandboxState) -> list[Route]:
+    """Return the routes of this dialect."""
     return [
-        (r"/v1/chat/completions", CompletionsHandler, {"room": room}),
-        (r"/v1/models", ModelsHandler, {"room": room}),
+        (r"/v1/chat/completions", CompletionsHandler, {"state": state}),
+        (r"/v1/models", ModelsHandler, {"state": state}),
     ]
 
 
 class ModelsHandler(DialectHandler):
-    """Eight fixed slugs, with or without a key (measured)."""
+    """Lists `MODELS`, with or without a token (measured)."""
 
     async def get(self) -> None:
-        """Answers the list."""
-        if await self.misbehave(self.fault()):
+        """Send the list."""
+        if await self.respond_fault(self.take_fault()):
             return
-        self.give({"object": "list", "data": [{"id": id_, "object": "model"} for id_ in MODELS]})
+        models = [{"id": id_, "object": "model"} for id_ in MODELS]
+        self.respond_json({"object": "list", "data": models})
 
 
 class CompletionsHandler(WholeReplyHandler):
-    """A question to an agent, answered whole or as server-sent events."""
+    """Sends a conversation to an agent, and answers whole or with server-sent events."""
 
     async def post(self) -> None:
-        """Answers it."""
-        await self.attend(self._answer())
+        """Send the agent's reply."""
+        await self.run_until_disconnect(self._answer())
 
     async def _answer(self) -> None:
-        if not self.authorised() or (body := self.read_json()) is None:
+        if not self.check_token() or (body := self.read_json()) is None:
             return
         slug = body.get("model")
-        fault = self.fault(slug if isinstance(slug, str) else "")
-        if await self.misbehave(fault):
+        fault = self.take_fault(slug if isinstance(slug, str) else "")
+        if await self.respond_fault(fault):
             return
-        agent = self.room.agents.get(slug) if isinstance(slug, str) else None
-        if problem := complaint(body) or _unready(slug, agent):
-            self.refuse(400, problem)
+        agent = self.state.agents.get(slug) if isinstance(slug, str) else None
+        if problem := validation_error(body) or _agent_error(slug, agent):
+            self.respond_error(400, problem)
             return
         assert agent is not None
         if not agent.chat:
             agent = GENERIC
-        turn = Turn(self.room, agent, _question(body), fault, keep=self.keep)
+        turn = Turn(self.state, agent, _prompt(body), fault, store_file=self.store_file)
         self._head = {
-            "id": f"chatcmpl-{self.room.letters(24)}",
+            "id": f"chatcmpl-{self.state.random_id(24)}",
             "object": "chat.completion",
             "created": int(time.time()),
             "model": slug,
@@ -78,63 +79,65 @@ class CompletionsHandler(WholeReplyHandler):
         if body.get("stream"):
             await self._stream(turn, body, fault or Fault())
         else:
-            await self.tell(turn, lambda said: as_json(self._completion(said, turn)))
+            await self.respond_whole(turn, lambda text: encode_json(self._completion(text, turn)))
 
     async def _stream(self, turn: Turn, body: dict[str, Any], fault: Fault) -> None:
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
         self.set_header("Cache-Control", "no-cache")
-        self._spoken = False
+        self._started = False
         try:
             async with contextlib.aclosing(turn.pieces()) as pieces:
                 async for piece in pieces:
-                    await self._event(piece)
-                    if piece is Quirk.ERROR:
+                    await self._send_piece(piece)
+                    if piece is StreamFault.ERROR:
                         return
         except (AgentRefused, AgentFailed) as error:
-            if not self._spoken:
-                self.refuse(400 if isinstance(error, AgentRefused) else 500, str(error))
+            if not self._started:
+                self.respond_error(400 if isinstance(error, AgentRefused) else 500, str(error))
                 return
-            await self.send(b"data: %s\n\n" % as_json(_failure(str(error))))
+            await self._send_event(_error(str(error)))
             return
-        if not self._spoken:
-            await self._event("")
-        await self._chunk({}, turn.finish)
+        if not self._started:
+            await self._send_piece("")
+        await self._send_delta({}, turn.finish_reason)
         usage = turn.usage()
         if usage is not None and (body.get("stream_options") or {}).get("include_usage"):
-            # As it was captured from the documented API: no choices, and no id.
-            await self.send(b"data: %s\n\n" % as_json({"choices": [], "usage": usage}))
+            # As captured from the documented API: no choices, and no id.
+            await self._send_event({"choices": [], "usage": usage})
         if not fault.no_done:
-            await self.send(b"data: [DONE]\n\n")
+            await self.send_chunk(b"data: [DONE]\n\n")
 
-    async def _event(self, piece: str | Quirk) -> None:
+    async def _send_piece(self, piece: str | StreamFault) -> None:
         match piece:
-            case Quirk.GARBAGE:
-                await self.send(b'data: {"choices":[{"delta":{"content":"torn\n\n')
-            case Quirk.ERROR:
-                await self.send(
-                    b"data: %s\n\n" % as_json(_failure("the sandbox was asked to fail"))
-                )
+            case StreamFault.GARBAGE:
+                await self.send_chunk(b'data: {"choices":[{"delta":{"content":"torn\n\n')
+            case StreamFault.ERROR:
+                await self._send_event(_error("the sandbox was asked to fail"))
             case str():
-                role = {} if self._spoken else {"role": "assistant"}
-                await self._chunk({**role, "content": piece}, None)
-        self._spoken = True
+                role = {} if self._started else {"role": "assistant"}
+                await self._send_delta({**role, "content": piece}, None)
+        self._started = True
 
-    async def _chunk(self, delta: dict[str, Any], finish: str | None) -> None:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    async def _send_delta(self, delta: dict[str, Any], finish_reason: str | None) -> None:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
         chunk = {**self._head, "object": "chat.completion.chunk", "choices": [choice]}
-        await self.send(b"data: %s\n\n" % as_json(chunk))
+        await self._send_event(chunk)
+
+    async def _send_event(self, value: dict[str, Any]) -> None:
+        await self.send_chunk(b"data: %s\n\n" % encode_json(value))
 
     def _completion(self, text: str, turn: Turn) -> dict[str, Any]:
         message = {"role": "assistant", "content": text}
-        choice = {"index": 0, "message": message, "finish_reason": turn.finish}
+        choice = {"index": 0, "message": message, "finish_reason": turn.finish_reason}
         usage = turn.usage()
         return {**self._head, "choices": [choice], **({} if usage is None else {"usage": usage})}
 
 
-def complaint(body: dict[str, Any]) -> str | None:
-    """What is wrong with a request, in the words of the validator the service seems to use.
+def validation_error(body: dict[str, Any]) -> str | None:
+    """Return what is wrong with a request, None if it is valid.
 
-    Only `"reasoning_effort" is not allowed` was seen; the other sentences are its kin.
+    The messages are those of Joi, the validator that the service seems to use. Only
+    `"reasoning_effort" is not allowed` was seen; the others are inferred.
     """
     rules = {
         "model": (isinstance(body.get("model"), str), "must be a string"),
@@ -142,42 +145,42 @@ def complaint(body: dict[str, Any]) -> str | None:
         "stream": (isinstance(body.get("stream"), bool), "must be a boolean"),
         "stream_options": (isinstance(body.get("stream_options"), dict), "must be an object"),
         "temperature": (_is_number(body.get("temperature")), "must be a number"),
-        "max_tokens": (_is_positive(body.get("max_tokens")), "must be a positive integer"),
+        "max_tokens": (_is_positive_integer(body.get("max_tokens")), "must be a positive integer"),
         "stateless": (isinstance(body.get("stateless"), bool), "must be a boolean"),
     }
     for name in body:
         if name not in rules:
             return f'"{name}" is not allowed'
-    for name, (right, sentence) in rules.items():
+    for name, (valid, requirement) in rules.items():
         if name not in body and name in ("model", "messages"):
             return f'"{name}" is required'
-        if name in body and not right:
-            return f'"{name}" {sentence}'
+        if name in body and not valid:
+            return f'"{name}" {requirement}'
     return None
 
 
-def _unready(slug: Any, agent: Agent | None) -> str | None:
+def _agent_error(slug: Any, agent: Agent | None) -> str | None:
     if agent is None:
-        # 400 and not 404, as the documented API says.
+        # Documented: an unknown agent is 400, not 404.
         return f'the agent "{slug}" does not exist'
-    return agent.missing() if agent.missing is not None else None
+    return agent.unmet_requirement() if agent.unmet_requirement is not None else None
 
 
-def _are_messages(given: Any) -> bool:
+def _are_messages(value: Any) -> bool:
     return (
-        isinstance(given, list)
-        and bool(given)
+        isinstance(value, list)
+        and bool(value)
         and all(
             isinstance(each, dict)
             and each.get("role") in ROLES
             and (isinstance(each.get("content"), str) or _are_parts(each.get("content")))
-            for each in given
+            for each in value
         )
     )
 
 
 def _are_parts(content: Any) -> bool:
-    # Undocumented: whether /v1 takes OpenAI's content parts; images are accepted and not looked at.
+    # Undocumented: whether /v1 takes OpenAI's content parts. Images are accepted and ignored.
     return isinstance(content, list) and all(
         isinstance(part, dict)
         and isinstance(part.get("type"), str)
@@ -190,13 +193,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _is_positive(value: Any) -> bool:
+def _is_positive_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def _question(body: dict[str, Any]) -> Question:
-    said = tuple({"role": m["role"], "content": _text(m["content"])} for m in body["messages"])
-    return Question(said, body.get("max_tokens"), body.get("temperature"))
+def _prompt(body: dict[str, Any]) -> Prompt:
+    messages = tuple({"role": m["role"], "content": _text(m["content"])} for m in body["messages"])
+    return Prompt(messages, body.get("max_tokens"), body.get("temperature"))
 
 
 def _text(content: str | list[dict[str, Any]]) -> str:
@@ -205,5 +208,5 @@ def _text(content: str | list[dict[str, Any]]) -> str:
     return "".join(part["text"] for part in content if part["type"] == "text")
 
 
-def _failure(message: str) -> dict[str, Any]:
+def _error(message: str) -> dict[str, Any]:
     return {"error": {"message": message, "type": "server_error", "param": None, "code": None}}

@@ -1,4 +1,4 @@
-"""The agents `image` and `image-markdown`: a real small PNG, made with nothing but zlib."""
+"""The agents `image` and `image-markdown`: a small PNG, encoded with nothing but zlib."""
 
 import struct
 import zlib
@@ -7,23 +7,30 @@ from typing import Any
 from .agents import File
 
 SIDE = 48
+"""Width and height of the image in pixels."""
 
 
-def picture(messages: list[dict[str, Any]]) -> list[File]:
-    """A picture beside an empty text; its colour follows from what was said."""
-    return [File(_painted(messages), "image/png", "picture.png")]
+def image_file(messages: list[dict[str, Any]]) -> list[File]:
+    """Return an image as a file with no text; its colour depends on the user's messages."""
+    return [File(_image(messages), "image/png", "picture.png")]
 
 
-def picture_in_text(messages: list[dict[str, Any]]) -> list[str | File]:
-    """As some of the service's image agents do: a link in the text, and no files."""
-    made = File(_painted(messages), "image/png", "picture.png", in_text=True)
-    return ["Here is your image:\n\n", made]
+def image_in_text(messages: list[dict[str, Any]]) -> list[str | File]:
+    """Return a text that links the image; some image agents of the service list no files."""
+    file = File(_image(messages), "image/png", "picture.png", in_text=True)
+    return ["Here is your image:\n\n", file]
 
 
-def png(width: int, height: int, rows: bytes) -> bytes:
-    """An image of 8-bit RGB rows, each after its filter byte, as a PNG file."""
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
+def encode_png(width: int, height: int, rows: bytes) -> bytes:
+    """Return a PNG file of 8-bit RGB pixels.
+
+    Args:
+        width: pixels of a row.
+        height: the number of rows.
+        rows: for each row one filter byte (0: none), then three bytes per pixel.
+    """
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, content) for kind, content in chunks)
 
 
@@ -32,12 +39,12 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
 
 
-def _painted(messages: list[dict[str, Any]]) -> bytes:
-    said = "".join(each["content"] for each in messages if each["role"] == "user")
-    red, green, blue, _ = struct.pack(">I", zlib.crc32(said.encode(errors="replace")))
+def _image(messages: list[dict[str, Any]]) -> bytes:
+    text = "".join(each["content"] for each in messages if each["role"] == "user")
+    red, green, blue, _ = struct.pack(">I", zlib.crc32(text.encode(errors="replace")))
     rows = bytearray()
     for y in range(SIDE):
         rows.append(0)  # no filter
         for x in range(SIDE):
             rows += bytes(((red + 3 * x) % 256, (green + 3 * y) % 256, blue))
-    return png(SIDE, SIDE, bytes(rows))
+    return encode_png(SIDE, SIDE, bytes(rows))

@@ -1,4 +1,4 @@
-"""What the sandbox was asked: one record for each request, kept for whoever wants to look."""
+"""The log of requests that the sandbox received, one record each, for tests to inspect."""
 
 import json
 import threading
@@ -7,19 +7,55 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
-KEPT = 4000
-KEPT_BYTES = 64 * 1024 * 1024
+MAX_REQUESTS = 4000
+MAX_BYTES = 64 * 1024 * 1024
+"""Total size of the kept request bodies."""
 
 
 @dataclass(eq=False)
 class RecordedRequest:
-    """One request as it arrived, and how its answer went; times are `time.monotonic()`."""
+    """One request that the sandbox received, and how its response went.
+
+    Times are seconds of `time.monotonic()`: comparable within one process, not wall-clock times.
+    `Sandbox.requests` lists the records.
+
+    Args:
+        method (str): the HTTP method, such as "POST".
+        path (str): the path without the query.
+        query (str): the query string, undecoded; hidden in `repr`, because it may hold a
+            client token.
+        headers (dict[str, str]): the request headers, names in lower case; hidden in `repr`.
+        body (bytes): the request body; hidden in `repr`. See `json`.
+        arrived (float): when the request was read.
+        first_byte (float | None): when the first bytes of the response were written; None
+            before that.
+        ended (float | None): when the response ended, complete or not; None before that.
+        status (int | None): the HTTP status of the response; None before `first_byte`.
+        disconnected (bool): True if the client closed the connection before the response was
+            complete.
+        files (list[dict]): the files that the request named, each as it named them plus
+            `uploaded`: True if the sandbox has the bytes, False if they never came, None if
+            the file is on another server.
+
+    Example:
+        >>> from swiftask_jupyter import Sandbox, Swiftask
+        >>> with (
+        ...     Sandbox() as box,
+        ...     Swiftask(base_url=box.url, token=box.token, dialect="openai") as client,
+        ... ):
+        ...     answer = client.ask("hello", "echo")
+        ...     request = box.requests[-1]
+        >>> request.method, request.path, request.status
+        ('POST', '/v1/chat/completions', 200)
+        >>> request.json["messages"]
+        [{'role': 'user', 'content': 'hello'}]
+    """
 
     method: str
     path: str
-    query: str = field(repr=False)  # it may hold a client token
+    query: str = field(repr=False)
     headers: dict[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     arrived: float
@@ -27,65 +63,65 @@ class RecordedRequest:
     ended: float | None = None
     status: int | None = None
     disconnected: bool = False
-    """The client went away before the answer was complete."""
     files: list[dict[str, Any]] = field(default_factory=list)
-    """The files it named, each with `uploaded`: whether its bytes are here, None if elsewhere."""
 
     @property
     def json(self) -> Any:
-        """The body, read as JSON."""
+        """The body parsed as JSON; raises ValueError if it is not JSON."""
         return json.loads(self.body)
 
 
-class Requests:
-    """The last few thousand requests, newest last; every method may be called on any thread."""
+class RequestLog:
+    """The most recent requests, newest last. Every method is thread-safe."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._seen: deque[RecordedRequest] = deque()
+        self._requests: deque[RecordedRequest] = deque()
         self._bytes = 0
         self._open = 0
 
-    def arrived(self, seen: RecordedRequest) -> None:
-        """Keeps a request that is about to be answered, and lets the oldest go."""
+    def add(self, request: RecordedRequest) -> None:
+        """Append a request, and drop the oldest ones beyond the limits of number and bytes."""
         with self._changed:
-            self._seen.append(seen)
-            self._bytes += len(seen.body)
-            while len(self._seen) > KEPT or (self._bytes > KEPT_BYTES and len(self._seen) > 1):
-                self._bytes -= len(self._seen.popleft().body)
+            self._requests.append(request)
+            self._bytes += len(request.body)
+            while len(self._requests) > MAX_REQUESTS or (
+                self._bytes > MAX_BYTES and len(self._requests) > 1
+            ):
+                self._bytes -= len(self._requests.popleft().body)
             self._changed.notify_all()
 
-    def opened(self) -> None:
-        """Counts one more answer under way."""
+    def response_started(self) -> None:
+        """Count one more response in progress."""
         with self._changed:
             self._open += 1
             self._changed.notify_all()
 
-    def closed(self) -> None:
-        """Counts one answer less under way."""
+    def response_ended(self) -> None:
+        """Count one response in progress less."""
         with self._changed:
             self._open -= 1
             self._changed.notify_all()
 
-    def note(self, seen: RecordedRequest, **changes: Any) -> None:
-        """Writes what became of a request, and wakes those who wait for it."""
+    def update(self, request: RecordedRequest, **changes: Any) -> None:
+        """Set attributes of a record, and wake the threads that wait in `wait_for`."""
         with self._changed:
             for name, value in changes.items():
-                setattr(seen, name, value)
+                setattr(request, name, value)
             self._changed.notify_all()
 
     def snapshot(self) -> list[RecordedRequest]:
-        """The records as they are now, newest last."""
+        """Return a list of the current records, newest last."""
         with self._changed:
-            return list(self._seen)
+            return list(self._requests)
 
     @property
-    def open(self) -> int:
-        """How many answers are under way."""
+    def open_count(self) -> int:
+        """The number of responses in progress."""
         with self._changed:
             return self._open
 
-    def wait_for(self, predicate: Callable[[], Found], timeout: float | None) -> Found:
-        """Waits until the predicate holds or the time is up; returns its last value."""
+    def wait_for(self, predicate: Callable[[], Result], timeout: float | None) -> Result:
+        """Wait until the predicate is true, at most `timeout` seconds; return its last value."""
         with self._changed:
             return self._changed.wait_for(predicate, timeout)

@@ -1,7 +1,8 @@
-"""The validator of the native routes: the documents say Joi, so these are Joi's words.
+"""Validation rules for JSON bodies, with the error messages of the JavaScript library Joi.
 
-Where the documents name a type and no more, Joi's defaults stand: an empty text is refused, and
-a number beyond what JavaScript counts exactly. That the service keeps them is inferred.
+The documents of the native API name Joi. Where they give a type and no more, these rules follow
+Joi's defaults: an empty string is refused, and so is a number that JavaScript can't represent
+exactly. That the service keeps these defaults is inferred.
 """
 
 import re
@@ -9,76 +10,87 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
 Rule: TypeAlias = Callable[[str, Any], str | None]
-"""Takes the name of a place and what stands there; says what is wrong with it, or None."""
+"""A function that takes a field's name and value, and returns an error message or None."""
 
-_LARGEST = 2**53 - 1
+MAX_SAFE_INTEGER = 2**53 - 1  # JavaScript's
 _URI = re.compile(
     r"[A-Za-z][A-Za-z0-9+.-]*+:(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]++|%[0-9A-Fa-f]{2})++"
 )
 
 
-def text(name: str, given: Any) -> str | None:
-    """A string with something in it."""
-    if not isinstance(given, str):
+def nonempty_string(name: str, value: Any) -> str | None:
+    """Require a string that is not empty."""
+    if not isinstance(value, str):
         return f'"{name}" must be a string'
-    return None if given else f'"{name}" is not allowed to be empty'
+    return None if value else f'"{name}" is not allowed to be empty'
 
 
-def number(name: str, given: Any) -> str | None:
-    """A number, and no text that looks like one."""
-    # Joi would convert "12345"; a client's author reports that only a number is accepted.
-    if isinstance(given, bool) or not isinstance(given, (int, float)):
+def number(name: str, value: Any) -> str | None:
+    """Require a number; refuse a string that holds one.
+
+    Joi would convert "12345", but the author of a client reports that the service accepts
+    numbers only.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return f'"{name}" must be a number'
-    return None if -_LARGEST <= given <= _LARGEST else f'"{name}" must be a safe number'
+    if -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
+        return None
+    return f'"{name}" must be a safe number'
 
 
-def uri(name: str, given: Any) -> str | None:
-    """An absolute URI in plain ASCII, of whatever scheme."""
-    if problem := text(name, given):
+def uri(name: str, value: Any) -> str | None:
+    """Require an absolute URI of any scheme, in ASCII characters."""
+    if problem := nonempty_string(name, value):
         return problem
-    return None if _URI.fullmatch(given) else f'"{name}" must be a valid uri'
+    return None if _URI.fullmatch(value) else f'"{name}" must be a valid uri'
 
 
-def anything(name: str, given: Any) -> str | None:
-    """An object, whatever it holds."""
-    return None if isinstance(given, dict) else f'"{name}" must be of type object'
+def any_object(name: str, value: Any) -> str | None:
+    """Require an object with any content."""
+    return None if isinstance(value, dict) else f'"{name}" must be of type object'
 
 
 def one_of(*allowed: str) -> Rule:
-    """One of these words."""
+    """Return a rule that requires one of the given strings."""
 
-    def rule(name: str, given: Any) -> str | None:
-        right = isinstance(given, str) and given in allowed
-        return None if right else f'"{name}" must be one of [{", ".join(allowed)}]'
+    def rule(name: str, value: Any) -> str | None:
+        valid = isinstance(value, str) and value in allowed
+        return None if valid else f'"{name}" must be one of [{", ".join(allowed)}]'
 
     return rule
 
 
-def array(each: Rule) -> Rule:
-    """A list whose elements all keep to one rule."""
+def array_of(element_rule: Rule) -> Rule:
+    """Return a rule that requires a list whose elements all satisfy a rule."""
 
-    def rule(name: str, given: Any) -> str | None:
-        if not isinstance(given, list):
+    def rule(name: str, value: Any) -> str | None:
+        if not isinstance(value, list):
             return f'"{name}" must be an array'
-        found = (each(f"{name}[{at}]", element) for at, element in enumerate(given))
-        return next((problem for problem in found if problem), None)
+        problems = (element_rule(f"{name}[{at}]", element) for at, element in enumerate(value))
+        return next((problem for problem in problems if problem), None)
 
     return rule
 
 
-def record(rules: Mapping[str, Rule], required: Collection[str] = ()) -> Rule:
-    """An object with these keys and no others."""
+def object_with(fields: Mapping[str, Rule], required: Collection[str] = ()) -> Rule:
+    """Return a rule that requires an object with these fields and no others.
 
-    def rule(name: str, given: Any) -> str | None:
-        if not isinstance(given, dict):
+    Args:
+        fields: the rule of each allowed key.
+        required: the keys that must be present.
+    """
+
+    def rule(name: str, value: Any) -> str | None:
+        if not isinstance(value, dict):
             return f'"{name or "value"}" must be of type object'
-        inside = f"{name}." if name else ""
-        for key, of_key in rules.items():
-            if key in given:
-                if problem := of_key(inside + key, given[key]):
+        prefix = f"{name}." if name else ""
+        for key, field_rule in fields.items():
+            if key in value:
+                if problem := field_rule(prefix + key, value[key]):
                     return problem
             elif key in required:
-                return f'"{inside}{key}" is required'
-        return next((f'"{inside}{key}" is not allowed' for key in given if key not in rules), None)
+                return f'"{prefix}{key}" is required'
+        unknown = (key for key in value if key not in fields)
+        return next((f'"{prefix}{key}" is not allowed' for key in unknown), None)
 
     return rule

@@ -1,65 +1,67 @@
-"""The conversations as the service sees them: their numbers, what they cost, what was said."""
+"""The sessions that the services store: their ids, messages and usage."""
 
 import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
-KEPT = 4000
-LONGEST = 200
-"""Messages of one conversation."""
+MAX_SESSIONS = 4000
+MAX_MESSAGES = 200
+"""Messages kept of one session."""
 
 
 @dataclass
-class Conversation:
-    """One conversation so far."""
+class StoredSession:
+    """One conversation as the service remembers it."""
 
-    spent: int = 0
+    usage: int = 0
+    """What the session cost so far, in the units of the native API's `totalBotUsage`."""
     alias: str | None = None
-    """What its client calls it."""
+    """The client's own name for the session."""
     messages: list[dict[str, Any]] = field(default_factory=list)
-    total: int = 0
-    """How many messages there were, with those no longer remembered."""
+    """The newest messages, each with its `id`."""
+    message_count: int = 0
+    """The number of all messages, including those no longer kept."""
 
-    def add(self, message: dict[str, Any], number: int) -> None:
-        """Remembers what was said, the oldest no longer when it gets too much."""
-        self.messages.append({"id": number, **message})
-        self.total += 1
-        del self.messages[:-LONGEST]
+    def add(self, message: dict[str, Any], message_id: int) -> None:
+        """Append a message, and drop the oldest beyond `MAX_MESSAGES`."""
+        self.messages.append({"id": message_id, **message})
+        self.message_count += 1
+        del self.messages[:-MAX_MESSAGES]
 
     @property
-    def said(self) -> list[dict[str, Any]]:
-        """The messages as an agent is told them."""
+    def history(self) -> list[dict[str, Any]]:
+        """The messages without their ids, as an agent gets them."""
         return [{k: v for k, v in each.items() if k != "id"} for each in self.messages]
 
 
-class Sessions:
-    """The last few thousand conversations, by their id; used on the server's thread alone."""
+class SessionStore:
+    """The sessions of one API by id; keeps the newest `MAX_SESSIONS`. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._numbers = itertools.count(1001)
-        self._known: dict[str, Conversation] = {}
+        self._ids = itertools.count(1001)
+        self._sessions: dict[str, StoredSession] = {}
 
-    def number(self) -> int:
-        """The id of a new conversation."""
-        return next(self._numbers)
+    def new_id(self) -> int:
+        """Return an id not used before in this store, for a session or a message."""
+        return next(self._ids)
 
-    def of(self, session: float | str) -> Conversation:
-        """The conversation of this id, which may be one that the client made up."""
-        if (key := str(session)) not in self._known:
-            while len(self._known) >= KEPT:
-                del self._known[next(iter(self._known))]
-            self._known[key] = Conversation()
-        return self._known[key]
+    def get_or_create(self, session_id: float | str) -> StoredSession:
+        """Return the session of this id, a new one if it is unknown; clients may make up ids."""
+        if (key := str(session_id)) not in self._sessions:
+            while len(self._sessions) >= MAX_SESSIONS:
+                del self._sessions[next(iter(self._sessions))]
+            self._sessions[key] = StoredSession()
+        return self._sessions[key]
 
-    def remember(self, conversation: Conversation, asked: dict[str, Any], said: str) -> None:
-        """Adds a question and its answer to a conversation."""
-        conversation.add(asked, self.number())
-        conversation.add({"role": "assistant", "content": said}, self.number())
+    def add_turn(self, session: StoredSession, question: dict[str, Any], reply: str) -> None:
+        """Append a user's message and the agent's reply to a session."""
+        session.add(question, self.new_id())
+        session.add({"role": "assistant", "content": reply}, self.new_id())
 
-    def find(self, session: str) -> Conversation | None:
-        """The conversation of this id, if there was one."""
-        return self._known.get(session)
+    def find(self, session_id: str) -> StoredSession | None:
+        """Return the session of this id, None if it is unknown."""
+        return self._sessions.get(session_id)
 
-    def forget(self, session: str) -> bool:
-        """Deletes a conversation; whether there was one."""
-        return self._known.pop(session, None) is not None
+    def delete(self, session_id: str) -> bool:
+        """Delete a session; return False if the id is unknown."""
+        return self._sessions.pop(session_id, None) is not None

@@ -1,4 +1,4 @@
-"""What every dialect of one sandbox shares: its agents, its token, its faults, its records."""
+"""The state that all dialects of one sandbox share: agents, tokens, faults, requests, sessions."""
 
 import random
 import secrets
@@ -8,75 +8,82 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from .agents import Agent, agent_from
+from .agents import Agent, to_agent
 from .builtin_agents import BUILT_IN
-from .faults import USAGES, Faults
-from .faults import agents as faulty_agents
-from .integrations import Integration, integrations_of
+from .faults import USAGES, FaultQueue, fault_agents
+from .integrations import Integration, integrations_for
 from .llama import Llama
 from .rate_limit import RateLimit
-from .requests import Requests
-from .sessions import Sessions
-from .uploads import Uploads
+from .requests import RequestLog
+from .sessions import SessionStore
+from .uploads import UploadStore
 
 
 @dataclass
 class SandboxState:
-    """The one thing handed to the dialects."""
+    """Everything that the request handlers of one sandbox read and change."""
 
     agents: dict[str, Agent]
     llama: Llama
     usage: str
+    """How usage is reported: one of `USAGES`."""
     random: random.Random
     token: str = field(repr=False)
+    """The account's API key."""
     client_tokens: dict[str, str] = field(repr=False)
-    """By agent: what opens this one and no other."""
+    """The client token of each agent, by slug."""
     agencii_token: str = field(repr=False)
-    allowance: RateLimit
+    rate_limit: RateLimit
+    """The hourly limit of `/v1/api/chat/{slug}`."""
     integrations: dict[str, Integration]
-    faults: Faults = field(default_factory=Faults)
-    requests: Requests = field(default_factory=Requests)
-    threads: ThreadPoolExecutor | None = field(default=None, repr=False)
-    """Where agents run that may wait; there while the sandbox is started."""
-    sessions: Sessions = field(default_factory=Sessions)
-    visits: Sessions = field(default_factory=Sessions)
-    """The conversations of widgets, whose ids are their clients'."""
-    chats: Sessions = field(default_factory=Sessions)
-    """The conversations that the service itself keeps, for `chat` and `agencii`."""
-    uploads: Uploads = field(default_factory=Uploads)
+    """The integrations of `/get_completion`, by id."""
+    faults: FaultQueue = field(default_factory=FaultQueue)
+    requests: RequestLog = field(default_factory=RequestLog)
+    agent_threads: ThreadPoolExecutor | None = field(default=None, repr=False)
+    """The threads in which blocking agents run; None before the sandbox is started."""
+    native_sessions: SessionStore = field(default_factory=SessionStore)
+    widget_sessions: SessionStore = field(default_factory=SessionStore)
+    """The sessions of widgets; clients may make up their ids."""
+    chats: SessionStore = field(default_factory=SessionStore)
+    """The conversations of `chat` and `agencii`, which the service itself stores."""
+    uploads: UploadStore = field(default_factory=UploadStore)
     stopping: bool = False
 
     @property
-    def usage_seen(self) -> str:
-        """How usage is reported, without a fault, where the zeros of /v1 were never seen."""
+    def usage_outside_v1(self) -> str:
+        """How usage is reported on other routes than /v1: zeros were only measured on /v1."""
         return "counted" if self.usage == "zero" else self.usage
 
-    def letters(self, length: int) -> str:
-        """A made-up id, the same ones in the same order for the same seed."""
+    def random_id(self, length: int) -> str:
+        """Return lower-case letters and digits; the same sequence of ids for the same seed."""
         return "".join(self.random.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=length))
 
 
-def room_for(
+def create_state(
     agents: Mapping[str, Any] | None, usage: str, seed: int | None, threads: int, rate_limit: int
 ) -> SandboxState:
-    """A room with the built-in agents and the caller's own (which may replace them)."""
+    """Return the state of a new sandbox; the arguments are those of `Sandbox`.
+
+    Raises:
+        ValueError: `usage` or `rate_limit` is invalid.
+        TypeError: an agent is neither a callable, nor a text, nor an `Agent`.
+    """
     if usage not in USAGES:
         raise ValueError(f"usage must be one of {', '.join(USAGES)}, not {usage!r}")
     llama = Llama(threads=threads, seed=seed)
-    given = {slug: agent_from(each) for slug, each in (agents or {}).items()}
-    everyone = {**faulty_agents(), **BUILT_IN, "smollm2": llama.agent(), **given}
-    # The tokens are never seeded: they are what keeps others on this machine out.
-    tokens = {slug: str(uuid.uuid4()) for slug in everyone}
-    chance = random.Random(seed)  # noqa: S311 - made-up ids, not secrets
+    user_agents = {slug: to_agent(each) for slug, each in (agents or {}).items()}
+    all_agents = {**fault_agents(), **BUILT_IN, "smollm2": llama.agent(), **user_agents}
+    # Tokens are never seeded: they keep other users of this machine out.
+    client_tokens = {slug: str(uuid.uuid4()) for slug in all_agents}
     return SandboxState(
-        agents=everyone,
+        agents=all_agents,
         llama=llama,
         usage=usage,
-        random=chance,
+        random=random.Random(seed),  # noqa: S311 - ids, not secrets
         token=str(uuid.uuid4()),
-        client_tokens=tokens,
+        client_tokens=client_tokens,
         agencii_token=f"sk-agencii-{secrets.token_urlsafe(32)}",
-        allowance=RateLimit(rate_limit),
-        integrations=integrations_of(everyone),
-        faults=Faults(random.Random(seed)),  # noqa: S311 - as above
+        rate_limit=RateLimit(rate_limit),
+        integrations=integrations_for(all_agents),
+        faults=FaultQueue(random.Random(seed)),  # noqa: S311 - chance, not security
     )

@@ -1,4 +1,7 @@
-"""One question to one agent: its pieces, with the pauses and faults asked for, and its cost."""
+"""One turn: an agent's reply to one prompt, with its pauses and faults, and its usage.
+
+All dialects share this code; a dialect only decides how the pieces are written on the wire.
+"""
 
 import asyncio
 import contextlib
@@ -7,7 +10,7 @@ import re
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
-from .agents import Agent, Counts, File, Question, pieces
+from .agents import Agent, File, Prompt, TokenCounts, run_agent
 from .faults import Fault
 from .state import SandboxState
 
@@ -15,15 +18,19 @@ APOLOGY = "I'm sorry, something went wrong while I was answering. Please try aga
 _WORD = re.compile(r"\S+")
 
 
-class Quirk(enum.Enum):
-    """Something other than text that a faulty stream holds."""
+class StreamFault(enum.Enum):
+    """A fault that `Turn.pieces` yields in place of text, for the dialect to write."""
 
     GARBAGE = "not JSON"
     ERROR = "an error, and the end"
 
 
-class Cut(Exception):
-    """The connection is to be closed here, in the middle of the answer."""
+class ConnectionDropped(Exception):
+    """Raised where a fault demands that the connection is closed in the middle of the response.
+
+    Args:
+        reset: True to close by a TCP RST.
+    """
 
     def __init__(self, *, reset: bool) -> None:
         super().__init__()
@@ -31,129 +38,151 @@ class Cut(Exception):
 
 
 class Turn:
-    """The same for every dialect; a dialect only writes down what comes out of `pieces`."""
+    """One prompt to one agent, and its reply.
+
+    Args:
+        state: the sandbox's state.
+        agent: who answers.
+        prompt: what to answer.
+        fault: what is to go wrong; None for a correct reply.
+        store_file: stores a file that the agent made and returns its URL.
+        usage: how usage is reported, one of `USAGES`; None for the sandbox's own setting. A
+            fault's `usage` overrides it.
+
+    Attributes:
+        fault: the fault, an empty one for a correct reply.
+        finish_reason: "stop" or "length"; final once `pieces` is exhausted.
+        files: the files that the agent made, in the form of the native API.
+    """
 
     def __init__(
         self,
-        room: SandboxState,
+        state: SandboxState,
         agent: Agent,
-        question: Question,
+        prompt: Prompt,
         fault: Fault | None,
         *,
-        keep: Callable[[File], str],
+        store_file: Callable[[File], str],
         usage: str | None = None,
     ) -> None:
         self.fault = fault or Fault()
-        """What was asked to go wrong with it."""
-        self.finish = "stop"
-        """Why the answer ended; right once `pieces` is exhausted."""
+        self.finish_reason = "stop"
         self.files: list[dict[str, Any]] = []
-        """What the agent made, as the native dialect lists it."""
-        self._keep = keep
-        self._room = room
+        self._store_file = store_file
+        self._state = state
         self._agent = agent
-        self._question = question
-        self._mode = self.fault.usage or usage or room.usage
-        self._counts: Counts | None = None
-        # A word plays the part of a token for agents that count none of their own.
-        self._limit = None if agent.takes_question else question.max_tokens
-        self._counting = self._limit is not None or self._mode == "counted"
+        self._prompt = prompt
+        self._usage_mode = self.fault.usage or usage or state.usage
+        self._counts: TokenCounts | None = None
+        # For agents that count no tokens, a word counts as a token.
+        self._max_words = None if agent.takes_prompt else prompt.max_tokens
+        self._counts_words = self._max_words is not None or self._usage_mode == "counted"
         self._words = 0
-        self._letters = 0
+        self._characters = 0
         self._inside_word = False
 
-    async def pieces(self) -> AsyncGenerator[str | Quirk, None]:
-        """The answer as it is to be sent; raises Cut where the connection is to break."""
+    async def pieces(self) -> AsyncGenerator[str | StreamFault, None]:
+        """Yield the pieces of the reply with their pauses, and the stream faults among them.
+
+        Raises:
+            ConnectionDropped: the fault demands to close the connection here.
+            AgentFailed: the agent raised an exception or yielded something else than text.
+            AgentRefused: the agent will not answer this prompt.
+        """
         fault = self.fault
         pause = 0.0 if fault.burst else self._agent.pause if fault.pause is None else fault.pause
         number = 0
         async with contextlib.aclosing(self._text()) as text:
             async for piece in text:
-                if quirk := self._quirk(number):
-                    yield quirk
-                    if quirk is Quirk.ERROR:
+                if stream_fault := self._stream_fault(number):
+                    yield stream_fault
+                    if stream_fault is StreamFault.ERROR:
                         return
-                # Even without a pause: hundreds of answers share this loop.
+                # Also without a pause: hundreds of turns share this event loop.
                 await asyncio.sleep(pause if number else 0)
                 yield piece
                 number += 1
-        if quirk := self._quirk(number):
-            yield quirk
+        if stream_fault := self._stream_fault(number):
+            yield stream_fault
 
     def usage(self) -> dict[str, int] | None:
-        """The usage to report, None for none at all.
+        """Return the usage to report, None for none.
 
-        Zeros beside a total that is not their sum are what was measured on the documented API.
+        In the mode "zero", prompt and completion tokens are 0 and the total is not their sum, as
+        measured on the documented API.
         """
         if self.fault.disguised:
             return _usage(0, 0, 1)
-        if self._mode == "none":
+        if self._usage_mode == "none":
             return None
         if self._counts is not None and self.fault.usage is None:
             prompt, completion = self._counts.prompt, self._counts.completion
             return _usage(prompt, completion, prompt + completion)
-        said = [each["content"] for each in self._question.messages]
-        if self._mode == "zero":
-            return _usage(0, 0, 1000 + (sum(map(len, said)) + self._letters) // 4)
-        prompt = sum(len(each.split()) for each in said)
+        contents = [each["content"] for each in self._prompt.messages]
+        if self._usage_mode == "zero":
+            return _usage(0, 0, 1000 + (sum(map(len, contents)) + self._characters) // 4)
+        prompt = sum(len(each.split()) for each in contents)
         return _usage(prompt, self._words, prompt + self._words)
 
-    def _quirk(self, number: int) -> Quirk | None:
+    def _stream_fault(self, number: int) -> StreamFault | None:
         fault = self.fault
         if number == fault.cut_after:
-            raise Cut(reset=False)
+            raise ConnectionDropped(reset=False)
         if number == fault.reset_after:
-            raise Cut(reset=True)
+            raise ConnectionDropped(reset=True)
         if number == fault.error_after:
-            return Quirk.ERROR
-        return Quirk.GARBAGE if number == fault.garbage_after else None
+            return StreamFault.ERROR
+        return StreamFault.GARBAGE if number == fault.garbage_after else None
 
     async def _text(self) -> AsyncGenerator[str, None]:
-        if (instead := _instead(self.fault)) is not None:
-            yield instead
+        if (text := _replacement_text(self.fault)) is not None:
+            yield text
             return
-        threads = self._room.threads
-        assert threads is not None
-        async with contextlib.aclosing(pieces(self._agent, self._question, threads)) as source:
-            async for piece in source:
-                if isinstance(piece, Counts):
-                    self._counts, self.finish = piece, piece.finish
+        executor = self._state.agent_threads
+        assert executor is not None
+        async with contextlib.aclosing(run_agent(self._agent, self._prompt, executor)) as reply:
+            async for piece in reply:
+                if isinstance(piece, TokenCounts):
+                    self._counts, self.finish_reason = piece, piece.finish_reason
                     continue
-                if isinstance(piece, File):
-                    piece = self._kept(piece)  # noqa: PLW2901 - a link, or nothing
-                allowed = self._allowed(piece) if self._counting else piece
-                self._letters += len(allowed)
+                text = self._add_file(piece) if isinstance(piece, File) else piece
+                allowed = self._truncate(text) if self._counts_words else text
+                self._characters += len(allowed)
                 if allowed:
                     yield allowed
-                if len(allowed) < len(piece):
-                    self.finish = "length"
+                if len(allowed) < len(text):
+                    self.finish_reason = "length"
                     return
 
-    def _kept(self, file: File) -> str:
-        url = self._keep(file)
+    def _add_file(self, file: File) -> str:
+        """Store a file; return the text that links it, "" if it goes to the list of files."""
+        url = self._store_file(file)
         if file.in_text:
             return f"![{file.name}]({url})"
         size = len(file.content)
         self.files.append({"url": url, "name": file.name, "type": file.type, "size": size})
         return ""
 
-    def _allowed(self, piece: str) -> str:
-        for match in _WORD.finditer(piece):
+    def _truncate(self, text: str) -> str:
+        """Count the words of a piece, and return the part within the limit of words.
+
+        A word may be spread over several pieces.
+        """
+        for match in _WORD.finditer(text):
             if match.start() == 0 and self._inside_word:
                 continue
-            if self._words == self._limit:
-                return piece[: match.start()]
+            if self._words == self._max_words:
+                return text[: match.start()]
             self._words += 1
-        if piece:
-            self._inside_word = not piece[-1].isspace()
-        return piece
+        if text:
+            self._inside_word = not text[-1].isspace()
+        return text
 
 
-def _instead(fault: Fault) -> str | None:
-    """What is said in place of the agent's answer."""
+def _replacement_text(fault: Fault) -> str | None:
     if fault.disguised:
         return APOLOGY
-    return '""' if fault.empty else fault.says
+    return '""' if fault.empty else fault.text
 
 
 def _usage(prompt: int, completion: int, total: int) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The bytes the sandbox keeps: what clients uploaded to a signed URL, and what agents made."""
+"""The files that the sandbox stores: uploads of clients to signed URLs, and files of agents."""
 
 import hmac
 import secrets
@@ -9,79 +9,98 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from .faults import Fault
 
-KEPT = 2000
-KEPT_BYTES = 64 * 1024 * 1024
-SIGNED_FOR = 900.0
-"""Seconds a signed URL may be used. Undocumented; a kindred service says 15 minutes."""
+MAX_FILES = 2000
+MAX_BYTES = 64 * 1024 * 1024
+SIGNED_URL_SECONDS = 900.0
+"""How long a signed URL is valid. Undocumented; a similar service says 15 minutes."""
 ROOT = "/files/"
 
 
-class SignatureRefused(Exception):
-    """The upload may not be made; the text says why."""
+class UploadRefused(Exception):
+    """The upload is not accepted; the message says why."""
 
 
 @dataclass
-class Stored:
-    """One place for a file: at first only promised, then with its bytes."""
+class StoredFile:
+    """One file; its content is None while a signed URL waits for the upload."""
 
     name: str
     signature: str = field(default="", repr=False)
-    """What an upload must bring; nothing when the bare URL is enough."""
-    until: float = 0.0
+    """What the upload must carry in its query; "" if the bare URL is enough."""
+    expires_at: float = 0.0
+    """When the signed URL expires, in seconds of `time.monotonic()`."""
     content: bytes | None = field(default=None, repr=False)
     type: str = "application/octet-stream"
 
 
-class Uploads:
-    """The last files, bounded in number and bytes; used on the server's thread alone."""
+class UploadStore:
+    """The newest files by path, limited in number and bytes. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._places: dict[str, Stored] = {}
+        self._files: dict[str, StoredFile] = {}
         self._bytes = 0
 
-    def promise(self, name: str, fault: Fault) -> dict[str, str]:
-        """Makes a place for a file to come; the answer's keys with their paths.
+    def create_urls(self, name: str, fault: Fault) -> dict[str, str]:
+        """Reserve a place for an upload; return the response's keys, each with its path.
 
-        Documented are a signed URL and the file's own. Seen by a client's author were a bare
-        `url` that takes the PUT, and a `fileUrl` signed for downloading.
+        The documents show a signed URL for the upload and the file's own URL. The author of a
+        client saw a bare `url` that takes the PUT, and a `fileUrl` signed for downloading;
+        `fault.signed_url_key` selects this variant.
         """
         signature = secrets.token_hex(32)
-        seconds = SIGNED_FOR if fault.signed_for is None else fault.signed_for
-        bare = fault.signed_key == "url"
-        until = time.monotonic() + seconds
-        path = self._place(Stored(name, "" if bare else signature, until))
+        seconds = fault.signed_url_seconds
+        seconds = SIGNED_URL_SECONDS if seconds is None else seconds
+        unsigned_upload = fault.signed_url_key == "url"
+        expires_at = time.monotonic() + seconds
+        path = self._insert(StoredFile(name, "" if unsigned_upload else signature, expires_at))
         signed = f"{path}?X-Amz-Expires={seconds:.0f}&X-Amz-Signature={signature}"
-        return {"url": path, "fileUrl": signed} if bare else {"signedUrl": signed, "fileUrl": path}
+        if unsigned_upload:
+            return {"url": path, "fileUrl": signed}
+        return {"signedUrl": signed, "fileUrl": path}
 
-    def receive(self, path: str, query: str, content: bytes, kind: str | None) -> None:
-        """Takes the bytes of a promised file; SignatureRefused, and nothing kept, otherwise."""
-        place = self._places.get(path)
-        given = "".join(parse_qs(query).get("X-Amz-Signature", ()))
-        if place is None or not hmac.compare_digest(place.signature.encode(), given.encode()):
-            raise SignatureRefused("the signature does not match")
-        if place.content is not None:
-            raise SignatureRefused("the signed URL was used already")
-        if time.monotonic() >= place.until:
-            raise SignatureRefused("the signed URL has expired")
-        place.content = content
-        place.type = kind or place.type
-        self._bytes += len(content)
-        self._make_room(path)
+    def receive(self, path: str, query: str, content: bytes, content_type: str | None) -> None:
+        """Store the bytes of an upload in its reserved place.
 
-    def keep(self, content: bytes, kind: str, name: str) -> str:
-        """Keeps what an agent made; its path."""
+        Raises:
+            UploadRefused: the signature is wrong, expired or used already; nothing is stored.
+        """
+        file = self._files.get(path)
+        signature = "".join(parse_qs(query).get("X-Amz-Signature", ()))
+        if file is None or not hmac.compare_digest(file.signature.encode(), signature.encode()):
+            raise UploadRefused("the signature does not match")
+        if file.content is not None:
+            raise UploadRefused("the signed URL was used already")
+        if time.monotonic() >= file.expires_at:
+            raise UploadRefused("the signed URL has expired")
+        file.content = content
+        file.type = content_type or file.type
         self._bytes += len(content)
-        path = self._place(Stored(name, content=content, type=kind))
-        self._make_room(path)
+        self._evict(path)
+
+    def add(self, content: bytes, content_type: str, name: str) -> str:
+        """Store a file that an agent made, and return its path."""
+        self._bytes += len(content)
+        path = self._insert(StoredFile(name, content=content, type=content_type))
+        self._evict(path)
         return path
 
-    def find(self, path: str) -> Stored | None:
-        """The file under this path, if its bytes are here."""
-        place = self._places.get(path)
-        return None if place is None or place.content is None else place
+    def find(self, path: str) -> StoredFile | None:
+        """Return the file of this path, None if it is unknown or not uploaded yet."""
+        file = self._files.get(path)
+        return None if file is None or file.content is None else file
 
-    def described(self, file: dict[str, Any], host: str) -> dict[str, Any]:
-        """A file a request named, and `uploaded`: whether its bytes are here, None if elsewhere."""
+    def describe(self, file: dict[str, Any], host: str) -> dict[str, Any]:
+        """Return the entry of a file that a request names, with what the store knows of it.
+
+        Args:
+            file: the entry as the request gives it, with its "url".
+            host: this server's host and port, as the client addressed it.
+
+        Returns:
+            The entry, with "uploaded" added: True if the bytes are here, False if they are
+            missing, None if the URL is on another server. If the bytes are here, a "name",
+            "type" or "size" that the request left out is added too.
+        """
         try:
             url = urlsplit(file["url"])
         except ValueError:
@@ -94,17 +113,21 @@ class Uploads:
         known = {"name": stored.name, "type": stored.type, "size": len(stored.content)}
         return {**known, **file, "uploaded": True}
 
-    def _place(self, stored: Stored) -> str:
-        path = f"{ROOT}{secrets.token_urlsafe(12)}/{quote(stored.name, safe='')}"
-        self._places[path] = stored
+    def _insert(self, file: StoredFile) -> str:
+        path = f"{ROOT}{secrets.token_urlsafe(12)}/{quote(file.name, safe='')}"
+        self._files[path] = file
         return path
 
-    def _make_room(self, taken: str) -> None:
-        """Forgets the oldest, but neither what was just taken nor, for its bytes, what has none."""
-        for path, place in list(self._places.items()):
-            many = len(self._places) > KEPT
-            if not many and self._bytes <= KEPT_BYTES:
+    def _evict(self, newest: str) -> None:
+        """Drop the oldest files until both limits hold, but never the newest one.
+
+        A place still waiting for its upload is dropped for the limit of number alone, because
+        it holds no bytes.
+        """
+        for path, file in list(self._files.items()):
+            too_many = len(self._files) > MAX_FILES
+            if not too_many and self._bytes <= MAX_BYTES:
                 return
-            if path != taken and (many or place.content):
-                del self._places[path]
-                self._bytes -= len(place.content or b"")
+            if path != newest and (too_many or file.content):
+                del self._files[path]
+                self._bytes -= len(file.content or b"")

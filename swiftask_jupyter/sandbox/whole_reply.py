@@ -1,61 +1,71 @@
-"""An answer told whole, at the end: the same for every dialect but in how it is written."""
+"""The base class of handlers that send an agent's reply as one body, once it is complete."""
 
 import contextlib
 from collections.abc import Callable
 
 from .agents import AgentFailed, AgentRefused
 from .handler import DialectHandler
-from .turn import Cut, Quirk, Turn
+from .turn import ConnectionDropped, StreamFault, Turn
 
 JSON = "application/json; charset=utf-8"
 
 
 class WholeReplyHandler(DialectHandler):
-    """A request whose answer may be one body."""
+    """Answers a request with the whole reply of an agent."""
 
-    async def tell(
+    async def respond_whole(
         self,
         turn: Turn,
-        written: Callable[[str], bytes],
+        encode: Callable[[str], bytes],
         *,
-        kind: str = JSON,
-        failed: Callable[[str], None] | None = None,
+        content_type: str = JSON,
+        on_failure: Callable[[str], None] | None = None,
     ) -> str | None:
-        """Answers with what the agent says, as `written` writes it; its text if it succeeded.
+        """Collect the reply of a turn and send it as one body.
 
-        `failed` answers in place of a 500 when the agent fails, and is given the reason.
+        If the fault of the turn drops the connection, half of the promised body is sent first.
+
+        Args:
+            turn: the turn, not yet started.
+            encode: returns the response body for the reply's text.
+            content_type: the Content-Type of that body.
+            on_failure: called with the reason to respond in place of status 500, if the agent
+                fails.
+
+        Returns:
+            The text of the reply; None if it failed.
         """
-        said: list[str] = []
+        texts: list[str] = []
         try:
-            return await self._whole(turn, written, kind, said)
+            return await self._collect_and_send(turn, encode, content_type, texts)
         except AgentRefused as error:
-            self.refuse(400, str(error))
+            self.respond_error(400, str(error))
         except AgentFailed as error:
-            if failed is None:
-                self.refuse(500, str(error))
+            if on_failure is None:
+                self.respond_error(500, str(error))
             else:
-                failed(str(error))
-        except Cut:
-            half = written("".join(said))
-            self.set_header("Content-Type", kind)
+                on_failure(str(error))
+        except ConnectionDropped:
+            half = encode("".join(texts))
+            self.set_header("Content-Type", content_type)
             self.set_header("Content-Length", str(2 * len(half) + 1))
-            await self.send(half)
+            await self.send_chunk(half)
             raise
         return None
 
-    async def _whole(
-        self, turn: Turn, written: Callable[[str], bytes], kind: str, said: list[str]
+    async def _collect_and_send(
+        self, turn: Turn, encode: Callable[[str], bytes], content_type: str, texts: list[str]
     ) -> str | None:
-        garbled = False
+        invalid = False
         async with contextlib.aclosing(turn.pieces()) as pieces:
             async for piece in pieces:
-                if piece is Quirk.ERROR:
-                    # The status says success and the body does not (contract: any status).
-                    self.refuse(200, turn.fault.message)
+                if piece is StreamFault.ERROR:
+                    # An error body with a status of success: clients must cope with that too.
+                    self.respond_error(200, turn.fault.message)
                     return None
-                garbled = garbled or piece is Quirk.GARBAGE
-                said.append(piece if isinstance(piece, str) else "")
-        whole = "".join(said)
-        self.set_header("Content-Type", kind)
-        self.finish(b'{"torn' + written(whole) if garbled else written(whole))
-        return whole
+                invalid = invalid or piece is StreamFault.GARBAGE
+                texts.append(piece if isinstance(piece, str) else "")
+        text = "".join(texts)
+        self.set_header("Content-Type", content_type)
+        self.finish(b'{"torn' + encode(text) if invalid else encode(text))
+        return text

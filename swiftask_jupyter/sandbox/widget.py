@@ -1,7 +1,7 @@
-"""The widget's dialect: one agent, known by its client token in the query, and its visitors.
+"""The dialect `widget`: one agent, named by its client token in the query, and its visitors.
 
-The documents show these calls and next to nothing of their answers; where an answer's shape is
-said to be undocumented below, it is the smallest sensible thing.
+The documents show the requests and hardly any responses. Where a response is called undocumented
+below, the sandbox sends the smallest one that makes sense.
 """
 
 import hmac
@@ -9,176 +9,189 @@ from typing import Any
 
 from .faults import Fault
 from .handler import Route
-from .native import Asked, NativeHandler, schema
-from .rules import number, one_of, record, text
+from .native import NativeHandler, ValidRequest, request_rule
+from .rules import nonempty_string, number, object_with, one_of
 from .state import SandboxState
 
 FEEDBACK = one_of("POSITIVE", "NEGATIVE")
-"""Documented is only the first; the second is inferred."""
+"""POSITIVE is documented, NEGATIVE inferred."""
 
 
-def routes(room: SandboxState) -> list[Route]:
-    """Where this dialect is spoken; the last path has no /api, as the documents print it."""
-    here = {"room": room}
+def routes(state: SandboxState) -> list[Route]:
+    """Return the routes of this dialect; the last path has no /api, as in the documents."""
+    arguments = {"state": state}
     return [
-        (r"/api/widget/ai", WidgetAskHandler, here),
-        (r"/api/widget/config", ConfigHandler, here),
-        (r"/api/widget/feedback", FeedbackHandler, here),
-        (r"/api/widget/like-dislike", LikeHandler, here),
-        (r"/api/widget/conversation", ConversationHandler, here),
-        (r"/api/widget/conversation/delete", DeleteConversationHandler, here),
-        (r"/widget/get-signed-url", SignedUrlHandler, here),
+        (r"/api/widget/ai", WidgetAskHandler, arguments),
+        (r"/api/widget/config", ConfigHandler, arguments),
+        (r"/api/widget/feedback", FeedbackHandler, arguments),
+        (r"/api/widget/like-dislike", LikeHandler, arguments),
+        (r"/api/widget/conversation", ConversationHandler, arguments),
+        (r"/api/widget/conversation/delete", DeleteConversationHandler, arguments),
+        (r"/widget/get-signed-url", SignedUrlHandler, arguments),
     ]
 
 
 class WidgetHandler(NativeHandler):
-    """A request that may bring a client token."""
+    """A request whose query may hold a client token."""
 
-    def agent_asked(self) -> str | None:
-        """The slug whose client token the query holds; answers 401 and gives None otherwise."""
+    def agent_of_token(self) -> str | None:
+        """Return the slug of the agent whose client token is in the query.
+
+        Respond 401 and return None if the token is missing or invalid.
+        """
         given = self.get_query_argument("clientToken", "", strip=False).encode()
-        for slug, token in self.room.client_tokens.items():
+        for slug, token in self.state.client_tokens.items():
             if hmac.compare_digest(given, token.encode()):
                 return slug
-        self.refuse(401, "Unauthorized: the client token is invalid or missing")
+        self.respond_error(401, "Unauthorized: the client token is invalid or missing")
         return None
 
-    def required(self, name: str) -> str | None:
-        """A parameter of the query; answers 400 and gives None when it is missing."""
-        if given := self.get_query_argument(name, ""):
-            return given
-        self.refuse(400, f'"{name}" is required')
+    def require_query(self, name: str) -> str | None:
+        """Return a parameter of the query; respond 400 and return None if it is missing."""
+        if value := self.get_query_argument(name, ""):
+            return value
+        self.respond_error(400, f'"{name}" is required')
         return None
 
-    async def misbehaves(self) -> bool:
-        """Whether a fault was ordered for this path, and answered."""
-        return await self.misbehave(self.fault())
+    async def respond_path_fault(self) -> bool:
+        """Send the fault queued for this path, if there is one; return whether it was sent."""
+        return await self.respond_fault(self.take_fault())
 
 
 class WidgetAskHandler(WidgetHandler):
-    """A visitor's question."""
+    """Sends a visitor's prompt to the agent."""
 
     async def post(self) -> None:
-        """Answers it."""
-        await self.attend(self._ask())
+        """Send the agent's reply."""
+        await self.run_until_disconnect(self._answer())
 
-    async def _ask(self) -> None:
-        if (slug := self.agent_asked()) is None or (body := self.read_json()) is None:
+    async def _answer(self) -> None:
+        if (slug := self.agent_of_token()) is None or (body := self.read_json()) is None:
             return
-        fault = self.fault(slug)
-        if await self.misbehave(fault):
+        fault = self.take_fault(slug)
+        if await self.respond_fault(fault):
             return
         fault = fault or Fault()
-        # The list of fields is lost; documented is a call with input and sessionId. The others
-        # of the native dialect are taken too (inferred).
+        # The documents' list of fields is lost; they show a request with input and sessionId.
+        # The other fields of the native dialect are accepted too (inferred).
         session_type = fault.session_type or "string"
-        if problem := schema(session_type)("", body):
-            self.refuse(400, problem)
+        if problem := request_rule(session_type)("", body):
+            self.respond_error(400, problem)
             return
-        agent = self.room.agents[slug]
-        if not self.ready(agent):
+        agent = self.state.agents[slug]
+        if not self.check_requirement(agent):
             return
-        visits = self.room.visits
-        if (session := body.get("sessionId")) is None:
-            session = visits.number() if session_type == "number" else str(visits.number())
-        conversation = visits.of(session)
-        # Inferred: a widget remembers its visitor's conversation, unless the request says
-        # itself what was said before.
-        told = self.messages(body, body.get("messageHistory", conversation.messages))
-        said = await self.reply(Asked(slug, agent, told, session, conversation, fault))
-        if said is not None:
-            visits.remember(conversation, told[-1], said)
+        sessions = self.state.widget_sessions
+        if (session_id := body.get("sessionId")) is None:
+            session_id = sessions.new_id() if session_type == "number" else str(sessions.new_id())
+        session = sessions.get_or_create(session_id)
+        # Inferred: the service remembers a visitor's messages, unless the request brings a
+        # history.
+        messages = self.messages(body, body.get("messageHistory", session.messages))
+        reply = await self.respond(ValidRequest(slug, agent, messages, session_id, session, fault))
+        if reply is not None:
+            sessions.add_turn(session, messages[-1], reply)
 
 
 class ConfigHandler(WidgetHandler):
-    """How the widget looks."""
+    """Describes the appearance of the widget."""
 
     async def get(self) -> None:
-        """Documented are colours and an avatar, without their keys: these are made up."""
-        if (slug := self.agent_asked()) is None or await self.misbehaves():
+        """Send colours and an avatar; they are documented, but their keys are invented here."""
+        if (slug := self.agent_of_token()) is None or await self.respond_path_fault():
             return
-        name = self.room.agents[slug].name or slug
+        name = self.state.agents[slug].name or slug
         colours = {"primaryColor": "#4f46e5", "textColor": "#ffffff"}
-        self.give({"botSlug": slug, "name": name, "avatar": None, **colours})
+        self.respond_json({"botSlug": slug, "name": name, "avatar": None, **colours})
 
 
 class FeedbackHandler(WidgetHandler):
-    """A visitor's opinion of a conversation."""
+    """Accepts a visitor's rating of a conversation."""
 
     async def post(self) -> None:
-        """Takes it; the answer is undocumented."""
-        if self.agent_asked() is None or (body := self.read_json()) is None:
+        """Validate the rating and discard it; the response is undocumented."""
+        if self.agent_of_token() is None or (body := self.read_json()) is None:
             return
-        if await self.misbehaves():
+        if await self.respond_path_fault():
             return
-        # The example gives a number here, and the widget's own session ids are strings: both pass.
-        session = number if isinstance(body.get("sessionId"), int) else text
-        rules = {"feedback": FEEDBACK, "comment": _comment, "sessionId": session}
-        if problem := record(rules, ["feedback"])("", body):
-            self.refuse(400, problem)
+        # The documents' example has a number here, but the widget's session ids are strings:
+        # both are accepted.
+        session = number if isinstance(body.get("sessionId"), int) else nonempty_string
+        fields = {"feedback": FEEDBACK, "comment": _comment, "sessionId": session}
+        if problem := object_with(fields, ["feedback"])("", body):
+            self.respond_error(400, problem)
         else:
-            self.give({"success": True})
+            self.respond_json({"success": True})
 
 
 class LikeHandler(WidgetHandler):
-    """A visitor's opinion of one message; documented without any token."""
+    """Accepts a visitor's rating of one message; the documents show no token."""
 
     async def post(self) -> None:
-        """Takes it, whether the message is known or not; the answer is undocumented."""
-        if (body := self.read_json()) is None or await self.misbehaves():
+        """Validate the rating and discard it, also for an unknown message; undocumented."""
+        if (body := self.read_json()) is None or await self.respond_path_fault():
             return
-        fields = ["messageId", "feedback"]
-        if problem := record({"messageId": number, "feedback": FEEDBACK}, fields)("", body):
-            self.refuse(400, problem)
+        fields = {"messageId": number, "feedback": FEEDBACK}
+        if problem := object_with(fields, ["messageId", "feedback"])("", body):
+            self.respond_error(400, problem)
         else:
-            self.give({"success": True})
+            self.respond_json({"success": True})
 
 
 class ConversationHandler(WidgetHandler):
-    """What was said in one session; documented without any token."""
+    """Lists the messages of one session; the documents show no token."""
 
     async def get(self) -> None:
-        """Lists the messages; the answer, and that of an unknown session, is undocumented."""
-        if await self.misbehaves() or (session := self.required("sessionId")) is None:
+        """Send the messages, or 404 for an unknown session; both responses are undocumented."""
+        if (
+            await self.respond_path_fault()
+            or (session_id := self.require_query("sessionId")) is None
+        ):
             return
-        conversation = self.room.visits.find(session)
-        if conversation is None:
-            self.refuse(404, "the conversation does not exist")
+        session = self.state.widget_sessions.find(session_id)
+        if session is None:
+            self.respond_error(404, "the conversation does not exist")
             return
-        self.give({"sessionId": session, "messages": conversation.messages})
+        self.respond_json({"sessionId": session_id, "messages": session.messages})
 
 
 class DeleteConversationHandler(WidgetHandler):
-    """The end of one session; documented without any token."""
+    """Deletes one session; the documents show no token."""
 
     async def post(self) -> None:
-        """Forgets it; the answer, and that for an unknown session, is undocumented."""
-        if await self.misbehaves() or (session := self.required("sessionId")) is None:
+        """Delete the session, or send 404 if it is unknown; both responses are undocumented."""
+        if (
+            await self.respond_path_fault()
+            or (session_id := self.require_query("sessionId")) is None
+        ):
             return
-        if self.room.visits.forget(session):
-            self.give({"success": True})
+        if self.state.widget_sessions.delete(session_id):
+            self.respond_json({"success": True})
         else:
-            self.refuse(404, "the conversation does not exist")
+            self.respond_error(404, "the conversation does not exist")
 
 
 class SignedUrlHandler(WidgetHandler):
-    """Where to upload a file before it is named in a request."""
+    """Returns the URLs for the upload of a file that a later request names."""
 
     async def get(self) -> None:
-        """Answers two URLs; a token is not documented, but one that is sent must be good."""
-        fault = self.fault()
-        if await self.misbehave(fault):
+        """Send two URLs. No token is documented, but an invalid one is refused.
+
+        The author of a client reports that the account's key is accepted here as a client
+        token.
+        """
+        fault = self.take_fault()
+        if await self.respond_fault(fault):
             return
-        # A client's author reports that the account's key is taken for a client token here.
         given = self.get_query_argument("clientToken", "", strip=False).encode()
-        account = hmac.compare_digest(given, self.room.token.encode())
-        if given and not account and self.agent_asked() is None:
+        is_account = hmac.compare_digest(given, self.state.token.encode())
+        if given and not is_account and self.agent_of_token() is None:
             return
-        if (name := self.required("fileName")) is None:
+        if (name := self.require_query("fileName")) is None:
             return
-        places = self.room.uploads.promise(name, fault or Fault())
-        self.give({key: self.here(path) for key, path in places.items()})
+        paths = self.state.uploads.create_urls(name, fault or Fault())
+        self.respond_json({key: self.absolute_url(path) for key, path in paths.items()})
 
 
-def _comment(name: str, given: Any) -> str | None:
-    return None if given == "" else text(name, given)
+def _comment(name: str, value: Any) -> str | None:
+    return None if value == "" else nonempty_string(name, value)

@@ -31,8 +31,8 @@ def classifier(messages):
 def box(request):
     """A sandbox that counts tokens; a test may set the seed of its random faults."""
     agents = {
-        "choosy": Agent(choosy, instant=True),
-        "classifier": Agent(classifier, instant=True),
+        "choosy": Agent(choosy, nonblocking=True),
+        "classifier": Agent(classifier, nonblocking=True),
     }
     with Sandbox(usage="counted", seed=getattr(request, "param", 8), agents=agents) as box:
         yield box

@@ -203,7 +203,7 @@ def test_the_account_key_and_the_tokens_of_agents_open_nothing_here(box):
 def test_no_token_is_shown_by_repr(box, client):
     ask(box, client)
 
-    assert box.agencii_token not in repr(box) + repr(box.requests) + repr(box._room)
+    assert box.agencii_token not in repr(box) + repr(box.requests) + repr(box._state)
 
 
 @pytest.mark.parametrize("header", [None, "Bearer wrong", "Bearer", "Basic x"])
@@ -498,7 +498,7 @@ def test_an_agent_that_raises_is_500_and_the_server_lives_on():
 
 
 def test_an_agent_that_is_not_ready_says_what_to_do():
-    lacking = Agent(lambda _: "x", missing=lambda: "run: pip install it")
+    lacking = Agent(lambda _: "x", unmet_requirement=lambda: "run: pip install it")
     with Sandbox(agents={"mine": lacking}) as box, client_for(box) as client:
         answer = ask(box, client, "mine")
 

@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from swiftask_jupyter.sandbox.agents import Agent, Counts
+from swiftask_jupyter.sandbox.agents import Agent, TokenCounts
 from swiftask_jupyter.sandbox.faults import Fault
 from swiftask_jupyter.sandbox.server import Sandbox
 
@@ -340,7 +340,7 @@ def test_a_limit_that_is_used_up_is_429_without_retry_after():
 def test_the_limit_is_full_again_when_its_hour_is_over():
     with Sandbox(rate_limit=1) as box, client_for(box) as client:
         assert [ask(client).status_code for _ in range(2)] == [200, 429]
-        box._room.allowance._ends = 0.0
+        box._state.rate_limit._resets_at = 0.0
         assert ask(client).status_code == 200
 
 
@@ -414,7 +414,7 @@ def test_a_stream_may_end_its_events_with_blank_lines(box, client):
 
 
 def test_a_stream_may_name_its_conversation_in_its_last_chunk(box, client):
-    box.fail(Fault(stream_id="chunk"))
+    box.fail(Fault(conversation_id_in="chunk"))
     *pieces, last, done = ask(client, "mirror", stream=True).text.split("\n")[:-1]
     identity = json.loads(last[6:])["conversationId"]
 
@@ -425,7 +425,7 @@ def test_a_stream_may_name_its_conversation_in_its_last_chunk(box, client):
 
 
 def test_a_stream_may_name_its_conversation_in_a_header(box, client):
-    box.fail(Fault(stream_id="header"))
+    box.fail(Fault(conversation_id_in="header"))
     answer = ask(client, "mirror", stream=True)
     identity = answer.headers["x-conversation-id"]
 
@@ -522,9 +522,9 @@ def test_a_fault_may_be_for_one_agent_or_one_path(box, client):
 
 
 def test_a_fault_of_this_platform_may_be_ordered_over_the_wire(client):
-    assert client.post("/sandbox/faults", json={"stream_id": "x"}).status_code == 400
+    assert client.post("/sandbox/faults", json={"conversation_id_in": "x"}).status_code == 400
     assert client.post("/sandbox/faults", json={"rate_limit": "1"}).status_code == 400
-    assert client.post("/sandbox/faults", json={"stream_id": "header"}).status_code == 201
+    assert client.post("/sandbox/faults", json={"conversation_id_in": "header"}).status_code == 201
     assert "x-conversation-id" in ask(client, stream=True).headers
 
 
@@ -532,7 +532,7 @@ def test_a_fault_of_this_platform_may_be_ordered_over_the_wire(client):
 
 
 def test_an_agent_that_counts_its_tokens_is_believed():
-    agents = {"mine": lambda _: ["ab", Counts(150, 300)]}
+    agents = {"mine": lambda _: ["ab", TokenCounts(150, 300)]}
     with Sandbox(agents=agents) as box, client_for(box) as client:
         assert data(ask(client, "mine"))["metadata"]["tokens"] == 450
 
@@ -561,7 +561,7 @@ def test_an_agent_that_raises_halfway_says_so_in_the_stream():
 
 
 def test_an_agent_that_is_not_ready_says_what_to_do():
-    lacking = Agent(lambda _: "x", missing=lambda: "run: pip install it")
+    lacking = Agent(lambda _: "x", unmet_requirement=lambda: "run: pip install it")
     with Sandbox(agents={"mine": lacking}) as box, client_for(box) as client:
         answer = ask(client, "mine")
 

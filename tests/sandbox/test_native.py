@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from swiftask_jupyter.sandbox.agents import Agent, Counts, File
+from swiftask_jupyter.sandbox.agents import Agent, File, TokenCounts
 from swiftask_jupyter.sandbox.faults import Fault
 from swiftask_jupyter.sandbox.server import Sandbox
 
@@ -164,7 +164,7 @@ def test_a_token_of_an_agent_opens_this_agent_and_nothing_else(box):
 
 
 def test_no_client_token_is_shown_by_repr(box):
-    shown = repr(box) + repr(box.requests) + repr(box._room)
+    shown = repr(box) + repr(box.requests) + repr(box._state)
 
     assert [each for each in box.agents if box.client_token(each) in shown] == []
 
@@ -322,7 +322,7 @@ def test_an_agent_not_for_chat_answers_v1_as_any_chatbot_would(client):
 
 def test_an_agent_of_the_users_may_give_files_and_counts():
     made = File(b"a,b\n", "text/csv", "table 1.csv")
-    agents = {"mine": lambda _: ["here", made, Counts(150, 300)]}
+    agents = {"mine": lambda _: ["here", made, TokenCounts(150, 300)]}
     with Sandbox(agents=agents) as box, client_for(box) as client:
         answer = ask(client, "mine").json()
         served = httpx.get(answer["files"][0]["url"], trust_env=False)
@@ -344,7 +344,7 @@ def test_an_agent_that_raises_is_an_error_of_the_bot_and_the_server_lives_on():
 
 
 def test_an_agent_that_is_not_ready_says_what_to_do():
-    lacking = Agent(lambda _: "x", missing=lambda: "run: pip install it")
+    lacking = Agent(lambda _: "x", unmet_requirement=lambda: "run: pip install it")
     with Sandbox(agents={"mine": lacking}) as box, client_for(box) as client:
         answer = ask(client, "mine")
 
@@ -517,7 +517,7 @@ def test_a_fault_may_be_for_one_agent_or_one_path(box, client):
 
 @pytest.mark.parametrize(
     "wanted",
-    [{"usage_shape": "x"}, {"session_type": "bool"}, {"signed_key": "u"}, {"soft_error": 1}],
+    [{"usage_shape": "x"}, {"session_type": "bool"}, {"signed_url_key": "u"}, {"soft_error": 1}],
 )
 def test_a_fault_of_this_dialect_that_makes_no_sense_is_400(client, wanted):
     assert client.post("/sandbox/faults", json=wanted).status_code == 400

@@ -240,7 +240,7 @@ def test_a_client_token_is_shown_neither_by_repr_nor_by_the_records(box, client)
 
 
 def test_an_agent_of_the_widget_that_is_not_ready_says_what_to_do():
-    lacking = Agent(lambda _: "x", missing=lambda: "run: pip install it")
+    lacking = Agent(lambda _: "x", unmet_requirement=lambda: "run: pip install it")
     with Sandbox(agents={"mine": lacking}) as box, httpx.Client(base_url=box.url) as client:
         assert ask(box, client, "mine").json() == {"error": "run: pip install it"}
 
@@ -262,7 +262,7 @@ def test_a_file_is_put_on_its_signed_url_and_had_back_from_its_own(client):
 
 def test_the_answer_may_have_the_keys_that_were_seen_and_not_the_documented_ones(box, client):
     """A client's author: `url` is the bare URL, and takes the PUT; `fileUrl` is for downloads."""
-    urls = signed(client, Fault(signed_key="url"), box)
+    urls = signed(client, Fault(signed_url_key="url"), box)
     put = client.put(urls["url"], content=b"x", headers=TEXT)
 
     assert set(urls) == {"url", "fileUrl"}
@@ -303,7 +303,7 @@ def test_a_signed_url_is_good_for_one_upload(client):
 
 
 def test_a_signed_url_expires(box, client):
-    urls = signed(client, Fault(signed_for=0), box)
+    urls = signed(client, Fault(signed_url_seconds=0), box)
     answer = client.put(urls["signedUrl"], content=b"x")
 
     assert answer.status_code == 403
@@ -380,7 +380,7 @@ def test_a_native_request_may_name_an_upload_in_its_history_too(box, client):
 def test_a_file_larger_than_all_that_is_kept_is_there_and_so_is_a_place_promised_later(
     box, client, monkeypatch
 ):
-    monkeypatch.setattr("swiftask_jupyter.sandbox.uploads.KEPT_BYTES", 10)
+    monkeypatch.setattr("swiftask_jupyter.sandbox.uploads.MAX_BYTES", 10)
     large, later = signed(client), signed(client)
 
     client.put(large["signedUrl"], content=b"more than 10 bytes")
@@ -392,7 +392,7 @@ def test_a_file_larger_than_all_that_is_kept_is_there_and_so_is_a_place_promised
 
 
 def test_what_is_kept_is_bounded_and_the_oldest_goes_first(box, client, monkeypatch):
-    monkeypatch.setattr("swiftask_jupyter.sandbox.uploads.KEPT_BYTES", 10)
+    monkeypatch.setattr("swiftask_jupyter.sandbox.uploads.MAX_BYTES", 10)
     first, second = signed(client), signed(client)
     for urls in (first, second):
         client.put(urls["signedUrl"], content=b"8 bytes.")

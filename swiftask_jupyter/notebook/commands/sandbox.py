@@ -26,7 +26,7 @@ def is_asked(context: NotebookContext) -> bool:
 
 def _start(context: NotebookContext) -> None:
     from swiftask_jupyter.errors import ConfigurationError
-    from swiftask_jupyter.sandbox.model import missing
+    from swiftask_jupyter.sandbox.model import unmet_requirement
     from swiftask_jupyter.sandbox.server import Sandbox
     from swiftask_jupyter.settings.connection import ConnectionOverrides
 
@@ -35,7 +35,7 @@ def _start(context: NotebookContext) -> None:
             context.sandbox = Sandbox().start()
         except ModuleNotFoundError as error:
             raise ConfigurationError(str(error)) from None
-    box, no_model = context.sandbox, missing()
+    box, no_model = context.sandbox, unmet_requirement()
     agent = "lorem" if no_model else "smollm2"
     context.reset_settings(*CONNECTION_SETTINGS)
     origins = dict.fromkeys(("base_url", "token", "agent", "dialect"), ORIGIN)
