@@ -1,4 +1,4 @@
-"""`tests/support/jupyter.py` itself: its actions happen on the page, and it reads what is there."""
+"""Tests of `tests/support/jupyter.py`, which runs notebooks in a browser for other tests."""
 
 import pytest
 from nbformat.v4 import new_markdown_cell

@@ -50,7 +50,7 @@ def test_a_hostile_answer_does_nothing_while_it_streams_afterwards_and_when_clic
 def test_a_formula_that_is_not_allowed_is_never_typeset(
     notebook: Notebook, app: App, slow_echo_env: dict[str, str], listener: Listener, box: Sandbox
 ):
-    r"""Not even while a long paragraph grows, which is shown in two parts.
+    r"""A long paragraph, which is shown in two parts while it grows, must not be typeset either.
 
     Otherwise one `\def` would change the formulas in the user's own cells.
     """

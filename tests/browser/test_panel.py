@@ -291,7 +291,7 @@ def test_cells_and_the_panel_share_a_conversation_and_others_can_be_opened(
 
 
 def test_the_panel_is_accessible(notebook: Notebook, env: dict[str, str], axe: str):
-    """By axe's rules and by keyboard, in light and dark themes, wide and narrow."""
+    """Checked with axe and by keyboard, in light and dark themes, wide and narrow."""
     notebook.open("axe.ipynb", [SHOW_PANEL], env=env)
     panel, page = show_panel(notebook), notebook.page
     panel.ask("hello")

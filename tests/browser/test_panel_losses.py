@@ -153,7 +153,7 @@ def test_late_messages_of_a_dead_kernel_hide_no_warning(notebook: Notebook, env:
 def test_a_restart_that_the_page_does_not_see_is_noticed_by_silence(
     notebook: Notebook, env: dict[str, str]
 ):
-    """For example a restart from another page."""
+    """Such as a restart from another page: then no message comes for many seconds."""
     notebook.open("silence.ipynb", [f"{CHAT} slow"], env=env)
     panel, page = show_panel(notebook), notebook.page
     page.evaluate(SHORTEN_TIMEOUTS)

@@ -75,7 +75,7 @@ def press(panel: Panel, name: str, key: str = "Enter") -> None:
 
 
 def test_the_focus_and_a_draft_are_kept(notebook: Notebook, env: dict[str, str], box: Sandbox):
-    """Whatever is drawn again or removed. Announcements are made once."""
+    """This holds whatever is drawn again or removed. Announcements are made once."""
     cells = [SHOW_PANEL, COUNT_UPLOADS, "%%swiftask nosuch\nhi"]
     notebook.open("places.ipynb", cells, env=env | {"SWIFTASK_DIALECT": "native"})
     panel, page = show_panel(notebook), notebook.page
@@ -107,7 +107,7 @@ def test_the_focus_and_a_draft_are_kept(notebook: Notebook, env: dict[str, str],
 
 
 def check_a_rating_and_a_comment(panel: Panel) -> None:
-    """An open comment survives a rating; a saved comment can be changed."""
+    """Check that an open comment survives a rating, and that a saved comment can be changed."""
     good, comment = panel.button("Good answer"), panel.root.get_by_label("Your comment")
     press(panel, "Good answer")
     expect(good).to_have_attribute("aria-pressed", "true")
@@ -132,7 +132,7 @@ def check_a_rating_and_a_comment(panel: Panel) -> None:
 
 
 def check_an_edit(panel: Panel) -> None:
-    """The draft comes back however an edit ends."""
+    """Check that the draft comes back however an edit ends."""
     editing = panel.root.get_by_text("Asking an earlier message again")
     panel.text.fill("a draft")
     panel.button("Edit and ask again").click()
@@ -158,7 +158,7 @@ def check_an_edit(panel: Panel) -> None:
 
 
 def check_files(panel: Panel, notebook: Notebook) -> None:
-    """A removed file is gone in the kernel too; an image pasted along with a table is ignored."""
+    """Check that a removed file is gone in the kernel too, and that paste skips a table's image."""
     chips = panel.root.get_by_label("Files to send").locator("li")
     assert not panel.page.evaluate(PASTE, [True])
     assert panel.page.evaluate(PASTE, [False])
@@ -261,7 +261,7 @@ def test_a_double_click_does_nothing_more_than_a_click(notebook: Notebook, env: 
 
 
 def test_earlier_messages_are_loaded_once_and_in_order(notebook: Notebook, env: dict[str, str]):
-    """Even if the button is clicked twice, or the first of them is asked again meanwhile."""
+    """This holds when the button is clicked twice, and when the first one is asked again."""
     cells = [START, "%%swiftask echo\nfrom the first cell", SEVEN]
     notebook.open("earlier.ipynb", cells, env=env)
     for cell in range(3):

@@ -80,7 +80,7 @@ REMOVE_THEME = """(scheme) => {
 
 
 def test_text_has_enough_contrast(notebook: Notebook, env: dict[str, str]):
-    """In a panel and in a cell, light and dark, with JupyterLab's themes and without."""
+    """Checked in a panel and in a cell, light and dark, with JupyterLab's themes and without."""
     cells = [
         SHOW_PANEL,
         "%%swiftask lorem\ncode",
@@ -114,7 +114,7 @@ def check_contrast(panel: Panel) -> None:
 def test_list_markers_are_on_the_side_where_the_items_begin(
     notebook: Notebook, env: dict[str, str]
 ):
-    """For bullets and numbers, in left-to-right and right-to-left languages."""
+    """This holds for bullets and numbers, in left-to-right and right-to-left languages."""
     notebook.open("lists.ipynb", [SHOW_PANEL], env=env)
     panel = show_panel(notebook)
     panel.choose("echo")
@@ -126,7 +126,7 @@ def test_list_markers_are_on_the_side_where_the_items_begin(
 
 
 def test_the_running_exchange_is_in_sight(notebook: Notebook, env: dict[str, str]):
-    """Also an early question that is asked again, and the newest text after a resize."""
+    """This holds for an early question that is asked again, and after a resize."""
     notebook.open("sight.ipynb", [SHOW_PANEL], env=env)
     panel, page = show_panel(notebook), notebook.page
     panel.choose("echo")

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from swiftask_jupyter import ChatPanel, Sandbox
-from tests.support.frontends import WAIT, Front
+from tests.support.frontends import WAIT, HeadlessView
 
 
 class StepwiseAgent:
@@ -49,11 +49,11 @@ def panel(client):
 
 
 @pytest.fixture
-def front(panel):
+def view(panel):
     """A view of the panel that has its first snapshot."""
-    front = Front(panel)
-    front.request("get_snapshot")
-    return front
+    view = HeadlessView(panel)
+    view.request("get_snapshot")
+    return view
 
 
 @pytest.fixture

@@ -9,16 +9,16 @@ from swiftask_jupyter.sandbox.faults import Fault
 from tests.support.frontends import WAIT
 
 
-def test_a_retry_of_a_failed_question_comes_after_what_was_answered_meanwhile(front, client):
+def test_a_retry_of_a_failed_question_comes_after_what_was_answered_meanwhile(view, client):
     for number, question in enumerate(("one", "two", "three", "four")):
-        front.ask(question, agent="echo" if number == 2 else "nosuch")
-        front.wait(lambda: not front.state["in_flight"])
-    one, two, three, four = front.finished(4)
+        view.ask(question, agent="echo" if number == 2 else "nosuch")
+        view.wait(lambda: not view.state["in_flight"])
+    one, two, three, four = view.finished(4)
 
     def retried(failed):
-        front.retry(failed["key"], agent="echo")
-        message = [each for each in front.messages if each["kind"] == "exchange"][-1]
-        return message["after"], [each["prompt"] for each in front.finished(4)]
+        view.retry(failed["key"], agent="echo")
+        message = [each for each in view.messages if each["kind"] == "exchange"][-1]
+        return message["after"], [each["prompt"] for each in view.finished(4)]
 
     assert retried(two) == (three["key"], ["one", "three", "two", "four"])
     assert retried(four)[1] == ["one", "three", "two", "four"]
@@ -26,44 +26,44 @@ def test_a_retry_of_a_failed_question_comes_after_what_was_answered_meanwhile(fr
     assert [each.prompt for each in client.session().history()] == ["three", "two", "four", "one"]
 
 
-def test_a_failed_retry_removes_nothing_from_the_history(front, client, box):
-    front.ask("one")
-    [exchange] = front.finished()
+def test_a_failed_retry_removes_nothing_from_the_history(view, client, box):
+    view.ask("one")
+    [exchange] = view.finished()
     box.fail(Fault(status=400), agent="echo")
 
-    front.retry(exchange["key"])
+    view.retry(exchange["key"])
 
-    [failed] = front.finished()
+    [failed] = view.finished()
     assert failed["status"] == "error"
     assert failed["footer"].endswith(" · the answer it was to replace still counts")
     assert [each.answer for each in client.session().history()] == ["one"]
 
-    front.retry(failed["key"])
-    [again] = front.finished()
+    view.retry(failed["key"])
+    [again] = view.finished()
     assert "still counts" not in again["footer"]
 
 
 def test_after_an_undo_a_failed_retry_no_longer_says_that_the_old_answer_counts(
-    front, panel, client, box
+    view, panel, client, box
 ):
-    front.ask("hi")
-    [exchange] = front.finished()
+    view.ask("hi")
+    [exchange] = view.finished()
     box.fail(Fault(status=400), agent="echo")
-    front.retry(exchange["key"])
-    [failed] = front.finished()
+    view.retry(exchange["key"])
+    [failed] = view.finished()
     assert failed["footer"].endswith("still counts")
 
     client.session().undo()
     panel.chat.refresh()
 
-    [failed] = front.finished()
+    [failed] = view.finished()
     assert failed["footer"].endswith("turn 2")
 
 
 def test_a_failed_question_of_a_cell_is_shown_with_the_others_of_the_same_run(
-    front, client, box, monkeypatch
+    view, client, box, monkeypatch
 ):
-    monkeypatch.setattr(client.runtime, "where", lambda: ("c1", "run 1"))
+    monkeypatch.setattr(client.runtime, "running_cell", lambda: ("c1", "run 1"))
     client.session().ask("one")
     box.fail(Fault(status=400), agent="echo")
     with contextlib.suppress(errors.BadRequest):
@@ -72,11 +72,11 @@ def test_a_failed_question_of_a_cell_is_shown_with_the_others_of_the_same_run(
     box.fail(Fault(status=400), agent="echo")
     with contextlib.suppress(errors.BadRequest):
         client.session().ask("four")
-    front.finished(4)
+    view.finished(4)
 
-    front.request("get_snapshot")
+    view.request("get_snapshot")
 
-    exchanges = front.finished(4)
+    exchanges = view.finished(4)
     assert [(each["prompt"], each["status"]) for each in exchanges] == [
         ("one", "ok"), ("two", "error"), ("three", "ok"), ("four", "error"),
     ]  # fmt: skip
@@ -84,7 +84,7 @@ def test_a_failed_question_of_a_cell_is_shown_with_the_others_of_the_same_run(
 
 
 def test_the_questions_of_one_run_are_in_order_whichever_thread_announces_first(
-    front, client, box, monkeypatch
+    view, client, box, monkeypatch
 ):
     add, third_added = Chat._add, threading.Event()
 
@@ -96,11 +96,11 @@ def test_the_questions_of_one_run_are_in_order_whichever_thread_announces_first(
             third_added.set()
 
     monkeypatch.setattr(Chat, "_add", add_second_last)
-    monkeypatch.setattr(client.runtime, "where", lambda: ("c1", "run 1"))
+    monkeypatch.setattr(client.runtime, "running_cell", lambda: ("c1", "run 1"))
     client.session().ask("one")
     box.fail(Fault(status=400), agent="echo")
     with contextlib.suppress(errors.BadRequest):
         client.session().ask("two")
     client.session().ask("three")
 
-    assert [each["prompt"] for each in front.finished(3)] == ["one", "two", "three"]
+    assert [each["prompt"] for each in view.finished(3)] == ["one", "two", "three"]

@@ -10,7 +10,7 @@ from swiftask_jupyter import ChatPanel, errors
 from swiftask_jupyter.notebook.markdown import parser
 from swiftask_jupyter.notebook.panel.panel import close_earlier_panels
 from swiftask_jupyter.notebook.panel.reply_publisher import ReplyPublisher
-from tests.support.frontends import WAIT, Front
+from tests.support.frontends import WAIT, HeadlessView
 from tests.support.kernels import Kernel
 from tests.support.notebooks import ask_from
 
@@ -24,66 +24,66 @@ def test_client_chat_opens_a_panel_of_that_client(client):
 
 def test_the_first_snapshot_loads_the_markdown_parser(panel):
     parser._markdown_it.cache_clear()
-    Front(panel).request("get_snapshot")
+    HeadlessView(panel).request("get_snapshot")
     assert parser._markdown_it.cache_info().currsize
 
 
-def test_a_question_gets_an_answer_and_is_counted(front):
-    assert "error" not in front.ask("hello *you*")
+def test_a_question_gets_an_answer_and_is_counted(view):
+    assert "error" not in view.ask("hello *you*")
 
-    [exchange] = front.finished()
+    [exchange] = view.finished()
     assert exchange["prompt"] == "hello *you*"
     assert (exchange["text"], exchange["agent"]) == ("hello you", "echo")
     assert exchange["status"] == "ok"
     assert "turn 1" in exchange["footer"]
-    assert front.state["total"].startswith("1 call · ")
-    assert front.request("get_source", key=exchange["key"])["text"] == "hello *you*"
+    assert view.state["total"].startswith("1 call · ")
+    assert view.request("get_source", key=exchange["key"])["text"] == "hello *you*"
 
 
-def test_python_can_ask_stop_and_export(panel, front, tmp_path):
+def test_python_can_ask_stop_and_export(panel, view, tmp_path):
     asked = panel.ask("from python")
-    front.finished()
+    view.finished()
     assert repr(asked) == "<asked 'from python': ok>"
 
     path = panel.export(tmp_path / "chat.md")
 
     assert "from python" in path.read_text()
-    assert front.request("export")["text"] == path.read_text()
+    assert view.request("export")["text"] == path.read_text()
     panel.stop()  # nothing is in flight, so this does nothing
 
 
-def test_a_refused_request_gets_one_line_and_changes_nothing(front, client):
-    assert front.ask("   ")["error"].startswith("the prompt is empty")
-    assert "your token" in front.ask(f"say {client.connections.overrides.token}")["error"]
-    retried = front.request("retry", key="nosuch")
+def test_a_refused_request_gets_one_line_and_changes_nothing(view, client):
+    assert view.ask("   ")["error"].startswith("the prompt is empty")
+    assert "your token" in view.ask(f"say {client.connections.overrides.token}")["error"]
+    retried = view.request("retry", key="nosuch")
     assert retried["error"].startswith("that message is not in")
-    assert "KeyError" in front.request("nonsense")["error"]
-    assert front.order == []
+    assert "KeyError" in view.request("nonsense")["error"]
+    assert view.order == []
 
 
-def test_two_views_show_the_same_and_a_late_view_gets_everything(panel, front):
-    front.ask("# one\n\n- a\n- b")
-    front.finished()
-    late = Front(panel, "w")
+def test_two_views_show_the_same_and_a_late_view_gets_everything(panel, view):
+    view.ask("# one\n\n- a\n- b")
+    view.finished()
+    late = HeadlessView(panel, "w")
 
     late.request("get_snapshot")
 
-    assert late.order == front.order
-    assert late.exchange(late.order[0]) == front.exchange(front.order[0])
+    assert late.order == view.order
+    assert late.exchange(late.order[0]) == view.exchange(view.order[0])
     late.ask("two")
-    assert late.finished(2) == front.finished(2)
+    assert late.finished(2) == view.finished(2)
 
 
 def test_a_long_conversation_is_sent_in_pages(panel, client):
     session = client.session()
     for n in range(45):
         ask_from(session, f"q{n}")
-    front = Front(panel)
-    front.request("get_snapshot")
-    assert len(front.order) == 30
-    assert front.messages[-1]["earlier_count"] == 15
+    view = HeadlessView(panel)
+    view.request("get_snapshot")
+    assert len(view.order) == 30
+    assert view.messages[-1]["earlier_count"] == 15
 
-    page = front.request("get_earlier", key=front.order[0])
+    page = view.request("get_earlier", key=view.order[0])
 
     assert [each["prompt"] for each in page["exchanges"]] == [f"q{n}" for n in range(15)]
     assert page["earlier_count"] == 0
@@ -120,10 +120,10 @@ def test_a_panel_in_a_terminal_says_that_it_needs_a_notebook(client, shell, caps
 
 def test_a_closed_panel_leaves_no_thread(client):
     panel = ChatPanel(client)
-    front = Front(panel)
-    front.request("get_snapshot")
-    front.ask("hi")
-    front.finished()
+    view = HeadlessView(panel)
+    view.request("get_snapshot")
+    view.ask("hi")
+    view.finished()
     threads = [each for each in threading.enumerate() if each.name == "swiftask-panel"]
     assert threads
 
@@ -135,20 +135,20 @@ def test_a_closed_panel_leaves_no_thread(client):
 
 
 def test_a_cell_that_is_run_again_shows_stopped_answers_and_stops_running_ones(
-    front, panel, client, stepwise
+    view, panel, client, stepwise
 ):
-    front.ask("hi", "stepwise")
+    view.ask("hi", "stepwise")
     stepwise.step()
-    front.wait_for_text()
-    front.request("stop")
-    front.finished()
-    front.ask("more", "slow")
-    front.wait_for_text(1)
+    view.wait_for_text()
+    view.request("stop")
+    view.finished()
+    view.ask("more", "slow")
+    view.wait_for_text(1)
     panel.displayed_by = (None, "an earlier run")
 
     with contextlib.closing(ChatPanel(client)) as again:
         close_earlier_panels(again, [panel])
-        late = Front(again, "w")
+        late = HeadlessView(again, "w")
         late.request("get_snapshot")
         stopped, running = late.finished(2)
 
@@ -159,14 +159,14 @@ def test_a_cell_that_is_run_again_shows_stopped_answers_and_stops_running_ones(
 
 
 def test_a_view_that_connects_before_the_earlier_panel_is_closed_gets_its_exchanges(
-    front, panel, client
+    view, panel, client
 ):
-    front.ask("more", "slow")
-    front.wait_for_text()
+    view.ask("more", "slow")
+    view.wait_for_text()
     panel.displayed_by = (None, "an earlier run")
 
     with contextlib.closing(ChatPanel(client)) as again:
-        early = Front(again, "w")
+        early = HeadlessView(again, "w")
         early.request("get_snapshot")
         close_earlier_panels(again, [panel])
 
@@ -185,7 +185,7 @@ def test_a_question_stopped_before_it_was_sent_does_not_run_in_the_next_panel(
 
     with contextlib.closing(ChatPanel(client)) as again:
         close_earlier_panels(again, [panel])
-        late = Front(again, "w")
+        late = HeadlessView(again, "w")
         late.request("get_snapshot")
         start(*started[0])
 

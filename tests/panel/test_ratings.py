@@ -5,7 +5,7 @@ import contextlib
 import pandas as pd
 
 from swiftask_jupyter import ChatPanel, Swiftask
-from tests.support.frontends import Front
+from tests.support.frontends import HeadlessView
 
 
 def ratings(client):
@@ -14,13 +14,13 @@ def ratings(client):
     return list(zip(frame["liked"], frame["comment"], strict=True))
 
 
-def test_a_rating_is_saved_and_shown_in_another_panel(front, panel, client):
-    front.ask("hi")
-    [exchange] = front.finished()
+def test_a_rating_is_saved_and_shown_in_another_panel(view, panel, client):
+    view.ask("hi")
+    [exchange] = view.finished()
 
-    front.request("rate", key=exchange["key"], liked=True, comment="just right")
+    view.request("rate", key=exchange["key"], liked=True, comment="just right")
 
-    assert front.exchange(exchange["key"])["liked"] is True
+    assert view.exchange(exchange["key"])["liked"] is True
     assert ratings(client) == [(True, "just right")]
     given = client.connections.overrides
     with Swiftask(
@@ -32,38 +32,38 @@ def test_a_rating_is_saved_and_shown_in_another_panel(front, panel, client):
         again.close()
 
 
-def test_a_new_rating_replaces_the_old_one_and_keeps_the_comment(front, client):
-    front.ask("hi")
-    front.finished()
-    front.ask("ho")
-    first, second = front.finished(2)
+def test_a_new_rating_replaces_the_old_one_and_keeps_the_comment(view, client):
+    view.ask("hi")
+    view.finished()
+    view.ask("ho")
+    first, second = view.finished(2)
 
-    front.request("rate", key=first["key"], liked=True, comment="fine")
-    front.request("rate", key=first["key"], liked=False)
-    front.request("rate", key=second["key"], liked=True, comment="good")
-    front.request("rate", key=second["key"], liked=None, comment="")
+    view.request("rate", key=first["key"], liked=True, comment="fine")
+    view.request("rate", key=first["key"], liked=False)
+    view.request("rate", key=second["key"], liked=True, comment="good")
+    view.request("rate", key=second["key"], liked=None, comment="")
 
     assert ratings(client) == [(False, "fine"), (pd.NA, pd.NA)]
 
 
-def test_purging_a_turn_removes_its_comment(front, client):
-    front.ask("hi")
-    [exchange] = front.finished()
-    front.request("rate", key=exchange["key"], liked=True, comment="Ada is ill")
+def test_purging_a_turn_removes_its_comment(view, client):
+    view.ask("hi")
+    [exchange] = view.finished()
+    view.request("rate", key=exchange["key"], liked=True, comment="Ada is ill")
 
     client.session().log.purge(1)
 
     assert ratings(client) == [(True, pd.NA)]
 
 
-def test_a_rating_is_sent_to_a_service_that_accepts_ratings(front, client, box):
+def test_a_rating_is_sent_to_a_service_that_accepts_ratings(view, client, box):
     client.connections.overrides = type(client.connections.overrides)(
         box.url, box.client_token("echo"), "echo", "widget"
     )
-    front.ask("hi")
-    [exchange] = front.finished()
+    view.ask("hi")
+    [exchange] = view.finished()
 
-    response = front.request("rate", key=exchange["key"], liked=False, comment="too short")
+    response = view.request("rate", key=exchange["key"], liked=False, comment="too short")
 
     assert "error" not in response
     request = box.requests[-1]
@@ -72,30 +72,30 @@ def test_a_rating_is_sent_to_a_service_that_accepts_ratings(front, client, box):
     assert request.json["comment"] == "too short"
 
 
-def test_a_later_rating_is_sent_with_the_earlier_comment(front, panel, client, box):
+def test_a_later_rating_is_sent_with_the_earlier_comment(view, panel, client, box):
     client.connections.overrides = type(client.connections.overrides)(
         box.url, box.client_token("echo"), "echo", "widget"
     )
-    front.ask("hi")
-    [exchange] = front.finished()
-    front.request("rate", key=exchange["key"], liked=None, comment="too short")
+    view.ask("hi")
+    [exchange] = view.finished()
+    view.request("rate", key=exchange["key"], liked=None, comment="too short")
     panel.chat.exchanges.clear()  # as in another kernel
-    front.request("get_snapshot")
+    view.request("get_snapshot")
 
-    assert "error" not in front.request("rate", key=exchange["key"], liked=False)
+    assert "error" not in view.request("rate", key=exchange["key"], liked=False)
 
     assert box.requests[-1].json["comment"] == "too short"
     assert ratings(client) == [(False, "too short")]
 
 
-def test_a_rating_of_an_answer_from_the_history_is_sent_to_the_service_too(front, client, box):
+def test_a_rating_of_an_answer_from_the_history_is_sent_to_the_service_too(view, client, box):
     client.connections.overrides = type(client.connections.overrides)(
         box.url, box.client_token("echo"), "echo", "widget"
     )
-    front.ask("hi")
-    front.finished()
+    view.ask("hi")
+    view.finished()
     with contextlib.closing(ChatPanel(client)) as panel:
-        again = Front(panel, "w")
+        again = HeadlessView(panel, "w")
         again.request("get_snapshot")
 
         assert "error" not in again.request("rate", key=again.order[0], liked=True)

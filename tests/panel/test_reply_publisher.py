@@ -13,7 +13,7 @@ from tests.support.frontends import until
 from tests.support.notebooks import ask_from
 
 
-def test_a_stop_before_the_thread_has_started_sends_nothing(panel, front, box, monkeypatch):
+def test_a_stop_before_the_thread_has_started_sends_nothing(panel, view, box, monkeypatch):
     start, started = ReplyPublisher.start, []
     monkeypatch.setattr(ReplyPublisher, "start", lambda *args: started.append(args))
     panel.ask("hi", "slow")
@@ -21,25 +21,25 @@ def test_a_stop_before_the_thread_has_started_sends_nothing(panel, front, box, m
     panel.stop()
     start(*started[0])
 
-    [exchange] = front.finished()
+    [exchange] = view.finished()
     assert exchange["status"] == "interrupted"
     assert not box.requests
 
 
-def test_an_interrupt_while_a_question_is_announced_leaves_the_panel_free(panel, front, box):
+def test_an_interrupt_while_a_question_is_announced_leaves_the_panel_free(panel, view, box):
     send = panel._channel._send
 
     def interrupt(*_):
         panel._channel._send = send
-        front.revision += 1  # else the view would find the gap and request a snapshot
+        view.revision += 1  # else the view would find the gap and request a snapshot
         raise KeyboardInterrupt
 
     panel._channel._send = interrupt
     with pytest.raises(KeyboardInterrupt):
         panel.ask("hi")
 
-    assert "error" not in front.ask("again")
-    interrupted, exchange = front.finished(2)
+    assert "error" not in view.ask("again")
+    interrupted, exchange = view.finished(2)
     assert (interrupted["status"], exchange["text"]) == ("interrupted", "again")
     assert len(box.requests) == 1
 
@@ -52,7 +52,7 @@ def test_a_stream_that_is_closed_before_it_is_read_sends_nothing(client, box):
     assert not box.requests
 
 
-def test_many_questions_of_a_cell_leave_only_one_thread(front, client, monkeypatch):
+def test_many_questions_of_a_cell_leave_only_one_thread(view, client, monkeypatch):
     """After its answer a thread sends heartbeats until another answer ends, which covers both."""
     monkeypatch.setattr(
         "swiftask_jupyter.notebook.panel.reply_publisher.FINAL_HEARTBEATS", [0.1] * 10_000
@@ -61,7 +61,7 @@ def test_many_questions_of_a_cell_leave_only_one_thread(front, client, monkeypat
     for n in range(20):
         ask_from(client.session(), f"question {n}")
 
-    front.finished(20)
+    view.finished(20)
     until(lambda: [each.name for each in threading.enumerate()].count("swiftask-panel") == 1)
 
 

@@ -3,35 +3,35 @@
 from swiftask_jupyter.turns.budget import parse_budget
 
 
-def test_the_total_shows_what_is_spent_of_a_budget(front, client):
+def test_the_total_shows_what_is_spent_of_a_budget(view, client):
     client.budgets.set(parse_budget("20 calls/hour"))
 
-    front.ask("hi")
+    view.ask("hi")
 
-    front.finished()
-    assert front.state["total"] == "1 call · tokens not reported · 1 of 20 calls/hour"
+    view.finished()
+    assert view.state["total"] == "1 call · tokens not reported · 1 of 20 calls/hour"
 
 
-def test_the_total_does_not_count_cached_and_imported_turns(front, client, tmp_path):
+def test_the_total_does_not_count_cached_and_imported_turns(view, client, tmp_path):
     session = client.session()
     session.ask("one two", cache="on", fresh=True)
     session.ask("one two", cache="on", fresh=True)
     session.log.import_file(session.export(tmp_path / "said.json"))
-    front.ask("hi")
+    view.ask("hi")
 
-    front.finished(5)
+    view.finished(5)
 
-    assert front.state["total"] == "2 calls · tokens not reported"
+    assert view.state["total"] == "2 calls · tokens not reported"
 
 
-def test_the_total_says_how_many_calls_reported_no_tokens(front, client, box):
-    front.ask("one two")
-    front.finished()
+def test_the_total_says_how_many_calls_reported_no_tokens(view, client, box):
+    view.ask("one two")
+    view.finished()
     client.connections.overrides = type(client.connections.overrides)(
         box.url, box.token, "echo", "native"
     )
-    front.ask("one two")
-    front.finished(2)
+    view.ask("one two")
+    view.finished(2)
 
-    assert front.state["total"].startswith("2 calls · ")
-    assert front.state["total"].partition(" tokens")[2].startswith(" (1 not reported)")
+    assert view.state["total"].startswith("2 calls · ")
+    assert view.state["total"].partition(" tokens")[2].startswith(" (1 not reported)")

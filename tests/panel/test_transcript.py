@@ -10,9 +10,9 @@ from swiftask_jupyter.notebook.panel.transcript import MAX_TRANSCRIPT, transcrip
 from tests.support.notebooks import ask_from
 
 
-def test_a_transcript_has_the_whole_conversation_and_nothing_in_it_runs(front, panel):
-    front.ask("<script>alert(1)</script> **hi** ![x](https://evil.example/x.png)")
-    front.finished()
+def test_a_transcript_has_the_whole_conversation_and_nothing_in_it_runs(view, panel):
+    view.ask("<script>alert(1)</script> **hi** ![x](https://evil.example/x.png)")
+    view.finished()
 
     bundle = transcript_mimebundle(panel.chat.exchanges)
 
@@ -27,10 +27,10 @@ def test_a_transcript_has_the_whole_conversation_and_nothing_in_it_runs(front, p
     ]
 
 
-def test_a_long_transcript_keeps_the_newest_exchanges(front, panel):
+def test_a_long_transcript_keeps_the_newest_exchanges(view, panel):
     for n in range(3):
-        front.ask(f"{n}" * (MAX_TRANSCRIPT // 5))
-        front.finished(n + 1)
+        view.ask(f"{n}" * (MAX_TRANSCRIPT // 5))
+        view.finished(n + 1)
 
     bundle = transcript_mimebundle(panel.chat.exchanges)
 
@@ -38,11 +38,11 @@ def test_a_long_transcript_keeps_the_newest_exchanges(front, panel):
     assert "0000" not in bundle["text/plain"]
 
 
-def test_a_long_text_is_cut_and_removes_no_other_exchange(front, panel):
-    front.ask("short")
-    front.finished()
-    front.ask("0123456789" * (MAX_TRANSCRIPT // 10))
-    front.finished(2)
+def test_a_long_text_is_cut_and_removes_no_other_exchange(view, panel):
+    view.ask("short")
+    view.finished()
+    view.ask("0123456789" * (MAX_TRANSCRIPT // 10))
+    view.finished(2)
 
     bundle = transcript_mimebundle(panel.chat.exchanges)
 
@@ -51,14 +51,14 @@ def test_a_long_text_is_cut_and_removes_no_other_exchange(front, panel):
     assert bundle["text/plain"].count("(cut here: export has all of it)") == 2
 
 
-def test_the_records_include_turns_that_the_transcript_does_not_show(front, panel):
+def test_the_records_include_turns_that_the_transcript_does_not_show(view, panel):
     for n in range(3):
-        front.ask(f"{n}" * (MAX_TRANSCRIPT // 5))
-        front.finished(n + 1)
+        view.ask(f"{n}" * (MAX_TRANSCRIPT // 5))
+        view.finished(n + 1)
     asked = [each.reply.id for each in panel.chat.exchanges]
-    front.request("switch_session", name=None)
-    front.ask("in another session")
-    front.finished()
+    view.request("switch_session", name=None)
+    view.ask("in another session")
+    view.finished()
 
     bundle = transcript_mimebundle(panel.chat.exchanges, panel.switcher.hidden_exchanges())
 
@@ -66,11 +66,11 @@ def test_the_records_include_turns_that_the_transcript_does_not_show(front, pane
     assert recorded == [*asked, panel.chat.exchanges[0].reply.id]
 
 
-def test_the_record_of_a_turn_is_the_same_in_its_cell_and_in_a_transcript(front, panel, client):
+def test_the_record_of_a_turn_is_the_same_in_its_cell_and_in_a_transcript(view, panel, client):
     answer = ask_from(client.session(), "from a cell")
-    front.request("get_snapshot")
-    front.ask("hi")
-    front.finished(2)
+    view.request("get_snapshot")
+    view.ask("hi")
+    view.finished(2)
     live = [record_of(each.reply) for each in panel.chat.exchanges]
     assert live[0] == record_of(answer.reply)
 
@@ -78,11 +78,11 @@ def test_the_record_of_a_turn_is_the_same_in_its_cell_and_in_a_transcript(front,
         assert transcript_mimebundle(again.chat.exchanges)[TURN_MIME_TYPE] == live
 
 
-def test_the_transcript_is_updated_after_an_undo_and_after_a_switch(panel, front):
+def test_the_transcript_is_updated_after_an_undo_and_after_a_switch(panel, view):
     written = []
     panel._transcript._publish = lambda bundle, **_: written.append(bundle["text/plain"])
-    front.ask("taken back")
-    front.finished()
+    view.ask("taken back")
+    view.finished()
     panel.chat.session.undo()
 
     panel.chat.on_cell_run(SimpleNamespace(info=SimpleNamespace(raw_cell="%swiftask undo")))
@@ -90,13 +90,13 @@ def test_the_transcript_is_updated_after_an_undo_and_after_a_switch(panel, front
     assert "taken back" not in written[-1]
 
     count = len(written)
-    front.request("switch_session", name=None)
+    view.request("switch_session", name=None)
     assert len(written) == count + 1
 
 
-def test_a_transcript_has_one_style_sheet(front, panel):
+def test_a_transcript_has_one_style_sheet(view, panel):
     for n in range(3):
-        front.ask(f"```python\nx = {n}\n```")
-        front.finished(n + 1)
+        view.ask(f"```python\nx = {n}\n```")
+        view.finished(n + 1)
 
     assert transcript_mimebundle(panel.chat.exchanges)["text/html"].count("<style>") == 1

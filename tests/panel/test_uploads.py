@@ -6,19 +6,19 @@ from swiftask_jupyter import errors
 from swiftask_jupyter.notebook.panel.uploads import MAX_FILES, Uploads
 
 
-def test_a_file_comes_in_chunks_and_is_sent_with_the_question(front, client, box):
+def test_a_file_comes_in_chunks_and_is_sent_with_the_question(view, client, box):
     client.connections.overrides = type(client.connections.overrides)(
         box.url, box.token, "echo", "native"
     )
     file = {"upload": "f1", "name": "../a\u202e b.txt", "size": 5}
-    assert "error" not in front.request("upload", [b"abc"], offset=0, **file)
-    refused = front.ask("early", uploads=["f1"])
+    assert "error" not in view.request("upload", [b"abc"], offset=0, **file)
+    refused = view.ask("early", uploads=["f1"])
     assert refused["error"].startswith("a\u27e6U+202E\u27e7 b.txt is not")
-    assert "error" not in front.request("upload", [b"de"], offset=3, **file)
+    assert "error" not in view.request("upload", [b"de"], offset=3, **file)
 
-    assert "error" not in front.ask("look", uploads=["f1"])
+    assert "error" not in view.ask("look", uploads=["f1"])
 
-    [exchange] = front.finished()
+    [exchange] = view.finished()
     assert exchange["files"] == ["a\u27e6U+202E\u27e7 b.txt"]
     put = next(seen for seen in box.requests if seen.method == "PUT")
     assert put.body == b"abcde"
@@ -27,23 +27,23 @@ def test_a_file_comes_in_chunks_and_is_sent_with_the_question(front, client, box
 @pytest.mark.parametrize(
     ("offset", "size", "chunk"), [(1, 5, b"ab"), (0, 1, b"ab"), (0, 2 * 10**8, b"ab")]
 )
-def test_a_chunk_out_of_order_or_too_large_is_refused(front, offset, size, chunk):
-    response = front.request("upload", [chunk], upload="f", name="a.txt", size=size, offset=offset)
+def test_a_chunk_out_of_order_or_too_large_is_refused(view, offset, size, chunk):
+    response = view.request("upload", [chunk], upload="f", name="a.txt", size=size, offset=offset)
 
     assert response["error"].startswith("a.txt ")
 
 
-def test_files_of_a_refused_question_stay_for_the_next(front, client, box):
+def test_files_of_a_refused_question_stay_for_the_next(view, client, box):
     client.connections.overrides = type(client.connections.overrides)(
         box.url, box.token, "echo", "native"
     )
-    front.request("upload", [b"abc"], upload="f1", name="a.txt", size=3, offset=0)
-    assert front.ask("  ", uploads=["f1"])["error"].startswith("the prompt is empty")
+    view.request("upload", [b"abc"], upload="f1", name="a.txt", size=3, offset=0)
+    assert view.ask("  ", uploads=["f1"])["error"].startswith("the prompt is empty")
 
-    assert "error" not in front.ask("look", uploads=["f1"])
+    assert "error" not in view.ask("look", uploads=["f1"])
 
-    assert front.finished()[0]["files"] == ["a.txt"]
-    assert "is not here" in front.ask("again", uploads=["f1"])["error"]
+    assert view.finished()[0]["files"] == ["a.txt"]
+    assert "is not here" in view.ask("again", uploads=["f1"])["error"]
 
 
 def test_the_limit_on_files_does_not_stop_an_upload_that_has_begun():

@@ -44,13 +44,13 @@ def view_node(node):
     return {"tag": tag, "attrs": attrs, "kids": [view_node(kid) for kid in rest]}
 
 
-def text(node):
+def text_of(node):
     """Return the text of a view's node."""
-    return node["text"] if "text" in node else "".join(map(text, node["kids"]))
+    return node["text"] if "text" in node else "".join(map(text_of, node["kids"]))
 
 
-class Front:
-    """A view without a browser: sends the user's requests and applies messages like panel.js.
+class HeadlessView:
+    """A view without a browser. It sends requests and applies messages as panel.js does.
 
     Attributes:
         messages: every message for this view, oldest first.
@@ -151,7 +151,7 @@ class Front:
 
     def wait_for_text(self, number=0):
         """Wait until the answer of that number in the order has text."""
-        self.wait(lambda: len(self.order) > number and text(self.views[self.order[number]].root))
+        self.wait(lambda: len(self.order) > number and text_of(self.views[self.order[number]].root))
 
     def finished(self, count=1):
         """Wait until so many exchanges are shown, all ended and none in flight; return them."""
@@ -166,7 +166,7 @@ class Front:
 
     def exchange(self, key):
         """Return all that is shown of an exchange, the text of the answer included."""
-        return {**self.exchanges[key], "tree": None, "text": text(self.views[key].root)}
+        return {**self.exchanges[key], "tree": None, "text": text_of(self.views[key].root)}
 
 
 def until(condition):

@@ -220,7 +220,7 @@ def block_other_hosts(notebook: Notebook) -> None:
 
 
 def wrap_scripts(notebook: Notebook) -> None:
-    """From the next page load on, record a mark when a script calls what payloads call first."""
+    """On pages loaded from now on, record each call of `alert`, `eval`, `open` and the like."""
     notebook.context.add_init_script(f"({WRAP_FUNCTIONS})()")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def fetch_file(package: str, member: str, folder: Path) -> tuple[str, str]:
-    """Return the text of a file of a package, or an empty text and why it cannot be had.
+    """Return the text of a file of a package, or an empty text and why it cannot be fetched.
 
     Args:
         package: the name and the version, `name@1.2.3`.

@@ -62,7 +62,8 @@ class _SettledBlocks:
 class Document:
     """An answer that arrives in pieces.
 
-    After `finish`, `html()` returns the same as `to_html` of the whole text.
+    A block is settled once later text cannot change it any more; it is parsed only once. After
+    `finish`, `html()` returns the same as `to_html` of the whole text.
 
     Attributes:
         parsed: the number of characters given to the parser so far, to check that the cost stays
@@ -126,12 +127,12 @@ class Document:
         return self._tail_text() + "".join(self._overflow)
 
     def blocks(self, start: int = 0) -> list[list[Node]]:
-        """Return the settled blocks from index `start` on; only `finish` may still change one."""
+        """Return the settled blocks from index `start` on; `finish` may add links to them."""
         self._settle_complete_blocks()
         return [block.nodes for block in self._blocks[start:]]
 
     def open_nodes(self) -> list[Node]:
-        """Return the nodes after the settled blocks, which may still change."""
+        """Return the nodes of the open block, which may still change."""
         self._settle_complete_blocks()
         nodes = [self._fence.node(self._tail_text())] if self._fence else self._parse_open()
         return nodes + _unparsed("".join(self._overflow))
@@ -197,7 +198,7 @@ class Document:
                 self._fence = None
 
     def _settle(self, length: int) -> None:
-        """Make the first `length` characters of the tail settled blocks."""
+        """Parse the first `length` characters of the tail and move them to the settled blocks."""
         if length:
             tail = self._tail_text()
             self.parsed += length

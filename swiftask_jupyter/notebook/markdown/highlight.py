@@ -61,7 +61,7 @@ def highlight(code: str, lang: str) -> list[tuple[str, str]]:
 
 
 def drop_kinds(pieces: Iterable[tuple[str, str]], kinds: str) -> list[tuple[str, str]]:
-    """Return the pairs with the colour removed from each of these kinds."""
+    """Return the (kind, text) pairs with these kinds replaced by "", which has no colour."""
     return _merge((_PLAIN if name in kinds else name, text) for name, text in pieces)
 
 

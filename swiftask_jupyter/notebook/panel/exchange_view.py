@@ -153,7 +153,7 @@ class ExchangeView:
         return f"{text} · {STILL_COUNTS}" if self.superseded else text
 
     def unsent_copy(self) -> ExchangeView:
-        """Return the same exchange with a tree of which no view has seen anything."""
+        """Return a copy for another panel, to whose views nothing of it was sent yet."""
         return ExchangeView(self.prompt, self.reply, self.attached)
 
 
