@@ -224,7 +224,7 @@ def test_the_panel_does_not_retry_a_question_of_a_cell(view, client, box):
 
     response = view.request("retry", key=failed["key"])
 
-    assert response["error"] == "a cell asked this, with options of its own; run the cell again"
+    assert response["error"] == "a cell asked this with its own options; run the cell again"
     assert len(box.requests) == sent
 
 
@@ -238,7 +238,7 @@ def test_the_panel_does_not_edit_a_question_that_python_asked_in_a_cell(view, cl
 
     response = view.ask("another", key=exchanges[1]["key"])
 
-    assert response["error"] == "a cell asked this, with options of its own; run the cell again"
+    assert response["error"] == "a cell asked this with its own options; run the cell again"
     assert len(client.session().history()) == 3
 
 

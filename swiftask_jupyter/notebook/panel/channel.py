@@ -43,8 +43,8 @@ Send = Callable[[dict[str, Any], list[bytes]], object]
 class Channel:
     """Sends messages to all views of one panel.
 
-    Each message is one JSON buffer beside the widget message: Jupyter would walk through the items
-    of the widget message's own content again.
+    Each message is sent as one JSON buffer and not as the content of the widget message, because
+    Jupyter would walk through the items of that content once more.
 
     Args:
         send: sends a widget message (content, buffers).

@@ -95,7 +95,7 @@ class Chat:
             earlier = self.exchanges.find(replaces, replaced=True) if replaces else None
             if earlier and earlier.from_cell:
                 raise PromptError(
-                    "a cell asked this, with options of its own", advice="run the cell again"
+                    "a cell asked this with its own options", advice="run the cell again"
                 )
             slot = earlier.reply.slot if earlier else None
             attached = (*(earlier.attached if earlier else ()), *files)

@@ -2,7 +2,7 @@
 
 const UPLOAD_CHUNK = 512 * 1024; // bytes
 // Drafts of closed views, by conversation (`state.draft_key`). The next view of that conversation
-// takes its draft over, for example when the cell is run again. Each view is a module of its own, so
+// takes its draft over, for example when the cell is run again. Each view has its own module, so
 // the drafts are kept on the page.
 const DRAFTS = globalThis[Symbol.for("swiftask.drafts")] ??= new Map();
 
