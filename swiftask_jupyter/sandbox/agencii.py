@@ -21,7 +21,7 @@ MISSING_FIELDS = "Your JSON payload is missing required fields. Please consult t
 
 
 def routes(state: SandboxState) -> list[Route]:
-    """Return the routes of this dialect; faults for a path can disable one of its names."""
+    """Return the routes of this dialect, each with and without a slash at the end."""
     arguments = {"state": state}
     return [
         (r"/(?:get_completion|get_response)/?", CompletionHandler, arguments),
@@ -52,7 +52,7 @@ FIELDS: dict[str, Rule] = {
 
 
 class AgenciiHandler(WholeReplyHandler):
-    """A request with the platform's token that names an integration."""
+    """Base class of this dialect's handlers: checks the token and finds the integration."""
 
     error_shape = "detail"
     not_json = MISSING_FIELDS
@@ -92,10 +92,10 @@ class AgenciiHandler(WholeReplyHandler):
 
 
 class CreateChatHandler(AgenciiHandler):
-    """Creates an empty chat."""
+    """Handler of POST /create_new_chat: creates an empty chat."""
 
     async def post(self) -> None:
-        """Send the id of the new chat."""
+        """Respond with the id of the new chat."""
         if not self.check_agencii_token() or (body := self.read_json()) is None:
             return
         if await self.respond_fault(self.take_fault()):
@@ -107,10 +107,10 @@ class CreateChatHandler(AgenciiHandler):
 
 
 class CompletionHandler(AgenciiHandler):
-    """Sends a message to the agent of an integration."""
+    """Handler of POST /get_completion: sends a message to the agent of an integration."""
 
     async def post(self) -> None:
-        """Send the agent's reply, as JSON or as plain text."""
+        """Respond with the agent's reply, as JSON or as plain text."""
         await self.run_until_disconnect(self._complete())
 
     async def _complete(self) -> None:

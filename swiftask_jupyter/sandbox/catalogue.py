@@ -5,15 +5,15 @@ from .state import SandboxState
 
 
 def routes(state: SandboxState) -> list[Route]:
-    """Return the route of the catalogue."""
+    """Return the route of GET /public/bots."""
     return [(r"/public/bots", CatalogueHandler, {"state": state})]
 
 
 class CatalogueHandler(DialectHandler):
-    """Lists the agents as a JSON array; the service spells its key `isChatLMM` (measured)."""
+    """Handler of GET /public/bots: a JSON array; the key `isChatLMM` is spelt as measured."""
 
     async def get(self) -> None:
-        """Send the slug, name and kind of each listed agent."""
+        """Respond with the slug, the name and `isChatLMM` of each listed agent."""
         if await self.respond_fault(self.take_fault()):
             return
         self.respond_json(

@@ -1,7 +1,7 @@
 """The dialect `chat`: POST /v1/api/chat/{slug}; the service stores the conversation.
 
-Its stream differs from standard server-sent events: no blank line between two events. It holds
-text chunks and nothing else.
+Its stream differs from standard server-sent events: there is no blank line between two events.
+Its events hold chunks of text and nothing else.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ StoreReply: TypeAlias = Callable[[str], None]
 
 
 def routes(state: SandboxState) -> list[Route]:
-    """Return the route of this dialect."""
+    """Return the route of POST /v1/api/chat/{slug}."""
     return [(r"/v1/api/chat/([^/]+)", ChatHandler, {"state": state})]
 
 
 class ChatHandler(WholeReplyHandler):
-    """Sends a message to one agent, with the account's API key."""
+    """Handler of POST /v1/api/chat/{slug}: sends a message to one agent."""
 
     error_shape = "data"
     unauthorized = "Invalid or missing API token"
@@ -47,7 +47,7 @@ class ChatHandler(WholeReplyHandler):
         return super().flush(include_footers)
 
     async def post(self, slug: str) -> None:
-        """Send the agent's reply, whole or as a stream."""
+        """Respond with the agent's reply, whole or as a stream."""
         await self.run_until_disconnect(self._answer(slug))
 
     async def _answer(self, slug: str) -> None:

@@ -19,7 +19,7 @@ def routes(state: SandboxState) -> list[Route]:
 
 
 class FaultsHandler(DialectHandler):
-    """Queues a fault (POST) or drops all queued ones (DELETE), as `Sandbox.fail` does.
+    """Handler of /sandbox/faults: POST queues a fault, DELETE drops all queued faults.
 
     The body of a POST holds the fields of a `Fault`, and optionally `agent`, `path` and `times`.
     """
@@ -41,14 +41,14 @@ class FaultsHandler(DialectHandler):
             self.respond_json({"ordered": True})
 
     def delete(self) -> None:
-        """Drop every fault not yet served."""
+        """Drop the queued faults that no request has received yet."""
         if self.check_token():
             self.state.faults.clear()
             self.respond_json({"ordered": False})
 
 
 class RequestsHandler(DialectHandler):
-    """Lists the recorded requests without their credentials."""
+    """Handler of /sandbox/requests: the recorded requests without their credentials."""
 
     is_recorded = False
 

@@ -40,8 +40,8 @@ AGENT_PREFIX = "fault-"
 class Fault:
     """One way in which the sandbox answers a request wrongly. Fields can be combined.
 
-    A "piece" is one part of an agent's reply, as it is streamed. Fields marked with a dialect
-    have an effect there alone.
+    A "piece" is one part of an agent's reply, as it is streamed. Fields whose description begins
+    with a dialect have no effect in other dialects.
 
     Args:
         status (int | None): answer with this HTTP status and an error body.
@@ -91,7 +91,7 @@ class Fault:
             (a last event), "header", or None for nowhere.
 
     Raises:
-        ValueError: a field has none of its allowed values.
+        ValueError: a field has a value that is not allowed.
 
     Example:
         >>> from swiftask_jupyter import Fault, Sandbox, Swiftask
@@ -174,7 +174,10 @@ NAMED_FAULTS: Mapping[str, Fault] = {
 
 
 def fault_agents() -> dict[str, Agent]:
-    """Return an agent `fault-<name>` for each named fault; it answers as `echo` if it can."""
+    """Return an agent `fault-<name>` for each named fault.
+
+    If the fault leaves the reply as it is, the agent answers like `echo`.
+    """
     return {
         AGENT_PREFIX + name: Agent(echo, f"Fault: {name}", nonblocking=True, listed=False)
         for name in NAMED_FAULTS
@@ -244,7 +247,7 @@ class _QueuedFault:
 
 
 class FaultQueue:
-    """The requested faults that are still to be served. Every method is thread-safe."""
+    """The faults that wait for a matching request. Every method is thread-safe."""
 
     def __init__(self, generator: random.Random | None = None) -> None:
         self._random = generator or random.Random()  # noqa: S311 - chance, not security
@@ -269,7 +272,7 @@ class FaultQueue:
             self._queue.append(_QueuedFault(fault, agent, path, times))
 
     def clear(self) -> None:
-        """Drop every fault not yet served."""
+        """Drop the queued faults that no request has received yet."""
         with self._lock:
             self._queue.clear()
 
@@ -306,7 +309,7 @@ CHAT_ERROR_NAMES = {
 
 
 def chat_error(status: int, message: str) -> dict[str, Any]:
-    """Return an error in the envelope of the platform of `/v1/api/chat/{slug}`."""
+    """Return the body of an error response of `/v1/api/chat/{slug}`, as a dict."""
     name = CHAT_ERROR_NAMES.get(status, "Error")
     return {"data": None, "error": {"name": name, "message": message, "details": {}}}
 

@@ -1,4 +1,4 @@
-"""The base class of all request handlers: recording, authorization, faults, errors, disconnects."""
+"""What all request handlers share: recording, authorization, faults, errors, disconnects."""
 
 import asyncio
 import contextlib
@@ -26,10 +26,11 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER for 0 seconds: closing sends RST
 
 
 class DialectHandler(RequestHandler):
-    """Answers one request of any dialect.
+    """Base class of the handlers of all dialects.
 
-    It records the request, notices at once when the client disconnects, and can drop the
-    connection in the middle of a response. Subclasses define the routes of a dialect.
+    A handler answers one request. It records the request, notices at once when the client
+    disconnects, and can drop the connection in the middle of a response. Subclasses define the
+    routes of a dialect.
     """
 
     error_shape = "object"
@@ -240,7 +241,7 @@ class DialectHandler(RequestHandler):
 
 
 class NotFoundHandler(DialectHandler):
-    """Answers 404 on every path without a route."""
+    """Handler of every path without a route: responds 404."""
 
     def prepare(self) -> None:
         """Record the request and send the error."""

@@ -40,7 +40,7 @@ _HISTORY = array_of(
 
 
 def routes(state: SandboxState) -> list[Route]:
-    """Return the route of this dialect."""
+    """Return the route of POST /api/ai/{slug}."""
     return [(r"/api/ai/([^/]+)", AskHandler, {"state": state})]
 
 
@@ -76,7 +76,7 @@ class ValidRequest:
 
 
 class NativeHandler(WholeReplyHandler):
-    """What the dialects `native` and `widget` have in common."""
+    """Base class of the handlers of the dialects `native` and `widget`."""
 
     error_shape = "string"
 
@@ -183,10 +183,10 @@ def _usage_fields(usage: dict[str, int] | None, shape: str | None) -> dict[str, 
 
 
 class AskHandler(NativeHandler):
-    """Sends a prompt to one agent, with the account's API key or the agent's client token."""
+    """Handler of POST /api/ai/{slug}; accepts the account's API key or the agent's client token."""
 
     async def post(self, slug: str) -> None:
-        """Send the agent's reply."""
+        """Respond with the agent's reply."""
         await self.run_until_disconnect(self._answer(slug))
 
     async def _answer(self, slug: str) -> None:

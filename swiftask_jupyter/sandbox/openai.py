@@ -30,7 +30,7 @@ ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
 def routes(state: SandboxState) -> list[Route]:
-    """Return the routes of this dialect."""
+    """Return the routes of POST /v1/chat/completions and GET /v1/models."""
     return [
         (r"/v1/chat/completions", CompletionsHandler, {"state": state}),
         (r"/v1/models", ModelsHandler, {"state": state}),
@@ -38,10 +38,10 @@ def routes(state: SandboxState) -> list[Route]:
 
 
 class ModelsHandler(DialectHandler):
-    """Lists `MODELS`, with or without a token (measured)."""
+    """Handler of GET /v1/models; needs no token (measured)."""
 
     async def get(self) -> None:
-        """Send the list."""
+        """Respond with the fixed list of models."""
         if await self.respond_fault(self.take_fault()):
             return
         models = [{"id": id_, "object": "model"} for id_ in MODELS]
@@ -49,10 +49,10 @@ class ModelsHandler(DialectHandler):
 
 
 class CompletionsHandler(WholeReplyHandler):
-    """Sends a conversation to an agent, and answers whole or with server-sent events."""
+    """Handler of POST /v1/chat/completions; responds whole or with server-sent events."""
 
     async def post(self) -> None:
-        """Send the agent's reply."""
+        """Respond with the agent's reply."""
         await self.run_until_disconnect(self._answer())
 
     async def _answer(self) -> None:

@@ -40,7 +40,11 @@ class RateLimit:
         return True
 
     def headers(self, limit: int | None = None) -> dict[str, str]:
-        """Return the three documented headers; `limit` as in `take`."""
+        """Return the three documented X-RateLimit headers: limit, remaining requests, reset time.
+
+        Args:
+            limit: requests per hour to report, in place of the own limit.
+        """
         self._reset_if_over()
         allowed = self._limit if limit is None else limit
         return {

@@ -61,7 +61,7 @@ def one_of(*allowed: str) -> Rule:
 
 
 def array_of(element_rule: Rule) -> Rule:
-    """Return a rule that requires a list whose elements all satisfy a rule."""
+    """Return a rule that requires a list; `element_rule` checks each element."""
 
     def rule(name: str, value: Any) -> str | None:
         if not isinstance(value, list):

@@ -137,7 +137,7 @@ class Sandbox:
     def stop(self) -> None:
         """Close every connection and stop the server; does nothing if it is stopped.
 
-        It is called by itself when the process exits.
+        It runs automatically when the process exits.
         """
         thread, self._thread = self._thread, None
         if thread is None:
@@ -162,7 +162,7 @@ class Sandbox:
         return self._state.token
 
     def client_token(self, slug: str) -> str:
-        """Return the client token of one agent, a UUID; it is valid for this agent alone.
+        """Return the client token of one agent, a UUID; it is not valid for other agents.
 
         Raises:
             KeyError: the sandbox has no agent of this slug.
@@ -171,7 +171,7 @@ class Sandbox:
 
     @property
     def agencii_token(self) -> str:
-        """The token of the platform of `/get_completion`; it is valid there alone."""
+        """The token for `/get_completion` and its sibling routes; not valid on other routes."""
         return self._state.agencii_token
 
     def integration_id(self, slug: str, *, text_only: bool = False) -> str:
@@ -185,7 +185,7 @@ class Sandbox:
 
     @property
     def agents(self) -> tuple[str, ...]:
-        """The slugs of the agents in the catalogue."""
+        """The slugs of all agents that the catalogue lists."""
         return tuple(slug for slug, each in self._state.agents.items() if each.listed)
 
     @property
@@ -233,7 +233,7 @@ class Sandbox:
         self._state.faults.add(fault, agent, path, times)
 
     def clear_faults(self) -> None:
-        """Drop every fault not yet served."""
+        """Drop the queued faults that no request has received yet."""
         self._state.faults.clear()
 
     def _run(self, listener: socket.socket, ready: threading.Event) -> None:

@@ -30,7 +30,7 @@ class StoredSession:
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """The messages without their ids, as an agent gets them."""
+        """The messages in the form that agents take: without their ids."""
         return [{k: v for k, v in each.items() if k != "id"} for each in self.messages]
 
 

@@ -14,7 +14,7 @@ def routes(state: SandboxState) -> list[Route]:
 
 
 class StorageHandler(DialectHandler):
-    """Stores and serves one file as an object store does; its errors are XML for that reason."""
+    """Handler of /files/...: behaves like an object store, so its errors are XML."""
 
     async def put(self) -> None:
         """Store the body and its content type under the signed URL."""

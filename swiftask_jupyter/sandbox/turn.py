@@ -19,7 +19,7 @@ _WORD = re.compile(r"\S+")
 
 
 class StreamFault(enum.Enum):
-    """A fault that `Turn.pieces` yields in place of text, for the dialect to write."""
+    """A fault among the pieces of a reply; each dialect writes it in its own format."""
 
     GARBAGE = "not JSON"
     ERROR = "an error, and the end"

@@ -41,7 +41,7 @@ class UploadStore:
         self._bytes = 0
 
     def create_urls(self, name: str, fault: Fault) -> dict[str, str]:
-        """Reserve a place for an upload; return the response's keys, each with its path.
+        """Reserve a place for an upload; return its paths by the keys of the HTTP response.
 
         The documents show a signed URL for the upload and the file's own URL. The author of a
         client saw a bare `url` that takes the PUT, and a `fileUrl` signed for downloading;
@@ -121,8 +121,8 @@ class UploadStore:
     def _evict(self, newest: str) -> None:
         """Drop the oldest files until both limits hold, but never the newest one.
 
-        A place still waiting for its upload is dropped for the limit of number alone, because
-        it holds no bytes.
+        A file that waits for its upload holds no bytes, so only the limit on the number of
+        files can drop it.
         """
         for path, file in list(self._files.items()):
             too_many = len(self._files) > MAX_FILES

@@ -1,4 +1,4 @@
-"""The base class of handlers that send an agent's reply as one body, once it is complete."""
+"""Responses that hold an agent's whole reply, sent once the reply is complete."""
 
 import contextlib
 from collections.abc import Callable
@@ -11,7 +11,7 @@ JSON = "application/json; charset=utf-8"
 
 
 class WholeReplyHandler(DialectHandler):
-    """Answers a request with the whole reply of an agent."""
+    """Base class of handlers that respond with the whole reply of an agent."""
 
     async def respond_whole(
         self,

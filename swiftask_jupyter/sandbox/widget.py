@@ -18,7 +18,7 @@ FEEDBACK = one_of("POSITIVE", "NEGATIVE")
 
 
 def routes(state: SandboxState) -> list[Route]:
-    """Return the routes of this dialect; the last path has no /api, as in the documents."""
+    """Return the routes under /api/widget, and that of uploads, which has no /api."""
     arguments = {"state": state}
     return [
         (r"/api/widget/ai", WidgetAskHandler, arguments),
@@ -32,7 +32,7 @@ def routes(state: SandboxState) -> list[Route]:
 
 
 class WidgetHandler(NativeHandler):
-    """A request whose query may hold a client token."""
+    """Base class of this dialect's handlers: reads the query and its client token."""
 
     def agent_of_token(self) -> str | None:
         """Return the slug of the agent whose client token is in the query.
@@ -59,10 +59,10 @@ class WidgetHandler(NativeHandler):
 
 
 class WidgetAskHandler(WidgetHandler):
-    """Sends a visitor's prompt to the agent."""
+    """Handler of POST /api/widget/ai: sends a visitor's prompt to the agent."""
 
     async def post(self) -> None:
-        """Send the agent's reply."""
+        """Respond with the agent's reply."""
         await self.run_until_disconnect(self._answer())
 
     async def _answer(self) -> None:
@@ -94,10 +94,10 @@ class WidgetAskHandler(WidgetHandler):
 
 
 class ConfigHandler(WidgetHandler):
-    """Describes the appearance of the widget."""
+    """Handler of GET /api/widget/config: the appearance of the widget."""
 
     async def get(self) -> None:
-        """Send colours and an avatar; they are documented, but their keys are invented here."""
+        """Respond with colours and an avatar, which are documented; their keys are invented."""
         if (slug := self.agent_of_token()) is None or await self.respond_path_fault():
             return
         name = self.state.agents[slug].name or slug
@@ -106,7 +106,7 @@ class ConfigHandler(WidgetHandler):
 
 
 class FeedbackHandler(WidgetHandler):
-    """Accepts a visitor's rating of a conversation."""
+    """Handler of POST /api/widget/feedback: a visitor's rating of a conversation."""
 
     async def post(self) -> None:
         """Validate the rating and discard it; the response is undocumented."""
@@ -125,10 +125,13 @@ class FeedbackHandler(WidgetHandler):
 
 
 class LikeHandler(WidgetHandler):
-    """Accepts a visitor's rating of one message; the documents show no token."""
+    """Handler of POST /api/widget/like-dislike: a rating of one message; needs no token."""
 
     async def post(self) -> None:
-        """Validate the rating and discard it, also for an unknown message; undocumented."""
+        """Validate the rating and discard it.
+
+        The response is undocumented, also that to an unknown message.
+        """
         if (body := self.read_json()) is None or await self.respond_path_fault():
             return
         fields = {"messageId": number, "feedback": FEEDBACK}
@@ -139,10 +142,10 @@ class LikeHandler(WidgetHandler):
 
 
 class ConversationHandler(WidgetHandler):
-    """Lists the messages of one session; the documents show no token."""
+    """Handler of GET /api/widget/conversation: the messages of a session; needs no token."""
 
     async def get(self) -> None:
-        """Send the messages, or 404 for an unknown session; both responses are undocumented."""
+        """Respond with the messages, or 404 to an unknown session; both are undocumented."""
         if (
             await self.respond_path_fault()
             or (session_id := self.require_query("sessionId")) is None
@@ -156,10 +159,10 @@ class ConversationHandler(WidgetHandler):
 
 
 class DeleteConversationHandler(WidgetHandler):
-    """Deletes one session; the documents show no token."""
+    """Handler of POST /api/widget/conversation/delete; needs no token."""
 
     async def post(self) -> None:
-        """Delete the session, or send 404 if it is unknown; both responses are undocumented."""
+        """Delete the session, or respond 404 if it is unknown; both are undocumented."""
         if (
             await self.respond_path_fault()
             or (session_id := self.require_query("sessionId")) is None
@@ -172,10 +175,10 @@ class DeleteConversationHandler(WidgetHandler):
 
 
 class SignedUrlHandler(WidgetHandler):
-    """Returns the URLs for the upload of a file that a later request names."""
+    """Handler of GET /widget/get-signed-url: where to upload a file for a later request."""
 
     async def get(self) -> None:
-        """Send two URLs. No token is documented, but an invalid one is refused.
+        """Respond with two URLs. No token is documented, but a wrong token is refused.
 
         The author of a client reports that the account's key is accepted here as a client
         token.
