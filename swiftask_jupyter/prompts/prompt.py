@@ -129,7 +129,7 @@ def compose(
     text: str,
     *,
     system: str | None = None,
-    attachments: tuple[Attachment, ...] = (),
+    files: tuple[Attachment, ...] = (),
     docs: str | None = None,
     stream: bool | None = None,
     timeout: float | None = None,
@@ -142,7 +142,7 @@ def compose(
         agent: the agent's slug.
         text: the prompt.
         system: a system message before the prompt.
-        attachments: the attached files, already loaded.
+        files: the attached files, already loaded.
         docs: how the service reads files: `simple` or `advanced`; `None` leaves it to the dialect.
         stream: `False` requests the answer in one piece.
         timeout: the seconds that the service may be silent; `None` for the default.
@@ -163,7 +163,7 @@ def compose(
         text,
         history=(Message("system", system),) if system else (),
         options=_request_fields(docs, fields or {}, other_fields),
-        attachments=attachments,
+        attachments=files,
         stream=stream is not False,
         timeout=None if timeout is None else _valid_timeout(timeout),
     )

@@ -106,7 +106,7 @@ class Connections:
             )
         if not target.agent:
             raise ConfigurationError("no agent", advice=HOW_TO_NAME_AGENT)
-        prompt = compose(target.agent, text, attachments=_loaded(files), **options)
+        prompt = compose(target.agent, text, files=_loaded(files), **options)
         route = self._dialects.route(target, prompt)
         route.secrets = self._known_secrets()
         return prompt, route
