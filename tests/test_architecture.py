@@ -97,23 +97,18 @@ UNTYPED = (
 LONG_TESTS = (
     "conversation/test_session.py",
     "sandbox/test_server.py",
-    "transport/test_client.py",
-    "transport/test_pool.py",
 )
 TESTS_THAT_IMPORT_TESTS = ()
 REPEATED_FIXTURES = ("box ", "client ", "connected ")
 UNTESTED = """
-    answers.turn cli conversation.log conversation.notebook_file
-    conversation.resolver conversation.transcript doctor
-    ledger.arrow ledger.budgets ledger.history ledger.migrations ledger.sessions ledger.store
-    ledger.usage protocols.agencii protocols.base protocols.chat protocols.sse
-    protocols.widget sandbox.agents sandbox.arithmetic sandbox.builtin_agents sandbox.catalogue
-    sandbox.control sandbox.dialects sandbox.handler sandbox.integrations sandbox.llama
-    sandbox.llama_process sandbox.openai sandbox.pictures sandbox.rate_limit sandbox.requests
-    sandbox.rules sandbox.sessions sandbox.state sandbox.storage sandbox.turn sandbox.uploads
-    sandbox.whole_reply support.suggest support.wording transport.addresses transport.connection
-    transport.exchange transport.httpx_pool transport.sockets turns.catalogue turns.connections
-    widget_routes
+    answers.turn cli conversation.log conversation.notebook_file conversation.resolver
+    conversation.transcript doctor ledger.arrow ledger.budgets ledger.history ledger.migrations
+    ledger.sessions ledger.store ledger.usage sandbox.agents sandbox.arithmetic
+    sandbox.builtin_agents sandbox.catalogue sandbox.control sandbox.dialects sandbox.handler
+    sandbox.integrations sandbox.llama sandbox.llama_process sandbox.openai sandbox.pictures
+    sandbox.rate_limit sandbox.requests sandbox.rules sandbox.sessions sandbox.state sandbox.storage
+    sandbox.turn sandbox.uploads sandbox.whole_reply support.suggest support.wording turns.catalogue
+    turns.connections widget_routes
 """
 
 

@@ -11,7 +11,7 @@ import time
 
 from swiftask_jupyter.protocols.errors import retry_after_seconds
 from swiftask_jupyter.protocols.http import ResponseHead
-from swiftask_jupyter.transport.exchange import NotSent, RequestHook
+from swiftask_jupyter.transport.connection import NotSent, RequestHook
 
 # The HTTP statuses by which a service asks for fewer requests.
 RATE_LIMIT_STATUSES = frozenset((429, 503))

@@ -43,7 +43,7 @@ only a `JSONBodyDecoder` whose `events` yields what the object holds:
     >>> [*decoder.feed(b'{"answer": "Hi", "mod'), *decoder.feed(b'el": "m1"}'), *decoder.finish()]
     [Delta(text='Hi'), Raw(fields={'model': 'm1'})]
 
-A streamed answer needs a `Decoder` of its own; `sse.LineSplitter` splits server-sent events into
+A streamed answer needs a `Decoder` of its own; `http.LineSplitter` splits server-sent events into
 lines, and `chat.py` is a short example. Token counts go through `base.plausible_usage`. Methods
 to override where the service needs them: `prepare` (requests before the question, such as file
 uploads), `fallback`, `error` and `remark`.

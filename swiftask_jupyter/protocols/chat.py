@@ -19,9 +19,10 @@ from swiftask_jupyter.errors import StreamError
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.base import Decoder, JSONBodyDecoder, Protocol, plausible_usage
 from swiftask_jupyter.protocols.errors import embedded_error
-from swiftask_jupyter.protocols.http import Request, ResponseHead
-from swiftask_jupyter.protocols.sse import (
+from swiftask_jupyter.protocols.http import (
     LineSplitter,
+    Request,
+    ResponseHead,
     data_field,
     truncated_stream,
     unreadable_data,

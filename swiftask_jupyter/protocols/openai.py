@@ -22,8 +22,13 @@ from swiftask_jupyter.errors import ServiceError, StreamError
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.base import Decoder, JSONBodyDecoder, Protocol, plausible_usage
 from swiftask_jupyter.protocols.errors import embedded_error
-from swiftask_jupyter.protocols.http import Request, ResponseHead
-from swiftask_jupyter.protocols.sse import LineSplitter, truncated_stream, unreadable_data
+from swiftask_jupyter.protocols.http import (
+    LineSplitter,
+    Request,
+    ResponseHead,
+    truncated_stream,
+    unreadable_data,
+)
 from swiftask_jupyter.settings.secrets import Secret
 from swiftask_jupyter.support.sanitize import join_surrogates
 

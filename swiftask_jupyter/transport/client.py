@@ -17,10 +17,10 @@ from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.base import Protocol
 from swiftask_jupyter.protocols.http import Request, ResponseHead
 from swiftask_jupyter.settings.connection import is_loopback
-from swiftask_jupyter.transport.addresses import Address, may_use_proxy, parse_url
+from swiftask_jupyter.transport.connection import NO_HOOK, RequestHook, Response
 from swiftask_jupyter.transport.errors import READ_TIMEOUT
-from swiftask_jupyter.transport.exchange import LARGE_BODY_BYTES, NO_HOOK, RequestHook, Response
-from swiftask_jupyter.transport.httpx_pool import HttpxPool
+from swiftask_jupyter.transport.http1 import Address, parse_url
+from swiftask_jupyter.transport.httpx_pool import LARGE_BODY_BYTES, HttpxPool, may_use_proxy
 from swiftask_jupyter.transport.pool import ConnectionPool
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024

@@ -1,15 +1,20 @@
-"""One HTTP/1.1 connection, which carries one exchange after another."""
+"""One HTTP/1.1 connection, which carries one exchange after another.
+
+Also here, because httpx's exchanges share them: the `RequestHook` that is called when a request is
+sent, and the `Response` whose body is read, and decompressed, piece by piece.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import select
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from swiftask_jupyter.errors import SwiftaskError
 from swiftask_jupyter.protocols.http import ResponseHead
+from swiftask_jupyter.support.structs import Struct
 from swiftask_jupyter.transport.errors import describe, read_timed_out, truncated, unreachable
-from swiftask_jupyter.transport.exchange import NO_HOOK, RequestHook
 from swiftask_jupyter.transport.http1 import MalformedResponse, ResponseReader
 
 MAX_UNREAD_BYTES = 1024 * 1024  # of a body; beyond that the service has to wait for the reader
@@ -20,6 +25,87 @@ MAX_IDLE_SECONDS = 4.0
 # request arrived: llama.cpp's server does so after each stream, without a `Connection: close`.
 # If it closes later, the service may have read the request.
 STALE_CLOSE_SECONDS = 0.5
+
+_IDENTITY = frozenset(("", "identity"))
+_GZIP = frozenset(("gzip", "x-gzip"))
+_INFLATE_BYTES = 1024 * 1024  # decompressed at once: gzip can hold a thousand times its size
+
+# Returns all bytes of the body that have arrived, waiting for at least one; b"" at the end.
+BodyReader = Callable[[], Awaitable[bytes]]
+
+
+class NotSent(Exception):
+    """Raised by a hook to hold a request back; nothing of it has been written."""
+
+
+class RequestHook:
+    """Called when a request is sent and when its response begins. This one does nothing.
+
+    Subclasses use it to hold requests back after the service has asked to wait.
+    """
+
+    def before_send(self) -> None:
+        """Called with the connection open, just before the first byte is written.
+
+        Raises:
+            NotSent: in a subclass, to keep the request from being sent.
+        """
+
+    def on_response(self, head: ResponseHead) -> None:
+        """Called with the response's head as soon as it is parsed, before anything else."""
+
+
+NO_HOOK = RequestHook()
+
+
+class Response(Struct, frozen=True):
+    """A response whose body has not been read yet.
+
+    Attributes:
+        head: the status and the headers.
+        read: returns the next bytes of the body, all that have arrived; `b""` at its end.
+    """
+
+    head: ResponseHead
+    read: BodyReader
+
+
+def decompress(head: ResponseHead, read: BodyReader) -> BodyReader:
+    """Return a reader of the body without its content encoding.
+
+    Raises:
+        StreamError: the `Content-Encoding` is neither gzip nor identity.
+    """
+    encoding = head.headers.get("content-encoding", "").strip().lower()
+    if encoding in _IDENTITY:
+        return read
+    if encoding not in _GZIP:
+        raise truncated("its Content-Encoding is not supported")
+    return _GzipReader(read)
+
+
+class _GzipReader:
+    """Decompresses a gzip body, at most `_INFLATE_BYTES` a call."""
+
+    def __init__(self, read: BodyReader) -> None:
+        import zlib
+
+        self._read = read
+        self._zlib_error = zlib.error
+        self._inflater = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+
+    async def __call__(self) -> bytes:
+        """Return the next decompressed bytes; `b""` at the end."""
+        while data := self._inflater.unconsumed_tail or await self._read():
+            try:
+                inflated = self._inflater.decompress(data, _INFLATE_BYTES)
+            except self._zlib_error as error:
+                raise truncated(str(error)) from None
+            if inflated:
+                return inflated
+        if not self._inflater.eof:
+            raise truncated("its gzip data is incomplete")
+        return self._inflater.flush()
 
 
 class Connection(asyncio.Protocol):

@@ -1,20 +1,22 @@
-"""HTTP/1.1 without I/O: encode a request, and parse a response however its bytes are split.
+"""HTTP/1.1 without I/O: split a URL, encode a request, parse a response.
 
-The parser is strict where leniency could take another response's bytes for this one (lengths,
-chunks, bytes after the end), and lenient where it does no harm (bare line feeds, folded headers).
-The reference is RFC 9112.
+A response is parsed the same however its bytes are split into reads. The parser is strict where
+leniency could take another response's bytes for this one (lengths, chunks, bytes after the end),
+and lenient where it does no harm (bare line feeds, folded headers). The reference is RFC 9112.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
+from swiftask_jupyter.errors import ConnectionFailed
 from swiftask_jupyter.protocols.http import Request, ResponseHead
-from swiftask_jupyter.transport.addresses import Address
+from swiftask_jupyter.support.structs import Struct
 
 USER_AGENT = "swiftask-jupyter"
+DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_HEAD_BYTES = 100 * 1024
 MAX_SIZE_LINE_BYTES = 4 * 1024  # a chunk's size, with extensions
 MAX_INTERIM_RESPONSES = 16  # such as 100 and 103, before the final response
@@ -27,6 +29,55 @@ _HEADER_NAME = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklm
 _TARGET_SAFE = "/?:@!$&'()*+,;=%-._~[]|"  # characters of a path and query that are not quoted
 
 _Step = Callable[["ResponseReader", bytes, int, list[bytes]], int]
+
+
+class Address(Struct, frozen=True):
+    """The parts of a request's URL.
+
+    Attributes:
+        secure: whether the connection uses TLS.
+        host: the host's name or IP address, without brackets.
+        port: the port number; the scheme's default if the URL names none.
+        netloc: host and port as the URL spells them, without user name and password. For errors
+            and the `Host` header.
+        target: path and query; may hold a token.
+        simple: whether our own HTTP/1.1 can send a request there: the scheme is http(s), the host
+            is ASCII, and there is no user name. Everything else is left to httpx.
+    """
+
+    secure: bool
+    host: str
+    port: int
+    netloc: str
+    target: str
+    simple: bool
+
+
+def parse_url(url: str) -> Address:
+    """Split an absolute URL into its parts.
+
+    Raises:
+        ConnectionFailed: the URL is malformed, as one that a service returns may be.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port  # raises ValueError if it is no port number
+    except ValueError as error:
+        raise ConnectionFailed(f"{url[:80]!r} is no address ({error})", sent=False) from None
+    host = parts.hostname or ""
+    user_info, _, netloc = parts.netloc.rpartition("@")
+    return Address(
+        secure=parts.scheme != "http",
+        host=host,
+        port=port or DEFAULT_PORTS.get(parts.scheme, 0),
+        netloc=netloc,
+        target=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+        simple=parts.scheme in DEFAULT_PORTS
+        and bool(host)
+        and host.isascii()
+        and not user_info
+        and port != 0,
+    )
 
 
 class MalformedResponse(Exception):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import ssl
 import sys
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from itertools import chain
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from swiftask_jupyter.errors import ConfigurationError, SwiftaskError
 from swiftask_jupyter.protocols.http import Request, ResponseHead
 from swiftask_jupyter.settings.connection import is_loopback
-from swiftask_jupyter.transport.addresses import Address, proxy_variables
+from swiftask_jupyter.transport.connection import RequestHook, Response
 from swiftask_jupyter.transport.errors import (
     CONNECT_TIMEOUT,
     READ_TIMEOUT,
@@ -30,12 +31,14 @@ from swiftask_jupyter.transport.errors import (
     truncated,
     unreachable,
 )
-from swiftask_jupyter.transport.exchange import LARGE_BODY_BYTES, RequestHook, Response, upload
-from swiftask_jupyter.transport.http1 import USER_AGENT
+from swiftask_jupyter.transport.http1 import USER_AGENT, Address
 
 if TYPE_CHECKING:
     import httpx
 
+LARGE_BODY_BYTES = 1024 * 1024  # a request body from this size on is uploaded with progress
+UPLOAD_CHUNK_BYTES = 256 * 1024
+BAR_WIDTH = 20  # characters
 MAX_CLIENTS = 32  # for each kind of address; more requests share them
 MAX_IDLE_CONNECTIONS = 8  # for each client
 # httpx logs every URL; httpcore logs response headers, where a redirect repeats the URL.
@@ -186,6 +189,27 @@ class HttpxPool:
             await pooled.client.aclose()
 
 
+async def upload(request: Request, on_progress: Callable[[str], None]) -> AsyncIterator[bytes]:
+    """Yield a request's body in chunks, and report the progress before each.
+
+    Args:
+        request: the request; its `label` names the body in the progress text.
+        on_progress: receives the progress as text for the user; an empty text at the end.
+    """
+    content = request.content
+    for sent in range(0, len(content), UPLOAD_CHUNK_BYTES):
+        on_progress(f"sending {request.label or 'a file'} {progress_bar(sent, len(content))}")
+        yield content[sent : sent + UPLOAD_CHUNK_BYTES]
+    on_progress("")
+
+
+def progress_bar(sent: int, total: int) -> str:
+    """Return a progress bar with the megabytes in words; `sent` and `total` are in bytes."""
+    filled = BAR_WIDTH * sent // total
+    bar = "█" * filled + "░" * (BAR_WIDTH - filled)
+    return f"{bar} {sent >> 20} of {total >> 20} MB"
+
+
 class Progress:
     """How far a request has come; tells which error a failure is.
 
@@ -250,6 +274,33 @@ def _timeouts(read_timeout: float) -> Any:
     return import_httpx().Timeout(
         read_timeout, connect=min(read_timeout, CONNECT_TIMEOUT), pool=None
     )
+
+
+def proxy_variables() -> tuple[tuple[str, str], ...]:
+    """Return the names and values of the proxy variables in the environment.
+
+    They are read for each request, because a notebook may set them at any time.
+    """
+    return tuple(
+        (name, value)
+        for name, value in os.environ.items()
+        if value and name.lower().endswith("_proxy")
+    )
+
+
+def may_use_proxy() -> bool:
+    """Tell whether the environment or the operating system names any proxy.
+
+    Which hosts the proxy is for, exceptions included, is left to httpx: if the answer here is
+    yes without need, the request only takes a little longer.
+    """
+    if any(name.lower() != "no_proxy" for name, _ in proxy_variables()):
+        return True
+    if sys.platform in {"darwin", "win32"}:  # these have system settings for proxies
+        from urllib.request import getproxies
+
+        return bool(getproxies())
+    return False
 
 
 def import_httpx() -> Any:

@@ -10,16 +10,14 @@ from typing import Any
 
 from swiftask_jupyter.errors import PromptError
 from swiftask_jupyter.protocols.http import Request
-from swiftask_jupyter.transport.addresses import Address
-from swiftask_jupyter.transport.connection import Connection
+from swiftask_jupyter.transport.connection import Connection, RequestHook, Response, decompress
 from swiftask_jupyter.transport.errors import (
     CONNECT_TIMEOUT,
     connect_timed_out,
     describe,
     unreachable,
 )
-from swiftask_jupyter.transport.exchange import RequestHook, Response, decompress
-from swiftask_jupyter.transport.http1 import encode_request
+from swiftask_jupyter.transport.http1 import Address, encode_request
 from swiftask_jupyter.transport.sockets import open_socket
 
 MAX_IDLE_CONNECTIONS = 64  # for each host and port

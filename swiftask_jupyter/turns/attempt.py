@@ -17,7 +17,7 @@ from swiftask_jupyter.prompts.prompt import ALIAS_PREFIX, Prompt
 from swiftask_jupyter.protocols.base import Protocol
 from swiftask_jupyter.support.structs import replace
 from swiftask_jupyter.transport.client import Transport
-from swiftask_jupyter.transport.exchange import NO_HOOK, NotSent, RequestHook
+from swiftask_jupyter.transport.connection import NO_HOOK, NotSent, RequestHook
 from swiftask_jupyter.turns.retry import was_not_accepted
 from swiftask_jupyter.turns.routing import Route
 

@@ -5,7 +5,7 @@ import sys
 
 from swiftask_jupyter.answers.turn import Delta, Reply
 from swiftask_jupyter.notebook.terminal import TerminalDisplay
-from swiftask_jupyter.transport.exchange import progress_bar
+from swiftask_jupyter.transport.httpx_pool import progress_bar
 
 
 def test_a_terminal_never_receives_control_characters(connected, capsys):

@@ -1,6 +1,6 @@
-"""Where the documents contradict each other or the service: one test for each row of the table.
+"""Where the documents contradict each other or the live service.
 
-The rows are those of section 4 of the wire contract; each is tested for what holds today.
+Each test is named for one numbered contradiction, and checks how the package treats it.
 """
 
 import json
@@ -8,6 +8,7 @@ import json
 import pytest
 
 from swiftask_jupyter import Delta, Finish, Sandbox, Swiftask, Usage, errors
+from swiftask_jupyter.ledger.schema import is_suspect
 from swiftask_jupyter.prompts.prompt import Message, Prompt
 from swiftask_jupyter.protocols.native import Native
 from swiftask_jupyter.protocols.widget import Widget
@@ -15,54 +16,18 @@ from swiftask_jupyter.sandbox.agents import Agent, File
 from swiftask_jupyter.sandbox.faults import ERROR_SHAPES, Fault
 from swiftask_jupyter.settings.connection import Connection, parse_base_url
 from swiftask_jupyter.settings.secrets import Secret
+from tests.support.cells import posts
+from tests.support.dialects import agencii_client
 
 PICTURE = "https://static.swiftask.ai/cat.png"
 
 
-@pytest.fixture
-def swiftask(box):
-    with Swiftask(base_url=box.url, token=box.token, agent="echo") as client:
-        yield client
-
-
-@pytest.fixture
-def native(box):
-    with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="native") as client:
-        yield client
-
-
-@pytest.fixture
-def widget(box):
-    with Swiftask(
-        base_url=box.url, token=box.client_token("echo"), agent="echo", dialect="widget"
-    ) as client:
-        yield client
-
-
-@pytest.fixture
-def chat(box):
-    with Swiftask(base_url=box.url, token=box.token, agent="mirror", dialect="chat") as client:
-        yield client
-
-
-def agencii(box, **more):
-    return Swiftask(
-        base_url=box.url,
-        token=box.agencii_token,
-        agent=box.integration_id("mirror", **more),
-        dialect="agencii",
-    )
-
-
-def posts(box):
-    return [seen for seen in box.requests if seen.method == "POST"]
-
-
-def gives(answer, **more):
+def fault_with(answer, **more):
+    """Return a fault whose response has this JSON body."""
     return Fault(body=json.dumps(answer), **more)
 
 
-def test_row_01_base_hosts_and_their_suffixes(box):
+def test_row_01_every_documented_base_url_is_understood(box):
     for documented in ("https://swiftask.com/api", "https://graphql.swiftask.ai/api/"):
         assert parse_base_url(documented) == documented.rstrip("/").removesuffix("/api")
     for documented in ("https://api.swiftask.fr/v1", "https://graphql.swiftask.ai/v1//"):
@@ -78,7 +43,7 @@ def test_row_01_base_hosts_and_their_suffixes(box):
                 assert client.ask("hello", dialect=dialect).text == "hello"
 
 
-def test_row_02_session_id_number_or_string(native, widget, box):
+def test_row_02_a_session_id_is_sent_as_a_number_or_as_a_string(native, widget, box):
     native.session().ask("one")
     native.session().ask("two")
     widget.ask("one")
@@ -92,8 +57,8 @@ def test_row_02_session_id_number_or_string(native, widget, box):
     assert [type(seen.json["sessionId"]) for seen in posts(box)[-2:]] == [int, str]
 
 
-def test_row_02_a_widget_that_wants_a_number_gets_one_on_its_own_route(box):
-    """The other way round: and a client token's question never moves to another route."""
+def test_row_02_a_widgets_fallback_stays_on_the_widgets_route(box):
+    """A prompt with a client token must not move to a route that takes a bearer token."""
     protocol = Widget(box.url + "/api", Secret(box.client_token("echo")))
     error = errors.BadRequest('"sessionId" must be a number', status=400)
 
@@ -106,7 +71,7 @@ def test_row_02_a_widget_that_wants_a_number_gets_one_on_its_own_route(box):
         assert type(json.loads(request.content)["sessionId"]) is int
 
 
-def test_row_02_a_widgets_question_stays_on_the_widgets_route(widget, box):
+def test_row_02_a_rejected_widget_prompt_is_not_sent_to_another_route(widget, box):
     box.fail(Fault(session_type="number"), path="/api/widget/ai", times=None)
 
     with pytest.raises(errors.BadRequest, match="must be a number"):
@@ -117,13 +82,13 @@ def test_row_02_a_widgets_question_stays_on_the_widgets_route(widget, box):
 
 
 @pytest.mark.parametrize("said", ["7", "conv-7", 7])
-def test_row_02_a_session_id_of_an_answer_is_taken_as_it_is(native, box, said):
-    box.fail(gives({"text": "hi", "sessionId": said}))
+def test_row_02_a_session_id_of_an_answer_keeps_its_type(native, box, said):
+    box.fail(fault_with({"text": "hi", "sessionId": said}))
 
     assert native.ask("hello").reply.conversation == said
 
 
-def test_row_03_dollars_or_none_before_the_keys(native, box):
+def test_row_03_keys_are_read_with_and_without_a_dollar_sign(native, box):
     for dollars in (False, True):
         box.fail(Fault(dollar_keys=dollars, usage="counted"))
         answer = native.ask("hello there")
@@ -138,7 +103,7 @@ def test_row_03_dollars_or_none_before_the_keys(native, box):
 
 
 @pytest.mark.parametrize("where", ["tokenUsage", "usageDetail", "both"])
-def test_row_04_usage_under_either_name(native, box, where):
+def test_row_04_usage_is_read_under_either_name(native, box, where):
     box.fail(Fault(usage_shape=where, usage="counted"))
 
     answer = native.ask("hello there")
@@ -150,7 +115,7 @@ def test_row_04_usage_under_either_name(native, box, where):
     assert set(named) <= answer.raw.keys()
 
 
-def test_row_05_zeros_of_v1_are_missing_and_its_total_keeps_its_name(client):
+def test_row_05_zero_tokens_are_missing_and_the_total_is_the_reported_one(client):
     usage = client.ask("hello").usage
 
     assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (None, None, None)
@@ -161,7 +126,7 @@ def test_row_05_zeros_of_v1_are_missing_and_its_total_keeps_its_name(client):
     assert row["usage_source"] == "stream"
 
 
-def test_row_06_total_bot_usage_is_kept_raw_for_each_row(native):
+def test_row_06_total_bot_usage_is_kept_unchanged_as_credits(native):
     answers = [native.ask("hello"), native.ask("hello again")]
 
     assert [answer.usage.credits for answer in answers] == [
@@ -195,9 +160,10 @@ def test_row_07_a_disguised_failure_is_suspect_and_not_asked_again(client, box, 
 
     answer = client.ask("hello")
 
-    assert answer.reply.suspect
+    assert is_suspect(answer.reply)
     assert (answer.status, len(posts(box))) == ("ok", 1)
-    assert not client.ask("I'm sorry, something went wrong").reply.suspect  # words prove nothing
+    apology = client.ask("I'm sorry, something went wrong")
+    assert not is_suspect(apology.reply)  # the wording proves nothing
 
 
 @pytest.mark.parametrize("dialect", ["openai", "native"])
@@ -210,7 +176,7 @@ def test_row_08_an_unknown_slug_is_one_error_on_every_route(swiftask, dialect):
 def test_row_09_the_catalogue_is_public_bots_and_only_advice(swiftask, box):
     assert set(swiftask.agents()["slug"]) == set(box.agents)
 
-    box.fail(gives({"data": [{"slug": "listed"}]}), path="/public/bots", times=None)
+    box.fail(fault_with({"data": [{"slug": "listed"}]}), path="/public/bots", times=None)
     with Swiftask(base_url=box.url, token=box.token) as other:
         assert list(other.agents()["slug"]) == ["listed"]
         assert other.ask("hello", "echo").text == "hello"  # though nothing lists it
@@ -225,7 +191,7 @@ def test_row_10_every_error_body_is_read(swiftask, chat, box, shape):
             client.ask("hello", dialect=dialect)
 
 
-def test_row_10_a_long_page_is_cut(native, box):
+def test_row_10_a_long_error_page_is_shortened(native, box):
     box.fail(Fault(status=422, shape="html", message="x" * 100_000))
 
     with pytest.raises(errors.BadRequest) as caught:
@@ -233,7 +199,7 @@ def test_row_10_a_long_page_is_cut(native, box):
     assert len(str(caught.value)) < 600
 
 
-def test_row_11_one_stream_for_all(swiftask, box):
+def test_row_11_every_dialect_yields_the_same_events(swiftask, box):
     pieces = {}
     for dialect in ("openai", "native"):
         events = list(swiftask.stream("hello " * 9, dialect=dialect))
@@ -255,7 +221,7 @@ def test_row_11_one_stream_for_all(swiftask, box):
 
 
 @pytest.mark.parametrize("key", ["signedUrl", "url"])
-def test_row_12_the_signed_url_under_either_key(native, box, key):
+def test_row_12_the_signed_url_is_read_under_either_key(native, box, key):
     box.fail(Fault(signed_url_key=key), path="/widget/get-signed-url")
 
     native.ask("look", "mirror", files=[("a.txt", b"123")])
@@ -269,9 +235,9 @@ def test_row_12_the_signed_url_under_either_key(native, box, key):
         assert "?" not in ask.json["files"][0]["url"]
 
 
-def test_row_13_pictures_from_the_list_and_from_the_text_once(native, box):
+def test_row_13_pictures_are_found_in_the_list_and_in_the_text_once(native, box):
     shown = f"![cat]({PICTURE}) and ![dog](https://static.swiftask.ai/dog.png)"
-    box.fail(gives({"text": shown, "files": [{"url": PICTURE, "type": "image/png"}]}))
+    box.fail(fault_with({"text": shown, "files": [{"url": PICTURE, "type": "image/png"}]}))
 
     answer = native.ask("hello")
 
@@ -279,7 +245,7 @@ def test_row_13_pictures_from_the_list_and_from_the_text_once(native, box):
     assert answer.files[0]["type"] == "image/png"
 
 
-def test_row_13_real_pictures_of_both_kinds():
+def test_row_13_an_agent_can_return_pictures_of_both_kinds():
     def both(_messages):
         return [File(b"1", "image/png", "a.png"), File(b"2", "image/png", "b.png", in_text=True)]
 
@@ -291,7 +257,7 @@ def test_row_13_real_pictures_of_both_kinds():
         assert {file["name"] for file in client.ask("draw").files} == {"a.png", "b.png"}
 
 
-def test_row_14_the_history_does_not_repeat_the_question(native, box):
+def test_row_14_the_history_does_not_include_the_prompt(native, box):
     native.ask("one", system="be brief")
     native.ask("two")
     assert posts(box)[0].json["messageHistory"] == [{"role": "system", "content": "be brief"}]
@@ -305,7 +271,7 @@ def test_row_14_the_history_does_not_repeat_the_question(native, box):
     ]
 
 
-def test_row_15_either_token_and_neither_is_shown(box):
+def test_row_15_either_token_works_and_neither_is_shown(box):
     for token in (box.token, box.client_token("echo")):
         with Swiftask(base_url=box.url, token=token, agent="echo") as client:
             assert client.ask("hello").text == "hello"
@@ -330,8 +296,8 @@ def test_row_16_only_keys_with_evidence_are_sent(client, box):
     assert more == plain | {"temperature", "max_tokens", "stateless"}
 
 
-def test_row_17_either_route_of_agencii_and_either_kind_of_answer(box):
-    with agencii(box) as client, agencii(box, text_only=True) as plain:
+def test_row_17_either_route_and_either_kind_of_answer_of_agencii_work(box):
+    with agencii_client(box) as client, agencii_client(box, text_only=True) as plain:
         assert client.ask("one").raw["chatId"]
         assert json.loads(plain.ask("two").text)[0]["content"] == "two"
         box.fail(Fault(status=404), path="/get_completion")
@@ -343,17 +309,19 @@ def test_row_17_either_route_of_agencii_and_either_kind_of_answer(box):
     assert [seen.path for seen in posts(box)[2:]] == ["/get_completion", "/get_response"] * 2
 
 
-def test_row_17_a_redirect_to_a_slash_is_an_error_and_no_get(box):
+def test_row_17_a_redirect_to_a_slash_is_an_error_and_sends_no_get(box):
     box.fail(Fault(redirect="/get_completion/", status=301), path="/get_completion")
 
-    with agencii(box) as client, pytest.raises(errors.BadRequest, match="301"):
+    with agencii_client(box) as client, pytest.raises(errors.BadRequest, match="301"):
         client.ask("one")
     assert [seen.method for seen in box.requests] == ["POST"]
 
 
 @pytest.mark.parametrize("named", [None, "chunk", "header"])
 @pytest.mark.parametrize("blank", [False, True])
-def test_row_18_a_chat_stream_without_blank_lines_or_a_name(chat, box, named, blank):
+def test_row_18_a_chat_stream_is_read_without_blank_lines_and_without_an_id(
+    chat, box, named, blank
+):
     session = chat.session()
     known = session.ask("one").reply.conversation
     box.fail(Fault(blank_lines=blank, conversation_id_in=named))

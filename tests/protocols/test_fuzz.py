@@ -1,4 +1,4 @@
-"""Anything at all in place of an answer: what comes out is an answer or one of our errors."""
+"""Arbitrary responses: each is decoded to an answer, or raises an error of the package."""
 
 import asyncio
 import contextlib
@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 
 from swiftask_jupyter import Sandbox, Swiftask, errors
 from swiftask_jupyter.answers.turn import Conversation, Delta, Finish, Raw, Reply, Usage
+from swiftask_jupyter.ledger.schema import is_suspect
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.base import MAX_BODY_BYTES
 from swiftask_jupyter.protocols.errors import MAX_MESSAGE_CHARS, error_message, retry_after_seconds
-from swiftask_jupyter.protocols.http import ResponseHead
+from swiftask_jupyter.protocols.http import MAX_LINE_BYTES, ResponseHead
 from swiftask_jupyter.protocols.native import parse_upload_urls
 from swiftask_jupyter.protocols.openai import OpenAI
 from swiftask_jupyter.protocols.registry import PROTOCOLS
-from swiftask_jupyter.protocols.sse import MAX_LINE_BYTES, LineSplitter
 from swiftask_jupyter.sandbox.agents import Agent
 from swiftask_jupyter.sandbox.faults import Fault
 from swiftask_jupyter.settings.secrets import Secret
@@ -77,17 +77,17 @@ heads = st.builds(
 )
 
 
-def written(value):
+def encode(value):
     return json.dumps(value).encode()
 
 
-def near(value, *, stream):
-    """Wrap a value as each dialect's answers are wrapped, so that it gets past the door."""
-    return written(value) if not stream else b"data: " + written(value) + b"\n\n"
+def frame(value, *, stream):
+    """Return a value as the JSON of an answer, or as a line of a stream."""
+    return encode(value) if not stream else b"data: " + encode(value) + b"\n\n"
 
 
-def read(dialect, head, pieces):
-    """Read as the transport does, and check all that may be asked of what comes out."""
+def decode(dialect, head, pieces):
+    """Decode as the transport does, check every event, and return the reply and the error."""
     decoder = PROTOCOLS[dialect]("https://host", Secret(SECRET)).decoder(head)
     reply, seen, error = Reply(agent="a"), [], None
     try:
@@ -105,13 +105,13 @@ def read(dialect, head, pieces):
         assert "\n" not in str(error)
     reply.status = "ok"
     assert isinstance(reply.text, str)
-    assert isinstance(reply.suspect, bool)
+    assert isinstance(is_suspect(reply), bool)
     assert all(isinstance(file["url"], str) for file in reply.files)
     return reply, error
 
 
 def check(event):
-    """Hold an event to its declaration, and to what the ledger can keep."""
+    """Check that an event has the declared types, and values that the ledger can store."""
     match event:
         case Delta(text):
             assert isinstance(text, str)
@@ -136,29 +136,29 @@ def check(event):
 
 
 def pieces_of(data, body):
-    """Cut bytes anywhere."""
-    at = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=6), "cuts"))
+    """Return bytes split at arbitrary positions."""
+    at = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=6), "splits"))
     return [body[a:b] for a, b in zip([0, *at], [*at, len(body)], strict=True)]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @fuzz
 @given(heads, st.lists(st.binary(max_size=200), max_size=6))
-def test_any_bytes_are_an_answer_or_our_error(dialect, head, pieces):
-    read(dialect, head, pieces)
+def test_arbitrary_bytes_are_an_answer_or_an_error(dialect, head, pieces):
+    decode(dialect, head, pieces)
 
 
 @pytest.mark.parametrize("kind", [SSE, JSON])
 @pytest.mark.parametrize("dialect", DIALECTS)
 @fuzz
 @given(st.data())
-def test_any_json_is_an_answer_or_our_error(dialect, kind, data):
+def test_arbitrary_json_is_an_answer_or_an_error(dialect, kind, data):
     given_ = data.draw(st.lists(objects | values, min_size=1, max_size=4))
     stream = kind == SSE
-    body = b"".join(near(each, stream=stream) for each in (given_ if stream else given_[:1]))
+    body = b"".join(frame(each, stream=stream) for each in (given_ if stream else given_[:1]))
     head = ResponseHead(200, {"content-type": kind})
-    whole, error = read(dialect, head, [body])
-    cut, cut_error = read(dialect, head, pieces_of(data, body))
+    whole, error = decode(dialect, head, [body])
+    cut, cut_error = decode(dialect, head, pieces_of(data, body))
 
     assert (cut.text, repr(cut.usage), cut.finish_reason) == (
         whole.text,
@@ -169,7 +169,7 @@ def test_any_json_is_an_answer_or_our_error(dialect, kind, data):
 
 
 def answers(dialect):
-    """Answers of the right outline, with anything where the content belongs."""
+    """Return a strategy of answers with the documented keys and arbitrary values."""
     choice = st.fixed_dictionaries(
         {},
         optional={
@@ -214,17 +214,17 @@ def answers(dialect):
 @pytest.mark.parametrize("dialect", DIALECTS)
 @fuzz
 @given(st.data())
-def test_any_content_in_the_right_outline_is_an_answer_or_our_error(dialect, kind, data):
+def test_arbitrary_values_under_documented_keys_are_an_answer_or_an_error(dialect, kind, data):
     found = data.draw(st.lists(answers(dialect), min_size=1, max_size=4))
     stream = kind == SSE
-    body = b"".join(near(each, stream=stream) for each in (found if stream else found[:1]))
+    body = b"".join(frame(each, stream=stream) for each in (found if stream else found[:1]))
 
-    read(dialect, ResponseHead(200, {"content-type": kind}), pieces_of(data, body))
+    decode(dialect, ResponseHead(200, {"content-type": kind}), pieces_of(data, body))
 
 
 @settings(fuzz, max_examples=600)
 @given(st.data())
-def test_any_mutation_of_a_transcript_is_an_answer_or_our_error(data):
+def test_a_mutated_transcript_is_an_answer_or_an_error(data):
     path = data.draw(st.sampled_from(sorted(BODIES)))
     body = bytearray(BODIES[path])
     for _ in range(data.draw(st.integers(1, 6))):
@@ -242,23 +242,13 @@ def test_any_mutation_of_a_transcript_is_an_answer_or_our_error(data):
                 del body[at:]
     kind = SSE if path.stem.startswith("stream") else TEXT if "text-only" in path.stem else JSON
 
-    read(path.parent.name, ResponseHead(200, {"content-type": kind}), pieces_of(data, bytes(body)))
-
-
-@fuzz
-@given(st.lists(st.binary(max_size=40) | st.sampled_from([b"\r", b"\n", b"\r\n"]), max_size=12))
-def test_lines_are_the_same_however_they_are_cut(pieces):
-    def lines(cut):
-        splitter = LineSplitter()
-        found = [line for piece in cut for line in splitter.feed(piece)] + splitter.finish()
-        return [line for line in found if line]
-
-    body = b"".join(pieces)
-    assert lines(pieces) == lines([body]) == lines([body[i : i + 1] for i in range(len(body))])
+    decode(
+        path.parent.name, ResponseHead(200, {"content-type": kind}), pieces_of(data, bytes(body))
+    )
 
 
 def deep(levels):
-    """JSON that is nested deeper than any reader follows."""
+    """Return JSON that is nested deeper than parsers accept."""
     return [
         b"[" * levels,
         b"[" * levels + b"]" * levels,
@@ -270,10 +260,10 @@ def deep(levels):
 @pytest.mark.parametrize("levels", [90, 700, 980, 100_000])
 @pytest.mark.parametrize("kind", [SSE, JSON])
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_json_of_any_depth_is_our_error_or_an_answer(dialect, kind, levels):
+def test_json_of_any_depth_is_an_answer_or_an_error(dialect, kind, levels):
     for body in deep(levels):
         data = b"data: " + body + b"\n\n" if kind == SSE else body
-        read(dialect, ResponseHead(200, {"content-type": kind}), [data])
+        decode(dialect, ResponseHead(200, {"content-type": kind}), [data])
         assert error_message(body)
 
 
@@ -284,8 +274,8 @@ statuses = st.integers(300, 599)
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @fuzz
-@given(statuses, heads, st.binary(max_size=300) | (objects | values).map(written))
-def test_any_error_body_is_one_short_line_without_the_token(dialect, status, head, body):
+@given(statuses, heads, st.binary(max_size=300) | (objects | values).map(encode))
+def test_an_arbitrary_error_body_is_one_short_line_without_the_token(dialect, status, head, body):
     protocol = PROTOCOLS[dialect]("https://host", Secret(SECRET))
 
     error = protocol.error(ResponseHead(status, head.headers), body, "agent")
@@ -301,13 +291,13 @@ def test_any_error_body_is_one_short_line_without_the_token(dialect, status, hea
 
 @fuzz
 @given(st.text(max_size=40), st.text(max_size=40), st.sampled_from(["error", "message", "detail"]))
-def test_a_token_in_an_error_is_masked_wherever_it_stands(before, after, key):
+def test_a_token_is_masked_wherever_it_is_in_an_error(before, after, key):
     said = f"{before}{SECRET}{after}"
 
     for body in (
         said.encode(errors="replace"),
-        written({key: said}),
-        written({key: {"msg": said}}),
+        encode({key: said}),
+        encode({key: {"msg": said}}),
     ):
         assert SECRET not in error_message(body, Secret(SECRET))
 
@@ -315,7 +305,7 @@ def test_a_token_in_an_error_is_masked_wherever_it_stands(before, after, key):
 @pytest.mark.parametrize("dialect", ["openai", "chat"])
 @fuzz
 @given(st.integers(0, 100))
-def test_no_part_of_a_token_is_shown_where_a_nonsensical_line_is_cut(dialect, at):
+def test_no_part_of_a_token_is_shown_where_an_unreadable_line_is_shortened(dialect, at):
     decoder = PROTOCOLS[dialect]("https://host", Secret(SECRET)).decoder(
         ResponseHead(200, {"content-type": SSE})
     )
@@ -327,8 +317,8 @@ def test_no_part_of_a_token_is_shown_where_a_nonsensical_line_is_cut(dialect, at
 
 
 @fuzz
-@given(st.binary(max_size=100) | objects.map(written))
-def test_any_answer_of_the_signing_route_is_two_urls_or_our_error(body):
+@given(st.binary(max_size=100) | objects.map(encode))
+def test_an_arbitrary_answer_of_the_signing_route_is_two_urls_or_an_error(body):
     with contextlib.suppress(errors.StreamError):
         put, named = parse_upload_urls(body)
         assert put
@@ -357,7 +347,7 @@ retries = st.one_of(
 
 @settings(fuzz, max_examples=2000)
 @given(retries)
-def test_any_retry_after_is_a_wait_or_none(said):
+def test_an_arbitrary_retry_after_is_a_wait_or_none(said):
     now = datetime(2026, 1, 1, tzinfo=UTC)
 
     wait = retry_after_seconds(said, now)
@@ -367,7 +357,7 @@ def test_any_retry_after_is_a_wait_or_none(said):
 
 @fuzz
 @given(retries)
-def test_any_retry_after_leaves_the_error_readable(said):
+def test_an_arbitrary_retry_after_keeps_the_error_readable(said):
     head = ResponseHead(429, {"retry-after": said})
 
     error = OpenAI("https://host", Secret(SECRET)).error(head, b'{"error": "slow down"}', "a")
@@ -380,15 +370,15 @@ def test_any_retry_after_leaves_the_error_readable(said):
 
 
 def feed(decoder, piece, limit):
-    """Feed the same piece again and again; by the limit the decoder has to have had enough."""
+    """Feed the same piece until the decoder raises; fail if it accepts more than the limit."""
     for _ in range(limit // len(piece) + 1):
         list(decoder.feed(piece))
-    pytest.fail("the decoder took more than the limit")
+    pytest.fail("the decoder accepted more than the limit")
 
 
 @pytest.mark.parametrize("size", [64, 4096, 1 << 16, MB])
 @pytest.mark.parametrize("dialect", ["openai", "chat"])
-def test_an_endless_line_ends_in_our_error_and_in_bounded_memory(dialect, size):
+def test_an_endless_line_is_an_error_in_bounded_memory(dialect, size):
     decoder = PROTOCOLS[dialect]("https://host", Secret(SECRET)).decoder(
         ResponseHead(200, {"content-type": SSE})
     )
@@ -403,7 +393,7 @@ def test_an_endless_line_ends_in_our_error_and_in_bounded_memory(dialect, size):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_an_endless_body_ends_in_our_error(dialect):
+def test_an_endless_body_is_an_error(dialect):
     decoder = PROTOCOLS[dialect]("https://host", Secret(SECRET)).decoder(
         ResponseHead(200, {"content-type": JSON})
     )
@@ -411,24 +401,24 @@ def test_an_endless_body_ends_in_our_error(dialect):
         feed(decoder, b" " * MB, MAX_BODY_BYTES)
 
 
-def streamed(box, protocol, agent):
-    """Carry one question through the transport and count what comes, keeping none of it."""
+def stream_length(protocol, agent):
+    """Ask one prompt through the transport; return the characters that arrived, and the error."""
 
-    async def carried():
-        transport, letters = Transport(), 0
+    async def run():
+        transport, characters = Transport(), 0
         try:
             async with contextlib.aclosing(
                 transport.stream(protocol, Prompt(agent, "go on"))
             ) as answer:
                 async for events in answer:
-                    letters += sum(len(each.text) for each in events if isinstance(each, Delta))
+                    characters += sum(len(each.text) for each in events if isinstance(each, Delta))
         except errors.SwiftaskError as error:
-            return letters, error
+            return characters, error
         finally:
             await transport.aclose()
-        return letters, None
+        return characters, None
 
-    return asyncio.run(carried())
+    return asyncio.run(run())
 
 
 def endless(_messages):
@@ -436,37 +426,37 @@ def endless(_messages):
         yield "x" * MB
 
 
-def test_an_endless_answer_ends_in_our_error_and_closes_the_connection():
+def test_an_endless_answer_is_an_error_and_closes_the_connection():
     with Sandbox(agents={"endless": Agent(endless)}) as box:
-        letters, error = streamed(box, OpenAI(f"{box.url}/v1", Secret(box.token)), "endless")
+        characters, error = stream_length(OpenAI(f"{box.url}/v1", Secret(box.token)), "endless")
 
         assert isinstance(error, errors.StreamError)
         assert str(MAX_ANSWER_BYTES >> 20) in str(error)
-        assert MAX_ANSWER_BYTES * 0.9 < letters <= MAX_ANSWER_BYTES
+        assert MAX_ANSWER_BYTES * 0.9 < characters <= MAX_ANSWER_BYTES
         assert box.wait_for(lambda: box.requests[-1].disconnected)
 
 
 @pytest.mark.parametrize("dialect", ["openai", "native", "chat", "agencii"])
-def test_a_small_body_that_unpacks_to_a_huge_one_ends_in_our_error(box, dialect):
+def test_a_small_body_that_expands_to_a_huge_one_is_an_error(box, dialect):
     bomb = gzip.compress(b" " * (80 * MB), 9)
     box.fail(Fault(body=bomb, headers={"Content-Encoding": "gzip"}))
     kind = PROTOCOLS[dialect]
     token = box.agencii_token if dialect == "agencii" else box.token
     agent = box.integration_id("echo") if dialect == "agencii" else "echo"
 
-    _, error = streamed(box, kind(box.url + kind.base_path, Secret(token)), agent)
+    _, error = stream_length(kind(box.url + kind.base_path, Secret(token)), agent)
 
     assert isinstance(error, errors.StreamError)
 
 
-def test_a_body_that_is_not_what_its_encoding_says_is_our_error(box, client):
+def test_a_body_that_is_not_in_its_encoding_is_an_error(box, client):
     box.fail(Fault(body=b"not gzip", headers={"Content-Encoding": "gzip"}))
 
     with pytest.raises((errors.StreamError, errors.ConnectionFailed)):
         client.ask("hello")
 
 
-# And through the whole client: what any of this leaves in the ledger.
+# Through the whole client: what odd values leave in the ledger.
 
 ODD = [
     {"text": "hi", "totalBotUsage": 10**30},
@@ -482,7 +472,7 @@ ODD = [
 
 
 @pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
-def test_odd_fields_of_a_native_answer_cost_neither_the_answer_nor_its_row(box, odd):
+def test_odd_fields_of_a_native_answer_lose_neither_the_answer_nor_its_row(box, odd):
     box.fail(Fault(body=json.dumps(odd)))
     with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="native") as client:
         answer = client.ask("hello")
@@ -494,7 +484,7 @@ def test_odd_fields_of_a_native_answer_cost_neither_the_answer_nor_its_row(box, 
 @pytest.mark.parametrize(
     "reason", ["\ud83d", "\0", "x" * MB, "stop\nnow"], ids=["half", "nul", "long", "lines"]
 )
-def test_odd_finish_reasons_cost_neither_the_answer_nor_its_row(box, client, reason):
+def test_an_odd_finish_reason_loses_neither_the_answer_nor_its_row(box, client, reason):
     said = {"choices": [{"message": {"content": "hi"}, "finish_reason": reason}]}
     box.fail(Fault(body=json.dumps(said)))
 
@@ -503,7 +493,7 @@ def test_odd_finish_reasons_cost_neither_the_answer_nor_its_row(box, client, rea
 
 
 @pytest.mark.parametrize("session", [True, False, 1.5, [], {}, "", None])
-def test_what_is_no_session_id_is_not_taken_for_one(box, session):
+def test_a_session_id_of_an_unexpected_type_is_ignored(box, session):
     box.fail(Fault(body=json.dumps({"text": "hi", "sessionId": session})))
     with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="native") as client:
         client.ask("one")
@@ -518,7 +508,7 @@ def test_what_is_no_session_id_is_not_taken_for_one(box, session):
      "\ud83d", "http://127.0.0.1:9/\n", "http://:9/", "//127.0.0.1", "http://127.0.0.1:x/", " "],
 )  # fmt: skip
 @pytest.mark.parametrize("key", ["url", "signedUrl"])
-def test_a_signed_url_that_is_none_is_our_error_and_a_row(box, monkeypatch, key, url):
+def test_an_invalid_signed_url_is_an_error_and_a_row(box, monkeypatch, key, url):
     monkeypatch.setattr("swiftask_jupyter.conversation.running_turn.retry_delay", lambda *_: None)
     box.fail(Fault(body=json.dumps({key: url})), path="/widget/get-signed-url")
     with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="native") as client:
@@ -527,7 +517,7 @@ def test_a_signed_url_that_is_none_is_our_error_and_a_row(box, monkeypatch, key,
         assert list(client.usage()["status"]) == ["error"]
 
 
-def test_sqlite_has_the_limits_that_are_tested_here():
+def test_sqlite_rejects_the_values_that_are_tested_here():
     with contextlib.closing(sqlite3.connect(":memory:")) as rows:
         with pytest.raises(OverflowError):
             rows.execute("SELECT ?", (2**63,))

@@ -1,4 +1,4 @@
-"""The native dialect, byte by byte."""
+"""The native dialect: its requests and answers byte by byte."""
 
 import json
 
@@ -7,7 +7,6 @@ import pytest
 from swiftask_jupyter import errors
 from swiftask_jupyter.answers.turn import Reply
 from swiftask_jupyter.prompts.prompt import Message, Prompt
-from swiftask_jupyter.protocols.base import plausible_usage
 from swiftask_jupyter.protocols.http import ResponseHead
 from swiftask_jupyter.protocols.native import Native
 from swiftask_jupyter.settings.secrets import Secret
@@ -44,7 +43,7 @@ def protocol():
     return Native("https://host/api", Secret("s3cr3t"))
 
 
-def read(protocol, *pieces, head=JSON):
+def decode(protocol, *pieces, head=JSON):
     decoder, reply = protocol.decoder(head), Reply(agent="a")
     for piece in pieces:
         reply.apply(decoder.feed(piece))
@@ -53,10 +52,10 @@ def read(protocol, *pieces, head=JSON):
 
 
 @pytest.mark.parametrize("answer", [DOCUMENTED, DOLLARS], ids=["documented", "dollars"])
-def test_a_documented_answer_reads_the_same_wherever_it_is_cut(protocol, answer):
+def test_a_documented_answer_is_decoded_the_same_wherever_it_is_split(protocol, answer):
     body = json.dumps(answer).encode()
     for at in range(len(body)):
-        reply = read(protocol, body[:at], body[at:])
+        reply = decode(protocol, body[:at], body[at:])
         usage = reply.usage
 
         assert (reply.text, reply.conversation) == ("Agent response here", 1001)
@@ -65,8 +64,8 @@ def test_a_documented_answer_reads_the_same_wherever_it_is_cut(protocol, answer)
         assert reply.raw["botSlug"] == "agent-slug"
 
 
-def test_the_smallest_answer_is_enough(protocol):
-    reply = read(protocol, b'{"text": "hi"}')
+def test_an_answer_with_text_alone_is_complete(protocol):
+    reply = decode(protocol, b'{"text": "hi"}')
 
     assert (reply.text, reply.usage.source, reply.conversation) == ("hi", "none", None)
 
@@ -81,20 +80,20 @@ def test_the_smallest_answer_is_enough(protocol):
         {"files": None, "sessionId": ""},
     ],
 )
-def test_fields_of_another_shape_are_no_numbers(protocol, odd):
-    reply = read(protocol, json.dumps({"text": "hi", **odd}).encode())
+def test_fields_of_an_unexpected_type_count_as_missing(protocol, odd):
+    reply = decode(protocol, json.dumps({"text": "hi", **odd}).encode())
 
     assert reply.text == "hi"
     assert (reply.usage.input_tokens, reply.usage.output_tokens) == (None, None)
     assert (reply.usage.credits, reply.conversation) == (None, None)
 
 
-def test_a_count_that_is_null_is_looked_for_under_its_other_name(protocol):
+def test_a_count_that_is_null_is_read_under_its_other_name(protocol):
     counts = {
         "tokenUsage": {"inputTokens": None, "outputTokens": 5, "totalTokens": None},
         "usageDetail": {"totalInputTokens": 7, "totalOutputTokens": 9},
     }
-    usage = read(protocol, json.dumps({"text": "hi", **counts}).encode()).usage
+    usage = decode(protocol, json.dumps({"text": "hi", **counts}).encode()).usage
 
     assert (usage.input_tokens, usage.output_tokens) == (7, 5)
 
@@ -109,16 +108,16 @@ def test_a_count_that_is_null_is_looked_for_under_its_other_name(protocol):
         ({"error": {"message": "no"}, "text": "x"}, errors.ServiceError),
     ],
 )
-def test_a_failure_dressed_as_success_is_a_failure(protocol, body, kind):
+def test_a_failure_with_a_successful_status_is_an_error(protocol, body, kind):
     with pytest.raises(kind) as caught:
-        read(protocol, json.dumps(body).encode())
+        decode(protocol, json.dumps(body).encode())
     assert "s3cr3t" not in str(caught.value)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"text"', b"{", b"\xff"])
-def test_what_is_no_json_object_is_an_error(protocol, body):
+def test_a_body_that_is_no_json_object_is_an_error(protocol, body):
     with pytest.raises(errors.StreamError, match="not a JSON object"):
-        read(protocol, body)
+        decode(protocol, body)
 
 
 def test_the_request_is_the_documented_one(protocol):
@@ -142,13 +141,13 @@ def test_the_request_is_the_documented_one(protocol):
     }
 
 
-def test_what_is_not_known_is_left_out(protocol):
+def test_an_unknown_session_id_is_left_out_of_the_request(protocol):
     assert json.loads(protocol.request(Prompt("a", "now")).content) == {"input": "now"}
 
 
-@pytest.mark.parametrize("said", ["sessionId must be a string", '"sessionId" is no number'])
-def test_a_session_id_of_the_wrong_type_is_sent_as_the_other_once(protocol, said):
-    error = errors.BadRequest(said, status=400)
+@pytest.mark.parametrize("message", ["sessionId must be a string", '"sessionId" is no number'])
+def test_a_session_id_of_a_rejected_type_is_sent_as_a_string_once(protocol, message):
+    error = errors.BadRequest(message, status=400)
 
     second = protocol.fallback(error)
 
@@ -156,12 +155,6 @@ def test_a_session_id_of_the_wrong_type_is_sent_as_the_other_once(protocol, said
     assert second.fallback(error) is None
 
 
-def test_another_refusal_has_no_second_try(protocol):
+def test_other_errors_have_no_fallback(protocol):
     assert protocol.fallback(errors.BadRequest('"x" is not allowed', status=400)) is None
     assert protocol.fallback(errors.ServiceUnavailable("session number", status=500)) is None
-
-
-def test_a_total_that_is_no_sum_is_kept_under_its_own_name():
-    usage = plausible_usage(10, 20, 7744, source="api", has_text=True)
-
-    assert (usage.total_tokens, usage.reported_total) == (30, 7744)

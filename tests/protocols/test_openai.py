@@ -1,4 +1,4 @@
-"""The OpenAI-compatible dialect, byte by byte."""
+"""The OpenAI-compatible dialect: its requests and answers byte by byte."""
 
 import json
 
@@ -7,10 +7,10 @@ import pytest
 from swiftask_jupyter.answers.turn import Reply
 from swiftask_jupyter.errors import ServiceError, StreamError
 from swiftask_jupyter.prompts.prompt import Message, Prompt
-from swiftask_jupyter.protocols.http import ResponseHead
+from swiftask_jupyter.protocols.http import MAX_LINE_BYTES, ResponseHead
 from swiftask_jupyter.protocols.openai import OpenAI
-from swiftask_jupyter.protocols.sse import MAX_LINE_BYTES
 from swiftask_jupyter.settings.secrets import Secret
+from tests.support.dialects import splits
 
 STREAM = ResponseHead(200, {"content-type": "text/event-stream; charset=utf-8"})
 JSON = ResponseHead(200, {"content-type": "application/json"})
@@ -20,12 +20,12 @@ def chunk(**fields):
     return b"data: " + json.dumps(fields, ensure_ascii=False).encode() + b"\n\n"
 
 
-def says(text, **more):
+def delta(text, **more):
     return chunk(id="c1", model="m", choices=[{"index": 0, "delta": {"content": text}, **more}])
 
 
 END = chunk(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}])
-# As captured from the live service: no choices, parts of zero, a total that is not.
+# As captured from the live service: no choices, token counts of 0, and a total that is not 0.
 ZEROS = (
     b'data: {"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,'
     b'"total_tokens":7744}}\n\n'
@@ -38,7 +38,7 @@ def protocol():
     return OpenAI("https://host/v1", Secret("s3cr3t"))
 
 
-def read(protocol, head, pieces):
+def decode(protocol, head, pieces):
     decoder = protocol.decoder(head)
     reply = Reply(agent="a")
     for piece in pieces:
@@ -47,72 +47,64 @@ def read(protocol, head, pieces):
     return reply
 
 
-def cuts(data):
-    """Whole, at every single cut, and byte by byte."""
-    yield [data]
-    for at in range(1, len(data)):
-        yield [data[:at], data[at:]]
-    yield [data[at : at + 1] for at in range(len(data))]
-
-
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
-def test_a_stream_reads_the_same_wherever_it_is_cut(protocol, end):
-    data = chunk(choices=[{"delta": {"role": "assistant", "content": None}}]) + says("Été ")
-    data += b": keep-alive\n\nevent: message\n" + says("🎉\n\n") + END + ZEROS + DONE
+def test_a_stream_is_decoded_the_same_wherever_it_is_split(protocol, end):
+    data = chunk(choices=[{"delta": {"role": "assistant", "content": None}}]) + delta("Été ")
+    data += b": keep-alive\n\nevent: message\n" + delta("🎉\n\n") + END + ZEROS + DONE
 
-    for pieces in cuts(data.replace(b"\n", end)):
-        reply = read(protocol, STREAM, pieces)
+    for pieces in splits(data.replace(b"\n", end)):
+        reply = decode(protocol, STREAM, pieces)
         assert (reply.text, reply.finish_reason) == ("Été 🎉\n\n", "stop")
         assert reply.usage.reported_total == 7744
         assert reply.raw == {"id": "c1", "model": "m"}
 
 
-def test_zero_tokens_are_missing_and_the_total_is_kept_under_its_own_name(protocol):
-    usage = read(protocol, STREAM, [says("hi") + END + ZEROS + DONE]).usage
+def test_zero_tokens_count_as_missing_and_the_total_as_reported(protocol):
+    usage = decode(protocol, STREAM, [delta("hi") + END + ZEROS + DONE]).usage
 
     assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (None, None, None)
     assert (usage.reported_total, usage.source) == (7744, "stream")
 
 
-def test_reported_tokens_are_taken_and_added_up(protocol):
-    counted = chunk(choices=[], usage={"prompt_tokens": 5, "completion_tokens": 7})
+def test_reported_tokens_are_added_up(protocol):
+    usage_event = chunk(choices=[], usage={"prompt_tokens": 5, "completion_tokens": 7})
 
-    usage = read(protocol, STREAM, [says("hi") + END + counted + DONE]).usage
+    usage = decode(protocol, STREAM, [delta("hi") + END + usage_event + DONE]).usage
 
     assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (5, 7, 12)
 
 
 def test_a_stream_without_usage_reports_none(protocol):
-    usage = read(protocol, STREAM, [says("hi") + END + DONE]).usage
+    usage = decode(protocol, STREAM, [delta("hi") + END + DONE]).usage
 
     assert (usage.input_tokens, usage.total_tokens, usage.source) == (None, None, "none")
 
 
 def test_an_empty_answer_may_have_zero_output_tokens(protocol):
-    counted = chunk(
+    usage_event = chunk(
         choices=[], usage={"prompt_tokens": 5, "completion_tokens": 0, "total_tokens": 5}
     )
 
-    usage = read(protocol, STREAM, [END + counted + DONE]).usage
+    usage = decode(protocol, STREAM, [END + usage_event + DONE]).usage
 
     assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (5, 0, 5)
 
 
-def test_a_missing_done_is_forgiven_after_a_finish_reason(protocol):
-    assert read(protocol, STREAM, [says("hi") + END]).text == "hi"
-    assert read(protocol, STREAM, [says("hi") + END[:-2]]).finish_reason == "stop"
+def test_a_stream_may_lack_its_done_line_after_a_finish_reason(protocol):
+    assert decode(protocol, STREAM, [delta("hi") + END]).text == "hi"
+    assert decode(protocol, STREAM, [delta("hi") + END[:-2]]).finish_reason == "stop"
 
 
-def test_a_cut_stream_is_an_error_and_keeps_its_text(protocol):
+def test_a_truncated_stream_is_an_error_and_keeps_its_text(protocol):
     decoder, reply = protocol.decoder(STREAM), Reply(agent="a")
-    reply.apply(decoder.feed(says("half an ans")))
+    reply.apply(decoder.feed(delta("half an ans")))
 
     with pytest.raises(StreamError, match="cut"):
         reply.apply(decoder.finish())
     assert reply.text == "half an ans"
 
 
-def test_half_a_character_alone_in_a_piece_is_no_piece_of_text(protocol):
+def test_half_a_surrogate_pair_waits_for_the_other_half(protocol):
     def escaped(text):
         return b'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n' % text
 
@@ -122,25 +114,25 @@ def test_half_a_character_alone_in_a_piece_is_no_piece_of_text(protocol):
     assert [event.text for event in decoder.feed(escaped(rb"\ude00"))] == ["😀"]
 
 
-def test_what_came_before_garbage_is_kept(protocol):
+def test_text_before_an_unreadable_line_is_kept(protocol):
     decoder, reply = protocol.decoder(STREAM), Reply(agent="a")
 
     with pytest.raises(StreamError, match="made no sense"):
-        reply.apply(decoder.feed(says("kept") + b"data: {oops s3cr3t\n\n" + says("not read")))
+        reply.apply(decoder.feed(delta("kept") + b"data: {oops s3cr3t\n\n" + delta("not read")))
     assert reply.text == "kept"
 
 
-def test_garbage_in_an_error_does_not_show_the_token(protocol):
+def test_an_error_about_an_unreadable_line_shows_no_token(protocol):
     with pytest.raises(StreamError) as caught:
         list(protocol.decoder(STREAM).feed(b"data: {oops s3cr3t\n"))
     assert "s3cr3t" not in str(caught.value)
 
 
-def test_an_error_inside_the_stream_is_raised_with_its_words(protocol):
-    data = says("a") + chunk(error={"message": "out of memory, s3cr3t"})
+def test_an_error_inside_the_stream_is_raised_with_its_message(protocol):
+    data = delta("a") + chunk(error={"message": "out of memory, s3cr3t"})
 
     with pytest.raises(ServiceError, match="out of memory") as caught:
-        read(protocol, STREAM, [data])
+        decode(protocol, STREAM, [data])
     assert "s3cr3t" not in str(caught.value)
 
 
@@ -152,7 +144,7 @@ def test_an_endless_line_ends_in_an_error(protocol):
         [list(decoder.feed(piece)) for piece in pieces]
 
 
-def test_a_service_that_did_not_stream_is_read_too(protocol):
+def test_a_json_answer_is_decoded_if_the_service_did_not_stream(protocol):
     body = json.dumps(
         {
             "id": "c1",
@@ -161,15 +153,15 @@ def test_a_service_that_did_not_stream_is_read_too(protocol):
         }
     ).encode()
 
-    for pieces in cuts(body):
-        reply = read(protocol, JSON, pieces)
+    for pieces in splits(body):
+        reply = decode(protocol, JSON, pieces)
         assert (reply.text, reply.finish_reason, reply.usage.source) == ("whole", "length", "api")
 
 
 @pytest.mark.parametrize("body", [b"<html>login</html>", b"", b"{}", b'"text"', b"[" * 100_000])
 def test_a_body_that_is_no_answer_is_an_error(protocol, body):
     with pytest.raises(StreamError):
-        read(protocol, ResponseHead(200, {"content-type": "text/html"}), [body])
+        decode(protocol, ResponseHead(200, {"content-type": "text/html"}), [body])
 
 
 def test_the_request_is_the_documented_one(protocol):
@@ -193,14 +185,14 @@ def test_a_request_does_not_show_its_token(protocol):
     assert "s3cr3t" not in f"{protocol.token!r} {protocol.token}"
 
 
-def test_a_character_cut_in_two_is_joined(protocol):
+def test_a_surrogate_pair_split_over_two_chunks_is_joined(protocol):
     first, second = (
         b'data: {"choices":[{"delta":{"content":"a \\ud83d"}}]}\n',
         b'data: {"choices":[{"delta":{"content":"\\ude00 b"}}]}\n',
     )
 
-    assert read(protocol, STREAM, [first + second + END]).text == "a \U0001f600 b"
-    assert read(protocol, STREAM, [first + END]).text == "a \ufffd"
+    assert decode(protocol, STREAM, [first + second + END]).text == "a \U0001f600 b"
+    assert decode(protocol, STREAM, [first + END]).text == "a \ufffd"
 
 
 @pytest.mark.parametrize(
@@ -213,17 +205,17 @@ def test_a_character_cut_in_two_is_joined(protocol):
         {"choices": "none", "usage": 7},
     ],
 )
-def test_a_field_of_another_type_does_not_cost_the_answer(protocol, odd):
-    assert read(protocol, STREAM, [says("hi"), chunk(**odd), END, DONE]).text.startswith("hi")
+def test_a_field_of_an_unexpected_type_does_not_lose_the_answer(protocol, odd):
+    assert decode(protocol, STREAM, [delta("hi"), chunk(**odd), END, DONE]).text.startswith("hi")
 
 
 @pytest.mark.parametrize("line", [b"data: [DONE] \n", b"data:\ndata: [DONE]\n", b"data:[DONE]\n"])
-def test_the_end_is_known_however_it_is_spaced(protocol, line):
-    assert read(protocol, STREAM, [says("hi") + line]).text == "hi"
+def test_the_done_line_is_recognized_with_any_spaces(protocol, line):
+    assert decode(protocol, STREAM, [delta("hi") + line]).text == "hi"
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_line(protocol):
-    data = b"\xef\xbb\xbf" + says("hi") + END
+def test_a_byte_order_mark_is_not_part_of_the_first_line(protocol):
+    data = b"\xef\xbb\xbf" + delta("hi") + END
 
-    for pieces in cuts(data):
-        assert read(protocol, STREAM, pieces).text == "hi"
+    for pieces in splits(data):
+        assert decode(protocol, STREAM, pieces).text == "hi"

@@ -1,4 +1,4 @@
-"""A dialect from outside: one file and one entry point, as an installed package has them."""
+"""Dialects of other packages, installed through an entry point."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.sandbox.faults import Fault
 from swiftask_jupyter.turns.routing import dialect_choices
 
-# What another package would hold: it speaks to /api/ai in a way of its own.
+# The module of another package: a dialect of the route /api/ai.
 OTHER = """
     import json
 
@@ -46,7 +46,7 @@ OTHER = """
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """Puts a package with this code and this entry point where pip would put it."""
+    """Return a function that installs a package with this code and this entry point."""
     made = []
 
     def install(code, entry="other = a_package_of_theirs:Other"):
@@ -64,7 +64,7 @@ def installed(tmp_path, monkeypatch):
     sys.modules.pop("a_package_of_theirs", None)
 
 
-def test_a_dialect_from_outside_is_spoken_like_ours(installed, box):
+def test_a_dialect_of_a_package_works_like_a_built_in_one(installed, box):
     installed(OTHER)
 
     with Swiftask(base_url=box.url, token=box.token, dialect="other", agent="echo") as client:
@@ -77,7 +77,7 @@ def test_a_dialect_from_outside_is_spoken_like_ours(installed, box):
     assert list(usage["status"]) == ["ok"]
 
 
-def test_it_gets_the_same_retries_and_errors(installed, box):
+def test_a_dialect_of_a_package_gets_the_same_retries_and_errors(installed, box):
     installed(OTHER)
     box.fail(Fault(status=429, headers={"Retry-After": "0"}), agent="echo")
 
@@ -87,7 +87,7 @@ def test_it_gets_the_same_retries_and_errors(installed, box):
             client.ask("hello", "nobody")
 
 
-def test_it_is_completed_and_named_where_one_is_misspelt(installed, client):
+def test_a_dialect_of_a_package_is_listed_with_the_others(installed, client):
     installed(OTHER)
 
     assert dialect_choices()[-1] == "other"
@@ -95,7 +95,7 @@ def test_it_is_completed_and_named_where_one_is_misspelt(installed, client):
         client.ask("hello", dialect="othr")
 
 
-def test_a_platform_of_its_own_needs_an_address_of_its_own(installed):
+def test_a_dialect_of_a_package_needs_a_base_url(installed):
     installed(OTHER)
 
     with (
@@ -105,7 +105,7 @@ def test_a_platform_of_its_own_needs_an_address_of_its_own(installed):
         client.ask("hello")
 
 
-def test_ours_cannot_be_replaced(installed, client, box):
+def test_a_built_in_dialect_cannot_be_replaced(installed, client, box):
     installed(OTHER, "openai = a_package_of_theirs:Other")
 
     assert client.ask("hello").text == "hello"
@@ -120,7 +120,7 @@ def test_ours_cannot_be_replaced(installed, client, box):
         ("", "AttributeError"),
     ],
 )
-def test_one_that_is_broken_is_one_line_that_names_its_package(installed, client, code, why):
+def test_a_broken_dialect_is_one_line_of_error_that_names_its_package(installed, client, code, why):
     installed(code)
 
     with pytest.raises(errors.ConfigurationError, match="a-package-of-theirs") as caught:
@@ -129,7 +129,7 @@ def test_one_that_is_broken_is_one_line_that_names_its_package(installed, client
     assert "\n" not in str(caught.value)
 
 
-def test_its_options_are_its_own(installed, box):
+def test_a_dialect_of_a_package_takes_no_files_unless_it_says_so(installed, box):
     installed(OTHER)
 
     with (

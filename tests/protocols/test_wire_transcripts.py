@@ -1,7 +1,8 @@
-"""Transcripts of every documented answer and every quirk, cut everywhere; the sandbox beside them.
+"""Every documented response and every known quirk, split everywhere; and the sandbox's own.
 
-A transcript (`wire/<dialect>/<case>.http`) is the head and the body of one response as the
-documents print it: status line, headers, a blank line, body.
+A transcript (`wire/<dialect>/<case>.http`) is one response as the documents print it: status
+line, headers, a blank line, body. The sandbox was written from the same documents, independently
+of the decoders: each response that it can be made to give is compared with the transcript.
 """
 
 import http.client
@@ -14,10 +15,12 @@ import pytest
 
 from swiftask_jupyter import errors
 from swiftask_jupyter.answers.turn import Reply
+from swiftask_jupyter.ledger.schema import is_suspect
 from swiftask_jupyter.protocols.http import ResponseHead
 from swiftask_jupyter.protocols.registry import PROTOCOLS
 from swiftask_jupyter.sandbox.faults import Fault
 from swiftask_jupyter.settings.secrets import Secret
+from tests.support.dialects import splits
 
 WIRE = Path(__file__).with_name("wire")
 NAMES = sorted(str(path.relative_to(WIRE).with_suffix("")) for path in WIRE.rglob("*.http"))
@@ -31,14 +34,14 @@ NO_USAGE = (None, None, None, None, None)
 
 @dataclass(frozen=True)
 class Expected:
-    """What a transcript says, once it is read."""
+    """What a transcript is decoded to; `message` is a part of the error's text."""
 
     text: str = ""
     usage: tuple = NO_USAGE  # input, output, total, reported total, credits
     conversation: int | str | None = None
     finish: str | None = None
     error: type | None = None
-    words: str = ""
+    message: str = ""
     raw: dict = field(default_factory=dict)
 
 
@@ -50,8 +53,8 @@ def stopped(text=STORY, **more):
     return Expected(text, **{"finish": "stop", **more})
 
 
-def failed(error, words="", text="", **more):
-    return Expected(text, error=error, words=words, **more)
+def failed(error, message="", text="", **more):
+    return Expected(text, error=error, message=message, **more)
 
 
 CONV = {"conversation": "conv_abc123"}
@@ -150,7 +153,7 @@ STREAMED = [name for name in ANSWERED if "/stream" in name]
 
 
 def transcript(name):
-    """Return the head and the body of a response on file."""
+    """Return the head and the body of a transcript."""
     head, _, body = (WIRE / f"{name}.http").read_bytes().partition(b"\n\n")
     status, *fields = head.decode("ascii").splitlines()
     pairs = (line.split(": ", 1) for line in fields)
@@ -161,8 +164,8 @@ def protocol_of(name):
     return PROTOCOLS[name.partition("/")[0]]("https://host", Secret("s3cr3t-t0ken"))
 
 
-def read(name, head, pieces):
-    """Return the reply that the pieces add up to, and the error that ended it."""
+def decode(name, head, pieces):
+    """Decode pieces of a body; return the reply, and the error or `None`."""
     decoder, reply = (
         protocol_of(name).decoder(head),
         Reply(agent="a", dialect=name.partition("/")[0]),
@@ -177,20 +180,12 @@ def read(name, head, pieces):
     return reply, None
 
 
-def cuts(data):
-    """Whole, at every single cut, and byte by byte."""
-    yield [data]
-    for at in range(1, len(data)):
-        yield [data[:at], data[at:]]
-    yield [data[at : at + 1] for at in range(len(data))]
-
-
 def check(name, head, pieces):
     expected = TABLE[name]
-    reply, error = read(name, head, pieces)
+    reply, error = decode(name, head, pieces)
     usage = reply.usage
     assert type(error) is (expected.error or type(None)), error
-    assert expected.words in str(error or "")
+    assert expected.message in str(error or "")
     assert reply.text == expected.text
     assert (
         usage.input_tokens,
@@ -204,24 +199,24 @@ def check(name, head, pieces):
     return reply
 
 
-def test_every_transcript_is_in_the_table_and_the_other_way_round():
+def test_every_transcript_is_in_the_table_and_nothing_else():
     assert sorted(TABLE) == NAMES
 
 
 @pytest.mark.parametrize("name", ANSWERED)
-def test_an_answer_reads_as_expected_wherever_it_is_cut(name):
+def test_an_answer_is_decoded_as_expected_wherever_it_is_split(name):
     head, body = transcript(name)
 
-    for pieces in cuts(body):
+    for pieces in splits(body):
         check(name, head, pieces)
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\r"], ids=["CRLF", "CR"])
 @pytest.mark.parametrize("name", STREAMED)
-def test_a_stream_reads_the_same_whatever_ends_its_lines(name, end):
+def test_a_stream_is_decoded_the_same_with_any_line_ending(name, end):
     head, body = transcript(name)
 
-    for pieces in cuts(body.replace(b"\n", end)):
+    for pieces in splits(body.replace(b"\n", end)):
         check(name, head, pieces)
 
 
@@ -235,35 +230,35 @@ def test_a_byte_order_mark_changes_nothing(name):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_refusal_is_the_expected_error_in_its_own_words(name):
+def test_an_error_response_is_the_expected_error_with_its_message(name):
     head, body = transcript(name)
 
     error = protocol_of(name).error(head, body, "agent")
 
     assert type(error) is TABLE[name].error
-    assert TABLE[name].words in str(error)
+    assert TABLE[name].message in str(error)
     assert error.status == head.status
 
 
 @pytest.mark.parametrize("name", ANSWERED)
-def test_every_proper_beginning_of_an_answer_is_an_error_or_was_enough(name):
-    """An answer that broke off never passes for another one that is whole."""
+def test_a_truncated_answer_is_an_error_unless_its_text_is_complete(name):
+    """A truncated answer is never taken for a different, complete one."""
     head, body = transcript(name)
-    whole, _ = read(name, head, [body])
+    whole, _ = decode(name, head, [body])
 
     for at in range(len(body)):
-        reply, error = read(name, head, [body[:at]])
+        reply, error = decode(name, head, [body[:at]])
         assert whole.text.startswith(reply.text.rstrip("\ufffd"))
         if error is None and "text-only" not in name:
             assert reply.text == whole.text
 
 
-def test_what_the_documents_warn_of_is_suspect_and_the_rest_is_not():
+def test_only_the_failures_reported_as_successes_are_suspect():
     suspects = set()
     for name in ANSWERED:
         head, body = transcript(name)
-        reply, error = read(name, head, [body])
-        if error is None and reply.suspect:
+        reply, error = decode(name, head, [body])
+        if error is None and is_suspect(reply):
             suspects.add(name)
 
     assert suspects == {"openai/stream-disguised-failure", "openai/stream-empty-quotes"}
@@ -272,16 +267,16 @@ def test_what_the_documents_warn_of_is_suspect_and_the_rest_is_not():
 def test_files_are_found_in_the_list_and_in_the_text():
     for name in ("native/files", "native/picture-in-the-text"):
         head, body = transcript(name)
-        (file,) = read(name, head, [body])[0].files
+        (file,) = decode(name, head, [body])[0].files
         assert file["url"] == "https://static.swiftask.ai/cat.png"
 
 
-# The sandbox was written from the same documents by other hands: does it print the same?
+# The same responses from the sandbox.
 
 
 @dataclass(frozen=True)
 class Live:
-    """How to get the sandbox to answer as a transcript does."""
+    """How to make the sandbox respond as a transcript does."""
 
     fault: Fault | None = None
     agent: str = "echo"
@@ -345,31 +340,31 @@ LIVE = {
     "agencii/error-404-renamed": Live(Fault(status=404)),
     "agencii/error-500": Live(Fault(status=500)),
 }
-# What no request brings the sandbox to say, and why.
+# Transcripts that the sandbox cannot be made to produce, and why.
 NOT_LIVE = {
     "openai/stream-content-null-or-absent": "it gives every chunk its content",
     "openai/stream-keep-alive": "it sends no comments",
     "openai/stream-no-space-no-blank-lines": "it writes plain server-sent events here",
-    "openai/stream-cut-inside-a-line": "it breaks off between events",
+    "openai/stream-cut-inside-a-line": "it truncates between events",
     "openai/stream-character-cut-in-two": "its pieces are whole characters",
-    "openai/stream-nonsense": "what is not JSON has no shape",
-    "openai/stream-after-done": "it ends where it says so",
-    "openai/whole-out-of-credits": "as `whole`, in other words",
+    "openai/stream-nonsense": "a line that is not JSON has no structure to compare",
+    "openai/stream-after-done": "it sends nothing after its end",
+    "openai/whole-out-of-credits": "the same structure as `whole`",
     "openai/whole-no-choices": "it always answers",
     "native/text-alone": "it sends every documented key",
-    "native/error-400-session-string": "it has Joi's words for it",
+    "native/error-400-session-string": "its message is Joi's",
     "native/error-object-with-200": "its error objects carry OpenAI's keys",
-    "chat/stream-nonsense": "what is not JSON has no shape",
-    "agencii/text-only-that-looks-like-an-error": "as `text-only`, in other words",
+    "chat/stream-nonsense": "a line that is not JSON has no structure to compare",
+    "agencii/text-only-that-looks-like-an-error": "the same structure as `text-only`",
     "agencii/no-message": "it always answers",
 }
 
 
-def asked(box, name, live):
-    """Ask the sandbox over a plain socket, with no code of ours between; return head and body."""
+def sandbox_response(box, name, live):
+    """Send the sandbox a request without the package's own code; return head and body."""
     dialect, _, case = name.partition("/")
     streamed = case.startswith("stream")
-    said = "Once upon a time"
+    text = "Once upon a time"
     if live.fault:
         box.fail(live.fault)
     token = box.agencii_token if dialect == "agencii" else box.token
@@ -378,22 +373,22 @@ def asked(box, name, live):
             "/v1/chat/completions",
             {
                 "model": live.agent,
-                "messages": [{"role": "user", "content": said}],
+                "messages": [{"role": "user", "content": text}],
                 "stream": streamed,
                 **({"stream_options": {"include_usage": True}} if live.usage else {}),
             },
         ),
-        "native": lambda: (f"/api/ai/{live.agent}", {"input": said}),
+        "native": lambda: (f"/api/ai/{live.agent}", {"input": text}),
         "widget": lambda: (
             "/api/widget/ai?clientToken="
             + (box.client_token(live.agent) if live.good_token else "wr0ng"),
-            {"input": said, "sessionId": "user-session-123"},
+            {"input": text, "sessionId": "user-session-123"},
         ),
-        "chat": lambda: (f"/v1/api/chat/{live.agent}", {"message": said, "stream": streamed}),
+        "chat": lambda: (f"/v1/api/chat/{live.agent}", {"message": text, "stream": streamed}),
         "agencii": lambda: (
             "/get_completion",
             {
-                "message": said,
+                "message": text,
                 "apiIntegrationId": box.integration_id(live.agent, text_only=live.text_only),
                 **({} if case.endswith("nulls") else {"aliasChatId": "custom-identifier"}),
             },
@@ -417,7 +412,7 @@ def asked(box, name, live):
 
 
 def shape(value, at=""):
-    """Return the places of a JSON value and the type of what stands there; None fits any."""
+    """Return the type at every path of a JSON value; `None` for null, which matches any type."""
     kinds = {bool: "boolean", int: "number", float: "number", str: "string", type(None): None}
     if isinstance(value, dict):
         inside = [shape(each, f"{at}.{key}") for key, each in value.items()]
@@ -429,33 +424,33 @@ def shape(value, at=""):
 
 
 def fits(shown, seen):
-    """Tell whether every place of one shape is in the other, with the same type."""
+    """Tell whether every path of one shape is in the other, with the same type."""
     return all(
         at in seen and (kind == seen[at] or None in (kind, seen[at])) for at, kind in shown.items()
     )
 
 
 def line_shapes(body):
-    """Return the kinds of lines of a stream, in order, repetitions left out."""
+    """Return the different kinds of lines in a stream, in the order of their first occurrence."""
     found = []
     for line in body.decode().splitlines():
-        said = line.removeprefix("data: ")
+        data = line.removeprefix("data: ")
         kind = (
-            said if said in {"", "[DONE]"} else "data: " + " ".join(sorted(shape(json.loads(said))))
+            data if data in {"", "[DONE]"} else "data: " + " ".join(sorted(shape(json.loads(data))))
         )
         if kind not in found:
             found.append(kind)
     return found
 
 
-def test_every_case_is_asked_of_the_sandbox_or_says_why_not():
+def test_every_transcript_is_compared_with_the_sandbox_or_says_why_not():
     assert sorted([*LIVE, *NOT_LIVE]) == NAMES
 
 
 @pytest.mark.parametrize("name", LIVE)
-def test_the_sandbox_prints_what_the_documents_print(box, name):
+def test_the_sandbox_responds_as_the_documents_print(box, name):
     head, body = transcript(name)
-    live_head, live_body = asked(box, name, LIVE[name])
+    live_head, live_body = sandbox_response(box, name, LIVE[name])
 
     assert (live_head.status, live_head.media_type) == (head.status, head.media_type)
     assert head.headers.keys() - live_head.headers.keys() == set()
@@ -468,7 +463,7 @@ def test_the_sandbox_prints_what_the_documents_print(box, name):
 
 
 def documented(name, *, dollars):
-    """Return every place that some transcript of the dialect shows, errors apart from answers."""
+    """Return every path in the dialect's transcripts: of its errors, or else of its answers."""
     dialect = name.partition("/")[0]
     kin = {dialect, "native"} if dialect == "widget" else {dialect}
     places = set()
@@ -482,9 +477,9 @@ def documented(name, *, dollars):
 
 
 @pytest.mark.parametrize("name", [each for each in LIVE if each in ANSWERED])
-def test_our_reader_ends_the_same_way_on_the_sandbox_as_on_the_transcript(box, name):
-    head, body = asked(box, name, LIVE[name])
-    reply, error = read(name, head, [body])
+def test_a_response_of_the_sandbox_is_decoded_like_its_transcript(box, name):
+    head, body = sandbox_response(box, name, LIVE[name])
+    reply, error = decode(name, head, [body])
     expected = TABLE[name]
 
     assert type(error) is (expected.error or type(None))

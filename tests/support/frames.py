@@ -12,8 +12,7 @@ import time
 from collections import Counter
 
 from swiftask_jupyter.sandbox.faults import Fault
-from swiftask_jupyter.transport.connection import Connection
-from swiftask_jupyter.transport.exchange import RequestHook
+from swiftask_jupyter.transport.connection import Connection, RequestHook
 
 CONCURRENCY = 4  # of the batches that `kill_batch_when` starts
 _BATCH = f"""

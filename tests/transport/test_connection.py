@@ -12,18 +12,14 @@ import pytest
 
 from swiftask_jupyter import errors
 from swiftask_jupyter.prompts.prompt import Prompt
-from swiftask_jupyter.protocols.http import Request
 from swiftask_jupyter.protocols.openai import OpenAI
 from swiftask_jupyter.settings.secrets import Secret
 from swiftask_jupyter.transport.connection import (
     MAX_UNREAD_BYTES,
     NO_HOOK,
-    UPLOAD_CHUNK_BYTES,
     Connection,
     NotSent,
     RequestHook,
-    progress_bar,
-    upload,
 )
 from tests.support.servers import (
     ANSWER,
@@ -137,29 +133,6 @@ def test_an_answer_is_requested_without_compression():
     with RawServer(always(ANSWER)) as server:
         ask_once(server.url)
     assert b"\r\nAccept-Encoding: identity\r\n" in server.requests[0]
-
-
-def test_an_upload_yields_the_body_in_chunks_and_reports_progress_before_each():
-    content = bytes(range(256)) * 5000  # 1.2 MB
-    request = Request("PUT", "http://host/", {}, content, "a.bin")
-    steps = []
-
-    async def run():
-        return [each async for each in upload(request, steps.append)]
-
-    chunks = asyncio.run(run())
-
-    assert b"".join(chunks) == content
-    assert max(map(len, chunks)) == UPLOAD_CHUNK_BYTES
-    assert len(steps) == len(chunks) + 1
-    assert steps[0] == "sending a.bin ░░░░░░░░░░░░░░░░░░░░ 0 of 1 MB"
-    assert steps[-1] == ""
-
-
-def test_a_progress_bar_fills_with_the_bytes_sent():
-    assert progress_bar(0, 8 << 20) == "░" * 20 + " 0 of 8 MB"
-    assert progress_bar(2 << 20, 8 << 20) == "█" * 5 + "░" * 15 + " 2 of 8 MB"
-    assert progress_bar(8 << 20, 8 << 20) == "█" * 20 + " 8 of 8 MB"
 
 
 # Responses that break off.

@@ -12,14 +12,18 @@ import httpx
 import pytest
 
 from swiftask_jupyter import Swiftask, errors
+from swiftask_jupyter.protocols.http import Request
 from swiftask_jupyter.protocols.native import Native
 from swiftask_jupyter.protocols.openai import OpenAI
 from swiftask_jupyter.settings.secrets import Secret
 from swiftask_jupyter.transport.httpx_pool import (
     LOGGERS,
+    UPLOAD_CHUNK_BYTES,
     HttpxPool,
     may_use_proxy,
+    progress_bar,
     proxy_variables,
+    upload,
 )
 from tests.support.servers import DELTA, RawServer, always, sized
 from tests.support.transports import TOKEN, open_transport, stream_reply
@@ -253,6 +257,32 @@ def test_a_refused_connection_is_retried_and_the_error_names_the_host(no_retry_d
                 client.ask("hello")
             assert list(client.usage()["attempts"]) == [3]
     assert caught.value.sent is False
+
+
+# Uploads.
+
+
+def test_an_upload_yields_the_body_in_chunks_and_reports_progress_before_each():
+    content = bytes(range(256)) * 5000  # 1.2 MB
+    request = Request("PUT", "http://host/", {}, content, "a.bin")
+    steps = []
+
+    async def run():
+        return [each async for each in upload(request, steps.append)]
+
+    chunks = asyncio.run(run())
+
+    assert b"".join(chunks) == content
+    assert max(map(len, chunks)) == UPLOAD_CHUNK_BYTES
+    assert len(steps) == len(chunks) + 1
+    assert steps[0] == "sending a.bin ░░░░░░░░░░░░░░░░░░░░ 0 of 1 MB"
+    assert steps[-1] == ""
+
+
+def test_a_progress_bar_fills_with_the_bytes_sent():
+    assert progress_bar(0, 8 << 20) == "░" * 20 + " 0 of 8 MB"
+    assert progress_bar(2 << 20, 8 << 20) == "█" * 5 + "░" * 15 + " 2 of 8 MB"
+    assert progress_bar(8 << 20, 8 << 20) == "█" * 20 + " 8 of 8 MB"
 
 
 # Import.

@@ -11,7 +11,6 @@ from swiftask_jupyter.errors import (
     TimedOut,
     Unauthorized,
 )
-from swiftask_jupyter.protocols.errors import retry_after_seconds
 from swiftask_jupyter.turns.retry import batch_retry_delay, retry_delay, was_not_accepted
 
 
@@ -40,11 +39,6 @@ def test_a_row_waits_as_long_as_the_service_asks_and_gives_up_after_its_tries(er
     tries = range(1, len(delays) + 1)
 
     assert [batch_retry_delay(error, each, 4, longest) for each in tries] == delays
-
-
-@pytest.mark.parametrize("value", ["1e999", "nan", "inf", "soon"])
-def test_a_retry_after_that_is_not_a_finite_number_is_ignored(value):
-    assert retry_after_seconds(value) is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,39 @@
+"""Clients of the sandbox, one for each dialect; `client` speaks `openai`."""
+
+import pytest
+
+from swiftask_jupyter import Swiftask
+from tests.support.dialects import agencii_client
+
+
+@pytest.fixture
+def swiftask(box):
+    """A client that chooses the dialect of each prompt."""
+    with Swiftask(base_url=box.url, token=box.token, agent="echo") as client:
+        yield client
+
+
+@pytest.fixture
+def native(box):
+    with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="native") as client:
+        yield client
+
+
+@pytest.fixture
+def widget(box):
+    with Swiftask(
+        base_url=box.url, token=box.client_token("echo"), agent="echo", dialect="widget"
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def chat(box):
+    with Swiftask(base_url=box.url, token=box.token, agent="mirror", dialect="chat") as client:
+        yield client
+
+
+@pytest.fixture
+def agencii(box):
+    with agencii_client(box) as client:
+        yield client
