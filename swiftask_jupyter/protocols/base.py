@@ -121,8 +121,8 @@ class Protocol(ABC):
     def fallback(self, error: errors.ServiceError) -> Protocol | None:  # noqa: ARG002 - for subclasses
         """Return another variant of this dialect to try once, or `None` to give up.
 
-        For points where the service's documents contradict each other. Called only if the
-        request was refused before any part of an answer arrived.
+        Dialects use it where the documents of the service contradict each other. Called only if
+        the request was refused before any part of an answer arrived.
         """
         return None
 
@@ -203,7 +203,7 @@ class JSONBodyDecoder(Decoder):
         yield from self.events(value)
 
     def mask(self, text: str) -> str:
-        """Return text of the service for an error message: token masked, length limited."""
+        """Mask the token in a text of the service, and shorten the text for an error message."""
         return self._protocol.token.mask(text)[:MAX_MESSAGE_CHARS]
 
 

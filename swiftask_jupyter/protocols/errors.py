@@ -60,7 +60,7 @@ def has_embedded_error(body: Any) -> bool:
 
 
 def embedded_error(token: Secret, head: ResponseHead, body: bytes) -> errors.ServiceError:
-    """Return the error for a response that reports one in spite of a successful status."""
+    """Return the error that the body of a response with a successful status reports."""
     message = error_message(body, token)
     return errors.ServiceError(f"the service reported an error: {message}", status=head.status)
 

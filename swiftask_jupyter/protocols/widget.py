@@ -41,7 +41,7 @@ class Widget(Native):
         return self._route("POST", "/widget/ai", body)
 
     def fallback(self, error: ServiceError) -> Protocol | None:  # noqa: ARG002 - as in the base class
-        """Return `None`: our session ids are no numbers, and the token fits no other route."""
+        """Return `None`: the session ids are strings of ours, and the token fits no other route."""
         return None
 
     def config(self) -> Request:

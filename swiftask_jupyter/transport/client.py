@@ -196,7 +196,7 @@ class Transport:
 
 
 def _collect(events: Iterator[Event]) -> tuple[list[Event], SwiftaskError | None]:
-    """Return the events up to an error, and the error, so that the events are not lost."""
+    """Return the events that precede an error, and the error; `None` if there is no error."""
     collected: list[Event] = []
     try:
         collected.extend(events)  # extend keeps what was yielded before an exception

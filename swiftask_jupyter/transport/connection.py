@@ -150,6 +150,7 @@ class Connection(asyncio.Protocol):
 
         Raises:
             ConnectionFailed: the service has closed the connection; nothing was sent.
+            NotSent: the hook held the request back.
         """
         if self._transport is None:
             raise unreachable(self._host, "the connection closed at once", sent=False)

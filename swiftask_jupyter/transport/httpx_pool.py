@@ -115,7 +115,7 @@ class HttpxPool:
             headers |= {"Accept-Encoding": "identity", "Content-Length": str(len(content))}
         pooled = self.client_for(address)
         mute_logging()
-        with httpx_errors(address.netloc, read_timeout) as progress, pooled as client:
+        with httpx_errors(address.netloc, read_timeout) as state, pooled as client:
             hook.before_send()
             async with client.stream(
                 request.method,
@@ -126,7 +126,7 @@ class HttpxPool:
             ) as response:
                 head = ResponseHead(response.status_code, response.headers)
                 hook.on_response(head)
-                progress.began = head.status < 300
+                state.began = head.status < 300
                 yield Response(head, functools.partial(anext, response.aiter_bytes(), b""))
 
     def client_for(self, address: Address) -> _PooledClient:
@@ -148,7 +148,7 @@ class HttpxPool:
         """Create a client, and report an unusable setting.
 
         Raises:
-            ConfigurationError: as `client_for`.
+            ConfigurationError: a proxy setting or a certificate file is unusable.
         """
         invalid_url = import_httpx().InvalidURL
         try:
@@ -210,8 +210,8 @@ def progress_bar(sent: int, total: int) -> str:
     return f"{bar} {sent >> 20} of {total >> 20} MB"
 
 
-class Progress:
-    """How far a request has come; tells which error a failure is.
+class ExchangeState:
+    """How far an exchange has come, which decides between the errors for a failure.
 
     Attributes:
         began: whether a successful response has begun.
@@ -221,7 +221,7 @@ class Progress:
 
 
 @contextmanager
-def httpx_errors(host: str, read_timeout: float) -> Iterator[Progress]:
+def httpx_errors(host: str, read_timeout: float) -> Iterator[ExchangeState]:
     """Convert httpx's exceptions, raised inside the context, into the package's errors.
 
     Args:
@@ -229,7 +229,7 @@ def httpx_errors(host: str, read_timeout: float) -> Iterator[Progress]:
         read_timeout: the request's timeout in seconds, as errors name it.
 
     Yields:
-        The progress, which the caller updates when a response begins.
+        The state, which the caller updates when a response begins.
     """
     import httpx
 
@@ -240,11 +240,11 @@ def httpx_errors(host: str, read_timeout: float) -> Iterator[Progress]:
         httpx.CookieConflict,
         UnicodeError,
     )
-    progress = Progress()
+    state = ExchangeState()
     try:
-        yield progress
+        yield state
     except httpx_exceptions as error:
-        raise _convert(error, host, read_timeout, began=progress.began) from None
+        raise _convert(error, host, read_timeout, began=state.began) from None
     except ExceptionGroup as group:  # from anyio, while connecting: such as a proxy's invalid port
         raise unreachable(host, describe(group.exceptions[0]), sent=False) from None
 

@@ -81,11 +81,11 @@ def test_row_02_a_rejected_widget_prompt_is_not_sent_to_another_route(widget, bo
     assert not any("authorization" in seen.headers for seen in posts(box))
 
 
-@pytest.mark.parametrize("said", ["7", "conv-7", 7])
-def test_row_02_a_session_id_of_an_answer_keeps_its_type(native, box, said):
-    box.fail(fault_with({"text": "hi", "sessionId": said}))
+@pytest.mark.parametrize("session", ["7", "conv-7", 7])
+def test_row_02_a_session_id_of_an_answer_keeps_its_type(native, box, session):
+    box.fail(fault_with({"text": "hi", "sessionId": session}))
 
-    assert native.ask("hello").reply.conversation == said
+    assert native.ask("hello").reply.conversation == session
 
 
 def test_row_03_keys_are_read_with_and_without_a_dollar_sign(native, box):

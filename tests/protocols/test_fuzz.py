@@ -93,7 +93,7 @@ def decode(dialect, head, pieces):
     try:
         for events in (*map(decoder.feed, pieces), decoder.finish()):
             for event in events:
-                seen.append(event)  # noqa: PERF402 - what came before an error counts
+                seen.append(event)  # noqa: PERF402 - events before an error count
     except errors.SwiftaskError as caught:
         error = caught
     reply.apply(seen)
@@ -282,22 +282,22 @@ def test_an_arbitrary_error_body_is_one_short_line_without_the_token(dialect, st
 
     assert isinstance(error, errors.ServiceError)
     assert error.status == status
-    said = str(error)
-    assert SECRET not in said
-    assert "\n" not in said
-    assert len(said) < 6 * MAX_MESSAGE_CHARS  # an invisible character is written out
+    message = str(error)
+    assert SECRET not in message
+    assert "\n" not in message
+    assert len(message) < 6 * MAX_MESSAGE_CHARS  # an invisible character is written out
     assert protocol.fallback(error) is None or status in {400, 404}
 
 
 @fuzz
 @given(st.text(max_size=40), st.text(max_size=40), st.sampled_from(["error", "message", "detail"]))
 def test_a_token_is_masked_wherever_it_is_in_an_error(before, after, key):
-    said = f"{before}{SECRET}{after}"
+    message = f"{before}{SECRET}{after}"
 
     for body in (
-        said.encode(errors="replace"),
-        encode({key: said}),
-        encode({key: {"msg": said}}),
+        message.encode(errors="replace"),
+        encode({key: message}),
+        encode({key: {"msg": message}}),
     ):
         assert SECRET not in error_message(body, Secret(SECRET))
 
@@ -347,18 +347,18 @@ retries = st.one_of(
 
 @settings(fuzz, max_examples=2000)
 @given(retries)
-def test_an_arbitrary_retry_after_is_a_wait_or_none(said):
+def test_an_arbitrary_retry_after_is_a_wait_or_none(header):
     now = datetime(2026, 1, 1, tzinfo=UTC)
 
-    wait = retry_after_seconds(said, now)
+    wait = retry_after_seconds(header, now)
 
     assert wait is None or (isinstance(wait, float) and wait >= 0)
 
 
 @fuzz
 @given(retries)
-def test_an_arbitrary_retry_after_keeps_the_error_readable(said):
-    head = ResponseHead(429, {"retry-after": said})
+def test_an_arbitrary_retry_after_keeps_the_error_readable(header):
+    head = ResponseHead(429, {"retry-after": header})
 
     error = OpenAI("https://host", Secret(SECRET)).error(head, b'{"error": "slow down"}', "a")
 
@@ -485,8 +485,8 @@ def test_odd_fields_of_a_native_answer_lose_neither_the_answer_nor_its_row(box, 
     "reason", ["\ud83d", "\0", "x" * MB, "stop\nnow"], ids=["half", "nul", "long", "lines"]
 )
 def test_an_odd_finish_reason_loses_neither_the_answer_nor_its_row(box, client, reason):
-    said = {"choices": [{"message": {"content": "hi"}, "finish_reason": reason}]}
-    box.fail(Fault(body=json.dumps(said)))
+    body = {"choices": [{"message": {"content": "hi"}, "finish_reason": reason}]}
+    box.fail(Fault(body=json.dumps(body)))
 
     assert client.ask("hello").text == "hi"
     assert list(client.usage()["status"]) == ["ok"]

@@ -34,10 +34,10 @@ OTHER = """
             )
 
         def decoder(self, head):
-            return Shout(self, head)
+            return OtherDecoder(self, head)
 
 
-    class Shout(JSONBodyDecoder):
+    class OtherDecoder(JSONBodyDecoder):
         def events(self, body):
             yield Delta(body["text"])
             yield Raw({"botSlug": body["botSlug"]})
@@ -47,21 +47,19 @@ OTHER = """
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """Return a function that installs a package with this code and this entry point."""
-    made = []
 
-    def install(code, entry="other = a_package_of_theirs:Other"):
-        (tmp_path / "a_package_of_theirs.py").write_text(textwrap.dedent(code))
-        record = tmp_path / "a_package_of_theirs-1.0.dist-info"
+    def install(code, entry="other = other_package:Other"):
+        (tmp_path / "other_package.py").write_text(textwrap.dedent(code))
+        record = tmp_path / "other_package-1.0.dist-info"
         record.mkdir()
         (record / "METADATA").write_text(
-            "Metadata-Version: 2.1\nName: a-package-of-theirs\nVersion: 1.0\n"
+            "Metadata-Version: 2.1\nName: other-package\nVersion: 1.0\n"
         )
         (record / "entry_points.txt").write_text(f"[swiftask_jupyter.protocols]\n{entry}\n")
         monkeypatch.syspath_prepend(str(tmp_path))
-        made.append(tmp_path)
 
     yield install
-    sys.modules.pop("a_package_of_theirs", None)
+    sys.modules.pop("other_package", None)
 
 
 def test_a_dialect_of_a_package_works_like_a_built_in_one(installed, box):
@@ -106,7 +104,7 @@ def test_a_dialect_of_a_package_needs_a_base_url(installed):
 
 
 def test_a_built_in_dialect_cannot_be_replaced(installed, client, box):
-    installed(OTHER, "openai = a_package_of_theirs:Other")
+    installed(OTHER, "openai = other_package:Other")
 
     assert client.ask("hello").text == "hello"
     assert dialect_choices().count("openai") == 1
@@ -123,7 +121,7 @@ def test_a_built_in_dialect_cannot_be_replaced(installed, client, box):
 def test_a_broken_dialect_is_one_line_of_error_that_names_its_package(installed, client, code, why):
     installed(code)
 
-    with pytest.raises(errors.ConfigurationError, match="a-package-of-theirs") as caught:
+    with pytest.raises(errors.ConfigurationError, match="other-package") as caught:
         client.ask("hello", dialect="other")
     assert why in str(caught.value)
     assert "\n" not in str(caught.value)

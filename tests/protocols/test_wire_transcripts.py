@@ -275,7 +275,7 @@ def test_files_are_found_in_the_list_and_in_the_text():
 
 
 @dataclass(frozen=True)
-class Live:
+class SandboxCase:
     """How to make the sandbox respond as a transcript does."""
 
     fault: Fault | None = None
@@ -286,62 +286,66 @@ class Live:
     text_only: bool = False
 
 
-LIVE = {
-    "openai/stream": Live(),
-    "openai/stream-usage-zeros": Live(usage=True),
-    "openai/stream-usage-counted": Live(Fault(usage="counted"), usage=True),
-    "openai/stream-without-done": Live(Fault(no_done=True)),
-    "openai/stream-cut": Live(Fault(cut_after=3)),
-    "openai/stream-finish-length": Live(fields={"max_tokens": 1}),
-    "openai/stream-error-inside": Live(Fault(error_after=1)),
-    "openai/stream-disguised-failure": Live(Fault(disguised=True), usage=True),
-    "openai/stream-empty-quotes": Live(Fault(empty=True), usage=True),
-    "openai/whole": Live(Fault(usage="none")),
-    "openai/whole-usage-zeros": Live(),
-    "openai/error-401": Live(good_token=False),
-    "openai/error-400-unknown-slug": Live(agent="agent-slgu"),
-    "openai/error-400-unknown-key": Live(fields={"reasoning_effort": "low"}),
-    "openai/error-429": Live(Fault(status=429, shape="string", headers={"Retry-After": "20"})),
-    "openai/error-503-page": Live(Fault(status=503, shape="html")),
-    "native/introduction": Live(),
-    "native/older-page-with-dollars": Live(Fault(dollar_keys=True, usage_shape="usageDetail")),
-    "native/usage-detail": Live(Fault(usage_shape="usageDetail")),
-    "native/session-as-a-string": Live(Fault(session_type="string")),
-    "native/files": Live(agent="image"),
-    "native/picture-in-the-text": Live(agent="image-markdown"),
-    "native/soft-error": Live(Fault(soft_error=True)),
-    "native/limit-reached": Live(Fault(limit_reached=True)),
-    "native/error-string-with-200": Live(Fault(status=200, shape="string")),
-    "native/error-400": Live(fields={"input": 5}),
-    "native/error-401": Live(good_token=False),
-    "native/error-404": Live(agent="agent-slgu"),
-    "native/error-500": Live(Fault(status=500, shape="text")),
-    "widget/answer": Live(),
-    "widget/soft-error": Live(Fault(soft_error=True)),
-    "widget/error-400-session": Live(fields={"sessionId": 5}),
-    "widget/error-401": Live(good_token=False),
-    "chat/envelope": Live(),
-    "chat/stream": Live(),
-    "chat/stream-blank-lines": Live(Fault(blank_lines=True)),
-    "chat/stream-named-in-a-chunk": Live(Fault(conversation_id_in="chunk")),
-    "chat/stream-named-in-a-header": Live(Fault(conversation_id_in="header")),
-    "chat/stream-cut": Live(Fault(cut_after=3)),
-    "chat/stream-error-inside": Live(Fault(error_after=1)),
-    "chat/envelope-error-with-200": Live(Fault(status=200, shape="data")),
-    "chat/error-400": Live(fields={"message": ""}),
-    "chat/error-401": Live(good_token=False),
-    "chat/error-404": Live(agent="support-agent"),
-    "chat/error-429": Live(Fault(rate_limit=0)),
-    "agencii/completion": Live(),
-    "agencii/completion-with-nulls": Live(),
-    "agencii/text-only": Live(text_only=True),
-    "agencii/error-400": Live(fields={"apiIntegrationId": 5}),
-    "agencii/error-401": Live(good_token=False),
-    "agencii/error-404-renamed": Live(Fault(status=404)),
-    "agencii/error-500": Live(Fault(status=500)),
+SANDBOX_CASES = {
+    "openai/stream": SandboxCase(),
+    "openai/stream-usage-zeros": SandboxCase(usage=True),
+    "openai/stream-usage-counted": SandboxCase(Fault(usage="counted"), usage=True),
+    "openai/stream-without-done": SandboxCase(Fault(no_done=True)),
+    "openai/stream-cut": SandboxCase(Fault(cut_after=3)),
+    "openai/stream-finish-length": SandboxCase(fields={"max_tokens": 1}),
+    "openai/stream-error-inside": SandboxCase(Fault(error_after=1)),
+    "openai/stream-disguised-failure": SandboxCase(Fault(disguised=True), usage=True),
+    "openai/stream-empty-quotes": SandboxCase(Fault(empty=True), usage=True),
+    "openai/whole": SandboxCase(Fault(usage="none")),
+    "openai/whole-usage-zeros": SandboxCase(),
+    "openai/error-401": SandboxCase(good_token=False),
+    "openai/error-400-unknown-slug": SandboxCase(agent="agent-slgu"),
+    "openai/error-400-unknown-key": SandboxCase(fields={"reasoning_effort": "low"}),
+    "openai/error-429": SandboxCase(
+        Fault(status=429, shape="string", headers={"Retry-After": "20"})
+    ),
+    "openai/error-503-page": SandboxCase(Fault(status=503, shape="html")),
+    "native/introduction": SandboxCase(),
+    "native/older-page-with-dollars": SandboxCase(
+        Fault(dollar_keys=True, usage_shape="usageDetail")
+    ),
+    "native/usage-detail": SandboxCase(Fault(usage_shape="usageDetail")),
+    "native/session-as-a-string": SandboxCase(Fault(session_type="string")),
+    "native/files": SandboxCase(agent="image"),
+    "native/picture-in-the-text": SandboxCase(agent="image-markdown"),
+    "native/soft-error": SandboxCase(Fault(soft_error=True)),
+    "native/limit-reached": SandboxCase(Fault(limit_reached=True)),
+    "native/error-string-with-200": SandboxCase(Fault(status=200, shape="string")),
+    "native/error-400": SandboxCase(fields={"input": 5}),
+    "native/error-401": SandboxCase(good_token=False),
+    "native/error-404": SandboxCase(agent="agent-slgu"),
+    "native/error-500": SandboxCase(Fault(status=500, shape="text")),
+    "widget/answer": SandboxCase(),
+    "widget/soft-error": SandboxCase(Fault(soft_error=True)),
+    "widget/error-400-session": SandboxCase(fields={"sessionId": 5}),
+    "widget/error-401": SandboxCase(good_token=False),
+    "chat/envelope": SandboxCase(),
+    "chat/stream": SandboxCase(),
+    "chat/stream-blank-lines": SandboxCase(Fault(blank_lines=True)),
+    "chat/stream-named-in-a-chunk": SandboxCase(Fault(conversation_id_in="chunk")),
+    "chat/stream-named-in-a-header": SandboxCase(Fault(conversation_id_in="header")),
+    "chat/stream-cut": SandboxCase(Fault(cut_after=3)),
+    "chat/stream-error-inside": SandboxCase(Fault(error_after=1)),
+    "chat/envelope-error-with-200": SandboxCase(Fault(status=200, shape="data")),
+    "chat/error-400": SandboxCase(fields={"message": ""}),
+    "chat/error-401": SandboxCase(good_token=False),
+    "chat/error-404": SandboxCase(agent="support-agent"),
+    "chat/error-429": SandboxCase(Fault(rate_limit=0)),
+    "agencii/completion": SandboxCase(),
+    "agencii/completion-with-nulls": SandboxCase(),
+    "agencii/text-only": SandboxCase(text_only=True),
+    "agencii/error-400": SandboxCase(fields={"apiIntegrationId": 5}),
+    "agencii/error-401": SandboxCase(good_token=False),
+    "agencii/error-404-renamed": SandboxCase(Fault(status=404)),
+    "agencii/error-500": SandboxCase(Fault(status=500)),
 }
 # Transcripts that the sandbox cannot be made to produce, and why.
-NOT_LIVE = {
+NOT_IN_SANDBOX = {
     "openai/stream-content-null-or-absent": "it gives every chunk its content",
     "openai/stream-keep-alive": "it sends no comments",
     "openai/stream-no-space-no-blank-lines": "it writes plain server-sent events here",
@@ -360,46 +364,46 @@ NOT_LIVE = {
 }
 
 
-def sandbox_response(box, name, live):
+def sandbox_response(box, name, setup):
     """Send the sandbox a request without the package's own code; return head and body."""
     dialect, _, case = name.partition("/")
     streamed = case.startswith("stream")
     text = "Once upon a time"
-    if live.fault:
-        box.fail(live.fault)
+    if setup.fault:
+        box.fail(setup.fault)
     token = box.agencii_token if dialect == "agencii" else box.token
     path, body = {
         "openai": lambda: (
             "/v1/chat/completions",
             {
-                "model": live.agent,
+                "model": setup.agent,
                 "messages": [{"role": "user", "content": text}],
                 "stream": streamed,
-                **({"stream_options": {"include_usage": True}} if live.usage else {}),
+                **({"stream_options": {"include_usage": True}} if setup.usage else {}),
             },
         ),
-        "native": lambda: (f"/api/ai/{live.agent}", {"input": text}),
+        "native": lambda: (f"/api/ai/{setup.agent}", {"input": text}),
         "widget": lambda: (
             "/api/widget/ai?clientToken="
-            + (box.client_token(live.agent) if live.good_token else "wr0ng"),
+            + (box.client_token(setup.agent) if setup.good_token else "wr0ng"),
             {"input": text, "sessionId": "user-session-123"},
         ),
-        "chat": lambda: (f"/v1/api/chat/{live.agent}", {"message": text, "stream": streamed}),
+        "chat": lambda: (f"/v1/api/chat/{setup.agent}", {"message": text, "stream": streamed}),
         "agencii": lambda: (
             "/get_completion",
             {
                 "message": text,
-                "apiIntegrationId": box.integration_id(live.agent, text_only=live.text_only),
+                "apiIntegrationId": box.integration_id(setup.agent, text_only=setup.text_only),
                 **({} if case.endswith("nulls") else {"aliasChatId": "custom-identifier"}),
             },
         ),
     }[dialect]()
     headers = {"Content-Type": "application/json"}
     if dialect != "widget":
-        headers["Authorization"] = f"Bearer {token if live.good_token else 'wr0ng'}"
+        headers["Authorization"] = f"Bearer {token if setup.good_token else 'wr0ng'}"
     connection = http.client.HTTPConnection(urlsplit(box.url).netloc, timeout=30)
     try:
-        connection.request("POST", path, json.dumps({**body, **live.fields}), headers)
+        connection.request("POST", path, json.dumps({**body, **setup.fields}), headers)
         response = connection.getresponse()
         try:
             data = response.read()
@@ -444,20 +448,20 @@ def line_shapes(body):
 
 
 def test_every_transcript_is_compared_with_the_sandbox_or_says_why_not():
-    assert sorted([*LIVE, *NOT_LIVE]) == NAMES
+    assert sorted([*SANDBOX_CASES, *NOT_IN_SANDBOX]) == NAMES
 
 
-@pytest.mark.parametrize("name", LIVE)
+@pytest.mark.parametrize("name", SANDBOX_CASES)
 def test_the_sandbox_responds_as_the_documents_print(box, name):
     head, body = transcript(name)
-    live_head, live_body = sandbox_response(box, name, LIVE[name])
+    sandbox_head, sandbox_body = sandbox_response(box, name, SANDBOX_CASES[name])
 
-    assert (live_head.status, live_head.media_type) == (head.status, head.media_type)
-    assert head.headers.keys() - live_head.headers.keys() == set()
+    assert (sandbox_head.status, sandbox_head.media_type) == (head.status, head.media_type)
+    assert head.headers.keys() - sandbox_head.headers.keys() == set()
     if head.media_type == "text/event-stream":
-        assert line_shapes(live_body) == line_shapes(body)
+        assert line_shapes(sandbox_body) == line_shapes(body)
     elif head.media_type == "application/json":
-        shown, seen = shape(json.loads(body)), shape(json.loads(live_body))
+        shown, seen = shape(json.loads(body)), shape(json.loads(sandbox_body))
         assert fits(shown, seen), (shown, seen)
         assert seen.keys() <= documented(name, dollars="dollars" in name)
 
@@ -476,9 +480,9 @@ def documented(name, *, dollars):
     return {place and place.replace(".", ".$", 1) for place in plain} if dollars else plain
 
 
-@pytest.mark.parametrize("name", [each for each in LIVE if each in ANSWERED])
+@pytest.mark.parametrize("name", [each for each in SANDBOX_CASES if each in ANSWERED])
 def test_a_response_of_the_sandbox_is_decoded_like_its_transcript(box, name):
-    head, body = sandbox_response(box, name, LIVE[name])
+    head, body = sandbox_response(box, name, SANDBOX_CASES[name])
     reply, error = decode(name, head, [body])
     expected = TABLE[name]
 
