@@ -201,7 +201,8 @@ def test_a_client_can_be_used_again_after_close(client):
 
 
 def test_the_attributes_of_a_client_do_not_show_its_token(client, box):
-    shown = f"{client!r}{client.__dict__}{client.connections.resolve()!r}{client.connections.overrides!r}"
+    connections = client.connections
+    shown = f"{client!r}{client.__dict__}{connections.resolve()!r}{connections.overrides!r}"
 
     assert box.token not in shown
 

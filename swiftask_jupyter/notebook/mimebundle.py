@@ -11,7 +11,7 @@ from swiftask_jupyter.answers.turn import Reply
 from swiftask_jupyter.errors import AnswerError
 from swiftask_jupyter.ledger.schema import is_suspect
 from swiftask_jupyter.notebook.markdown import html
-from swiftask_jupyter.notebook.markdown.tree import Node, safe_href
+from swiftask_jupyter.notebook.markdown.html import Node, safe_href
 from swiftask_jupyter.support.sanitize import StreamSanitizer, sanitize, sanitize_line
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import expect
 
 from swiftask_jupyter import Sandbox
+from swiftask_jupyter.notebook.markdown.html import TAGS
 from swiftask_jupyter.notebook.markdown.mathml import TAGS as MATH
-from swiftask_jupyter.notebook.markdown.tree import TAGS
 from tests.support.hostility import (
     PER_CELL,
     SCHEMES,

@@ -11,7 +11,7 @@ from nbformat.v4 import new_code_cell
 from playwright.sync_api import Dialog, Page, Route
 
 from swiftask_jupyter import Sandbox
-from swiftask_jupyter.notebook.markdown.tree import TAGS
+from swiftask_jupyter.notebook.markdown.html import TAGS
 from swiftask_jupyter.sandbox.faults import Fault
 from tests.support.jupyter import Notebook
 from tests.support.panels import environment

@@ -1,8 +1,7 @@
 """Functions for the tests of the Markdown renderer."""
 
 from swiftask_jupyter.notebook.markdown.document import to_html
-from swiftask_jupyter.notebook.markdown.html import STYLE
-from swiftask_jupyter.notebook.markdown.tree import Node
+from swiftask_jupyter.notebook.markdown.html import STYLE, Node
 
 ROOT_START = '<div class="swiftask tex2jax_ignore mathjax_ignore">\n'
 LINK_ATTRIBUTES = ' target=_blank rel="noopener noreferrer nofollow"'

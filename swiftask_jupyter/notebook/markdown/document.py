@@ -11,13 +11,13 @@ parsed once, rendered once and kept. Only the last block, which is still open, i
 from functools import cached_property
 
 from swiftask_jupyter.notebook.markdown import html
+from swiftask_jupyter.notebook.markdown.html import Node
 from swiftask_jupyter.notebook.markdown.incremental import (
     FENCE,
     IncrementalBlock,
     OpenFence,
     last_characters,
 )
-from swiftask_jupyter.notebook.markdown.tree import Node
 from swiftask_jupyter.support.sanitize import StreamSanitizer, sanitize
 
 # All in characters.

@@ -1,13 +1,52 @@
-"""Render the tree as HTML for a cell, where HTML is trusted and a script would run.
+"""The tree that an answer is parsed into, and how it is written as HTML for a cell.
 
-Every text is escaped, every tag comes from the fixed list in `tree`, and every attribute is
-generated here.
+A node has one of a few tags and attributes, so that nothing in the tree can run, load or restyle
+anything. A cell's HTML is trusted by the front end: all text is escaped, and only the tags and
+attributes of the tree are written. Nothing here imports markdown_it.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
-from swiftask_jupyter.notebook.markdown.tree import TAGS, Node, safe_href
+TAGS = frozenset(
+    "p h1 h2 h3 h4 h5 h6 blockquote pre code ul ol li table thead tbody tr th td"  # noqa: SIM905 - a list of words reads best as words
+    " em strong s a br hr span".split()
+)
+MAX_URL = 2048  # characters
+
+# One host, no user name before it (https://bank.example@evil.example), and no character that ends
+# an HTML attribute or that a browser rewrites (it reads a backslash as a slash).
+_URL = re.compile(
+    r"https?://(?:[a-z0-9_.\-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?(?:[/?#][^\s<>\"`\\^{|}]*)?"
+    r"|mailto:[^\s<>\"`\\^{|}]+",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+class Node(NamedTuple):
+    """One element: tag, attributes, children. `json.dumps` makes it a list of three.
+
+    The attributes are `href` (checked by `safe_href`), `start` (an integer), `align`, `lang` (of
+    code) and `class` (`math` or `task`). Our code sets all of them; none is copied from the answer
+    unchecked.
+    """
+
+    tag: str
+    attrs: Mapping[str, str | int] = {}
+    children: "tuple[Node | str, ...]" = ()
+
+
+def safe_href(url: str) -> str | None:
+    """Return the URL if it is plain http, https or mailto, so a click can do no harm; else None."""
+    fits = len(url) <= MAX_URL and url.isascii() and url.isprintable()
+    return url if fits and _URL.fullmatch(url) else None
+
+
+def text_content(nodes: "Iterable[Node | str]") -> str:
+    """Return the text of a tree without its tags, like `textContent` in the DOM."""
+    return "".join(node if isinstance(node, str) else text_content(node.children) for node in nodes)
+
 
 # JupyterLab typesets everything in an output that looks like a formula, prices included. MathJax 2
 # and 3 (nbviewer's too) skip elements with the first two classes and process elements with the

@@ -17,7 +17,7 @@ import re
 from collections.abc import Sequence
 
 from swiftask_jupyter.answers.structured import FENCE_CLOSING, FENCE_OPENING
-from swiftask_jupyter.notebook.markdown.tree import Node
+from swiftask_jupyter.notebook.markdown.html import Node
 
 FENCE = re.compile(rf"[ \t\n]*?(?:(?<=\n)|\A){FENCE_OPENING}[^\n]*\n")
 MAX_CLOSING_LINE = 100  # characters

@@ -13,7 +13,7 @@ from functools import lru_cache
 from html import unescape
 from typing import TYPE_CHECKING
 
-from swiftask_jupyter.notebook.markdown.tree import Node
+from swiftask_jupyter.notebook.markdown.html import Node
 from swiftask_jupyter.support.sanitize import sanitize
 
 if TYPE_CHECKING:

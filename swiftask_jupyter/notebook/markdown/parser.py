@@ -1,19 +1,22 @@
-"""Parse Markdown into our tree: markdown-it-py tokenizes, `builder` builds the nodes.
+"""Parses Markdown into our tree: markdown-it-py reads it, and the tree is built of its tokens.
 
-Raw HTML is disabled and stays text. A link whose URL is not plain http, https or mailto stays text
-too, so the reader sees everything the agent wrote and none of it can act. This module imports
-markdown_it, so import it on first use.
+Raw HTML is disabled and stays text. An unknown tag, a URL that is not plain http, https or mailto,
+an image, or nesting beyond the limit is replaced by the text inside it: the reader sees everything
+the agent wrote, and none of it can act. This module imports markdown_it: import it on first use.
 """
 
 import re
+from collections.abc import Sequence
 from functools import cache
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from markdown_it import MarkdownIt
+from markdown_it.common.normalize_url import normalizeLink
 
-from swiftask_jupyter.notebook.markdown.builder import build, normalize_url
-from swiftask_jupyter.notebook.markdown.formulas import formula_block, inline_formula
-from swiftask_jupyter.notebook.markdown.tree import Node, safe_href
+from swiftask_jupyter.notebook.markdown.formulas import formula_block, inline_formula, is_harmless
+from swiftask_jupyter.notebook.markdown.html import TAGS, Node, safe_href, text_content
+from swiftask_jupyter.support.sanitize import sanitize
 
 if TYPE_CHECKING:
     from markdown_it.ruler import RuleOptionsType
@@ -21,6 +24,186 @@ if TYPE_CHECKING:
     from markdown_it.rules_core import StateCore
     from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
+
+
+MAX_TAG_DEPTH = 40  # nested tags, inline ones included
+IMAGE_SYMBOL = "\N{FRAME WITH PICTURE}"
+
+_LANGUAGE = re.compile(r"[A-Za-z0-9_+#.\-]{1,30}")
+_BARE_URL = re.compile(r"(?<![\w/])https?://[^\s<>\"`|\\^{}\u27e6\u27e7]+", re.IGNORECASE)
+_TRAILING_PUNCTUATION = ".,;:!?*_~'\"\u2026"
+
+
+def build(tokens: Sequence["Token"]) -> list[Node]:
+    """Return the block nodes that these tokens describe."""
+    return _TreeBuilder().build(tokens)
+
+
+def normalize_url(url: str) -> str:
+    """Return the URL percent-encoded and with an ASCII host; an empty string if it is invalid."""
+    try:
+        return normalizeLink(url)
+    except Exception:  # noqa: BLE001 - the URL comes from the agent and may break any parser
+        return ""
+
+
+class _OpenTag:
+    """A tag that is not closed yet. If `tag` is empty, its children move to the parent."""
+
+    def __init__(self, tag: str, attrs: dict[str, str | int] | None = None) -> None:
+        self.tag = tag
+        self.attrs = attrs or {}
+        self.children: list[Node | str] = []
+
+
+class _TreeBuilder:
+    def __init__(self) -> None:
+        self._stack = [_OpenTag("")]
+        self._open_links = 0
+
+    def build(self, tokens: Sequence["Token"]) -> list[Node]:
+        for token in tokens:
+            self._add_block(token)
+        assert len(self._stack) == 1
+        return [node for node in self._stack[0].children if isinstance(node, Node)]
+
+    def build_inline(self, tokens: Sequence["Token"]) -> list[Node | str]:
+        """Return the nodes of inline tokens without links, as an image's label needs them."""
+        self._open_links = 1
+        for token in tokens:
+            self._add_inline(token)
+        return self._stack[0].children
+
+    def _add_block(self, token: "Token") -> None:
+        match token.type:
+            case "inline":
+                for child in token.children or ():
+                    self._add_inline(child)
+            case "plain_inline":
+                self._append(token.content)
+            case "plain":
+                self._append(Node("p", {}, (token.content,)))
+            case "fence" | "code_block":
+                self._append(_code(token))
+            case "formula_block":
+                self._append(Node("p", {}, (_formula(token),)))
+            case "hr":
+                self._append(Node("hr"))
+            case _ if not token.hidden and token.type != "definition":
+                self._open_or_close(token)
+
+    def _add_inline(self, token: "Token") -> None:
+        match token.type:
+            case "text" | "text_special":
+                # Cleaned a second time: a decoded entity may be a hidden character.
+                self._append(sanitize(token.content))
+            case "softbreak":
+                self._append("\n")
+            case "hardbreak":
+                self._append(Node("br"))
+            case "code_inline":
+                self._append(Node("code", {}, (token.content,)))
+            case "formula":
+                self._append(_formula(token))
+            case "image":
+                self._add_image(token)
+            case _:
+                self._open_or_close(token)
+
+    def _append(self, child: Node | str) -> None:
+        self._stack[-1].children.append(child)
+
+    def _open_or_close(self, token: "Token") -> None:
+        if token.nesting < 0:
+            self._close()
+            return
+        href = safe_href(str(token.attrs.get("href", "")))
+        known = token.tag in TAGS and (token.tag != "a" or (href and not self._open_links))
+        tag = token.tag if known and len(self._stack) <= MAX_TAG_DEPTH else ""
+        self._open_links += tag == "a"
+        self._stack.append(_OpenTag(tag, _attributes(token, tag, href)))
+        if "task" in token.meta:
+            self._append(token.meta["task"])
+
+    def _close(self) -> None:
+        closed = self._stack.pop()
+        if not closed.tag:
+            self._stack[-1].children += closed.children
+            return
+        children = self._merge_text(closed.children)
+        self._open_links -= closed.tag == "a"
+        self._append(Node(closed.tag, closed.attrs, tuple(children)))
+
+    def _merge_text(self, children: list[Node | str]) -> list[Node | str]:
+        """Join adjacent texts, then turn bare URLs in them into links."""
+        merged: list[Node | str] = []
+        for is_node, group in groupby(children, lambda child: isinstance(child, Node)):
+            if is_node:
+                merged += group
+            else:
+                text = "".join(str(piece) for piece in group)
+                merged += [text] if self._open_links else _linkify(text)
+        return merged
+
+    def _add_image(self, token: "Token") -> None:
+        """Add an image as a link to it: an answer must not make the browser fetch anything."""
+        label = text_content(_TreeBuilder().build_inline(token.children or ()))
+        href = safe_href(str(token.attrs.get("src", "")))
+        text = f"{IMAGE_SYMBOL} {label or href or ''}".rstrip()
+        self._append(Node("a", {"href": href}, (text,)) if href and not self._open_links else text)
+
+
+def _attributes(token: "Token", tag: str, href: str | None) -> dict[str, str | int]:
+    attrs: dict[str, str | int] = {}
+    if tag == "a" and href:
+        attrs["href"] = href
+    elif tag == "ol" and isinstance(start := token.attrs.get("start"), int):
+        attrs["start"] = start
+    elif tag in ("td", "th") and (align := str(token.attrs.get("style", ""))):
+        attrs["align"] = align.removeprefix("text-align:")
+    elif "task" in token.meta:
+        attrs["class"] = "task"
+    return attrs
+
+
+def _formula(token: "Token") -> Node:
+    source = token.content
+    inside = source[1:-1] if source[1:2] not in "$([" else source[2:-2]
+    return (
+        Node("span", {"class": "math"}, (source,))
+        if is_harmless(inside)
+        else Node("code", {}, (source,))
+    )
+
+
+def _code(token: "Token") -> Node:
+    lang = _LANGUAGE.match(token.info.strip())
+    inside = Node("code", {"lang": lang[0].lower()} if lang else {}, (token.content,))
+    return Node("pre", {}, (inside,))
+
+
+def _linkify(text: str) -> list[Node | str]:
+    """Split a text into plain pieces and links, one link for each bare URL."""
+    pieces: list[Node | str] = []
+    done = 0
+    for found in _BARE_URL.finditer(text):
+        url = _strip_punctuation(found[0])
+        href = safe_href(normalize_url(url))
+        if href:
+            pieces += [text[done : found.start()], Node("a", {"href": href}, (url,))]
+            done = found.start() + len(url)
+    return [piece for piece in (*pieces, text[done:]) if piece]
+
+
+def _strip_punctuation(url: str) -> str:
+    """Drop a full stop or closing bracket that belongs to the sentence around the URL."""
+    end = len(url)
+    unopened = url.count(")") - url.count("(")
+    while end and (url[end - 1] in _TRAILING_PUNCTUATION or (url[end - 1] == ")" and unopened > 0)):
+        unopened -= url[end - 1] == ")"
+        end -= 1
+    return url[:end]
+
 
 MAX_DEPTH = 20  # nested blocks
 MAX_PARAGRAPH = 32 * 1024  # characters

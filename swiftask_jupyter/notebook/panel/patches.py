@@ -19,8 +19,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from swiftask_jupyter.notebook.markdown.document import Document, to_tree
+from swiftask_jupyter.notebook.markdown.html import Node
 from swiftask_jupyter.notebook.markdown.mathml import to_mathml
-from swiftask_jupyter.notebook.markdown.tree import Node
 
 Path = tuple[int, ...]
 Child = Node | str

@@ -3,7 +3,7 @@
 import pytest
 
 from swiftask_jupyter.notebook.markdown.document import to_tree
-from swiftask_jupyter.notebook.markdown.tree import text_content
+from swiftask_jupyter.notebook.markdown.html import text_content
 from tests.support.markdown import depth
 
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from swiftask_jupyter.notebook.markdown.document import Document, to_html
 from swiftask_jupyter.notebook.markdown.formulas import is_harmless
-from swiftask_jupyter.notebook.markdown.html import STYLE
-from swiftask_jupyter.notebook.markdown.tree import TAGS, safe_href
+from swiftask_jupyter.notebook.markdown.html import STYLE, TAGS, safe_href
 from swiftask_jupyter.support.sanitize import sanitize
 from tests.support.payloads import PAYLOADS
 

@@ -3,8 +3,7 @@
 import pytest
 
 from swiftask_jupyter.notebook.markdown.document import to_html
-from swiftask_jupyter.notebook.markdown.html import render
-from swiftask_jupyter.notebook.markdown.tree import Node
+from swiftask_jupyter.notebook.markdown.html import Node, render
 from tests.support.markdown import LINK_ATTRIBUTES, PARAGRAPH, body_html
 
 

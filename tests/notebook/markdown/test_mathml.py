@@ -2,8 +2,8 @@
 
 import pytest
 
+from swiftask_jupyter.notebook.markdown.html import Node
 from swiftask_jupyter.notebook.markdown.mathml import TAGS, to_mathml
-from swiftask_jupyter.notebook.markdown.tree import Node
 
 
 def tags_of(node):

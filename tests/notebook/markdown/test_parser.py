@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from swiftask_jupyter.notebook.markdown.document import Document, to_html, to_tree
-from swiftask_jupyter.notebook.markdown.tree import text_content
+from swiftask_jupyter.notebook.markdown.html import text_content
 from tests.support.markdown import depth, whole_tree
 
 

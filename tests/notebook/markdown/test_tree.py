@@ -5,7 +5,7 @@ import json
 import pytest
 
 from swiftask_jupyter.notebook.markdown.document import to_tree
-from swiftask_jupyter.notebook.markdown.tree import Node, safe_href, text_content
+from swiftask_jupyter.notebook.markdown.html import Node, safe_href, text_content
 
 
 def test_a_tree_can_be_encoded_as_json():
