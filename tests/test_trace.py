@@ -11,7 +11,6 @@ def entered():
     return trace.traced()
 
 
-@pytest.mark.xfail(strict=False, reason="the files are still being merged")
 @pytest.mark.parametrize("trip", trace.LIMITS)
 def test_a_warm_trip_enters_few_files(entered, trip):
     files = sorted(entered[trip])

@@ -129,7 +129,11 @@ class Session:
         return self.stream_from(PYTHON, text, agent, **options)
 
     def stream_from(
-        self, origin: Origin, text: str, agent: str | None = None, **options: Any
+        self,
+        origin: Origin,
+        text: str,
+        agent: str | None = None,
+        **options: Unpack[AskOptions],
     ) -> Stream:
         """Ask on behalf of a cell or a panel; otherwise as `stream`."""
         turn = self.turn(text, agent, origin, **options)
@@ -189,13 +193,7 @@ class Session:
         text: str,
         agent: str | None = None,
         origin: Origin = PYTHON,
-        *,
-        history: bool = True,
-        fresh: bool = False,
-        last: int | None = None,
-        cache: str | None = None,
-        replay: bool = False,
-        **options: Any,
+        **options: Unpack[AskOptions],
     ) -> RunningTurn:
         """Return a turn that asks the prompt; nothing is sent until its events are read.
 
@@ -203,22 +201,21 @@ class Session:
             text: the prompt.
             agent: the slug; default: the connection's.
             origin: who asks, and which slot it fills.
-            history: whether earlier turns are sent, and this one is kept.
-            fresh: whether it is sent without earlier turns.
-            last: the most earlier turns to send.
-            cache: the cache mode; default: the client's.
-            replay: whether a service that keeps conversations itself is told the earlier turns.
-            options: the options of a request.
+            options: see `AskOptions`.
 
         Raises:
             Refused: nothing will be sent; the message says why.
             StoreError: the ledger can't be read.
         """
         runtime, reply = self.runtime, Reply(id=new_id(), surface=origin.surface)
+        asked: dict[str, Any] = {**options}
+        history, fresh = asked.pop("history", True), asked.pop("fresh", False)
+        last, replay = asked.pop("last", None), asked.pop("replay", False)
+        cache = asked.pop("cache", None) or runtime.cache
         try:
-            cache = _checked_cache(cache or runtime.cache)
+            _check_cache(cache)
             prompt, route = runtime.connections.prepare(
-                text, agent, needs_token=cache != "strict", **options
+                text, agent, needs_token=cache != "strict", **asked
             )
             reply.agent = agent = prompt.agent
             check(prompt, route.secrets)
@@ -304,12 +301,11 @@ class Session:
         return self.log.export(path)
 
 
-def _checked_cache(cache: str) -> str:
+def _check_cache(cache: str) -> None:
     if cache not in CACHE_MODES:
         raise ConfigurationError(
             f"no cache {cache!r}", advice=f"there is: {', '.join(CACHE_MODES)}"
         )
-    return cache
 
 
 def check(prompt: Prompt, secrets: Iterable[Secret]) -> None:
