@@ -147,8 +147,7 @@ def test_the_code_takes_exactly_the_options_that_are_listed():
     batch = set(options_of(BatchOptions)) - set(options_of(CallOptions))
     composed = set(inspect.signature(compose).parameters) - {"agent", "text", "other_fields"}
 
-    elsewhere = {"connection", "dialect", "cache", "files"}  # `Connections.prepare` reads these
-    assert composed - {"attachments"} == ours - elsewhere
+    assert composed == ours - {"connection", "dialect", "cache"}
     assert set(BatchSettings.__struct_fields__) - {"agent", "options"} == batch | {"cache"}
 
 

@@ -174,6 +174,9 @@ class BackgroundTask(Generic[T]):
         """Wait until the coroutine has ended, at most `timeout` seconds; return whether it has."""
         if not self.done and self._not_done.acquire(timeout=timeout):
             self._not_done.release()
+        if not self.done and self._loop.is_closed():  # it was closed before the coroutine began
+            self._work.close()
+            self._end(asyncio.CancelledError())
         return self.done
 
     def cancel_and_wait(self) -> None:

@@ -217,7 +217,9 @@ def test_rows_that_were_answered_are_not_sent_again(opened, name, prompt, option
 
 
 def test_a_panel_shows_the_same_exchanges(opened, shell):
-    with contextlib.closing(ChatPanel(opened("analysis"))) as panel:
+    client = opened("analysis")
+    client.budgets._clock = lambda: READINGS["now"]
+    with contextlib.closing(ChatPanel(client)) as panel:
         shown = [{**each.as_message(), "text": each.reply.text} for each in panel.chat.exchanges]
         total = session_total(panel.chat.session)
 
