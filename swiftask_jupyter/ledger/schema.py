@@ -124,13 +124,16 @@ class Statement:
 
     def __init__(self, sql: str, written: Sequence[LedgerColumn]) -> None:
         self.sql = sql
-        self._columns = written
         self._values = attrgetter(*(column.path for column in written))
+        self._null = [column.null for column in written]
+        self._store = [_STORE.get(column.kind) for column in written]
 
     def values(self, turn: Turn) -> tuple[Any, ...]:
         """Return the values of a turn as the ledger stores them."""
-        values = zip(self._columns, self._values(turn), strict=True)
-        return tuple(_stored(column, value) for column, value in values)
+        return tuple(
+            None if value is None or value == null else value if store is None else store(value)
+            for value, null, store in zip(self._values(turn), self._null, self._store, strict=True)
+        )
 
 
 @cache
@@ -168,17 +171,6 @@ def _identity() -> LedgerColumn:
     return next(column for column in columns() if column.field == "id")
 
 
-def _stored(column: LedgerColumn, value: Any) -> Any:
-    """Return a field's value as the ledger stores it."""
-    if value is None or value == column.null:
-        return None
-    if column.kind == "json":
-        return _as_json(value)
-    if column.kind in ("text", "category"):
-        return storable(str(value))
-    return int(value) if column.kind == "flag" else value
-
-
 def _as_json(value: Any) -> str | None:
     """Return a response's further fields as JSON; `None` if they can't be written, or are huge."""
     try:
@@ -193,7 +185,20 @@ Text = TypeVar("Text", str, str | None)
 
 def storable(text: Text) -> Text:
     """Return the text without lone surrogates, which no database takes."""
-    return text and text.encode("utf-8", "replace").decode()
+    return text if not text or text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _stored_text(value: Any) -> str:
+    return storable(value if isinstance(value, str) else str(value))
+
+
+# How a value is stored that is not stored as it is, by the kind of its column.
+_STORE: dict[Kind, Callable[[Any], Any]] = {
+    "json": _as_json,
+    "text": _stored_text,
+    "category": _stored_text,
+    "flag": int,
+}
 
 
 class Selection:
