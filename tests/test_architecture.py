@@ -94,15 +94,11 @@ UNTYPED = (
     "conversation/session.py: Session.stream_from ",
     "conversation/session.py: Session.turn ",
 )
-LONG_TESTS = (
-    "conversation/test_session.py",
-    "sandbox/test_server.py",
-)
+LONG_TESTS = ()
 TESTS_THAT_IMPORT_TESTS = ()
 REPEATED_FIXTURES = ("box ", "client ", "connected ")
 UNTESTED = """
-    answers.turn cli conversation.log conversation.notebook_file conversation.resolver
-    conversation.transcript doctor ledger.arrow ledger.budgets ledger.history ledger.migrations
+    answers.turn cli doctor ledger.arrow ledger.budgets ledger.history ledger.migrations
     ledger.sessions ledger.store ledger.usage sandbox.agents sandbox.arithmetic
     sandbox.builtin_agents sandbox.catalogue sandbox.control sandbox.dialects sandbox.handler
     sandbox.integrations sandbox.llama sandbox.llama_process sandbox.openai sandbox.pictures

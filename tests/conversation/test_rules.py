@@ -1,4 +1,4 @@
-"""The rules of a conversation, played at random against a model of them."""
+"""The rules of a conversation: turns of one moment, and random stories against a model."""
 
 import os
 import shutil
@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from swiftask_jupyter import Sandbox, errors
+from swiftask_jupyter.answers.turn import Turn
 from swiftask_jupyter.conversation import rules as conversation
+from swiftask_jupyter.conversation.rules import fold
 from swiftask_jupyter.sandbox.faults import Fault
 from tests.support.notebooks import Page
 
@@ -141,6 +143,15 @@ def play(monkeypatch, box, stories):
         derandomize="SOAK_SEED" not in os.environ, suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     Played.TestCase("runTest").runTest()
+
+
+def test_turns_of_one_moment_come_in_the_order_of_their_ids():
+    turns = [
+        Turn(id=f"t{n}", at=1.0, number=n, slot=f"slot {n}", agent="echo", dialect="openai")
+        for n in range(8)
+    ]
+
+    assert [each.number for each in fold(turns, [], None)] == list(range(8))
 
 
 def test_random_stories_send_what_the_rules_say(monkeypatch, box):

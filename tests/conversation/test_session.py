@@ -7,21 +7,12 @@ import time
 import pytest
 
 from swiftask_jupyter import Swiftask, errors
-from swiftask_jupyter.answers.turn import Delta, Raw, Reply, Turn, new_id
-from swiftask_jupyter.conversation import notebook_file as ipynb
-from swiftask_jupyter.conversation.rules import fold
+from swiftask_jupyter.answers.turn import Delta, Raw, Reply, new_id
 from swiftask_jupyter.sandbox.faults import Fault
 from swiftask_jupyter.sandbox.server import Sandbox
 from swiftask_jupyter.settings.secrets import MASK
 from swiftask_jupyter.support.structs import replace
 from tests.support.notebooks import Page, ask_from
-
-
-@pytest.fixture
-def page(box, tmp_path):
-    page = Page(box, tmp_path / "nb.ipynb")
-    yield page
-    page.close()
 
 
 def posts(box):
@@ -80,23 +71,6 @@ def test_equal_turns_are_all_kept(page):
     assert page.sent() == ["yes"] * 3
 
 
-def test_a_restarted_kernel_still_knows(page):
-    page.run("c1", "one")
-    page.restart()
-    page.run("c2", "two")
-
-    assert page.sent() == ["one", "two"]
-
-
-def test_another_notebook_knows_nothing_of_it(page, box, tmp_path):
-    page.run("c1", "one")
-    other = Page(box, tmp_path / "other.ipynb")
-    other.run("c1", "two")
-
-    assert other.sent() == ["two"]
-    other.close()
-
-
 def test_a_failed_and_an_interrupted_turn_are_counted_and_never_sent(page, box):
     page.run("c1", "one")
     box.fail(Fault(status=400))
@@ -141,21 +115,6 @@ def test_without_cell_ids_each_turn_is_added_at_the_end(page):
     page.run(None, "one")
 
     assert page.sent() == ["one", "two", "one"]
-
-
-def test_a_notebook_saved_without_cell_ids_takes_nothing_out_and_orders_nothing(page):
-    """Of a file older than nbformat 4.5 the front end makes ids up, and does not save them."""
-    page.run("c2", "one")
-    page.run("c1", "two")
-    page.save([None, None])
-    page.run("c3", "three")
-    assert page.sent() == ["one", "two", "three"]
-
-    page.restart()
-    page.run("c4", "four")
-
-    assert page.sent() == ["one", "two", "three", "four"]
-    assert page.stale() == []
 
 
 def test_the_saved_notebook_gives_the_order(page):
@@ -276,105 +235,12 @@ def test_a_system_message_stands_before_the_history(page, box):
     assert roles == ["system", "user", "assistant", "user"]
 
 
-def test_undo_takes_back_the_newest_and_restores_what_it_had_replaced(page):
-    page.run("c1", "one")
-    page.run("c2", "two")
-    page.run("c1", "ONE")
-
-    assert page.client.session().undo().prompt == "ONE"
-    assert page.held() == ["one", "two"]
-    assert page.client.session().undo().prompt == "two"
-    assert page.client.session().undo().prompt == "one"
-    with pytest.raises(errors.ConfigurationError, match="nothing to undo"):
-        page.client.session().undo()
-
-
-def test_forget_takes_a_turn_and_what_it_had_replaced_out(page):
-    page.run("c1", "one")
-    page.run("c1", "ONE")
-    page.run("c2", "two")
-
-    page.client.session().log.forget(2)
-
-    assert page.held() == ["two"]
-    page.run("c1", "again")
-    assert page.held() == ["again", "two"]
-    with pytest.raises(errors.ConfigurationError, match="no turn 9"):
-        page.client.session().log.forget(9)
-
-
-def test_forgetting_one_of_a_cells_two_turns_leaves_the_other(page):
-    page.cell = "c1"
-    page.client.session().ask("a")
-    page.client.session().ask("b")
-
-    page.client.session().log.forget(2)
-
-    assert page.held() == ["a"]
-
-
-def test_a_clock_that_is_set_back_turns_no_order_round(page, monkeypatch, tmp_path):
-    page.run("c1", "one")
-    page.run("c2", "two")
-    file = page.client.session().export(tmp_path / "talk.json")
-    real = time.time
-    monkeypatch.setattr(time, "time", lambda: real() - 60)
-
-    page.run("c1", "ONE")
-    page.run("c3", "three")
-    assert page.sent() == ["ONE", "two", "three"]
-    page.run("c2", "TWO", superseded=True)
-    page.client.session().log.pick("echo")
-    assert page.held() == ["ONE", "TWO", "three"]
-    page.client.session().log.reset()
-    assert page.held() == []
-    page.client.session().log.import_file(file)
-    page.run("c4", "four")
-    assert page.sent() == ["one", "two", "four"]
-
-
-def test_reset_begins_anew_and_the_ledger_keeps_all(page):
-    page.run("c1", "one")
-    assert page.client.session().log.reset() == 1
-    page.run("c2", "two")
-
-    assert page.sent() == ["two"]
-    assert len(page.client.usage()) == 2
-
-
-def test_purge_erases_the_texts_from_the_file_itself(page):
-    page.run("c1", "my pass phrase is correct horse")
-    page.run("c2", "two")
-    page.run("c1", "it was battery staple")
-
-    assert page.client.session().log.purge(1) == 2
-
-    page.close()
-    kept = b"".join(path.read_bytes() for path in page.client.store.parent.glob("turns.db*"))
-    assert b"correct horse" not in kept
-    assert b"battery staple" not in kept
-    assert b"two" in kept
-    assert page.held() == ["two"]
-
-
 def test_numbers_in_the_footer_name_turns_for_good(page):
     numbers = [page.run(cell, cell).reply.number for cell in ("c1", "c2", "c1")]
     page.restart()
 
     assert [*numbers, page.run("c3", "c3").reply.number] == [1, 2, 3, 4]
     assert [each.number for each in page.client.session().history()] == [3, 2, 4]
-
-
-def test_numbers_of_a_copy_go_on_from_what_it_was_copied_with(page, box, tmp_path):
-    page.run("c1", "one")
-    page.save(["c1"], sessions=[page.client.session().id])
-    (tmp_path / "copy.ipynb").write_bytes(page.path.read_bytes())
-    copy = Page(box, tmp_path / "copy.ipynb")
-
-    numbers = [copy.run("c2", "two", history=False).reply.number, copy.run("c3", "3").reply.number]
-
-    assert numbers == [2, 3]
-    copy.close()
 
 
 def test_a_ledger_that_can_not_be_used_hides_nothing_and_ends_the_turn(box, tmp_path):
@@ -418,276 +284,12 @@ def test_what_has_become_a_token_since_it_was_said_is_masked_where_it_is_sent_al
     assert other.token not in str(ours.requests[-1].json)
 
 
-def test_a_renamed_notebook_finds_its_conversation(page, tmp_path):
-    page.run("c1", "one")
-    page.save(["c1", "c2", "c3"], sessions=[page.client.session().id])
-    renamed = page.path.rename(tmp_path / "renamed.ipynb")
-
-    page.run("c2", "two")  # the kernel runs on, and knows the old name only
-    assert page.sent() == ["one", "two"]
-    page.restart(renamed)
-    page.run("c3", "three")
-
-    assert page.sent() == ["one", "two", "three"]
-    page.restart()
-    assert page.held() == ["one", "two", "three"]
-
-
-def test_a_notebook_is_followed_when_it_is_renamed_while_its_kernel_runs(page, tmp_path):
-    page.save(["c1", "c2"])
-    page.run("c1", "one")
-    page.run("c2", "two")
-    old, session = page.path, page.client.session().id
-    page.path = page.path.rename(tmp_path / "renamed.ipynb")
-    page.save(["c0", "c1"], later=20.0)
-    other = Page(page.box, old)
-    other.save(["new"], later=30.0)
-
-    page.run("c0", "zero")
-
-    assert page.sent() == ["zero"]
-    assert page.held() == ["zero", "one"]  # it was saved without the other cell
-    assert page.client.notebook == str(page.path)
-    assert set(page.client.usage()["notebook"]) == {str(old), str(page.path)}
-    page.restart()
-    assert page.client.session().id == session
-    assert page.held() == ["zero", "one"]
-    other.run("new", "apart")
-    assert other.sent() == ["apart"]
-    assert other.client.session().id != session
-    other.close()
-
-
-def test_all_conversations_of_a_notebook_follow_its_new_name(page, tmp_path):
-    page.run("c1", "one")
-    page.run("c2", "beside", session="side")
-    page.restart()
-    page.save(["c1", "c2"])
-    page.run("c1", "one")
-    page.path = page.path.rename(tmp_path / "renamed.ipynb")
-
-    assert page.client.sessions() == ["side", "main"]
-    assert page.held("side") == ["beside"]
-
-
-def test_a_new_notebook_is_followed_when_its_first_save_names_it(page, tmp_path):
-    page.save([], later=-60)  # as a server makes one; the front end adds the first cell
-    page.run("c1", "one")
-    page.save(["c1"])
-    old, page.path = page.path, page.path.rename(tmp_path / "named.ipynb")
-    other = Page(page.box, old)
-    other.save([])
-
-    page.run("c2", "two")
-
-    assert page.sent() == ["one", "two"]
-    assert page.client.notebook == str(page.path)
-    other.close()
-
-
-def test_of_sessions_named_equally_often_the_first_in_the_file_counts(page):
-    names = [f"main-{n}" for n in range(20)]
-    page.save(["c1", "c2"], sessions=[*names, names[7]])
-
-    # Each looked for once: a file of some MB that names ever others held the first question up.
-    assert ipynb.session_ids(page.path) == [names[7], *names[:7], *names[8:]]
-
-
-def test_a_file_that_is_written_anew_is_the_same_notebook(page, tmp_path):
-    page.save(["c1", "c2"])
-    page.run("c2", "two")
-    anew = Page(page.box, tmp_path / "elsewhere" / "nb.ipynb")
-    anew.path.parent.mkdir()
-    anew.save(["c2", "c1"], later=20.0)
-    anew.path.replace(page.path)
-
-    page.run("c1", "one")
-
-    assert page.sent() == ["two", "one"]
-    assert page.client.notebook == str(page.path)
-    anew.close()
-
-
-def test_files_that_are_written_anew_before_the_first_question_are_not_mixed_up(page, tmp_path):
-    other = Page(page.box, tmp_path / "other.ipynb")
-    page.save(["c1"])
-    watched = ipynb.NotebookFile(str(page.path))
-    page.path.rename(other.path)  # the first one's number, as after a checkout
-    page.save(["c1"])
-
-    assert watched.path == str(page.path)
-    other.close()
-
-
-def test_the_number_of_a_deleted_file_leads_to_no_other_notebook(page, tmp_path, monkeypatch):
-    page.save(["c1"])
-    page.run("c1", "one")
-    monkeypatch.setattr(ipynb, "_file_id", lambda _: (0, 0))  # as the file system may do
-    page.run("c1", "one")
-    page.path.unlink()
-    other = Page(page.box, tmp_path / "other.ipynb")
-    other.save(["unheard-of"], later=20.0)
-
-    page.run("c2", "two")
-
-    assert page.sent() == ["one", "two"]
-    assert page.client.notebook == str(page.path)
-    other.close()
-
-
-def test_a_copy_goes_on_by_itself_from_what_it_was_copied_with(page, box, tmp_path):
-    page.run("c1", "one")
-    page.save(["c1", "c2"], sessions=[page.client.session().id])
-    (tmp_path / "copy.ipynb").write_bytes(page.path.read_bytes())
-    copy = Page(box, tmp_path / "copy.ipynb")
-    copy.run("c2", "copied two")
-    page.run("c2", "two")
-    copy.run("c1", "ONE")
-
-    assert copy.sent() == ["ONE"]
-    assert copy.held() == ["ONE", "copied two"]
-    assert page.held() == ["one", "two"]
-    assert copy.client.session().id != page.client.session().id
-    copy.close()
-
-
-def test_another_file_at_an_old_path_begins_another_conversation(page):
-    page.run("c1", "one")
-    page.restart()
-    page.save(["unheard-of"])
-    page.restart()
-
-    page.run("unheard-of", "two")
-
-    assert page.sent() == ["two"]
-
-
-def test_a_notebook_that_was_not_saved_since_keeps_its_conversation(page):
-    page.save(["c0"], later=-60)
-    page.run("c1", "one")
-    page.restart()
-
-    assert page.held() == ["one"]
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"cells": 1}', '{"cells": [{"id": 7}]}'])
-def test_a_file_that_is_no_notebook_orders_nothing(page, content):
-    page.run("c1", "one")
-    page.path.write_text(content)
-    page.restart()
-    page.run("c2", "two")
-
-    assert page.sent() == ["one", "two"]
-
-
-@pytest.mark.parametrize("suffix", [".md", ".json"])
-def test_what_is_exported_is_imported(page, tmp_path, suffix):
-    texts = ["one\r\n\n**echo**\n", "<!-- swiftask-turn {} -->\n--", "🎉 two", " "]
-    for number, text in enumerate(texts[:3]):
-        page.run(f"c{number}", text)
-    file = page.client.session().export(tmp_path / f"talk{suffix}")
-
-    count = page.client.session("second").log.import_file(file)
-
-    assert (count, page.held("second")) == (3, texts[:3])
-    page.run("c9", "more", session="second")
-    assert page.sent() == [*texts[:3], "more"]
-    assert len(page.client.usage()) == 4  # what is imported is no call
-
-
-def test_an_import_keeps_its_order_where_the_clock_is_coarse(page, tmp_path, monkeypatch):
-    texts = [f"text {number}" for number in range(8)]
-    for number, text in enumerate(texts):
-        page.run(f"c{number}", text)
-    file = page.client.session().export(tmp_path / "talk.json")
-
-    now = time.time()
-    with monkeypatch.context() as patched:
-        patched.setattr(time, "time", lambda: now)
-        page.client.session("second").log.import_file(file)
-
-    assert page.held("second") == texts
-
-
-def test_turns_of_one_moment_come_in_the_order_of_their_ids():
-    turns = [
-        Turn(id=f"t{n}", at=1.0, number=n, slot=f"slot {n}", agent="echo", dialect="openai")
-        for n in range(8)
-    ]
-
-    assert [each.number for each in fold(turns, [], None)] == list(range(8))
-
-
-def test_a_changed_or_foreign_file_is_not_imported(page, tmp_path):
-    page.run("c1", "one")
-    file = page.client.session().export(tmp_path / "talk.md")
-    file.write_text(file.read_text().replace("one", "eleven"))
-    (tmp_path / "x.json").write_text('{"a": 1}')
-
-    for path in (file, tmp_path / "x.json"):
-        with pytest.raises(errors.ConfigurationError, match="no exported conversation"):
-            page.client.session().log.import_file(path)
-    with pytest.raises(errors.ConfigurationError, match="can't be read"):
-        page.client.session().log.import_file(tmp_path / "none.md")
-    with pytest.raises(errors.ConfigurationError, match="can't be read"):
-        page.client.session().log.import_file("~nobody-here/talk.md")
-    with pytest.raises(errors.ConfigurationError, match="can't be written"):
-        page.client.session().export("~nobody-here/talk.md")
-    with pytest.raises(errors.ConfigurationError, match=r"no \.md or \.json"):
-        page.client.session().export(tmp_path / "talk.txt")
-
-
 def test_an_answer_of_files_is_told_by_where_they_lie(page, box):
     answer = page.run("c1", "a cat", "image", dialect="native")
     page.run("c2", "another", "echo", dialect="native")
 
     history = box.requests[-1].json["messageHistory"]
     assert [each["content"] for each in history] == ["a cat", answer.files[0]["url"]]
-
-
-@pytest.mark.parametrize("suffix", [".md", ".json"])
-def test_an_answer_of_files_is_exported_as_where_they_lie(page, box, tmp_path, suffix):
-    answer = page.run("c1", "a cat", "image", dialect="native")
-    file = page.client.session().export(tmp_path / f"talk{suffix}")
-    page.client.session("second").log.import_file(file)
-    page.run("c2", "another", session="second")
-
-    history = box.requests[-1].json["messages"]
-    assert history[1]["content"] == answer.files[0]["url"]
-
-
-# Several agents
-
-
-def test_one_of_several_answers_is_picked_into_the_conversation(page):
-    page.run("c1", "one")
-    for agent in ("echo", "mirror"):
-        page.run("c2", "two", agent, superseded=True)
-        assert page.sent() == ["one", "two"]
-    assert page.held() == ["one"]
-    page.run("c3", "three")
-    assert page.sent() == ["one", "three"]
-
-    page.client.session().log.pick("echo")
-    page.save(["c1", "c2", "c3"])
-
-    assert page.held() == ["one", "two", "three"]
-    assert page.stale() == ["three"]
-    with pytest.raises(errors.ConfigurationError, match="no answer of slow"):
-        page.client.session().log.pick("slow")
-
-
-def test_one_of_two_answers_of_an_agent_is_picked_by_its_number(page):
-    for text in ("first", "second"):
-        page.run("c1", text, superseded=True)
-
-    picked = page.client.session().log.pick(1)
-    page.save(["c1"])
-
-    assert picked.prompt == "first"
-    assert page.held() == ["first"]
-    with pytest.raises(errors.ConfigurationError, match="no turn 1 to pick"):
-        page.client.session().log.pick(1)
 
 
 # Services that keep the conversation themselves
