@@ -90,10 +90,7 @@ TESTED_ELSEWHERE = {
 PUBLIC = ("client", "conversation.session", "notebook.panel.panel")
 
 # What does not hold yet. Each of these is to become empty; nothing may be added.
-UNTYPED = (
-    "conversation/session.py: Session.stream_from ",
-    "conversation/session.py: Session.turn ",
-)
+UNTYPED = ()
 LONG_TESTS = ()
 TESTS_THAT_IMPORT_TESTS = ()
 REPEATED_FIXTURES = ("box ", "client ", "connected ")
