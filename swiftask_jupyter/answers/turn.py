@@ -28,7 +28,7 @@ class Column(Struct, frozen=True):
 
     Attributes:
         meaning: what the value says, and who said it.
-        unit: what one of it is; empty where it counts nothing.
+        unit: the unit of measure; empty if the value is no quantity.
         name: the column's name in ledger, frame and record; default: the field's.
         kind: the dtype; default: the one that fits the annotated type.
         table: `turns`, or `texts` for what counting calls need not read.

@@ -172,7 +172,7 @@ class Batch:
         )  # fmt: skip
 
     def _settle(self, row: RowPrompt, reply: Reply) -> RowPrompt | None:
-        """Collect a reply, on the I/O thread; return the repair that it needs."""
+        """Record a reply, on the I/O thread; return a prompt that corrects it, `None` if valid."""
         repair = self._collector.take(row.number, row.prompt, reply)
         return None if repair is None else replace(row, prompt=repair)
 

@@ -74,7 +74,8 @@ class Scheduler:
     Args:
         rows: the prompts to send.
         new_reply: makes the reply of a row, with its place in the ledger.
-        settle: takes the reply of a row that is in the ledger; returns the repair that it needs.
+        settle: takes the finished reply of a row; returns a prompt that asks the agent to correct
+            it, or `None` if it is valid.
         transport: the network.
         turns: the table of turns.
         limiter: how many requests may be in flight.

@@ -28,11 +28,11 @@ class LedgerColumn(Struct, frozen=True):
     Attributes:
         name: its name in ledger and frame.
         kind: its dtype in a frame.
-        unit: what one of it is; empty where it counts nothing.
+        unit: the unit of measure; empty if the value is no quantity.
         meaning: what the value says, and who said it.
-        field: the field's name in `Turn`, or in `Usage`; empty if it is of neither.
+        field: the field's name in `Turn`, or in `Usage`; empty if it is a field of neither.
         of_usage: whether the field is one of `Usage`.
-        choices: the only values that it can have; empty where any goes.
+        choices: the allowed values; empty if any value is allowed.
         table, written, null, in_frame, in_record, record_name: as in `Column`.
     """
 

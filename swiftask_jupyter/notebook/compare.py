@@ -171,7 +171,7 @@ def _watch(
 
 
 def _raise(failures: list[tuple[str, SwiftaskError]], asked: int) -> None:
-    """Raise the first failure if all agents failed, else one error that names those that did."""
+    """Raise the first failure if all agents failed, else one error that lists the failed agents."""
     [(_, first), *_] = failures
     if len(failures) == asked:
         raise first

@@ -218,7 +218,7 @@ def plausible_usage(
 ) -> Usage:
     """Return the usage that a service reported, without implausible zeros and non-numbers.
 
-    No request has 0 tokens, and no answer with text has 0; the live `/v1` reports both.
+    A request never has 0 tokens, nor does an answer with text; the live `/v1` reports 0 for each.
 
     Args:
         input_tokens: the request's tokens, as the service gave them.

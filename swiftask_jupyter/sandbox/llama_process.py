@@ -1,10 +1,10 @@
 """The child process that runs llama.cpp: reads what to load, prints its URL, then serves.
 
-It is not run inside the user's process because, as measured there: loading holds the GIL for 0.3
-to 0.9 s, a forked child that exits normally hangs for ever in a C++ destructor, stopping waits for
-the answer in progress, and an abort would lose the user's variables.
-It is started as a script, so that it imports nothing but llama.cpp. It ends when its standard
-input is closed, that is with its parent process, however that one ends.
+In the user's process, llama.cpp had these faults (measured): loading holds the GIL for 0.3 to
+0.9 s; a forked child that exits normally hangs for ever in a C++ destructor; stopping waits for
+the answer in progress; an abort loses the user's variables.
+The process is started as a script, so that it imports nothing but llama.cpp. It exits when its
+standard input closes, so it never outlives its parent process.
 """
 
 import json

@@ -270,7 +270,7 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Note the end of the connection, which may end the response or cut it short."""
+        """Handle the closed connection: the response is then either complete or truncated."""
         self._transport = None
         self.closed.set_result(None)
         if self._reader is None or self._error is not None:

@@ -57,7 +57,7 @@ def parse_url(url: str) -> Address:
     """Split an absolute URL into its parts.
 
     Raises:
-        ConnectionFailed: the URL is malformed, as one that a service returns may be.
+        ConnectionFailed: the URL is malformed; a service may return such a URL.
     """
     try:
         parts = urlsplit(url)

@@ -66,7 +66,7 @@ def _usage(context: NotebookContext, *words: str) -> object:
 
 
 def _split_target(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
-    """Return the variable that `NAME <<` names, or `None`, and the other words."""
+    """Split off `NAME <<`; return the name, `None` if there is none, and the remaining words."""
     if not words or not words[-1].endswith("<<"):
         return None, words
     joined = " ".join(words[-2:]) if words[-1] == "<<" else words[-1]

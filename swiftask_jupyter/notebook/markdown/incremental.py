@@ -111,7 +111,7 @@ class IncrementalBlock:
         """Parse the block's text so far.
 
         Args:
-            text: the text of the block; each call gets the text of the last one, and more.
+            text: the text of the block so far; it starts with the text of the previous call.
             references: the link definitions known so far.
 
         Returns:

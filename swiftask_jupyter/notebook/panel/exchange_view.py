@@ -37,8 +37,8 @@ class ExchangeView:
         liked: the user's rating; `None` if there is none.
         comment: the user's comment; empty if there is none.
         awaits_ledger: whether the ledger may not have it yet, because it could not be reached.
-        superseded: whether this failed retry is shown, but the history still has the older answer
-            of its slot.
+        superseded: whether this is a failed retry that is still shown, while the history keeps
+            the earlier answer.
     """
 
     def __init__(self, prompt: str, reply: Reply, attached: Iterable[Any] = ()) -> None:
@@ -146,7 +146,7 @@ class ExchangeView:
         }
 
     def _footer(self) -> str:
-        """Return the footer without the agent's name, which the panel shows above the answer."""
+        """Return the footer; it omits the agent's name, because the panel shows that above."""
         if self.running or not self.reply.number:
             return ""
         text = sanitize(footer(self.reply).partition(" · ")[2])
