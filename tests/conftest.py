@@ -56,6 +56,21 @@ def client(box):
         yield client
 
 
+@pytest.fixture
+def swiftask(box):
+    """A client that chooses the dialect of each prompt."""
+    with Swiftask(base_url=box.url, token=box.token, agent="echo") as client:
+        yield client
+
+
+@pytest.fixture
+def widget(box):
+    with Swiftask(
+        base_url=box.url, token=box.client_token("echo"), agent="echo", dialect="widget"
+    ) as client:
+        yield client
+
+
 @pytest.fixture(scope="session")
 def postgres_server():
     """A PostgreSQL server of our own, for all tests that want one."""

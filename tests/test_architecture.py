@@ -84,8 +84,7 @@ DYNAMIC = {
 }
 # These have no test file of their own name.
 TESTED_ELSEWHERE = {
-    "ledger.arrow_child": "a script that ledger.arrow starts; usage/test_arrow.py",
-    "sandbox.lorem": "a text",
+    "ledger.arrow_child": "a script that ledger.arrow starts; ledger/test_arrow.py",
 }
 PUBLIC = ("client", "conversation.session", "notebook.panel.panel")
 
@@ -93,16 +92,8 @@ PUBLIC = ("client", "conversation.session", "notebook.panel.panel")
 UNTYPED = ()
 LONG_TESTS = ()
 TESTS_THAT_IMPORT_TESTS = ()
-REPEATED_FIXTURES = ("box ", "client ", "connected ")
-UNTESTED = """
-    answers.turn cli doctor ledger.arrow ledger.budgets ledger.history ledger.migrations
-    ledger.sessions ledger.store ledger.usage sandbox.agents sandbox.arithmetic
-    sandbox.builtin_agents sandbox.catalogue sandbox.control sandbox.dialects sandbox.handler
-    sandbox.integrations sandbox.llama sandbox.llama_process sandbox.openai sandbox.pictures
-    sandbox.rate_limit sandbox.requests sandbox.rules sandbox.sessions sandbox.state sandbox.storage
-    sandbox.turn sandbox.uploads sandbox.whole_reply support.suggest support.wording turns.catalogue
-    turns.connections widget_routes
-"""
+REPEATED_FIXTURES = ()
+UNTESTED = ""
 
 
 def besides(problems, known):

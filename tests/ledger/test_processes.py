@@ -11,8 +11,6 @@ from collections import Counter
 import pytest
 
 from swiftask_jupyter import Swiftask
-from swiftask_jupyter.ledger import Ledger
-from swiftask_jupyter.ledger.sqlite import SQLiteStore
 
 ASK = """
 import sys, time
@@ -94,17 +92,3 @@ def test_processes_killed_while_they_write_lose_no_finished_turn(box, tmp_path):
 @pytest.mark.soak
 def test_fifty_processes_killed_at_random_lose_no_finished_turn(box, tmp_path):
     print(kill_at_random(box, str(tmp_path / "turns.db"), 50))  # noqa: T201
-
-
-def test_two_kernels_that_begin_the_same_session_at_once_share_it(tmp_path):
-    """Neither finds a session; the second gets the first one's when it writes."""
-    store = tmp_path / "turns.db"
-    first, second = Ledger(SQLiteStore(store)), Ledger(SQLiteStore(store))
-    assert second.sessions.find("/nb.ipynb", "main") is None
-
-    session = first.sessions.create("/nb.ipynb", "main")
-
-    assert second.sessions.create("/nb.ipynb", "main") == session
-    assert second.sessions.create("/nb.ipynb", "main", instead_of=session) != session
-    first.close()
-    second.close()

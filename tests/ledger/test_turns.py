@@ -3,18 +3,14 @@
 import sqlite3
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
-from swiftask_jupyter.answers.turn import Delta, Finish, Reply, Usage, new_id
+from swiftask_jupyter.answers.turn import Delta, Finish, Usage
 from swiftask_jupyter.errors import StoreError
-from swiftask_jupyter.ledger import Ledger
-from swiftask_jupyter.ledger.schema import frame_columns
-from swiftask_jupyter.ledger.sqlite import SQLiteStore
 from swiftask_jupyter.ledger.usage import UsageFilter, UsageQueries
 from swiftask_jupyter.turns.budget import parse_budget
+from tests.support.ledgers import a_reply, read
 
 IN_A_FILE = pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)
 
@@ -24,23 +20,9 @@ def turns(ledger):
     return ledger.turns
 
 
-def a_reply(**fields):
-    """Return a reply that has not begun, in the session main."""
-    known = {"notebook": "/nb.ipynb", "session": "main", "prompt": "hello"}
-    return Reply(agent="echo", id=new_id(), dialect="openai", at=time.time(), **(known | fields))
-
-
 def rows(turns):
     """Return all rows of the ledger, oldest first."""
     return read(turns._store)
-
-
-def read(store):
-    """Return all rows of a store as dicts, oldest first."""
-    names = [column.name for column in frame_columns()]
-    chunks = UsageQueries(store).rows(names, UsageFilter())
-    found = (dict(zip(names, row, strict=True)) for chunk in chunks for row in chunk)
-    return sorted(found, key=lambda row: (row["at"], row["turn"]))
 
 
 def test_a_turn_is_a_running_row_as_soon_as_it_begins(turns):
@@ -156,25 +138,6 @@ for _ in range(50):
     count = connection.execute("SELECT count(*) FROM turns WHERE status = 'ok'").fetchone()
     connection.close()
     assert count == (200,)
-
-
-def test_a_ledger_of_the_first_version_is_migrated_with_all_its_rows(tmp_path):
-    path = tmp_path / "turns.db"
-    path.write_bytes((Path(__file__).parent / "fixtures" / "first.db").read_bytes())
-    ledger = Ledger(SQLiteStore(path))
-
-    kept = read(ledger.store)
-
-    assert [row["status"] for row in kept] == ["ok", "error", "interrupted"]
-    assert [row["input_tokens"] for row in kept] == [10, None, None]
-    assert kept[1]["error"] == "BadRequest: 400"
-    reply = a_reply()
-    ledger.turns.begin(reply)
-    assert (reply.number, len(read(ledger.store))) == (1, 4)
-    with ledger.store.read() as table:
-        texts = table.execute("SELECT prompt, answer FROM texts ORDER BY turn").fetchall()
-    assert texts[0] == ("hello", "hello yourself")
-    ledger.close()
 
 
 def test_many_turns_can_begin_and_complete_in_one_transaction(turns):

@@ -1,4 +1,4 @@
-"""Clients of the sandbox, one for each dialect; `client` speaks `openai`."""
+"""Clients of the sandbox, one for each further dialect."""
 
 import pytest
 
@@ -7,23 +7,8 @@ from tests.support.dialects import agencii_client
 
 
 @pytest.fixture
-def swiftask(box):
-    """A client that chooses the dialect of each prompt."""
-    with Swiftask(base_url=box.url, token=box.token, agent="echo") as client:
-        yield client
-
-
-@pytest.fixture
 def native(box):
     with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="native") as client:
-        yield client
-
-
-@pytest.fixture
-def widget(box):
-    with Swiftask(
-        base_url=box.url, token=box.client_token("echo"), agent="echo", dialect="widget"
-    ) as client:
         yield client
 
 

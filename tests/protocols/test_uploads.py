@@ -78,20 +78,3 @@ def test_a_file_for_a_dialect_without_files_is_refused_before_anything_is_sent(
         swiftask.ask("look", "echo", dialect=dialect, files=[("a.txt", b"1")])
 
     assert box.requests == []
-
-
-def test_listed_files_and_pictures_in_the_text_can_be_downloaded(swiftask, box):
-    listed = swiftask.ask("a cat", "image")
-    in_text = swiftask.ask("a cat", "image-markdown")
-
-    for answer in (listed, in_text):
-        (file,) = answer.files
-        assert swiftask.download(file).startswith(b"\x89PNG")
-    fetched = [seen for seen in box.requests if seen.method == "GET"]
-    assert not [seen for seen in fetched if "authorization" in seen.headers]
-
-
-@pytest.mark.parametrize("url", ["http://[::1", "ftp://127.0.0.1/file", "file.png"])
-def test_only_web_addresses_are_downloaded(swiftask, url):
-    with pytest.raises(errors.ConfigurationError, match=r"only an http\(s\) address"):
-        swiftask.download(url)

@@ -8,7 +8,6 @@ import pytest
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.widget import NEGATIVE, Widget
-from swiftask_jupyter.sandbox.faults import Fault
 from swiftask_jupyter.settings.secrets import Secret
 from tests.support.cells import posts
 
@@ -42,27 +41,6 @@ def test_a_conversation_keeps_the_session_id_that_we_chose(widget, box):
     assert "authorization" not in first.headers
     assert isinstance(first.json["sessionId"], str)
     assert str(first.json["sessionId"]) == str(second.json["sessionId"])
-
-
-def test_the_other_routes_of_the_widget_work(widget, box):
-    answer = widget.ask("one")
-    session = posts(box)[0].json["sessionId"]
-
-    assert isinstance(widget.widget.config(), dict)
-    widget.widget.feedback(session, good=True, comment="well done")
-    assert widget.widget.conversation(session)
-    widget.widget.delete_conversation(session)
-    with pytest.raises(errors.ServiceError):
-        widget.widget.conversation(session)
-    assert answer.text == "one"
-
-
-def test_an_error_with_a_successful_status_is_an_error(widget, box):
-    box.fail(Fault(error_object=True), path="/api/widget/feedback")
-
-    with pytest.raises(errors.ServiceError, match="reported an error") as caught:
-        widget.widget.feedback("user-1", good=True)
-    assert caught.value.status == 200
 
 
 def test_no_error_shows_the_client_token_of_a_url():

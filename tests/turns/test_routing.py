@@ -1,18 +1,9 @@
 """`auto` chooses the dialect that an agent and a token need, against the real sandbox."""
 
-import json
-
 import pytest
 
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.sandbox.faults import Fault
-from swiftask_jupyter.turns import catalogue
-
-
-@pytest.fixture
-def auto(box):
-    with Swiftask(base_url=box.url, token=box.token) as client:
-        yield client
 
 
 def asked(box):
@@ -67,21 +58,6 @@ def test_a_private_agent_that_the_catalogue_does_not_list_may_be_asked(auto, box
         auto.ask("hello", "private")
 
     assert asked(box) == ["/v1/chat/completions"]
-
-
-def test_without_a_catalogue_the_answer_still_comes(auto, box):
-    box.fail(Fault(status=500), path="/public/bots", times=None)
-
-    assert auto.ask("hello", "echo").text == "hello"
-
-
-def test_the_catalogue_is_asked_once_and_never_given_the_token(auto, box):
-    auto.ask("one", "echo")
-    auto.ask("two", "echo")
-
-    (seen,) = [seen for seen in box.requests if seen.path == "/public/bots"]
-    assert "authorization" not in seen.headers
-    assert box.token not in json.dumps(dict(seen.headers)) + seen.query
 
 
 @pytest.mark.parametrize("dialect", ["openai", "native"])
@@ -144,15 +120,6 @@ def test_credits_are_kept_as_they_came(auto):
     assert list(auto.usage()["credits"]) == [answer.usage.credits]
 
 
-def test_a_list_that_can_not_be_had_is_not_asked_for_before_each_prompt(auto, box):
-    box.fail(Fault(status=404), path="/public/bots", times=None)
-
-    for text in ("one", "two", "three"):
-        assert auto.ask(text, "echo").text == text
-
-    assert [seen.path for seen in box.requests].count("/public/bots") == 1
-
-
 def test_what_native_can_not_take_leaves_the_refusal_as_the_reason(box):
     with Swiftask(base_url=box.url, token=box.client_token("echo")) as client:
         for _ in range(2):
@@ -203,17 +170,5 @@ def test_an_agent_that_is_in_the_catalogue_is_not_proposed_in_its_own_place(box,
         pytest.raises(errors.AgentNotFound) as caught,
     ):
         client.ask("hello", "echo")
-
-    assert "did you mean" not in str(caught.value)
-
-
-def test_a_refusal_does_not_wait_for_a_catalogue_that_is_slow(box, monkeypatch):
-    monkeypatch.setattr(catalogue, "TIMEOUT_SECONDS", 0.1)
-    box.fail(Fault(delay=2.0), path="/public/bots")
-    with (
-        Swiftask(base_url=box.url, token=box.token, dialect="openai") as client,
-        pytest.raises(errors.AgentNotFound) as caught,
-    ):
-        client.ask("hello", "lorm")
 
     assert "did you mean" not in str(caught.value)

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from swiftask_jupyter import Swiftask, errors
-from swiftask_jupyter.ledger.usage import UsageFilter
 from swiftask_jupyter.sandbox.faults import Fault
 from swiftask_jupyter.usage.query import parse_since, usage
 from tests.support.usage import DAY, NOON, add_turn, add_varied_turns
@@ -19,14 +18,6 @@ def test_rows_are_sorted_by_time(ledger):
         add_turn(ledger, at=at)
 
     assert usage(ledger.usage_queries)["at"].is_monotonic_increasing
-
-
-def test_has_compares_the_number_of_rows(ledger):
-    for _ in range(2):
-        add_turn(ledger)
-
-    has = ledger.usage_queries.has
-    assert [has(count, UsageFilter()) for count in (1, 2, 3)] == [True, True, False]
 
 
 def test_prompt_and_answer_are_columns_only_on_request(ledger):
