@@ -185,6 +185,45 @@ def test_a_task_submitted_while_the_loop_stops_is_cancelled():
             task.result()
 
 
+@pytest.fixture
+def abandoning_thread(monkeypatch):
+    """An I/O thread whose loop is closed before any of the coroutines submitted to it begins."""
+    thread, loop = IOThread(), asyncio.new_event_loop()
+    monkeypatch.setattr(thread, "_running_loop", lambda: loop)
+    submit = loop.call_soon_threadsafe
+
+    def submit_and_close(*arguments, **options):
+        handle = submit(*arguments, **options)
+        loop.close()
+        return handle
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", submit_and_close)
+    yield thread
+    loop.close()
+
+
+def collect_async(thread):
+    async def collect():
+        return [item async for item in thread.stream_async(Numbers().count())]
+
+    return asyncio.run(asyncio.wait_for(collect(), 30))
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda thread: thread.run(asyncio.sleep(0)),
+        lambda thread: list(thread.stream(Numbers().count())),
+        lambda thread: list(thread.stream(Numbers().count(), tick=0.01)),
+        collect_async,
+    ],
+    ids=["run", "stream", "stream with a tick", "stream_async"],
+)
+def test_no_caller_waits_for_a_coroutine_that_the_closed_loop_never_began(abandoning_thread, wait):
+    with pytest.raises(ConnectionFailed, match="client was closed"):
+        wait(abandoning_thread)
+
+
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # the new loop is dropped unclosed
 def test_ctrl_c_before_the_thread_starts_leaves_no_loop_behind_that_never_runs(thread, monkeypatch):
     async def work():

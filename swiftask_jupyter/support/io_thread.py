@@ -90,12 +90,22 @@ class IOThread:
 
         task = BackgroundTask(self._running_loop(), forward(items, put))
         task.on_done = lambda: put(EndOfStream)
+        watching: asyncio.TimerHandle | None = None
+
+        def watch() -> None:
+            nonlocal watching
+            task.end_if_abandoned()
+            watching = loop.call_later(POLL_SECONDS, watch)
+
         try:
             task.start()
+            watch()
             while (item := await queue.get()) is not EndOfStream:
                 yield item  # type: ignore[misc]  # no item is a class
             task.result()
         finally:
+            if watching is not None:
+                watching.cancel()
             task.cancel()
 
     def close(self) -> None:
@@ -174,10 +184,14 @@ class BackgroundTask(Generic[T]):
         """Wait until the coroutine has ended, at most `timeout` seconds; return whether it has."""
         if not self.done and self._not_done.acquire(timeout=timeout):
             self._not_done.release()
-        if not self.done and self._loop.is_closed():  # it was closed before the coroutine began
+        self.end_if_abandoned()
+        return self.done
+
+    def end_if_abandoned(self) -> None:
+        """End as cancelled if the loop was closed before the coroutine began."""
+        if not self.done and self._loop.is_closed():
             self._work.close()
             self._end(asyncio.CancelledError())
-        return self.done
 
     def cancel_and_wait(self) -> None:
         """Cancel the coroutine if it runs, and wait until it has closed its resources."""
@@ -212,6 +226,8 @@ class BackgroundTask(Generic[T]):
             self._end(None)
 
     def _end(self, error: BaseException | None) -> None:
+        if self.done:
+            return
         self._error = error
         self.done = True
         self._not_done.release()
@@ -248,7 +264,7 @@ class StreamIterator(Iterator[T | None]):
             if not self._started:
                 self._started = True
                 self._task.start()
-            item = _take(self._queue, self._tick)
+            item = self._take()
         except BaseException:
             self.close()
             raise
@@ -258,6 +274,15 @@ class StreamIterator(Iterator[T | None]):
         with suppress(asyncio.CancelledError):  # another thread closed this iterator
             self._task.result()
         raise StopIteration
+
+    def _take(self) -> T | type[EndOfStream] | None:
+        """Return the next item; with a tick, return `None` if no item arrives within that time."""
+        while True:
+            with suppress(Empty):
+                return self._queue.get(timeout=self._tick or POLL_SECONDS)
+            self._task.end_if_abandoned()
+            if self._tick is not None:
+                return None
 
     def wake(self) -> None:
         """Make the waiting `next` call return `None`; safe to call from a signal handler."""
@@ -313,15 +338,6 @@ def run_loop_while_waiting(items: Iterator[T | None], step: float = 0.02) -> Ite
         if item is None:
             loop.run_until_complete(asyncio.sleep(step))
         yield item
-
-
-def _take(queue: SimpleQueue[T], tick: float | None) -> T | None:
-    """Return the next item; with a tick, return `None` if no item arrives within that time."""
-    while True:
-        with suppress(Empty):
-            return queue.get(timeout=tick or POLL_SECONDS)
-        if tick is not None:
-            return None
 
 
 def _new_task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:
