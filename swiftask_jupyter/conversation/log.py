@@ -48,6 +48,19 @@ class ConversationLog:
         While the ledger's server can't be reached, a provisional id, and it is looked for again
         at the next use.
         """
+        return self._locate()
+
+    def names(self) -> list[str]:
+        """Return the names of all conversations of its notebook, the newest last.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
+        self._locate()  # a renamed notebook is in the ledger under its new name from here on
+        return self._ledger.sessions.names(self.notebook)
+
+    def _locate(self) -> str:
+        """Return the id; find or begin the session on first use, and follow a renamed notebook."""
         sessions, notebook = self._ledger.sessions, self.notebook
         try:
             if self._id is None:
@@ -60,15 +73,6 @@ class ConversationLog:
         except StoreUnreachable:
             return self._id or self._id_while_unreachable
         return self._id
-
-    def names(self) -> list[str]:
-        """Return the names of all conversations of its notebook, the newest last.
-
-        Raises:
-            StoreError: the ledger can't be read.
-        """
-        _placed = self.id  # a notebook that was renamed is known under its new name from here on
-        return self._ledger.sessions.names(self.notebook)
 
     @property
     def is_known(self) -> bool:

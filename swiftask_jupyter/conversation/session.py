@@ -296,9 +296,29 @@ class Session:
         """Take the newest turn back; see `ConversationLog.undo`."""
         return self.log.undo()
 
+    def forget(self, number: int) -> Turn:
+        """Take the turn of this number out; see `ConversationLog.forget`."""
+        return self.log.forget(number)
+
+    def reset(self) -> int:
+        """Start the conversation anew; see `ConversationLog.reset`."""
+        return self.log.reset()
+
+    def purge(self, number: int) -> int:
+        """Erase the texts of the turn of this number; see `ConversationLog.purge`."""
+        return self.log.purge(number)
+
+    def pick(self, which: str | int) -> Turn:
+        """Add an answer of a comparison to the conversation; see `ConversationLog.pick`."""
+        return self.log.pick(which)
+
     def export(self, path: str | Path) -> Path:
         """Write the conversation to a `.md` or `.json` file; see `ConversationLog.export`."""
         return self.log.export(path)
+
+    def import_file(self, path: str | Path) -> int:
+        """Add the turns of an exported file at the end; see `ConversationLog.import_file`."""
+        return self.log.import_file(path)
 
 
 def _check_cache(cache: str) -> None:

@@ -25,13 +25,13 @@ def test_forget_takes_a_turn_and_what_it_had_replaced_out(page):
     page.run("c1", "ONE")
     page.run("c2", "two")
 
-    page.client.session().log.forget(2)
+    page.client.session().forget(2)
 
     assert page.held() == ["two"]
     page.run("c1", "again")
     assert page.held() == ["again", "two"]
     with pytest.raises(errors.ConfigurationError, match="no turn 9"):
-        page.client.session().log.forget(9)
+        page.client.session().forget(9)
 
 
 def test_forgetting_one_of_a_cells_two_turns_leaves_the_other(page):
@@ -39,7 +39,7 @@ def test_forgetting_one_of_a_cells_two_turns_leaves_the_other(page):
     page.client.session().ask("a")
     page.client.session().ask("b")
 
-    page.client.session().log.forget(2)
+    page.client.session().forget(2)
 
     assert page.held() == ["a"]
 
@@ -55,18 +55,18 @@ def test_a_clock_that_is_set_back_turns_no_order_round(page, monkeypatch, tmp_pa
     page.run("c3", "three")
     assert page.sent() == ["ONE", "two", "three"]
     page.run("c2", "TWO", superseded=True)
-    page.client.session().log.pick("echo")
+    page.client.session().pick("echo")
     assert page.held() == ["ONE", "TWO", "three"]
-    page.client.session().log.reset()
+    page.client.session().reset()
     assert page.held() == []
-    page.client.session().log.import_file(file)
+    page.client.session().import_file(file)
     page.run("c4", "four")
     assert page.sent() == ["one", "two", "four"]
 
 
 def test_reset_begins_anew_and_the_ledger_keeps_all(page):
     page.run("c1", "one")
-    assert page.client.session().log.reset() == 1
+    assert page.client.session().reset() == 1
     page.run("c2", "two")
 
     assert page.sent() == ["two"]
@@ -78,7 +78,7 @@ def test_purge_erases_the_texts_from_the_file_itself(page):
     page.run("c2", "two")
     page.run("c1", "it was battery staple")
 
-    assert page.client.session().log.purge(1) == 2
+    assert page.client.session().purge(1) == 2
 
     page.close()
     kept = b"".join(path.read_bytes() for path in page.client.store.parent.glob("turns.db*"))
@@ -97,7 +97,7 @@ def test_an_import_keeps_its_order_where_the_clock_is_coarse(page, tmp_path, mon
     now = time.time()
     with monkeypatch.context() as patched:
         patched.setattr(time, "time", lambda: now)
-        page.client.session("second").log.import_file(file)
+        page.client.session("second").import_file(file)
 
     assert page.held("second") == texts
 
@@ -111,23 +111,23 @@ def test_one_of_several_answers_is_picked_into_the_conversation(page):
     page.run("c3", "three")
     assert page.sent() == ["one", "three"]
 
-    page.client.session().log.pick("echo")
+    page.client.session().pick("echo")
     page.save(["c1", "c2", "c3"])
 
     assert page.held() == ["one", "two", "three"]
     assert page.stale() == ["three"]
     with pytest.raises(errors.ConfigurationError, match="no answer of slow"):
-        page.client.session().log.pick("slow")
+        page.client.session().pick("slow")
 
 
 def test_one_of_two_answers_of_an_agent_is_picked_by_its_number(page):
     for text in ("first", "second"):
         page.run("c1", text, superseded=True)
 
-    picked = page.client.session().log.pick(1)
+    picked = page.client.session().pick(1)
     page.save(["c1"])
 
     assert picked.prompt == "first"
     assert page.held() == ["first"]
     with pytest.raises(errors.ConfigurationError, match="no turn 1 to pick"):
-        page.client.session().log.pick(1)
+        page.client.session().pick(1)

@@ -12,7 +12,7 @@ def test_what_is_exported_is_imported(page, tmp_path, suffix):
         page.run(f"c{number}", text)
     file = page.client.session().export(tmp_path / f"talk{suffix}")
 
-    count = page.client.session("second").log.import_file(file)
+    count = page.client.session("second").import_file(file)
 
     assert (count, page.held("second")) == (3, texts[:3])
     page.run("c9", "more", session="second")
@@ -28,11 +28,11 @@ def test_a_changed_or_foreign_file_is_not_imported(page, tmp_path):
 
     for path in (file, tmp_path / "x.json"):
         with pytest.raises(errors.ConfigurationError, match="no exported conversation"):
-            page.client.session().log.import_file(path)
+            page.client.session().import_file(path)
     with pytest.raises(errors.ConfigurationError, match="can't be read"):
-        page.client.session().log.import_file(tmp_path / "none.md")
+        page.client.session().import_file(tmp_path / "none.md")
     with pytest.raises(errors.ConfigurationError, match="can't be read"):
-        page.client.session().log.import_file("~nobody-here/talk.md")
+        page.client.session().import_file("~nobody-here/talk.md")
     with pytest.raises(errors.ConfigurationError, match="can't be written"):
         page.client.session().export("~nobody-here/talk.md")
     with pytest.raises(errors.ConfigurationError, match=r"no \.md or \.json"):
@@ -43,7 +43,7 @@ def test_a_changed_or_foreign_file_is_not_imported(page, tmp_path):
 def test_an_answer_of_files_is_exported_as_where_they_lie(page, box, tmp_path, suffix):
     answer = page.run("c1", "a cat", "image", dialect="native")
     file = page.client.session().export(tmp_path / f"talk{suffix}")
-    page.client.session("second").log.import_file(file)
+    page.client.session("second").import_file(file)
     page.run("c2", "another", session="second")
 
     history = box.requests[-1].json["messages"]

@@ -194,7 +194,7 @@ def test_an_exported_conversation_is_imported(opened, name):
     session = opened().session("imported here")
     expected = READINGS["history"]["main"]
 
-    assert session.log.import_file(FIXTURES / name) == len(expected)
+    assert session.import_file(FIXTURES / name) == len(expected)
 
     imported = [(each.prompt, each.agent, each.dialect) for each in session.history()]
     assert imported == [(each["prompt"], each["agent"], each["dialect"]) for each in expected]

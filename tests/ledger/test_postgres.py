@@ -172,7 +172,7 @@ def test_a_user_neither_erases_nor_gets_cached_answers_of_another(box, server):
             asker.session().runtime.ledger.history.mark(
                 "comment", asker.session().id, turn, "a thought"
             )
-        assert bob.session().log.purge(1) == 2
+        assert bob.session().purge(1) == 2
         bob.session().runtime.ledger.history.purge([adas.id])  # not even by their ids
         assert ada.session().history() == [adas]
         assert [each.answer for each in bob.session().history()] == [""]
@@ -209,7 +209,7 @@ def test_a_role_without_the_right_to_create_uses_the_existing_tables(box, server
     try:
         with new_client(box, url.replace("ada@", "carol@"), notebook="/n.ipynb") as carol:
             carol.session().ask("from carol")
-            assert carol.session().log.purge(1) == 1
+            assert carol.session().purge(1) == 1
             assert carol.usage()["user"].tolist() == ["ada", "carol"]
     finally:
         with psycopg.connect(url, autocommit=True) as connection:

@@ -51,7 +51,7 @@ def test_purging_a_turn_removes_its_comment(view, client):
     [exchange] = view.finished()
     view.request("rate", key=exchange["key"], liked=True, comment="Ada is ill")
 
-    client.session().log.purge(1)
+    client.session().purge(1)
 
     assert ratings(client) == [(True, pd.NA)]
 

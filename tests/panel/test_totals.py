@@ -16,7 +16,7 @@ def test_the_total_does_not_count_cached_and_imported_turns(view, client, tmp_pa
     session = client.session()
     session.ask("one two", cache="on", fresh=True)
     session.ask("one two", cache="on", fresh=True)
-    session.log.import_file(session.export(tmp_path / "said.json"))
+    session.import_file(session.export(tmp_path / "said.json"))
     view.ask("hi")
 
     view.finished(5)

@@ -58,7 +58,7 @@ def test_cached_and_imported_answers_are_not_among_the_last_calls(client, tmp_pa
     session = client.session()
     spent = session.ask("hello", dialect="native").usage.credits
     file = session.export(tmp_path / "talk.json")
-    client.session("second").log.import_file(file)
+    client.session("second").import_file(file)
     for _ in range(2):
         client.ask("hello", dialect="native", cache="on")
 

@@ -95,7 +95,7 @@ def test_the_frame_equals_the_ledgers_for_every_dialect_and_outcome(box, tmp_pat
 def test_imported_turns_in_the_transcript_of_a_panel_are_left_out(client, tmp_path):
     session = client.session()
     session.ask("hello")
-    session.log.import_file(session.export(tmp_path / "said.json"))
+    session.import_file(session.export(tmp_path / "said.json"))
     transcript = transcript_mimebundle(
         [ExchangeView.from_history(each) for each in session.history()]
     )

@@ -115,13 +115,13 @@ def _undo(context: NotebookContext) -> None:
 
 
 def _forget(context: NotebookContext, number: str) -> None:
-    forgotten = context.client.session().log.forget(_turn_number(number))
+    forgotten = context.client.session().forget(_turn_number(number))
     print(f"turn {forgotten.number} has left the conversation: {_short(forgotten.prompt)}")
 
 
 def _purge(context: NotebookContext, number: str) -> None:
     session = context.client.session()
-    count = session.log.purge(_turn_number(number))
+    count = session.purge(_turn_number(number))
     print(
         f"erased from the ledger: the texts of {quantity(count, 'turn')}; clear the cell and save"
     )
@@ -132,12 +132,12 @@ def _purge(context: NotebookContext, number: str) -> None:
 
 
 def _reset(context: NotebookContext) -> None:
-    count = context.client.session().log.reset()
+    count = context.client.session().reset()
     print(f"the conversation begins anew; left to the ledger: {quantity(count, 'turn')}")
 
 
 def _pick(context: NotebookContext, which: str) -> None:
-    picked = context.client.session().log.pick(int(which) if which.isdecimal() else which)
+    picked = context.client.session().pick(int(which) if which.isdecimal() else which)
     agent, prompt = sanitize_line(picked.agent), _short(picked.prompt)
     print(f"turn {picked.number} of {agent} is in the conversation: {prompt}")
 
@@ -147,7 +147,7 @@ def _export(context: NotebookContext, file: str) -> None:
 
 
 def _import(context: NotebookContext, file: str) -> None:
-    count = context.client.session().log.import_file(file)
+    count = context.client.session().import_file(file)
     print(f"{quantity(count, 'turn')} of {file} added at the end of the conversation")
 
 
