@@ -7,7 +7,9 @@ notebook may come from anyone: each field of a record is checked before it is be
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -27,9 +29,9 @@ class InvalidRecord(Exception):
 def record_of(turn: Turn) -> dict[str, Any]:
     """Return the record of a turn, as JSON values."""
     record: dict[str, Any] = {"version": VERSION, "usage": {}}
-    for column in frame_columns():
+    for column, read in _readers():
         if column.in_record:
-            value = attrgetter(column.path)(turn)
+            value = read(turn)
             if column.kind == "moment":
                 value = datetime.fromtimestamp(value, UTC).isoformat(timespec="microseconds")
             elif value == "" and column.record_name != column.name:
@@ -60,6 +62,11 @@ def record_values(record: Any, notebook: str) -> tuple[Any, ...]:
         value = (usage if column.of_usage else record).get(_key(column))
         found.append(_checked(column, value if column.in_record else notebook))
     return tuple(found)
+
+
+@cache
+def _readers() -> tuple[tuple[LedgerColumn, Callable[[Turn], Any]], ...]:
+    return tuple((column, attrgetter(column.path)) for column in frame_columns())
 
 
 def _key(column: LedgerColumn) -> str:

@@ -83,9 +83,15 @@ def text_columns() -> tuple[LedgerColumn, ...]:
 
 
 @cache
+def all_frame_columns() -> dict[str, LedgerColumn]:
+    """Return every column that a usage frame can have, by name."""
+    return {each.name: each for each in (*frame_columns(), USER, *text_columns())}
+
+
+@cache
 def kinds() -> dict[str, Kind]:
     """Return the kind of each column that a usage frame can have, by name."""
-    return {each.name: each.kind for each in (*frame_columns(), USER, *text_columns())}
+    return {name: each.kind for name, each in all_frame_columns().items()}
 
 
 def _columns_of(kind: type[Struct]) -> Iterator[LedgerColumn]:

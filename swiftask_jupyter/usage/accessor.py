@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from swiftask_jupyter.errors import ConfigurationError
-from swiftask_jupyter.ledger.schema import USER, frame_columns, text_columns
+from swiftask_jupyter.ledger.schema import all_frame_columns
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -138,7 +138,7 @@ class UsageAccessor:
 
         The meaning includes the source of the values: the service's report or our own clock.
         """
-        every = {each.name: each for each in (*frame_columns(), USER, *text_columns())}
+        every = all_frame_columns()
         known = [every[name] for name in self._frame.columns if name in every]
         return pd.DataFrame(
             {
