@@ -23,6 +23,7 @@ from swiftask_jupyter.options import (
     ChatOptions,
     RequestOptions,
     UsageOptions,
+    check_known,
     check_options,
     with_options,
 )
@@ -235,7 +236,7 @@ class Swiftask:
         agent: str | None = None,
         **options: Unpack[BatchOptions],
     ) -> pd.DataFrame:
-        """Do the same from a running event loop; above 1,000 rows it needs `confirm=False`.
+        """Do what `map` does, and let the event loop run; above 1,000 rows, set `confirm=False`.
 
         Args:
             frame: the rows.
@@ -269,10 +270,11 @@ class Swiftask:
             **options: for this panel.
 
         Raises:
-            ConfigurationError: this is no place where a panel can be shown.
+            ConfigurationError: no such option, or no panel can be shown here.
         """
         from swiftask_jupyter.notebook.panel.panel import ChatPanel
 
+        check_known(options, ChatOptions)
         return ChatPanel(self, agent, **options)
 
     @with_options(UsageOptions)
@@ -284,11 +286,12 @@ class Swiftask:
             **options: which calls.
 
         Raises:
-            ConfigurationError: no such group, or a time that can't be read.
+            ConfigurationError: no such option or group, or a time that can't be read.
             StoreError: the ledger can't be read.
         """
         from swiftask_jupyter.usage.query import usage
 
+        check_known(options, UsageOptions)
         wanted: dict[str, Any] = {**options}
         named, path = wanted.pop("notebook", None), self.notebook
         if named != ".":

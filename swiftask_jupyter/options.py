@@ -1,4 +1,4 @@
-"""The one list of options: what a question, a conversation, a cell or a batch can be told.
+"""The one list of options: those of a question, a conversation, a cell, a batch and a panel.
 
 An option is declared once, as a field of a `TypedDict`, with an `Option` that describes it. From
 this list derive: the keywords that editors and type checkers know (`**options:
@@ -238,6 +238,26 @@ def check_options(given: Iterable[str], kind: Any) -> None:
         if name not in known:
             _refuse_misplaced(name)
             _refuse_misspelt(name, kind)
+
+
+def check_known(given: Iterable[str], kind: Any) -> None:
+    """Refuse every keyword that is no option; for methods whose keywords are no request fields.
+
+    Args:
+        given: the keywords of a call.
+        kind: the `TypedDict` that lists the options of the method.
+
+    Raises:
+        ConfigurationError: a keyword is no option; the message lists or suggests what is.
+    """
+    from swiftask_jupyter.support.suggest import closest
+
+    known = list(kind.__annotations__)
+    for name in given:
+        if name not in known:
+            meant = closest(name, known)
+            advice = f"did you mean {meant}?" if meant else f"options: {', '.join(known)}"
+            raise ConfigurationError(f"no option {name}", advice=advice)
 
 
 def _refuse_misplaced(name: str) -> None:

@@ -196,6 +196,20 @@ def test_a_conversation_refuses_what_is_no_option_of_its_own(client, box, name):
     assert box.requests == []
 
 
+@pytest.mark.parametrize(
+    ("method", "name", "message"),
+    [
+        ("usage", "sesion", "no option sesion; did you mean session"),
+        ("usage", "top_p", "no option top_p; options: since, agent, "),
+        ("chat", "enter_send", "no option enter_send; did you mean enter_sends"),
+        ("chat", "history", "no option history; options: session, "),
+    ],
+)
+def test_a_method_that_sends_nothing_refuses_every_unknown_keyword(client, method, name, message):
+    with pytest.raises(errors.ConfigurationError, match=message):
+        getattr(client, method)(**{name: 1})
+
+
 @pytest.mark.parametrize("name", ["top_k", "top_p", "min_tokens", "max_new_tokens", "sessionId"])
 def test_any_other_keyword_is_a_field_of_the_request(name):
     check_options({name: 1}, RequestOptions)

@@ -269,7 +269,7 @@ def history_digest(turns: Iterable[Turn]) -> str:
 
 
 def listed_files(raw: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the files that a response lists beside its text; each has its `url`."""
+    """Return the files that a response lists apart from its text; each has a `url`."""
     listed = raw.get("files")
     return [
         each
@@ -295,7 +295,7 @@ class Reply(Turn, kw_only=True):
         progress: what happens before the answer can come, in words for the user.
         shown_in: the execution count of the cell that shows it, where one does.
         format: how it is shown: `md`, `text`, `json` or `code`.
-        recorded: whether the ledger could be told how it ended.
+        recorded: whether its outcome was written to the ledger.
         remarks: what else the footer says.
     """
 

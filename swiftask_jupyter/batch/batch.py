@@ -104,7 +104,7 @@ class Batch:
         return self._result()
 
     async def run_async(self) -> pd.DataFrame:
-        """Do the same from a running event loop, where the user can't be asked."""
+        """Do what `run` does, and let the event loop run; the user is not asked to confirm."""
         for numbers in self._stages(asks=False):
             bar, stopped = self._bar(numbers), True
             scheduler = self._scheduler(numbers)

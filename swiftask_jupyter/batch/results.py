@@ -178,9 +178,9 @@ class ResultCollector:
         self._to_repair: dict[int, Outcome] = {}
 
     def take(self, number: int, prompt: Prompt, turn: Turn) -> Prompt | None:
-        """Keep the outcome of a turn; return a prompt that asks to repair it, at most once.
+        """Keep the outcome of a turn, and return the prompt to send next for its row, if any.
 
-        A repair is asked for if the answer does not fit the schema.
+        An answer that does not fit the schema gets one prompt that asks the agent to repair it.
         """
         outcome = outcome_of(turn)
         earlier = self._to_repair.pop(number, None)

@@ -48,7 +48,7 @@ class TurnContext(Struct, frozen=True):
         left_out: how many of the earlier turns are not sent along.
         cache: `off`, `on` (an earlier answer to the same request is shown again) or `strict`
             (and nothing is sent).
-        replay: whether a service that keeps the conversation, and lost it, is told it again.
+        replay: whether the earlier turns are sent again to a service that has lost them.
         fresh: whether the turn is sent without the earlier ones.
         earliest: the moment before which the turn can't be, whatever the clock says; seconds
             since the epoch.

@@ -1,4 +1,4 @@
-"""The magics `%%swiftask` and `%swiftask`, and what the shell is told when they are loaded.
+"""The magics `%%swiftask` and `%swiftask`, and their registration in the shell.
 
 Besides the magics, loading registers an input transformer, which hands the body of a cell over
 unchanged, and a formatter, by which a cell that ends with an `Answer` shows it.

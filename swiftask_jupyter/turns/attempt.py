@@ -36,7 +36,7 @@ class Attempt:
         route: the dialects to try, and the token to mask.
         prompt: what is asked.
         reply: the reply that grows; dialect, digest, attempts, times and outcome are set too.
-        hook: asked before each request leaves, and told of each response's head.
+        hook: called before each request is sent, and again with the head of each response.
         retry_delay: returns the seconds to wait before the prompt is sent again after an error,
             or `None` to give up; given the error and the number of requests so far.
         address: adapts the prompt to a dialect, before each request.

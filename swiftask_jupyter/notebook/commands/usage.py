@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from swiftask_jupyter.turns.budget import Budget
 
 MOST_WORDS = 99
-# The options that the command has beside those of `Swiftask.usage`.
+# The options of the command in addition to those of `Swiftask.usage`.
 COMMAND_OPTIONS = {
     "by": Option("sum up by these columns", ("--by",), "day|agent|session|cell|…"),
     "from_files": Option("read saved notebooks instead", ("--from",), '"**/*.ipynb"'),
