@@ -20,6 +20,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from _measure import median, table
@@ -108,12 +109,10 @@ def main() -> None:
     try:
         for number in range(ROUNDS):
             for name in sorted(versions, reverse=number % 2 == 0):
-                store = f"/tmp/earlier-version-{os.getpid()}-{name}-{number}.db"
-                figures = run(versions[name], LOAD) | run(
-                    versions[name], ASK, URL=url, TOKEN=token, SWIFTASK_STORE=store
-                )
-                for leftover in Path("/tmp").glob(f"{Path(store).name}*"):
-                    leftover.unlink()
+                figures = run(versions[name], LOAD)
+                with tempfile.TemporaryDirectory() as folder:
+                    store = f"{folder}/turns.db"
+                    figures |= run(versions[name], ASK, URL=url, TOKEN=token, SWIFTASK_STORE=store)
                 for what, seconds in figures.items():
                     found[name].setdefault(what, []).append(seconds)
     finally:
