@@ -1,7 +1,8 @@
 """AI agents in Jupyter: prompts in cells, a chat panel, and a ledger of every call.
 
-`%load_ext swiftask_jupyter` brings `%%swiftask` and `%swiftask`; `Swiftask` is the same client
-for scripts; `Sandbox` is a local server to try it against. Names are loaded on first use.
+`%load_ext swiftask_jupyter` registers the magics `%%swiftask` and `%swiftask`. `Swiftask` is the
+client class for scripts; the magics use it too. `Sandbox` is a local server for trying it out
+without the service. Each public name is imported from its module when it is first used.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Take back what `load_ipython_extension` registered, and close the client."""
+    """Unregister the magics and close the client; called by `%unload_ext swiftask_jupyter`."""
     from swiftask_jupyter.notebook.magics import unload
 
     unload(shell)

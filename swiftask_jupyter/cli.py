@@ -1,4 +1,4 @@
-"""The command line: `swiftask-jupyter sandbox | model | doctor | demo`."""
+"""The command-line program `swiftask-jupyter`: `sandbox`, `model`, `doctor` and `demo`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ DEMO_PROMPT = "In two sentences: why do people like notebooks?"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return the process's exit status.
+    """Run a command and return the exit status: 0, 1 after an error, or 130 after Ctrl-C.
 
     Args:
-        arguments: the words after the program's name; default: those of this process.
+        arguments: the command-line arguments without the program's name; default: those of this
+            process.
     """
     parser = argparse.ArgumentParser(
         prog="swiftask-jupyter", description="AI agents in Jupyter: commands outside a notebook."

@@ -1,4 +1,4 @@
-"""`Swiftask`: the client that cells, panel and scripts share."""
+"""`Swiftask`: the client class that cells, the chat panel and scripts use."""
 
 from __future__ import annotations
 
@@ -41,28 +41,28 @@ if TYPE_CHECKING:
 
 
 class Swiftask:
-    """A client: asks agents, and reads what they answered and cost.
+    """A client of the Swiftask service: sends prompts to agents and records each call in a ledger.
 
     Args:
-        base_url: the root URL from which the routes of all dialects derive; it may end in `/api`
-            or `/v1`. Default: `SWIFTASK_BASE_URL`, else the documented addresses.
+        base_url: the root URL of the service; it may end in `/api` or `/v1`. Default:
+            `SWIFTASK_BASE_URL`, else the addresses in Swiftask's documentation.
         token: an API key or an agent's client token. Default: `SWIFTASK_API_KEY`, else the token
-            that `%swiftask login` kept.
-        agent: the slug asked when a call names none. Default: `SWIFTASK_AGENT_SLUG`.
-        dialect: `openai`, `native`, `widget`, `chat`, `agencii`, or `auto`, which chooses
-            between the first two. Default: `SWIFTASK_DIALECT`, else `auto`.
+            that `%swiftask login` stored.
+        agent: the slug of the agent to ask if a call names none. Default: `SWIFTASK_AGENT_SLUG`.
+        dialect: the service's API to use: `openai`, `native`, `widget`, `chat`, `agencii`, or
+            `auto` for a choice between the first two. Default: `SWIFTASK_DIALECT`, else `auto`.
         connection: the name of a connection in `pyproject.toml` or the user's `config.toml`.
-        store: the ledger's file, or `postgresql://…`. Default: `SWIFTASK_STORE`, else a file in
-            the user's data directory.
-        notebook: the notebook's path; default: none.
-        session: the name of the conversation to continue. Default: `main` in a notebook, else a
-            new one.
+        store: the ledger's SQLite file, or a `postgresql://…` URL. Default: `SWIFTASK_STORE`, else
+            a file in the user's data directory.
+        notebook: the path of the notebook that the conversations belong to; default: none.
+        session: the name of the conversation to continue. Default: `main` with a notebook, else a
+            new name.
 
     Attributes:
-        connections: the settings and the network.
-        runtime: what its sessions and batches share.
+        connections: the settings and the network connections.
+        runtime: the objects that the client's conversations and batches share.
         current: the name of the conversation that cells continue.
-        store: the ledger's path, or the masked URL of its server.
+        store: the path of the ledger's file, or the URL of its server with the password masked.
 
     Raises:
         ConfigurationError: the base URL, the token, the dialect or the store is unusable.
@@ -96,7 +96,7 @@ class Swiftask:
         self.current = session or ("main" if notebook else f"python-{secrets.token_hex(4)}")
         self._sessions: dict[str, Session] = {}
         if base_url or token or connection:
-            self.connections.resolve()  # a mistake in the arguments is an error here
+            self.connections.resolve()  # raises now if these arguments are invalid
 
     def __repr__(self) -> str:
         try:
@@ -107,30 +107,36 @@ class Swiftask:
         return f"<{type(self).__name__} {connection.host}, agent: {agent}>"
 
     def session(self, name: str | None = None) -> Session:
-        """Return the conversation of that name; default: the one that cells continue."""
+        """Return the conversation with this name, perhaps a new one; default name: `current`."""
         name = name or self.current
         if name not in self._sessions:
             self._sessions[name] = Session(self.runtime, self._file, name)
         return self._sessions[name]
 
     def sessions(self) -> list[str]:
-        """Return the names of this notebook's conversations, the newest last."""
+        """Return the names of the conversations of this client's notebook, the newest last.
+
+        If the client has no notebook, return the names of all conversations outside of notebooks.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
         return self.session().log.names()
 
     @with_options(RequestOptions)
     def ask(self, text: str, agent: str | None = None, **options: Unpack[RequestOptions]) -> Answer:
-        """Ask an agent a single question, outside of any conversation; return its whole answer.
+        """Ask an agent one question, outside of any conversation, and return the whole answer.
 
         Args:
             text: the prompt.
-            agent: the slug; default: the connection's.
-            **options: for this call.
+            agent: the agent's slug; default: the connection's agent.
+            **options: see `RequestOptions`.
 
         Raises:
             Refused: nothing was sent; the message says why.
-            ConnectionFailed: no answer came.
-            ServiceError: the service answered with an error.
-            StreamError: the answer broke off or made no sense.
+            ConnectionFailed: no response arrived.
+            ServiceError: the service responded with an error.
+            StreamError: the answer broke off or could not be decoded.
             StoreError: the ledger can't be written.
         """
         return self.stream(text, agent, **options).answer
@@ -139,12 +145,14 @@ class Swiftask:
     def stream(
         self, text: str, agent: str | None = None, **options: Unpack[RequestOptions]
     ) -> Stream:
-        """Ask a single question and return its answer's events as they come; otherwise as `ask`.
+        """Ask one question, outside of any conversation; return a `Stream` of the answer's events.
+
+        The request is sent when the iteration begins. Raises the same errors as `ask`.
 
         Args:
             text: the prompt.
-            agent: the slug; default: the connection's.
-            **options: for this call.
+            agent: the agent's slug; default: the connection's agent.
+            **options: see `RequestOptions`.
         """
         check_options(options, RequestOptions)
         return self.session().stream(text, agent, history=False, **options)
@@ -153,12 +161,12 @@ class Swiftask:
     async def ask_async(
         self, text: str, agent: str | None = None, **options: Unpack[RequestOptions]
     ) -> Answer:
-        """Ask a single question from a running event loop; otherwise as `ask`.
+        """Do the same as `ask`, without blocking the caller's event loop.
 
         Args:
             text: the prompt.
-            agent: the slug; default: the connection's.
-            **options: for this call.
+            agent: the agent's slug; default: the connection's agent.
+            **options: see `RequestOptions`.
         """
         check_options(options, RequestOptions)
         return await self.session().ask_async(text, agent, history=False, **options)
@@ -167,12 +175,14 @@ class Swiftask:
     def stream_async(
         self, text: str, agent: str | None = None, **options: Unpack[RequestOptions]
     ) -> AsyncIterator[Event]:
-        """Yield an answer's events in a running event loop; otherwise as `ask`.
+        """Ask one question and yield the answer's events, without blocking the caller's event loop.
+
+        Raises the same errors as `ask`.
 
         Args:
             text: the prompt.
-            agent: the slug; default: the connection's.
-            **options: for this call.
+            agent: the agent's slug; default: the connection's agent.
+            **options: see `RequestOptions`.
         """
         check_options(options, RequestOptions)
         return self.session().stream_async(text, agent, history=False, **options)
@@ -181,12 +191,12 @@ class Swiftask:
     def dry_run(
         self, text: str, agent: str | None = None, **options: Unpack[RequestOptions]
     ) -> RequestPreview:
-        """Return the request that `ask` would send, and send nothing; `print` shows it.
+        """Return a printable preview of the request that `ask` would send; send nothing.
 
         Args:
             text: the prompt.
-            agent: the slug; default: the connection's.
-            **options: for this call.
+            agent: the agent's slug; default: the connection's agent.
+            **options: see `RequestOptions`.
         """
         check_options(options, RequestOptions)
         return self.session().dry_run(text, agent, history=False, **options)
@@ -199,26 +209,28 @@ class Swiftask:
         agent: str | None = None,
         **options: Unpack[BatchOptions],
     ) -> pd.DataFrame:
-        """Ask an agent once for each row of a frame; return it with the answers' columns.
+        """Send a prompt for each row of a DataFrame; return a copy with the answers as new columns.
 
-        A failed row has an error; the others go on. Rows that were answered before are not sent
-        again: after an interruption, the same call sends only what is missing. New columns:
-        `answer`, `status` (ok, error, refused, not sent), `error`, `tokens`, `credits`,
-        `seconds`, `attempts`. Rows with equal prompts share one request, and its cost is in the
-        first of them.
+        A row that fails does not stop the others. Rows that were answered before are not sent
+        again: after an interruption, the same call sends only the remaining rows. Rows with equal
+        prompts share one request; its cost is in the first of these rows. New columns: `answer`,
+        `status` (ok, error, refused, not sent), `error`, `tokens`, `credits`, `seconds`,
+        `attempts`.
 
         Args:
-            frame: the rows; their order and index are kept. A Dask DataFrame is asked for when
-                it is computed, by the workers of its cluster, each with its share of the
-                concurrency; token and ledger come from the workers' environment.
-            text: the prompt; `{{column}}` is the row's value, `{{row}}` the whole row.
-            agent: the slug; default: the connection's.
-            **options: for this call.
+            frame: the rows; their order and index are kept. For a Dask DataFrame, the result is a
+                lazy Dask DataFrame: when it is computed, the workers of the cluster send the
+                prompts, with the token from their own environment. They divide `concurrency` among
+                them.
+            text: the prompt; `{{column}}` inserts the row's value, `{{row}}` the whole row.
+            agent: the agent's slug; default: the connection's agent.
+            **options: see `BatchOptions`.
 
         Raises:
-            Refused: nothing was sent; the message says why.
-            Unauthorized: the service does not accept the token; answered rows are kept.
-            Interrupted: the user stopped it; answered rows are kept.
+            Refused: nothing was sent, or a budget is used up; the message says why.
+            Unauthorized: the service does not accept the token; answered rows are kept in the
+                ledger.
+            Interrupted: the user pressed Ctrl-C; answered rows are kept in the ledger.
             StoreError: the ledger can't be read or written.
         """
         from swiftask_jupyter.batch.dask import is_dask_frame, map_dask_frame
@@ -236,13 +248,16 @@ class Swiftask:
         agent: str | None = None,
         **options: Unpack[BatchOptions],
     ) -> pd.DataFrame:
-        """Do what `map` does, and let the event loop run; above 1,000 rows, set `confirm=False`.
+        """Do the same as `map`, without blocking the event loop or asking for confirmation.
+
+        More than 1,000 prompts raise `ConfigurationError` unless `confirm=False` or `pilot` is
+        given.
 
         Args:
             frame: the rows.
-            text: the prompt; `{{column}}` is the row's value, `{{row}}` the whole row.
-            agent: the slug; default: the connection's.
-            **options: for this call.
+            text: the prompt; `{{column}}` inserts the row's value, `{{row}}` the whole row.
+            agent: the agent's slug; default: the connection's agent.
+            **options: see `BatchOptions`.
         """
         from swiftask_jupyter.batch.dask import is_dask_frame
 
@@ -263,14 +278,14 @@ class Swiftask:
 
     @with_options(ChatOptions)
     def chat(self, agent: str | None = None, **options: Unpack[ChatOptions]) -> ChatPanel:
-        """Return a chat panel, which a notebook shows.
+        """Return a chat panel; as the last expression of a cell, it appears in the cell's output.
 
         Args:
-            agent: the slug; default: the connection's.
-            **options: for this panel.
+            agent: the agent's slug; default: the connection's agent.
+            **options: see `ChatOptions`.
 
         Raises:
-            ConfigurationError: no such option, or no panel can be shown here.
+            ConfigurationError: an option is unknown, or no panel can be shown here.
         """
         from swiftask_jupyter.notebook.panel.panel import ChatPanel
 
@@ -279,14 +294,15 @@ class Swiftask:
 
     @with_options(UsageOptions)
     def usage(self, by: str | Sequence[str] = (), **options: Unpack[UsageOptions]) -> pd.DataFrame:
-        """Return the ledger: one row a call, oldest first, or with `by` one row a group.
+        """Return the calls in the ledger as a DataFrame, one row for each call, oldest first.
 
         Args:
-            by: `day`, `agent`, `session`, `cell`, `notebook`, `surface`, `status`, or several.
-            **options: which calls.
+            by: `day`, `agent`, `session`, `cell`, `notebook`, `surface` or `status`, or a list of
+                these: return one row for each group of calls instead.
+            **options: see `UsageOptions`.
 
         Raises:
-            ConfigurationError: no such option or group, or a time that can't be read.
+            ConfigurationError: an option or a group is unknown, or a time can't be parsed.
             StoreError: the ledger can't be read.
         """
         from swiftask_jupyter.usage.query import usage
@@ -303,26 +319,29 @@ class Swiftask:
         return usage(self._ledger.usage_queries, by, notebook=path, **wanted)
 
     def agents(self, pattern: str = "") -> pd.DataFrame:
-        """Return the catalogue of public agents: `slug`, `name`, and `chat` (missing if unknown).
+        """Return the service's public agents as a DataFrame with `slug`, `name` and `chat`.
+
+        `chat` says whether it is a chat agent; the value is missing if the service does not say.
 
         Args:
-            pattern: part of a slug or a name, in any case; or a pattern with `*`.
+            pattern: a part of a slug or a name, or a pattern with `*`; case is ignored. Default:
+                all.
 
         Raises:
-            SwiftaskError: the service did not list its agents.
+            SwiftaskError: the service did not return its list of agents.
         """
         from swiftask_jupyter.usage.frames import agents_frame
 
         return agents_frame(self.connections.catalogue(), pattern)
 
     def download(self, file: str | Mapping[str, Any]) -> bytes:
-        """Return the content of one of `Answer.files`, or of a URL; no token is sent.
+        """Download a file that an answer links to, and return its content; no token is sent.
 
         Args:
-            file: the file, or its URL; up to 200 MB.
+            file: an item of `Answer.files`, or any http or https URL; at most 200 MB.
 
         Raises:
-            SwiftaskError: it could not be downloaded; such addresses may expire.
+            SwiftaskError: the file can't be downloaded, for example because its URL has expired.
         """
         from swiftask_jupyter.widget_routes import download
 
@@ -331,7 +350,7 @@ class Swiftask:
 
     @property
     def widget(self) -> WidgetRoutes:
-        """The further routes of Swiftask's embedded chat: feedback, conversations, appearance."""
+        """Methods for other routes of the chat widget's API: ratings, conversations, appearance."""
         from swiftask_jupyter.widget_routes import WidgetRoutes
 
         connections = self.connections
@@ -339,25 +358,25 @@ class Swiftask:
 
     @property
     def notebook(self) -> str | None:
-        """The notebook's path, also after it was renamed; `None` outside of a notebook."""
+        """The current path of the notebook, even after a rename; `None` outside of a notebook."""
         return self._file.path
 
     @property
     def budgets(self) -> Budgets:
-        """The budgets: `set`, `increase`, `drop`, `all`, `spent`."""
+        """The budgets, which limit the calls, tokens or credits of a period; see `Budgets`."""
         return self._ledger.budgets
 
     def refuse(self, error: Refused, *, agent: str | None, text: str) -> None:
-        """Record a prompt that was refused before it was sent, with every token masked."""
+        """Record in the ledger a prompt that was refused before it was sent, with tokens masked."""
         self.session().refuse(error, agent=agent or "", text=text)
 
     def warm(self) -> None:
-        """Load what the first answer needs, in the background."""
-        if self.runtime.cache != "strict":  # which opens no connection
+        """Prepare the first request in the background, so that its answer arrives sooner."""
+        if self.runtime.cache != "strict":  # strict mode sends nothing
             self.connections.warm()
 
     def close(self) -> None:
-        """Cancel what runs, and close every connection and the ledger."""
+        """Cancel the requests that are running, and close all connections and the ledger."""
         self.connections.thread.close()
         self._ledger.close()
 

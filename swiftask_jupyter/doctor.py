@@ -1,4 +1,4 @@
-"""`doctor`: checks the settings, the ledger, the network, the token, the agent and the stream."""
+"""The command `doctor`: checks settings, ledger, network, token, agent and streaming."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ QUESTION = "Count from 1 to 30 in words, one a line."
 
 
 class Finding(Struct, frozen=True):
-    """The result of one check.
+    """The result of one check of the command `doctor`.
 
     Attributes:
         ok: whether the check passed; `None` for information that is neither right nor wrong.
-        subject: what was checked.
-        text: what was found, and what to do about it.
+        subject: the name of the check.
+        text: the result, and after a failure how to correct it.
     """
 
     ok: bool | None
@@ -37,10 +37,11 @@ class Finding(Struct, frozen=True):
 
 
 def diagnose(client: Swiftask) -> Iterator[Finding]:
-    """Yield the result of each check as soon as it is known.
+    """Run all checks, and yield the result of each one as soon as it is known.
 
-    To check the token, the agent and the stream, it asks the agent one short question, which is
-    billed and counted like any other.
+    If the settings are invalid, no further check is run. To check the token, the agent and
+    streaming, the agent is asked one short question, which is billed and recorded like any other
+    call.
     """
     try:
         connection = client.connections.resolve()
@@ -61,7 +62,10 @@ def diagnose(client: Swiftask) -> Iterator[Finding]:
 
 
 def describe_proxy(url: str) -> str:
-    """Describe the proxy that requests to a URL go through, without its password."""
+    """Return the host and port of the proxy for requests to a URL, without its password.
+
+    If requests go directly to the server, return a text that begins with `none`.
+    """
     parts = urlsplit(url)
     host = parts.hostname or ""
     if is_loopback(host):
@@ -105,7 +109,10 @@ def _check_catalogue(client: Swiftask, connection: Connection) -> Finding:
 
 
 def _check_answer(client: Swiftask) -> Iterator[Finding]:
-    """Ask the agent once, and check the answer and whether it is streamed."""
+    """Ask the agent one question; yield a finding about the answer and one about streaming.
+
+    After an error, yield only a finding with the error.
+    """
     arrivals: list[float] = []
     try:
         stream = client.stream(QUESTION, cache="off")  # raises if the ledger is unusable

@@ -21,8 +21,9 @@
     KeyboardInterrupt
     └── Interrupted               the user stopped an answer; its text so far is kept
 
-IPython calls `_render_traceback_` of an exception. Because it returns one line here, a failing cell
-shows that line instead of a traceback through this package, and still stops a Run All.
+To display an exception, IPython calls its method `_render_traceback_`. The errors of this package
+return one line there. So a failing cell shows this line instead of a traceback, and the remaining
+cells of a Run All do not run.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from typing import Any, Self
 
 
 class _OneLineTraceback:
-    """Makes IPython show `Name: message` instead of a traceback."""
+    """Mixin for exceptions: makes IPython show `Name: message` instead of a traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]
@@ -60,10 +61,12 @@ class SwiftaskError(_OneLineTraceback, Exception):
         return _unpickle, (type(self), self.args, self.__dict__)
 
     def masked(self, mask: Callable[[str], str]) -> Self:
-        """Mask tokens in the message, which the service or the user may have repeated.
+        """Mask tokens in the message, in place, and return this error.
+
+        A message can contain a token because it quotes a text of the service or of the user.
 
         Args:
-            mask: replaces the secrets in a text, such as `Secret.mask`.
+            mask: returns a text with the secrets in it masked, such as `Secret.mask`.
         """
         self.args = tuple(mask(str(each)) for each in self.args)
         return self
@@ -77,7 +80,7 @@ def _unpickle(kind: type[SwiftaskError], args: tuple[Any, ...], state: dict[str,
 
 
 class Refused(SwiftaskError):
-    """Raised before anything is sent, because the request is invalid; correct it and ask again."""
+    """The request was invalid, so nothing was sent; correct it and ask again."""
 
 
 class ConfigurationError(Refused):
@@ -149,7 +152,7 @@ class StreamError(SwiftaskError):
 
 
 class AnswerError(SwiftaskError):
-    """An answer has no JSON, table or code of the requested kind; ask for that format by name."""
+    """An answer has no JSON, table or code of the requested kind; ask the agent for this format."""
 
 
 class StoreError(SwiftaskError):
@@ -157,7 +160,7 @@ class StoreError(SwiftaskError):
 
 
 class StoreUnreachable(StoreError):
-    """The ledger's server cannot be reached; new turns wait on this machine until it can be."""
+    """The ledger's server cannot be reached; meanwhile, new turns are stored on this machine."""
 
 
 class Interrupted(_OneLineTraceback, KeyboardInterrupt):

@@ -1,10 +1,10 @@
-"""The one list of options: those of a question, a conversation, a cell, a batch and a panel.
+"""The options of all methods and magics, each declared once.
 
-An option is declared once, as a field of a `TypedDict`, with an `Option` that describes it. From
-this list derive: the keywords that editors and type checkers know (`**options:
-Unpack[AskOptions]`), the signatures that `help()` and Tab show, the arguments of `%%swiftask`,
-`%swiftask help`, the README's tables, and the suggestion for a misspelt name. A new option is one
-entry here, and the code that acts on it.
+An option is a field of a `TypedDict`, annotated with an `Option` that describes it. The following
+are derived from these declarations: the keywords that editors and type checkers know (`**options:
+Unpack[AskOptions]`), the signatures that `help()` and Tab completion show, the arguments of
+`%%swiftask`, `%swiftask help`, the README's tables, and the suggestions for misspelt names. To add
+an option, declare it here and write the code that uses it.
 
     CallOptions                 one request of a question or of a row
     ├── RequestOptions          Swiftask.ask, stream, dry_run …
@@ -15,8 +15,8 @@ entry here, and the code that acts on it.
     ChatOptions                 Swiftask.chat
 """
 
-# Without `from __future__ import annotations`: what describes an option is read at run time, and
-# loading the extension has no time to parse annotations that are text.
+# No `from __future__ import annotations` here: it would turn the annotations into strings, and
+# parsing these at run time would slow down loading the extension.
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
@@ -33,21 +33,22 @@ FORMATS = ("md", "text", "json", "code")  # how a cell shows an answer
 
 
 class Option(NamedTuple):
-    """The description of one option.
+    """The description of one option: a keyword of a Python method, a flag of a magic, or both.
 
     Attributes:
         help: what the keyword does, in one line.
-        flags: its flags in a magic line; empty if a line sets it by `-o NAME=VALUE`.
-        metavar: the word that help shows for the flag's value, such as `SECONDS`.
-        default: the value when the option is left out, as `help()` shows it.
-        const: the value that the flag alone stands for; `None` if the flag takes a value.
-        flag_help: what the flag does, if that differs from what the keyword does.
-        parse: converts the word behind the flag to the value.
-        choices: the words that the flag takes; empty if it takes any.
-        repeats: whether the flag may be repeated; the value is then the list of all words.
-        by_row: whether the flag can be combined with `--over`.
-        is_field: whether the option is sent to the service under its own name.
-        method: the call that does in Python what the flag does in a cell, if no keyword does.
+        flags: the option's flags in a magic, such as `-c`; empty if a magic sets the option by
+            `-o NAME=VALUE` or not at all.
+        metavar: the placeholder for the flag's value in the help text, such as `SECONDS`.
+        default: the default value that `help()` shows.
+        const: the value that a flag without an argument sets; `None` if the flag needs one.
+        flag_help: what the flag does, if this differs from `help`; otherwise empty.
+        parse: converts the flag's argument, a string, to the value.
+        choices: the arguments that the flag accepts; empty for any.
+        repeats: whether the flag may be repeated; the value is then the list of all arguments.
+        by_row: whether the flag can be combined with `--over`, which sends a prompt for each row.
+        is_field: whether the option is a field of the service's request, with the same name.
+        method: for a flag without a keyword, the Python call that does the same.
     """
 
     help: str
@@ -72,7 +73,7 @@ AGENT = Option("the agent's slug, or several to compare; default: the connection
 
 
 class CallOptions(TypedDict, total=False):
-    """The options of one request, whether a question or a row of a batch sends it."""
+    """The options of every request: for a single question, in a conversation and in a batch."""
 
     connection: Annotated[str | None, Option(
         "a connection of pyproject.toml or config.toml", ("-c", "--connection"), "NAME")]
@@ -106,7 +107,7 @@ class CallOptions(TypedDict, total=False):
 
 
 class RequestOptions(CallOptions, total=False):
-    """The options of a single question: `Swiftask.ask`, `stream`, `dry_run` and so on."""
+    """The options of a question outside of a conversation: `Swiftask.ask`, `stream`, `dry_run`."""
 
     files: Annotated[Iterable[object], Option(
         "files to attach: paths, URLs, DataFrames, figures, (name, bytes)",
@@ -131,7 +132,7 @@ class AskOptions(RequestOptions, total=False):
 
 
 class CellOptions(AskOptions, total=False):
-    """The options of `%%swiftask`: those of a conversation, and the cell's own."""
+    """The options of a `%%swiftask` cell: those of a conversation, and those only for cells."""
 
     session: Annotated[str | None, Option(
         "the conversation of that name; default: the notebook's current one",
@@ -151,7 +152,7 @@ class CellOptions(AskOptions, total=False):
 
 
 class BatchOptions(CallOptions, total=False):
-    """The options of `Swiftask.map`: those of a request, and the batch's own."""
+    """The options of `Swiftask.map`: those of each request, and those of the whole batch."""
 
     concurrency: Annotated[int, Option("the most requests in flight at once", default=8)]
     schema: Annotated[str | Mapping[str, object] | type | None, Option(
@@ -171,7 +172,7 @@ class BatchOptions(CallOptions, total=False):
 
 
 class UsageOptions(TypedDict, total=False):
-    """The options of `Swiftask.usage` and of `%swiftask usage`: which calls the frame holds."""
+    """The options of `Swiftask.usage` and `%swiftask usage`: which calls to return."""
 
     since: Annotated[str | float | timedelta | date | None, Option(
         "only calls since then: 7d, 12h, a date or a time", ("--since",), "TIME")]
@@ -186,7 +187,7 @@ class UsageOptions(TypedDict, total=False):
 
 
 class ChatOptions(TypedDict, total=False):
-    """The options of `Swiftask.chat`."""
+    """The options of `Swiftask.chat`, which creates a chat panel."""
 
     session: Annotated[str | None, Option(
         "the conversation to show; default: the notebook's current one")]
@@ -198,40 +199,44 @@ class ChatOptions(TypedDict, total=False):
 
 # fmt: on
 
-# The methods with options of their own, and what to write if another method is given one.
+# The methods with options of their own, and the advice if a call of another method has one.
 _OWNERS: tuple[tuple[str, Any, str], ...] = (
     ("Session.ask", AskOptions, "write swiftask.session(name).ask(…)"),
     ("Swiftask.map", BatchOptions, "write swiftask.map(frame, text, …)"),
 )
 # Names of internal parameters: neither an option nor a field of a request has such a name.
 INTERNAL = frozenset(("aside", "needs_token", "origin", "self", "slot", "superseded", "surface"))
-# A keyword that is this much like an option misspells it, and must not be sent and billed.
+# A keyword at least this similar to an option counts as misspelt, and is refused before sending.
 MISSPELT = 0.8
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 def options_of(kind: Any) -> dict[str, Option]:
-    """Return the options of one of the `TypedDict`s above by name, inherited ones first."""
+    """Return the options that a `TypedDict` of this module lists, by name; inherited ones first."""
     return {name: hint.__metadata__[0] for name, hint in kind.__annotations__.items()}
 
 
 def type_of(kind: Any, name: str) -> Any:
-    """Return the type of an option's value."""
+    """Return the type of the option with this name, without the `Option` that describes it.
+
+    Raises:
+        KeyError: `kind` has no option with this name.
+    """
     return kind.__annotations__[name].__origin__
 
 
 def check_options(given: Iterable[str], kind: Any) -> None:
-    """Refuse keywords that another method takes, or that misspell an option.
+    """Check that no keyword of a call is misspelt or an option of another method.
 
-    Any other unknown keyword is a field of the request.
+    Any other unknown keyword is accepted, because it becomes a field of the request.
 
     Args:
-        given: the keywords of a call.
-        kind: the `TypedDict` that lists the options of the method.
+        given: the names of the keyword arguments.
+        kind: the `TypedDict` that lists the options of the called method.
 
     Raises:
-        ConfigurationError: a keyword is refused; the message says what to write instead.
+        ConfigurationError: a keyword is not accepted; the message says what to write instead.
     """
     known = kind.__annotations__
     for name in given:
@@ -241,14 +246,16 @@ def check_options(given: Iterable[str], kind: Any) -> None:
 
 
 def check_known(given: Iterable[str], kind: Any) -> None:
-    """Refuse every keyword that is no option; for methods whose keywords are no request fields.
+    """Check that every keyword of a call is an option of the called method.
+
+    This is for methods that do not send their other keywords as fields of a request.
 
     Args:
-        given: the keywords of a call.
-        kind: the `TypedDict` that lists the options of the method.
+        given: the names of the keyword arguments.
+        kind: the `TypedDict` that lists the options of the called method.
 
     Raises:
-        ConfigurationError: a keyword is no option; the message lists or suggests what is.
+        ConfigurationError: a keyword is not an option; the message suggests one or lists all.
     """
     from swiftask_jupyter.support.suggest import closest
 
@@ -284,13 +291,14 @@ def _refuse_misspelt(name: str, kind: Any) -> None:
 
 
 def with_options(kind: Any) -> Callable[[_Method], _Method]:
-    """Show a method's `**options` in `help()` and Tab as the keywords that `kind` lists.
+    """Return a decorator that shows the options of `kind` in a method's signature and docstring.
 
-    The method itself is returned, unchanged but for its `__signature__` and its docstring, where
-    the line that begins with `**options:` becomes one line for each option.
+    `help()` and Tab completion then show them instead of `**options`. The decorator returns the
+    method itself; it changes only `__signature__` and the docstring, where one line for each option
+    replaces the line that begins with `**options:`.
 
     Args:
-        kind: the `TypedDict` that `Unpack` names in the method's signature.
+        kind: the `TypedDict` that the method's annotation `Unpack[…]` names.
     """
 
     def decorate(method: _Method) -> _Method:
@@ -312,7 +320,10 @@ def _described(docstring: str | None, kind: Any) -> str | None:
 
 
 class _LazySignature(Signature):
-    """A signature that is computed when it is first read, and then replaced by the result."""
+    """A method's signature that is computed on first access, so that importing the module is fast.
+
+    The computed signature then replaces this object as the method's `__signature__`.
+    """
 
     def __init__(self, method: Callable[..., Any], kind: Any) -> None:
         self._method, self._kind = method, kind
@@ -336,7 +347,7 @@ class _LazySignature(Signature):
 
 
 class _Text(str):
-    """An annotation that is text, shown without its quotes."""
+    """A string annotation whose repr has no quotes, so that signatures are easy to read."""
 
     __slots__ = ()
 
@@ -349,7 +360,11 @@ def _readable(annotation: Any) -> Any:
 
 
 def _expanded(method: Callable[..., Any], kind: Any) -> Signature:
-    """Return the method's signature with the options in place of `**options`."""
+    """Return the method's signature, with one keyword parameter for each option of `kind`.
+
+    These parameters replace `**options`. If `kind` has the option `fields`, a parameter
+    `**request_fields` is added.
+    """
     plain, listed = signature(method), options_of(kind)
     named = [
         each.replace(annotation=_readable(each.annotation))

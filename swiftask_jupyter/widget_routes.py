@@ -1,7 +1,7 @@
-"""Requests other than prompts: the widget API's further routes, and downloads of files.
+"""Requests that are not prompts: the other routes of the chat widget's API, and file downloads.
 
-The documentation shows these routes by examples only and does not specify the responses, so their
-JSON is returned as it is.
+The service's documentation gives only examples of these routes and does not specify the responses.
+So the JSON of a response is returned unchanged.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ EXPIRED = "such an address may expire; ask for the file again"
 
 
 class WidgetRoutes:
-    """Feedback, conversations and appearance of the agent whose client token is in use.
+    """Calls the widget API's routes for ratings, stored conversations and the widget's appearance.
 
-    Every method returns the service's JSON.
+    The client token in use selects the agent. Every method returns the JSON of the response.
 
     Raises:
         ConnectionFailed: no response arrived.
@@ -42,11 +42,11 @@ class WidgetRoutes:
         self._connection = connection
 
     def config(self) -> Any:
-        """Return the widget's appearance: colours, avatar and so on."""
+        """Return the appearance of the agent's chat widget: colours, avatar and so on."""
         return self._call(lambda widget: widget.config())
 
     def feedback(self, session_id: int | str, *, good: bool, comment: str = "") -> Any:
-        """Rate a whole conversation as good or bad, with an optional comment."""
+        """Rate a whole conversation, named by the service's id, as good or bad, with a comment."""
         rating = POSITIVE if good else NEGATIVE
         return self._call(lambda widget: widget.feedback(rating, comment, session_id))
 
@@ -59,7 +59,7 @@ class WidgetRoutes:
         return self._call(lambda widget: widget.like(message_id, NEGATIVE))
 
     def conversation(self, session_id: int | str) -> Any:
-        """Return the messages of a conversation."""
+        """Return the messages of a conversation that the service stores."""
         return self._call(lambda widget: widget.conversation(session_id))
 
     def delete_conversation(self, session_id: int | str) -> Any:
@@ -67,7 +67,7 @@ class WidgetRoutes:
         return self._call(lambda widget: widget.delete(session_id))
 
     def _call(self, build_request: Callable[[Widget], Request]) -> Any:
-        """Send one request and return the JSON of the response."""
+        """Send one request and return the JSON of the response; `None` for an empty body."""
         connection = self._connection()
         widget = Widget(connection.root(Widget.base_path), connection.token)
         head, body = self._thread.run(self._transport.fetch(build_request(widget)))

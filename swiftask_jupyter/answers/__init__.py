@@ -1,1 +1,1 @@
-"""What comes back: events, the reply they add up to, and the structure in its text."""
+"""The answers of agents: events of a response, the reply built from them, and data in its text."""

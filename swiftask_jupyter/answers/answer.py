@@ -1,4 +1,4 @@
-"""`Answer`: what `ask` returns when an agent has answered."""
+"""`Answer`: the result of `ask`, a finished answer of an agent."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ if TYPE_CHECKING:
 
 
 class Answer(Struct, frozen=True, eq=False):
-    """A finished answer. `str()`, `len()` and `format()` apply to its text.
+    """A finished answer of an agent. `str()`, `len()` and `format()` apply to its text.
 
     Attributes:
-        text: the text, unchanged.
+        text: the text of the answer, unchanged.
         agent: the slug of the agent that answered.
-        turn: the id of the answer's row in `Swiftask.usage()`.
+        turn: the id of the row in `Swiftask.usage()` that describes this question and answer.
         usage: the tokens and credits that the service reported.
         seconds: the time from the request to the end of the answer.
-        raw: the fields of the response that no other attribute holds, such as metadata.
-        reply: the `Reply` that the answer was made from: dialect, finish reason, attempts and more.
+        raw: the further fields of the service's response, such as metadata, unchanged.
+        reply: the `Reply` that this answer was made from; it has more details, such as the finish
+            reason and the number of requests.
 
     Example:
         >>> from swiftask_jupyter import Sandbox, Swiftask
@@ -59,12 +60,12 @@ class Answer(Struct, frozen=True, eq=False):
 
     @property
     def status(self) -> Status:
-        """`ok`, or `interrupted`: then the text is what had arrived before the interrupt."""
+        """`ok`, or `interrupted` if the answer was stopped early and `text` is incomplete."""
         return self.reply.status
 
     @property
     def files(self) -> tuple[dict[str, Any], ...]:
-        """The files that the agent made, as the service lists them; each has a `url`.
+        """The files that the agent made, as the service describes them; each has a `url`.
 
         `Swiftask.download` returns the content of such a file.
         """
@@ -72,40 +73,43 @@ class Answer(Struct, frozen=True, eq=False):
 
     @property
     def sources(self) -> tuple[Any, ...]:
-        """The sources that the agent names for its answer, unchanged.
+        """The sources that the agent names for its answer, unchanged; empty if there are none.
 
-        Their shape is undocumented; the field of the response is `sourceMetadatas`.
+        They are the field `sourceMetadatas` of the response. Swiftask does not document their
+        format.
         """
         sources = self.raw.get("sourceMetadatas")
         return tuple(sources) if isinstance(sources, list) else ()
 
     def json(self) -> Any:
-        """Return the text, or else its first fenced code block, parsed as JSON.
+        """Parse the answer's text as JSON and return the value.
 
-        JSON with words around it, outside of a code block, is not searched for.
+        If the whole text is not valid JSON, its first fenced code block is parsed instead. JSON in
+        the middle of a sentence is not found.
 
         Raises:
-            AnswerError: neither is valid JSON.
+            AnswerError: neither the text nor its first code block is valid JSON.
         """
         from swiftask_jupyter.answers.structured import extract_json
 
         return extract_json(self.text)
 
     def code(self) -> str:
-        """Return the first fenced code block of the text, or else the whole text."""
+        """Return the first fenced code block of the text; without a code block, the whole text."""
         from swiftask_jupyter.answers.structured import extract_code
 
         return extract_code(self.text).text
 
     def frame(self) -> pd.DataFrame:
-        """Return the table in the text as a DataFrame.
+        """Return the table in the answer's text as a DataFrame.
 
-        The formats, in the order in which they are tried: a fenced block of CSV or TSV; JSON (a
-        list of records, an object of columns, or an object that holds one list of records); a
-        Markdown table. Texts with leading zeros, such as postcodes, stay texts.
+        These formats are tried in this order: a fenced block of CSV or TSV; JSON (a list of
+        records, an object of columns, or an object that holds one list of records); a Markdown
+        table. A CSV or Markdown column with leading zeros, such as postcodes, stays a column of
+        strings.
 
         Raises:
-            AnswerError: there is no table, or it is malformed.
+            AnswerError: there is no table, or the table is malformed.
         """
         from swiftask_jupyter.answers.structured import extract_frame
 
@@ -113,7 +117,7 @@ class Answer(Struct, frozen=True, eq=False):
 
 
 def answer_from(reply: Reply) -> Answer:
-    """Return the answer that a finished reply amounts to."""
+    """Create the `Answer` for a finished reply."""
     return Answer(
         text=reply.text,
         agent=reply.agent,

@@ -1,11 +1,11 @@
-"""Schemas: the typed columns that a batch reads out of each answer.
+"""Schemas: the typed fields that a batch extracts from each answer, one DataFrame column each.
 
 A user writes a schema as a text (`"label: str, score: float"`), as a dict of pandas dtypes, or as a
 pydantic model.
 
-The instruction of a schema and the messages of `SchemaMismatch` are part of the prompts, and the
-ledger finds an answered row by the digest of its prompt. If they are reworded, such rows are sent
-again.
+`Schema.instruction` and the messages of `SchemaMismatch` become part of prompts. The ledger (the
+database of all answers) finds the answer of a batch row by the digest of its prompt. If you change
+these texts, the rows of earlier batches are therefore sent again.
 """
 
 from __future__ import annotations
@@ -26,11 +26,18 @@ _INT64_LIMIT = 2**63
 
 
 class SchemaMismatch(Exception):
-    """An answer does not match its schema; the message is the reason, for users and agents."""
+    """Raised if an answer does not match its schema.
+
+    The message is the reason. It is shown to the user and sent to the agent.
+    """
 
 
 def to_str(value: Any) -> str:
-    """Convert a JSON value to a text; a number or a boolean becomes its JSON text."""
+    """Convert a JSON value to a string; a number or a boolean becomes its JSON text.
+
+    Raises:
+        SchemaMismatch: the value is null, a list or an object.
+    """
     if isinstance(value, str):
         return value
     if isinstance(value, bool | int | float):
@@ -39,7 +46,11 @@ def to_str(value: Any) -> str:
 
 
 def to_int(value: Any) -> int:
-    """Convert a JSON value to a 64-bit integer; it may be in quotes, or end in `.0`."""
+    """Convert a JSON number, or a string that contains a number, to a 64-bit integer.
+
+    Raises:
+        SchemaMismatch: the value is not a number, has a fraction, or exceeds 64 bits.
+    """
     number = to_float(value)
     exact = value if isinstance(value, int) else _exact_int(value, number)
     if exact is None or not -_INT64_LIMIT <= exact < _INT64_LIMIT:
@@ -57,7 +68,11 @@ def _exact_int(value: Any, number: float) -> int | None:
 
 
 def to_float(value: Any) -> float:
-    """Convert a JSON value to a finite number; it may be in quotes."""
+    """Convert a JSON number, or a string that contains a number, to a float.
+
+    Raises:
+        SchemaMismatch: the value is not a number, or not finite.
+    """
     try:
         if isinstance(value, str | int | float) and not isinstance(value, bool):
             number = float(value)
@@ -69,7 +84,11 @@ def to_float(value: Any) -> float:
 
 
 def to_bool(value: Any) -> bool:
-    """Convert a JSON value to a boolean; it may be in quotes, in upper or lower case."""
+    """Convert a JSON boolean, or the string "true" or "false", to a boolean; case is ignored.
+
+    Raises:
+        SchemaMismatch: the value is anything else, such as 0 or 1.
+    """
     word = value.strip().lower() if isinstance(value, str) else value
     if word is True or word == "true":
         return True
@@ -79,7 +98,11 @@ def to_bool(value: Any) -> bool:
 
 
 def to_datetime(value: Any) -> datetime:
-    """Convert a text in ISO 8601 to a datetime."""
+    """Convert a string in ISO 8601 format to a datetime.
+
+    Raises:
+        SchemaMismatch: the value is not a string, or not in this format.
+    """
     if isinstance(value, str):
         try:
             return datetime.fromisoformat(value.strip())
@@ -89,7 +112,11 @@ def to_datetime(value: Any) -> datetime:
 
 
 def to_list(value: Any) -> list[Any]:
-    """Return a list unchanged, and refuse any other JSON value."""
+    """Return a list unchanged.
+
+    Raises:
+        SchemaMismatch: the value is not a list.
+    """
     if isinstance(value, list):
         return value
     raise SchemaMismatch(f"must be a list, not {_shortened(value)}")
@@ -101,11 +128,11 @@ def _shortened(value: Any) -> str:
 
 
 class FieldType(Struct, frozen=True):
-    """The type of a schema's field.
+    """A type that a schema can give to its fields, such as `int`.
 
     Attributes:
-        description: the type in words, for the instruction to the agent.
-        convert: makes the field's value out of a JSON value, or raises `SchemaMismatch`.
+        description: the name of the type in the instruction to the agent, such as "whole number".
+        convert: converts a JSON value to this type, or raises `SchemaMismatch`.
         dtype: the pandas dtype of the column; it can hold missing values.
     """
 
@@ -125,10 +152,10 @@ FIELD_TYPES = {
 
 
 class Schema(ABC):
-    """The fields that an answer must hold, as one JSON object.
+    """The fields that an agent's answer must contain, as one JSON object.
 
     Attributes:
-        dtypes: the pandas dtype of each field's column, by the field's name.
+        dtypes: for each field name, the pandas dtype of the field's column.
     """
 
     dtypes: dict[str, Any]
@@ -136,21 +163,26 @@ class Schema(ABC):
     @property
     @abstractmethod
     def instruction(self) -> str:
-        """The text after the prompt that tells the agent how to answer."""
+        """The text after the prompt that tells the agent in which format to answer."""
 
     @abstractmethod
     def parse(self, text: str) -> tuple[Any, ...]:
-        """Return the values in the text of an answer, in the order of `dtypes`.
+        """Return the values of the fields from the text of an answer, in the order of `dtypes`.
 
         Raises:
-            SchemaMismatch: a field is missing or has another type, or there is no JSON object.
+            SchemaMismatch: the text has no JSON object, or a field is missing or has another type.
         """
 
     def repair_prompt(self, prompt: str, answer: str, mismatch: SchemaMismatch) -> str:
-        """Return the prompt that requests a corrected answer.
+        """Return the prompt that asks the agent to correct an answer.
 
-        It repeats the first prompt, because not every dialect can send the history of a
-        conversation.
+        The first prompt and the answer are repeated in it, because not every protocol can send the
+        earlier messages of a conversation.
+
+        Args:
+            prompt: the first prompt.
+            answer: the text of the answer to correct.
+            mismatch: the reason why the answer does not match the schema.
         """
         return (
             f"{prompt}\n\nYour last answer was:\n{answer}\n\nThat is wrong: {mismatch}."
@@ -159,11 +191,11 @@ class Schema(ABC):
 
 
 class FieldSchema(Schema):
-    """A schema of named fields.
+    """A schema that lists its fields by name and type.
 
     Args:
-        fields: the type of each field, and whether it may be null.
-        dtypes: the pandas dtype of each field's column.
+        fields: for each field name, the type of the field and whether its value may be null.
+        dtypes: for each field name, the pandas dtype of the field's column.
     """
 
     def __init__(
@@ -174,7 +206,7 @@ class FieldSchema(Schema):
 
     @property
     def instruction(self) -> str:
-        """The request for one JSON object, with the name and the type of each field."""
+        """The text that asks the agent for one JSON object with these fields and their types."""
         fields = (
             f"{json.dumps(name, ensure_ascii=False)}: {kind.description}"
             f"{' or null' if nullable else ''}"
@@ -183,7 +215,7 @@ class FieldSchema(Schema):
         return f"Answer with one JSON object and nothing else: {{{', '.join(fields)}}}"
 
     def parse(self, text: str) -> tuple[Any, ...]:
-        """Return the values of the fields; the case of a key and unknown keys are ignored."""
+        """Return the values as `Schema.parse` does; ignore the case of keys, and unknown keys."""
         found = _find_object(text)
         folded = {key.casefold(): value for key, value in found.items()}
         return tuple(
@@ -203,12 +235,13 @@ class FieldSchema(Schema):
 
 
 class PydanticSchema(Schema):
-    """A schema that a pydantic model defines.
+    """A schema that is defined by a pydantic model.
 
-    Only the model's own methods are called, so that pydantic need not be installed.
+    Only methods of the model itself are called. Therefore this module does not import pydantic,
+    which this package does not depend on.
 
     Args:
-        model: the model's class.
+        model: the class of the model.
     """
 
     def __init__(self, model: Any) -> None:
@@ -219,12 +252,12 @@ class PydanticSchema(Schema):
 
     @property
     def instruction(self) -> str:
-        """The request for one JSON object, with the JSON Schema of the model."""
+        """The text that asks the agent for one JSON object, with the JSON Schema of the model."""
         schema = json.dumps(self._model.model_json_schema(), ensure_ascii=False)
         return f"Answer with one JSON object and nothing else; its JSON schema: {schema}"
 
     def parse(self, text: str) -> tuple[Any, ...]:
-        """Return the fields of the model, after it has validated the object."""
+        """Return the values as `Schema.parse` does, after the model has validated the object."""
         found = _find_object(text)
         try:
             instance = self._model.model_validate(found)
@@ -242,10 +275,10 @@ def _find_object(text: str) -> dict[str, Any]:
 
 
 def parse_schema(schema: Any) -> Schema:
-    """Return the schema that a user wrote as a text, a dict of dtypes or a pydantic model.
+    """Convert a schema that a user wrote as a text, a dict of dtypes or a pydantic model.
 
     Raises:
-        ConfigurationError: it is none of these, or malformed.
+        ConfigurationError: the schema is malformed, or is none of these.
     """
     if isinstance(schema, str):
         return _from_text(schema)
@@ -295,7 +328,10 @@ def _from_dtypes(given: Mapping[Any, Any]) -> Schema:
 
 
 def _type_name(dtype: Any) -> str:
-    """Return the key of `FIELD_TYPES` whose values fit into a pandas dtype."""
+    """Return the key in `FIELD_TYPES` of the type that a pandas dtype stands for.
+
+    A categorical dtype has the type of its categories. The result for an unknown dtype is `str`.
+    """
     from pandas.api import types
 
     tests = {
@@ -311,11 +347,14 @@ def _type_name(dtype: Any) -> str:
 
 
 def _with_limits(convert: Callable[[Any], Any], dtype: Any) -> Callable[[Any], Any]:
-    """Return a converter that also refuses a value that a pandas dtype cannot hold.
+    """Return a converter that also refuses the values that a pandas dtype cannot hold.
+
+    A categorical dtype can only hold its categories, and an integer dtype only a range of numbers.
+    For any other dtype, `convert` is returned unchanged.
 
     Args:
         convert: the converter of the field's type.
-        dtype: a categorical limits the values to its categories, an integer dtype to its range.
+        dtype: the pandas dtype.
     """
     import numpy as np
 
@@ -340,13 +379,16 @@ def _with_limits(convert: Callable[[Any], Any], dtype: Any) -> Callable[[Any], A
 
 
 def _dtype_of(annotation: Any) -> str:
-    """Return the pandas dtype of a model field; `object` for anything but plain types."""
+    """Return the pandas dtype for the annotation of a model's field.
+
+    The annotations `str`, `int`, `float` and `bool` have their own dtype; any other has `object`.
+    """
     plain = {str: "str", int: "int", float: "float", bool: "bool"}
     return FIELD_TYPES[plain[annotation]].dtype if annotation in plain else "object"
 
 
 def _validation_message(error: ValueError) -> str:
-    """Return the problems that a model's validation found, in one line."""
+    """Return all problems in pydantic's validation error, on one line."""
     errors = getattr(error, "errors", None)
     if errors is None:
         return " ".join(str(error).split())

@@ -1,8 +1,8 @@
-"""Extract JSON, code and tables from the text of an answer.
+"""Extracts JSON, code and tables from the text of an answer.
 
-Agents often put the requested data into a fenced code block, with words around it. `Answer.json()`,
-`.code()` and `.frame()` and the schema of a batch all find it here: there is one definition of a
-fenced block and one search for JSON. Invalid JSON is never repaired.
+Agents often put the requested data into a fenced code block, surrounded by explanations.
+`Answer.json()`, `Answer.code()`, `Answer.frame()` and the schemas of batches all use this module,
+so that they find the same code blocks and the same JSON. Invalid JSON is never repaired.
 """
 
 from __future__ import annotations
@@ -19,29 +19,30 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # The first and the last line of a fenced code block, as CommonMark defines them
-# (https://spec.commonmark.org/0.31.2/#fenced-code-blocks). The Markdown renderer uses both
-# patterns too, for a block that is still open.
+# (https://spec.commonmark.org/0.31.2/#fenced-code-blocks). The Markdown renderer also uses both
+# patterns, for a code block whose text is still streaming in.
 FENCE_OPENING = r" {0,3}(`{3,}(?=[^`\n]*(?:\n|\Z))|~{3,})"
 FENCE_CLOSING = r"^ {{0,3}}{mark}{mark[0]}*[ \t]*$"  # for `format(mark=…)` and `re.MULTILINE`
 
 _OPENING_LINE = re.compile(rf"^{FENCE_OPENING}[^\S\n]*(?P<language>[^\s`]*)[^\n]*\n", re.MULTILINE)
 _LINE_END = re.compile(r"\r\n|\n|\r")
-# An answer may hold any number of braces. After this many, the search for an object gives up.
+# The search for an object ends after this many braces, because an answer may hold any number.
 _MAX_BRACES = 1000
 
 _DELIMITER_ROW = re.compile(r"[\s|:-]*-[\s|:-]*")  # the line below the header of a Markdown table
 _CELL_BORDER = re.compile(r"(?<!\\)\|")
-# A postcode or an article number. As a number it would lose its leading zeros.
+# Matches, for example, a postcode, which would lose its leading zeros if it became a number.
 _LEADING_ZERO = r"0\d+"
 _SEPARATORS = {"csv": ",", "tsv": "\t"}
 
 
 class CodeBlock(NamedTuple):
-    """A piece of code.
+    """The code of one fenced code block, or of a text that is all code.
 
     Attributes:
         text: the code.
-        language: the language in lower case, as the opening fence names it; empty if it does not.
+        language: the language in lower case, as named after the opening fence; empty if none is
+            named.
     """
 
     text: str
@@ -49,7 +50,10 @@ class CodeBlock(NamedTuple):
 
 
 def fenced_blocks(text: str) -> Iterator[CodeBlock]:
-    """Yield the fenced code blocks of a text; a block that is not closed reaches to the end."""
+    """Yield the fenced code blocks of a text.
+
+    A block without a closing fence extends to the end of the text.
+    """
     text = "\n".join(_lines(text)) + "\n"
     position = 0
     while opening := _OPENING_LINE.search(text, position):
@@ -62,15 +66,16 @@ def fenced_blocks(text: str) -> Iterator[CodeBlock]:
 
 
 def find_json(text: str, *, embedded: bool = False) -> Any:
-    """Return the JSON value in the text of an answer.
+    """Find JSON in the text of an answer, and return the parsed value.
 
     Args:
-        text: the text.
-        embedded: what counts as JSON. `False`: the whole text, or else its first fenced block, is
-            one JSON value; nothing is guessed, and NaN is an error. `True`: the first object that
-            is not empty, in any fenced block or else anywhere in the text, with words around it.
-            An empty object is returned only if there is no other, because `{}` is more often a
-            piece of code. NaN is accepted, so that the schema can name the field that holds it.
+        text: the text of the answer.
+        embedded: where to search. `False`: parse the whole text, or else its first fenced code
+            block, as one JSON value of any type; NaN is an error. `True`: search the fenced code
+            blocks, then the whole text, for the first JSON object, which other text may surround.
+            An empty object is returned only if there is no other object, because `{}` is more often
+            a piece of code. NaN is accepted, so that the schema can name the field that has this
+            value.
 
     Raises:
         ValueError: there is no such JSON; the message is the reason.
@@ -82,7 +87,11 @@ def find_json(text: str, *, embedded: bool = False) -> Any:
 
 
 def _first_value(candidates: Iterable[str]) -> Any:
-    """Parse each candidate as one JSON value, and return the first that is valid."""
+    """Parse each text as one JSON value, and return the first value that is valid.
+
+    Raises:
+        ValueError: none of the texts is valid JSON; the message is the reason for the last text.
+    """
     reason = ""
     for candidate in candidates:
         try:
@@ -95,7 +104,13 @@ def _first_value(candidates: Iterable[str]) -> Any:
 
 
 def _first_object(candidates: Iterable[str]) -> dict[str, Any]:
-    """Search each candidate for objects, and return the first that is not empty."""
+    """Search the texts for JSON objects, and return the first object that is not empty.
+
+    If all objects are empty, an empty object is returned.
+
+    Raises:
+        ValueError: there is no object.
+    """
     found = None
     for candidate in candidates:
         for found in _objects(candidate):
@@ -126,10 +141,12 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def extract_json(text: str) -> Any:
-    """Return the whole text, or else its first fenced block, parsed as JSON.
+    """Parse a text as JSON and return the value.
+
+    If the whole text is not valid JSON, its first fenced code block is parsed instead.
 
     Raises:
-        AnswerError: neither is valid JSON.
+        AnswerError: neither the text nor its first code block is valid JSON.
     """
     try:
         return find_json(text)
@@ -140,18 +157,21 @@ def extract_json(text: str) -> Any:
 
 
 def extract_code(text: str) -> CodeBlock:
-    """Return the first fenced block, or else the whole text: some agents send only code."""
+    """Return the first fenced code block of a text.
+
+    Without a code block, the whole text is returned, because some agents send only the code.
+    """
     return next(fenced_blocks(text), CodeBlock(text))
 
 
 def extract_frame(text: str) -> pd.DataFrame:
     """Return the table in the text of an answer as a DataFrame.
 
-    The formats, in the order in which they are tried: a fenced block of CSV or TSV; JSON (a list of
-    records, an object of columns, or an object that holds one list of records); a Markdown table.
+    These formats are tried in this order: a fenced block of CSV or TSV; JSON (a list of records, an
+    object of columns, or an object that holds one list of records); a Markdown table.
 
     Raises:
-        AnswerError: there is no table, or it is malformed.
+        AnswerError: there is no table, or the table is malformed.
     """
     for block in fenced_blocks(text):
         if block.language in _SEPARATORS:
@@ -208,7 +228,11 @@ def _frame_from_markdown(text: str) -> pd.DataFrame:
 
 
 def _markdown_rows(text: str) -> list[list[str]]:
-    """Return the rows of the first Markdown table, header first, padded or cut to its width."""
+    """Return the cells of the first Markdown table in a text, one list for each row.
+
+    The header row comes first. Every other row is padded or cut to the length of the header row.
+    The result is empty if the text has no Markdown table.
+    """
     lines = _lines(text)
     for number in range(len(lines) - 1):
         header, delimiter = lines[number], lines[number + 1]
@@ -232,7 +256,10 @@ def _cells(line: str) -> list[str]:
 
 
 def _to_numbers(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Convert a column of texts to numbers if every text is one and none has a leading zero."""
+    """Convert a column of strings to numbers.
+
+    The column is returned unchanged if any string is not a number or has a leading zero.
+    """
     import pandas as pd
 
     try:
@@ -246,5 +273,8 @@ def _has_leading_zeros(column: pd.Series[Any]) -> bool:
 
 
 def _lines(text: str) -> list[str]:
-    """Split a text at line ends only: `str.splitlines` would also split within JSON and code."""
+    """Split a text at LF, CR and CR LF only.
+
+    `str.splitlines` splits at more characters, which may occur within JSON and code.
+    """
     return _LINE_END.split(text)

@@ -1,9 +1,11 @@
-"""The record of one turn, the events of its answer, and the reply that grows.
+"""`Turn`: a question with its answer, the events of an answer, and `Reply`, a turn in progress.
 
-`Turn` is the one list of a turn's fields. The `Column` of a field says what it means and how it
-is stored and shown: the tables of the ledger, the usage frame and the record in a notebook
-derive from it (`ledger.schema`). A new field is one line here, and one migration. Events are what
-a protocol reads out of a response; a `Reply` is a turn to which they are added.
+`Turn` lists all data that is recorded about a question and its answer. The `Column` in the
+annotation of a field says what the field means, and how it is stored and displayed. `ledger.schema`
+derives from these annotations the tables of the ledger (the database of all turns), the columns of
+the usage DataFrame, and the record that is saved in a notebook. A new field needs one entry here
+and one migration of the database. Events are the pieces into which a protocol parses a service's
+response; a `Reply` collects them.
 """
 
 from __future__ import annotations
@@ -18,25 +20,28 @@ from typing import Annotated, Any, Literal
 
 from swiftask_jupyter.support.structs import Struct, field
 
-# The dtype in a frame: datetime64[us, UTC], category, string, Int64, Float64 and boolean.
-# All but a moment may be missing. `json` stands in no frame.
+# The dtypes of the kinds in a frame, in order: datetime64[us, UTC], category, string, Int64,
+# Float64 and boolean. All values but a `moment` may be missing. A frame has no `json` columns.
 Kind = Literal["moment", "category", "text", "whole", "real", "flag", "json"]
 
 
 class Column(Struct, frozen=True):
-    """What an annotated field means, and where its values go.
+    """The meaning of one field of a turn, and where its value is stored and displayed.
 
     Attributes:
-        meaning: what the value says, and who said it.
-        unit: the unit of measure; empty if the value is no quantity.
-        name: the column's name in ledger, frame and record; default: the field's.
-        kind: the dtype; default: the one that fits the annotated type.
-        table: `turns`, or `texts` for what counting calls need not read.
-        written: `begin` (before the request leaves), `end` or `both`.
-        null: the field's value that the ledger stores as NULL, besides `None`.
-        in_frame: whether the usage frame has it.
-        in_record: whether the record in a notebook has it.
-        record_name: its name in that record; default: the column's.
+        meaning: what the value says, and from where it comes.
+        unit: the unit of measure; empty if the value is not a quantity.
+        name: the name of the column in the ledger (the database of all turns), the usage frame and
+            the record in a notebook; default: the name of the field.
+        kind: the kind of dtype; default: derived from the type annotation of the field.
+        table: the table of the ledger: `turns`, or `texts` for long values that are not needed to
+            count calls.
+        written: when the ledger stores the value: `begin` (before the request is sent), `end`
+            (after the answer) or `both`.
+        null: the value that the ledger stores as NULL, in addition to `None`.
+        in_frame: whether the usage frame has the column.
+        in_record: whether the record in a notebook has the value.
+        record_name: the name in the record; default: the name of the column.
     """
 
     meaning: str
@@ -55,22 +60,27 @@ UsageSource = Literal["api", "stream", "none"]
 
 
 class Delta(Struct, frozen=True):
-    """A piece of the answer's text."""
+    """An event: the next piece of the answer's text."""
 
     text: str
 
 
 class Usage(Struct, frozen=True):
-    """What an answer cost, as the service reported it; `None` is "not reported", never 0.
+    """The tokens and credits of an answer, as the service reported them.
+
+    `None` means that the service did not report the value; this is not the same as 0. `Usage` is
+    also one of the events of an answer.
 
     Attributes:
-        input_tokens: tokens of the request.
-        output_tokens: tokens of the answer.
-        total_tokens: their sum, where both are known.
-        reported_total: the total as the service gave it. Measured on Swiftask's `/v1`: it comes
-            without its two parts, and counts platform units rather than tokens.
-        credits: `totalBotUsage` of Swiftask, unchanged: its unit is undocumented.
-        source: `api` (in a JSON answer), `stream` (in a stream's usage event) or `none`.
+        input_tokens: the tokens of the request.
+        output_tokens: the tokens of the answer.
+        total_tokens: the sum of both, if both are reported.
+        reported_total: the total as the service reported it. In tests with Swiftask's `/v1` API, it
+            came without the two parts, and counted platform units instead of tokens.
+        credits: the field `totalBotUsage` of Swiftask's response, unchanged. Its unit is not
+            documented.
+        source: where the service reported the usage: `api` (in a JSON response), `stream` (in an
+            event of a streamed response) or `none`.
     """
 
     input_tokens: Annotated[
@@ -99,19 +109,19 @@ class Usage(Struct, frozen=True):
 
 
 class Finish(Struct, frozen=True):
-    """Why the answer ends, in the service's word: `stop`, `length`, …"""
+    """An event: the reason why the answer ended, in the service's words, such as `stop`."""
 
     reason: str
 
 
 class Conversation(Struct, frozen=True):
-    """The service's id of the conversation that this answer belongs to."""
+    """An event: the service's id of the conversation to which the answer belongs."""
 
     identity: int | str
 
 
 class Raw(Struct, frozen=True):
-    """Fields of the response that no other event carries (ids, model, metadata)."""
+    """An event: fields of the response that no other event holds, such as ids and metadata."""
 
     fields: dict[str, Any]
 
@@ -120,7 +130,7 @@ Event = Delta | Usage | Finish | Conversation | Raw
 
 
 def has_text(events: Iterable[Event]) -> bool:
-    """Return whether any event carries text."""
+    """Return whether any of the events is a piece of the answer's text."""
     return any(isinstance(event, Delta) for event in events)
 
 
@@ -129,14 +139,14 @@ Status = Literal["running", "ok", "error", "interrupted", "lost", "refused"]
 # The output type under which a notebook holds the record of a turn.
 TURN_MIME_TYPE = "application/vnd.swiftask.turn+json"
 
-# Some services wrap an empty answer in these.
+# Some services surround an empty answer with these characters.
 BLANKS = "\"' \n"
 
 
 class Turn(Struct, kw_only=True):
-    """One question and its answer, as history, cache, panel, transcript and notebook read it.
+    """One question to an agent and its answer, with all data that is recorded about them.
 
-    Each field's meaning stands in its `Column`.
+    The `Column` in the annotation of each field says what the field means.
     """
 
     id: Annotated[
@@ -159,8 +169,8 @@ class Turn(Struct, kw_only=True):
         Column("id of the cell that asked, where the front end names it", kind="category",
                written="begin"),
     ] = None  # fmt: skip
-    # A cell's slot is its id; what is asked elsewhere in a conversation has an id of its own.
-    # Single questions, comparisons and batch rows fill no slot.
+    # The slot of a question asked in a cell is the id of the cell. Any other question of a
+    # conversation has a slot of its own. Single questions, comparisons and batch rows have no slot.
     slot: Annotated[
         str | None,
         Column("the place in the conversation that it fills", kind="category", written="begin"),
@@ -175,7 +185,7 @@ class Turn(Struct, kw_only=True):
         Column("who asked: cell, panel, python, batch or import", kind="category",
                written="begin"),
     ] = "python"  # fmt: skip
-    # Missing if it was sent without history: then no earlier turn can make it stale.
+    # `None` if the question was sent without history: then no earlier turn can make the turn stale.
     history_digest: Annotated[
         str | None,
         Column("digest of the turns before it when it was asked", name="after", written="begin",
@@ -234,42 +244,53 @@ class Turn(Struct, kw_only=True):
         Column("fields of the response beyond the common ones", kind="json", table="texts",
                in_frame=False, in_record=False),
     ] = field(default_factory=dict)  # fmt: skip
-    # Whether other turns precede it now than when it was asked; see `conversation.rules`.
+    # Whether the turns before it have changed since it was asked; see `conversation.rules`.
     stale: bool = False
 
     @property
     def text(self) -> str:
-        """The answer's text."""
+        """The text of the answer."""
         return self.answer
 
     @property
     def text_or_files(self) -> str:
-        """The answer as history repeats it: its text, or the URLs of its files if it has none."""
+        """The answer as it is sent along with later questions, as part of the history.
+
+        This is the text of the answer or, if the text is blank, the URLs of its files, one on each
+        line.
+        """
         if self.text.strip():
             return self.text
         return "\n".join(each["url"] for each in listed_files(self.raw))
 
 
 def new_id() -> str:
-    """Return a new turn's id: 32 hex digits that sort by time."""
+    """Return an id for a new turn: 32 hex digits that sort by the time of their creation."""
     return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
 
 
 def content_digest(prompt: str, answer: str) -> str:
-    """Return the digest of a prompt and its answer, 16 hex digits."""
+    """Return a hash of a prompt and its answer, as 16 hex digits."""
     written = json.dumps([prompt, answer], ensure_ascii=True)
     return hashlib.sha256(written.encode()).hexdigest()[:16]
 
 
 def history_digest(turns: Iterable[Turn]) -> str:
-    """Return the digest of what was asked and answered in these turns, 16 hex digits."""
+    """Return a hash of the prompts and answers of these turns, as 16 hex digits.
+
+    The hash shows whether the turns before a question have changed since the question was asked.
+    """
     return hashlib.sha256("\n".join(each.content_digest for each in turns).encode()).hexdigest()[
         :16
     ]
 
 
 def listed_files(raw: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the files that a response lists apart from its text; each has a `url`."""
+    """Return the files in the field `files` of a response; entries without a `url` are omitted.
+
+    Args:
+        raw: the fields of the response.
+    """
     listed = raw.get("files")
     return [
         each
@@ -279,24 +300,33 @@ def listed_files(raw: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def is_empty(text: str, raw: dict[str, Any]) -> bool:
-    """Return whether an answer has no file, and no text but blanks and quotes."""
+    """Return whether an answer has no files, and its text has only quotes, spaces and line ends.
+
+    Args:
+        text: the text of the answer.
+        raw: the fields of the response, in which files are listed.
+    """
     return not (text.strip(BLANKS) or listed_files(raw))
 
 
-# Some image agents leave `files` empty and put the picture into the text.
+# Some image agents leave `files` empty and write a Markdown picture into the text.
 _PICTURE = r"!\[([^\]\n]*)\]\((https?://[^\s)]+)\)"
 
 
 class Reply(Turn, kw_only=True):
-    """A turn while its answer grows; cell, panel, batch and ledger read the same object.
+    """A turn (a question with its answer) whose answer may still be streaming.
+
+    The cell, the panel, the batch and the ledger (the database of all turns) share this object
+    while the answer arrives.
 
     Attributes:
-        streams: whether the dialect sends text while it is made.
-        progress: what happens before the answer can come, in words for the user.
-        shown_in: the execution count of the cell that shows it, where one does.
-        format: how it is shown: `md`, `text`, `json` or `code`.
-        recorded: whether its outcome was written to the ledger.
-        remarks: what else the footer says.
+        streams: whether the protocol delivers the text while the agent is still writing it.
+        progress: a message for the user about the wait before the answer starts; empty if there is
+            none.
+        shown_in: the execution count of the cell that displays the answer; `None` if no cell does.
+        format: the format in which the answer is displayed: `md`, `text`, `json` or `code`.
+        recorded: whether the final state was written to the ledger; false only after a failure.
+        remarks: additional remarks for the footer, the line below the answer.
     """
 
     streams: bool = True
@@ -309,15 +339,15 @@ class Reply(Turn, kw_only=True):
 
     @classmethod
     def of(cls, turn: Turn) -> Reply:
-        """Return the reply of a turn that has ended."""
+        """Create the reply for a turn that has ended, for example a turn of the history."""
         fields = {name: getattr(turn, name) for name in Turn.__struct_fields__}
         return cls(**fields, _parts=[turn.answer])
 
     def apply(self, events: Iterable[Event]) -> None:
-        """Add the events that have just arrived."""
+        """Update the reply with the events that have just arrived from the service."""
         append = self._parts.append
         for event in events:
-            if type(event) is Delta:  # nearly all are, and matching takes four times as long
+            if type(event) is Delta:  # most events are; `match` would take four times as long
                 append(event.text)
                 continue
             match event:
@@ -332,7 +362,11 @@ class Reply(Turn, kw_only=True):
 
     @property
     def files(self) -> tuple[dict[str, Any], ...]:
-        """The files that the agent made: listed, or shown as pictures in its text."""
+        """The files that the agent made: those listed in the response, and pictures in the text.
+
+        The text is searched only in answers of Swiftask's own protocols, because some of Swiftask's
+        agents write a picture into the text without listing it.
+        """
         found = {each["url"]: each for each in listed_files(self.raw)}
         if self.dialect in {"native", "widget"}:
             for name, url in re.findall(_PICTURE, self.text):
@@ -340,10 +374,16 @@ class Reply(Turn, kw_only=True):
         return tuple(found.values())
 
     def text_parts(self, start: int) -> list[str]:
-        """Return the pieces of text from this one on; safe while another thread applies events."""
+        """Return the pieces of the answer's text from index `start` on.
+
+        The method may be called while another thread adds events.
+        """
         return self._parts[start:]
 
     @property
     def text(self) -> str:
-        """All the text so far; safe while another thread applies events."""
+        """The text of the answer received so far.
+
+        The property may be read while another thread adds events.
+        """
         return "".join(self._parts)

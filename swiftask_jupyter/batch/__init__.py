@@ -1,1 +1,1 @@
-"""One prompt for every row of a DataFrame: bounded, polite, resumable."""
+"""Batches: one prompt for each row of a DataFrame, with limited concurrency, and resumable."""

@@ -1,4 +1,4 @@
-"""A batch: one prompt for each row of a DataFrame, planned, announced, sent and collected."""
+"""Runs a batch: fills a prompt for each row of a DataFrame, sends it, and collects the answers."""
 
 from __future__ import annotations
 
@@ -31,17 +31,21 @@ HOW_NOT_TO_ASK = "confirm=False sends without asking"
 
 
 class Batch:
-    """One prompt for each row of a frame.
+    """One call of `Swiftask.map`: a prompt for each row of a DataFrame.
+
+    The constructor looks up in the ledger which rows were answered in an earlier run. It sends
+    nothing; `run` and `run_async` do.
 
     Args:
-        runtime: the ledger and the network.
-        notebook: the notebook's path; `None` outside of a notebook.
-        frame: the rows.
-        template: the prompt, with a `{{column}}` for each value of a row.
-        settings: how it is sent.
+        runtime: the ledger and the network connections of the client.
+        notebook: the path of the notebook; `None` outside of a notebook.
+        frame: the DataFrame.
+        template: the prompt, with `{{column}}` where the row's value is inserted.
+        settings: the options of the call.
 
     Raises:
-        Refused: nothing can be sent; the message says why.
+        Refused: an option is invalid, no row can be sent, or the cache mode is `strict` and a row
+            has no answer in the ledger; the message says which.
         StoreError: the ledger can't be read.
     """
 
@@ -80,11 +84,12 @@ class Batch:
         self._line = "; ".join((line, *expression_warnings(template)))
 
     def run(self) -> pd.DataFrame:
-        """Send what is not answered yet, and return the frame with the answers' columns.
+        """Send the prompts that the ledger has no result for; return the frame with answer columns.
 
         Raises:
-            Interrupted: the user stopped it; finished rows are kept.
-            SwiftaskError: every row would fail with this error.
+            Interrupted: the user pressed Ctrl-C; the rows that ended before are kept in the ledger.
+            SwiftaskError: the batch stopped early, for example because the token is invalid, a
+                budget is used up, or a confirmation is required and nobody can be asked.
         """
         for numbers in self._stages():
             bar, stopped = self._bar(numbers), True
@@ -95,7 +100,7 @@ class Batch:
                     self._show(bar, settled)
                 stopped = False
             except KeyboardInterrupt:
-                watch.close()  # rows that end meanwhile are kept too
+                watch.close()  # rows that end until then are kept too
                 kept = self._kept(numbers)
                 raise Interrupted(f"{kept}; run it again for the rest") from None
             finally:
@@ -104,7 +109,11 @@ class Batch:
         return self._result()
 
     async def run_async(self) -> pd.DataFrame:
-        """Do what `run` does, and let the event loop run; the user is not asked to confirm."""
+        """Do the same as `run`, without blocking the event loop or asking for confirmation.
+
+        Where `run` would ask before it sends anything, this raises `ConfigurationError`. After a
+        pilot it stops, unless the option `confirm` is false.
+        """
         for numbers in self._stages(asks=False):
             bar, stopped = self._bar(numbers), True
             scheduler = self._scheduler(numbers)
@@ -118,7 +127,15 @@ class Batch:
         return self._result()
 
     def _stages(self, *, asks: bool = True) -> Iterator[list[int]]:
-        """Yield the prompts to send: all, or a pilot first; ask the user where that is wanted."""
+        """Yield the numbers of the prompts to send: all at once, or a pilot and then the rest.
+
+        Before prompts are yielded, the user is asked for confirmation if the options require it. If
+        the user declines, or if nothing is left to send, the iterator ends.
+
+        Raises:
+            ConfigurationError: a confirmation is required before the first prompt, and nobody can
+                be asked.
+        """
         settings, pending = self._settings, self._plan.pending
         if settings.progress:
             print_line(self._line)
@@ -130,7 +147,7 @@ class Batch:
             if not rest or not self._goes_on_after(pilot, len(rest), asks=asks):
                 return
         elif settings.confirm or (settings.confirm is None and len(pending) > ASK_ABOVE):
-            line = "" if settings.progress else f"{self._line}. "  # else it was just printed
+            line = "" if settings.progress else f"{self._line}. "  # otherwise already printed
             if not asks or (agreed := _user_agrees(line, "nothing was sent")) is None:
                 raise ConfigurationError(
                     f"{len(pending):,} rows would be sent", advice=HOW_NOT_TO_ASK
@@ -140,7 +157,11 @@ class Batch:
         yield rest
 
     def _goes_on_after(self, pilot: list[int], rest: int, *, asks: bool) -> bool:
-        """Return whether the rest is sent after the pilot."""
+        """Return whether to send the remaining prompts after the pilot.
+
+        If the option `confirm` is false, at least one prompt of the pilot must have been answered.
+        Otherwise the user decides; if nobody can be asked, return false.
+        """
         ok = sum(self._collector.outcomes[number].status == "ok" for number in pilot)
         line = f"sent first: {ok:,} of {len(pilot):,} answered; {rest:,} more to send"
         if self._settings.confirm is False:
@@ -172,7 +193,11 @@ class Batch:
         )  # fmt: skip
 
     def _settle(self, row: RowPrompt, reply: Reply) -> RowPrompt | None:
-        """Record a reply, on the I/O thread; return a prompt that corrects it, `None` if valid."""
+        """Store the outcome of a prompt whose reply is complete; called on the I/O thread.
+
+        Return a new prompt for the same row if the answer must be corrected because it does not fit
+        the schema; otherwise return `None`.
+        """
         repair = self._collector.take(row.number, row.prompt, reply)
         return None if repair is None else replace(row, prompt=repair)
 
@@ -194,10 +219,10 @@ class Batch:
 
 
 def _user_agrees(line: str, stopped: str) -> bool | None:
-    """Ask the user whether to send; return `None` where nobody can answer.
+    """Ask the user whether to send the prompts; return `None` if no user can be asked.
 
     Raises:
-        Interrupted: the user interrupted the question; `stopped` says what that means.
+        Interrupted: the user pressed Ctrl-C at the question; `stopped` is the error's message.
     """
     try:
         return input(f"{line}Send them? [y/N] ").strip().lower() in {"y", "yes"}

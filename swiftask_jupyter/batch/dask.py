@@ -1,8 +1,8 @@
 """Batches over a Dask DataFrame: the workers of a cluster send the prompts of their partitions.
 
-No secret is part of the task graph: a worker takes its token, and the address of a shared ledger,
-from its own environment. If a worker is killed, another takes over its partition and finds the
-rows that were answered before in the ledger.
+No secret is part of the task graph: a worker reads its token, and the address of a shared ledger,
+from its own environment variables. If a worker dies, Dask gives its partition to another worker,
+which finds the rows answered so far in the shared ledger and does not send them again.
 """
 
 from __future__ import annotations
@@ -30,13 +30,15 @@ def map_dask_frame(client: Any, frame: Any, text: str, options: Mapping[str, Any
     """Return a lazy Dask DataFrame with the columns of the answers; computing it sends the prompts.
 
     Args:
-        client: the `Swiftask` that was asked; each worker makes a client with the same settings.
+        client: the `Swiftask` whose `map` was called; each worker creates a client with the same
+            settings.
         frame: the Dask DataFrame.
         text: the prompt.
         options: the agent and the options of `Swiftask.map`.
 
     Raises:
-        ConfigurationError: an option is invalid, or the client has a token of its own.
+        ConfigurationError: an option is invalid, or a token was set in code or by `%config`: a
+            token is never sent to the workers.
         PromptError: the prompt cannot be filled from the columns of the frame.
     """
     settings = client.connections.overrides, client.connections.configured
@@ -71,20 +73,27 @@ def _map_partition(
     text: str,
     options: dict[str, Any],
 ) -> Any:
-    """Run the batch of one partition in a worker."""
+    """Send the prompts of one partition, on a worker; return the partition with answer columns."""
     with make_client() as client:
         client.connections.overrides, client.connections.configured = settings
         return client.map(frame, text, **_partition_options(options))
 
 
 def _partition_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of one partition: its share of the concurrency, and no questions."""
+    """Return the options for the batch of one partition.
+
+    The concurrency is divided by the number of partitions that run at the same time. Confirmation,
+    pilot and progress bar are turned off.
+    """
     concurrency = max(1, options["concurrency"] // _parallel_partitions())
     return {**options, "concurrency": concurrency, "confirm": False, "pilot": 0, "progress": False}
 
 
 def _parallel_partitions() -> int:
-    """Return how many partitions the cluster processes at the same time."""
+    """Return how many partitions are computed at the same time.
+
+    That is the number of threads of the cluster's workers, or without a cluster the number of CPUs.
+    """
     try:
         from distributed import get_client
 

@@ -1,8 +1,8 @@
-"""Limits for the requests of a batch: how many are in flight, and when none may be sent.
+"""Limits how many requests of a batch are in flight, and pauses them when the service asks for it.
 
 The limit adapts to the service by AIMD (additive increase, multiplicative decrease), as in TCP
-(https://www.rfc-editor.org/rfc/rfc5681): independent kernels of one account converge on a fair
-share, although none knows of the others.
+(https://www.rfc-editor.org/rfc/rfc5681): several kernels that use one account each reach a fair
+share without communicating.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ class ConcurrencyLimiter:
         limit: the highest number of requests in flight.
 
     Attributes:
-        limit: as above; the current limit never exceeds it.
-        window: the current limit; it grows by fractions, and only its whole part counts.
+        limit: the upper bound of `window`.
+        window: the limit that applies now. It is a float, because each success raises it by a
+            fraction; only its whole part counts.
         in_flight: the number of requests in flight.
-        paused_until: the time before which no request may be sent, as the service asked.
+        paused_until: the time before which no request may be sent, because the service asked for
+            a pause.
     """
 
     def __init__(self, limit: int) -> None:
@@ -54,23 +56,26 @@ class ConcurrencyLimiter:
         self.in_flight += 1
 
     def request_ended(self) -> None:
-        """Stop counting a request as in flight, whatever its result."""
+        """Stop counting a request as in flight, whether it succeeded or failed."""
         self.in_flight -= 1
 
     def request_succeeded(self) -> None:
-        """Raise the limit: by 1 after as many successes as the current limit."""
+        """Raise the current limit by a fraction, up to the highest limit.
+
+        The fractions add up to 1 after about as many successes as the current limit.
+        """
         self.window = min(float(self.limit), self.window + 1 / self.window)
 
     def rate_limited(self, sent_at: float, now: float, retry_after: float | None) -> None:
-        """Halve the limit, and pause all requests for as long as the service asks.
+        """Halve the current limit, and pause all requests if the service names a waiting time.
 
-        All requests in flight may be refused at once. They count as one refusal: a request that
-        was sent before the limit was last halved does not halve it again.
+        If a service refuses all requests in flight at once, the limit is halved once: a request
+        that was sent before the last halving does not halve it again.
 
         Args:
             sent_at: when the refused request was sent.
-            now: the time of the refusal.
-            retry_after: the seconds that the service asks to wait; `None` if it names none.
+            now: when the refusal arrived.
+            retry_after: the seconds that the service asks to wait; `None` if it names no time.
         """
         if sent_at >= self._halved_at:
             self.window = max(1.0, self.window / 2)
@@ -84,14 +89,14 @@ class ConcurrencyLimiter:
 
 
 class RateLimitPaused(NotSent):
-    """A request was not sent, because the service asked for a pause."""
+    """Raised instead of sending a request during a pause that the service asked for."""
 
 
 class RateLimitHook(RequestHook):
-    """The hook of one row's request: it obeys and announces the pauses that the service asks for.
+    """Holds back one row's requests during a pause, and starts a pause that a response asks for.
 
-    A pause counts at once for all rows of the batch, also for those that have a connection and
-    are about to be sent.
+    The hooks of all rows share the batch's limiter. So a pause takes effect at once for every
+    request that is not sent yet, even if its connection is already open.
 
     Args:
         limiter: the limiter of the batch.
@@ -105,10 +110,10 @@ class RateLimitHook(RequestHook):
         self._limiter = limiter
 
     def before_send(self) -> None:
-        """Let the request be sent.
+        """Allow the request to be sent and note the time, or raise during a pause.
 
         Raises:
-            RateLimitPaused: the service has asked for a pause since the request was prepared.
+            RateLimitPaused: a pause has begun since the request was prepared.
         """
         now = time.monotonic()
         if self._limiter.pause_remaining(now):
@@ -116,7 +121,9 @@ class RateLimitHook(RequestHook):
         self.sent_at = now
 
     def on_response(self, head: ResponseHead) -> None:
-        """Start a pause as soon as the head of a response asks for one.
+        """Pause all requests if the response is a 429 or 503 with a `Retry-After` header.
+
+        Called as soon as the head has arrived, before the body is read.
 
         Args:
             head: the status and the headers of the response.

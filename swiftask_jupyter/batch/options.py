@@ -1,4 +1,4 @@
-"""The options of a batch, validated, apart from those of its requests."""
+"""Validates the options of a batch, and separates them from the options of each request."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ class BatchSettings(Struct, frozen=True):
     """The validated options of one call of `Swiftask.map`.
 
     Attributes:
-        agent: the agent's slug; default: the connection's.
-        concurrency: the most requests in flight at once.
-        schema: the columns to read out of each answer, as `parse_schema` takes them.
+        agent: the agent's slug; `None`: the default agent of the connection.
+        concurrency: the highest number of requests in flight.
+        schema: the columns to extract from each answer, in a form that `parse_schema` accepts.
         files: the column that holds the paths or URLs of the files to attach.
-        prefix: the text before the name of each new column.
-        retry: which prompts of an earlier run are sent again: `None`, `"errors"` or `"all"`.
-        pilot: how many prompts are sent first, before the user is asked to go on; 0: none.
-        confirm: whether to ask the user before sending; `None`: above 1,000 rows.
-        tries: the most requests for one prompt.
-        progress: whether a summary and a progress bar are shown.
-        names: values for names in the template that are no columns.
-        cache: `"strict"` sends nothing. `"off"` and `"on"` mean the same here, because a row that
-            was answered is never sent again. Default: the client's mode.
-        options: the options and the fields of each request.
+        prefix: the text that is put in front of the name of each new column.
+        retry: which prompts of an earlier run to send again: `None` (no prompt), `"errors"` or
+            `"all"`.
+        pilot: how many prompts to send before the user is asked whether to send the rest; 0: do
+            not split the batch.
+        confirm: whether to ask the user before sending; `None`: only above 1,000 prompts.
+        tries: the highest number of requests for one prompt.
+        progress: whether to show a summary and a progress bar.
+        names: values for names in the template that are not columns.
+        cache: `"strict"`: send nothing, and raise if a row has no answer yet. `"off"` and `"on"`
+            mean the same here, because a row that was answered is never sent again. `None`: the
+            client's mode.
+        options: the options and further fields of each request.
     """
 
     agent: str | None = None
@@ -70,15 +73,17 @@ class BatchSettings(Struct, frozen=True):
 
     @classmethod
     def from_options(cls, agent: str | None, given: Mapping[str, Any]) -> BatchSettings:
-        """Separate the options of the batch from those of its requests.
+        """Create the settings from the keyword arguments of `Swiftask.map`.
+
+        Keywords that are not options of the batch go into `options`, for each request.
 
         Args:
-            agent: the agent's slug; `None`: the connection's.
-            given: the keywords of a call of `Swiftask.map`.
+            agent: the agent's slug; `None`: the default agent of the connection.
+            given: the keyword arguments.
 
         Raises:
-            ConfigurationError: a value is invalid, or a keyword is misspelt or belongs to a
-                conversation.
+            ConfigurationError: a value is invalid, or a keyword is misspelt or is an option of
+                conversations only.
         """
         check_options(given, BatchOptions)
         own = {*cls.__struct_fields__} - {"agent", "options"}

@@ -1,4 +1,4 @@
-"""Decides which rows of a batch are sent: equal prompts once, and none that was answered before."""
+"""Plans a batch: equal prompts are sent once, and prompts answered in an earlier run not at all."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ Prepare = Callable[..., tuple[Prompt, Route]]
 
 
 class Prompts:
-    """Makes the prompt of a row when it is needed, so that prompts are not kept in memory.
+    """Builds the prompt of a row on demand, so that not all prompts are in memory at once.
 
     Args:
-        rows: the frame and its template.
-        schema: the fields of an answer; its instruction follows each prompt.
-        prepare: returns the prompt and the route for a text, an agent and options.
-        agent: the slug; default: the connection's.
-        options: the options of a request.
+        rows: the DataFrame and the template.
+        schema: the fields to extract from each answer; each prompt ends with the schema's
+            instruction to the agent. `None`: no instruction.
+        prepare: returns the prompt and the route for a text, an agent and options. A route lists
+            the service's APIs by which the prompt may be sent.
+        agent: the agent's slug; `None`: the default agent of the connection.
+        options: the options of each request.
 
     Raises:
-        Refused: no row could be sent.
+        Refused: no row could be sent, for example because the agent or the token is missing.
     """
 
     def __init__(
@@ -50,14 +52,14 @@ class Prompts:
 
     @property
     def agent(self) -> str:
-        """The slug of the agent."""
+        """The slug of the agent that all prompts are sent to."""
         return self._pattern.agent
 
     def of(self, row: int) -> tuple[Prompt, Route]:
-        """Return the prompt of a row, counted from 0, and its route.
+        """Return the prompt of the row at this position, counted from 0, and its route.
 
         Raises:
-            Refused: the row lacks a value that the prompt needs, or can't be sent.
+            Refused: the row has no value for a name in the template, or the prompt can't be sent.
         """
         text = self._rows.text(row) + self._suffix
         if files := self._rows.files(row):
@@ -69,7 +71,7 @@ class Prompts:
 
 
 def request_digests(prompt: Prompt, route: Route) -> tuple[str, ...]:
-    """Return the digests that the prompt's request can have: one for each dialect of the route."""
+    """Return the digests that the ledger may hold for a request: one for each API of its route."""
     return tuple(prompt.digest(protocol.name, route.host) for protocol in route.candidates())
 
 
@@ -78,12 +80,12 @@ CHUNK, CHUNK_BYTES = 400, 16_000_000
 
 
 class RowPrompt(Struct, frozen=True):
-    """The prompt of a row, or of several rows with equal prompts.
+    """One of the distinct prompts of a batch; rows with equal prompts share it.
 
     Attributes:
-        number: its number among the different prompts of the frame, from 0.
-        prompt: what is asked.
-        route: the dialects to try.
+        number: its number among the distinct prompts, from 0.
+        prompt: the content of the request.
+        route: the service's APIs by which the prompt may be sent.
     """
 
     number: int
@@ -92,15 +94,17 @@ class RowPrompt(Struct, frozen=True):
 
 
 class Plan:
-    """The different prompts of a frame, and which of them must be sent.
+    """The distinct prompts of a batch, and which of them must be sent.
+
+    The constructor builds all prompts once and looks up their results in the ledger.
 
     Args:
-        prompts: makes the prompt of a row.
-        count: how many rows there are.
-        earlier: finds earlier rows in the ledger.
-        collector: keeps the outcome of each prompt.
-        retry: which prompts are sent again although they were sent before: `None`, `"errors"`
-            or `"all"`.
+        prompts: builds the prompt of a row.
+        count: the number of rows.
+        earlier: finds the results of earlier batches in the ledger.
+        collector: stores the outcome of each prompt.
+        retry: which prompts to send again although the ledger has a result: `None` (no prompt),
+            `"errors"` or `"all"`.
 
     Attributes:
         pending: the numbers of the prompts to send, in the order of the rows.
@@ -119,8 +123,8 @@ class Plan:
         self._prompts = prompts
         self._earlier = earlier
         self._retry = retry
-        self._rows: list[int] = []  # each row's prompt; below 0: refused
-        self._first: list[int] = []  # the first row of each prompt
+        self._rows: list[int] = []  # the number of each row's prompt; negative: refused
+        self._first: list[int] = []  # the first row that has each prompt
         self._refused: list[str] = []
         self._repairs: dict[int, str] = {}
         chunk: list[tuple[int, Prompt, Route]] = []
@@ -135,7 +139,10 @@ class Plan:
         self.pending.sort()
 
     def _different(self, count: int) -> Iterator[tuple[int, Prompt, Route]]:
-        """Yield each prompt that no earlier row has, with its number."""
+        """Yield each distinct prompt with its number and its route, in the order of the rows.
+
+        Also record for each row the number of its prompt, or the reason why it can't be sent.
+        """
         numbers: dict[tuple[str, ...], int] = {}
         for at in range(count):
             try:
@@ -151,7 +158,11 @@ class Plan:
                 yield number, prompt, route
 
     def _look_up(self, chunk: list[tuple[int, Prompt, Route]]) -> None:
-        """Collect what the ledger can answer; the other prompts are pending."""
+        """Take the outcomes of these prompts from the ledger; add prompts without one to `pending`.
+
+        If a stored answer does not fit the schema, the ledger is searched for its repair too. With
+        `retry="errors"`, failed prompts are added to `pending` as well.
+        """
         repairs: list[tuple[int, Prompt, Route]] = []
         for number, prompt, route, reply in self._known(chunk):
             if reply is None:
@@ -183,7 +194,11 @@ class Plan:
             yield number, prompt, route, best or next(iter(replies), None)
 
     def row_prompts(self, numbers: list[int]) -> Iterator[RowPrompt]:
-        """Yield the prompts of these numbers, each made when it is needed."""
+        """Yield the prompts with these numbers, each built when the iterator reaches it.
+
+        A prompt that can no longer be built, because a file was deleted, is left out; its outcome
+        is `refused`.
+        """
         for number in numbers:
             try:
                 prompt, route = self._prompts.of(self._first[number])
@@ -195,7 +210,10 @@ class Plan:
             yield RowPrompt(number, prompt, route)
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Yield the outcome of each row, in order."""
+        """Yield one outcome for each row, in the order of the rows; `not sent` for a missing one.
+
+        If several rows have the same prompt, only the outcome of the first includes the cost.
+        """
         for at, number in enumerate(self._rows):
             if number < 0:
                 yield Outcome("refused", error=self._refused[-number - 1])
@@ -204,7 +222,12 @@ class Plan:
             yield outcome if self._first[number] == at else outcome.repeated()
 
     def counts(self) -> dict[str, int]:
-        """Return how many rows are answered, failed, refused, equal to another, or to be sent."""
+        """Count the rows by kind.
+
+        The kinds are `answered` and `failed` (the result comes from the ledger), `refused` (the row
+        can't be sent), `sent` (to be sent) and `equal` (the same prompt as a row that is to be
+        sent).
+        """
         pending = set(self.pending)
         kinds = {"answered": 0, "failed": 0, "refused": 0, "equal": 0, "sent": 0}
         for at, number in enumerate(self._rows):

@@ -12,7 +12,7 @@ from swiftask_jupyter.support.wording import quantity
 
 
 class ProgressBar:
-    """A progress bar in a notebook or a terminal, and a result line that stays.
+    """The progress bar of a batch in a notebook or a terminal; at the end, it prints a result line.
 
     Args:
         total: the number of prompts to send.
@@ -21,8 +21,8 @@ class ProgressBar:
 
     Attributes:
         done: the number of prompts that have ended.
-        failed: how many of them failed.
-        refused: how many of them were not sent.
+        failed: the number of prompts that failed.
+        refused: the number of prompts that were not sent.
     """
 
     def __init__(self, total: int, limiter: ConcurrencyLimiter, *, visible: bool) -> None:
@@ -36,11 +36,12 @@ class ProgressBar:
         self._bar: Any = tqdm(total=total, unit="row", disable=not visible)
 
     def update(self, outcomes: list[Outcome], now: float) -> None:
-        """Count prompts that have ended, and redraw the bar.
+        """Count the prompts that have ended since the last call, and redraw the bar.
 
         Args:
-            outcomes: the results of the prompts that have ended since the last call.
-            now: the time in seconds of `time.monotonic`, for the remaining pause.
+            outcomes: the outcomes of these prompts.
+            now: the time in seconds of `time.monotonic`, from which the rest of a pause is
+                computed.
         """
         for outcome in outcomes:
             self.done += 1
@@ -65,7 +66,7 @@ class ProgressBar:
         return ", ".join(parts)
 
     def close(self, stopped: str = "") -> None:
-        """Close the bar, and print the result as a line, which is saved with the notebook.
+        """Close the bar and print the result line, which is saved with the notebook.
 
         Args:
             stopped: why the batch stopped early; empty if it did not.
@@ -78,7 +79,7 @@ class ProgressBar:
         if self._visible:
             answered = self.done - self.failed - self.refused
             line = ", ".join(filter(None, (stopped or f"{answered:,} answered", self._counts())))
-            # Of a batch that stopped, the cell's own error says why.
+            # If the batch stopped early, the error that the cell shows says why.
             print_line(line if stopped or answered else line + self._commonest_error())
 
     def _commonest_error(self) -> str:
@@ -86,7 +87,7 @@ class ProgressBar:
 
 
 def print_line(text: str) -> None:
-    """Print a line without breaking a progress bar that is on the screen."""
+    """Print a line above the progress bar that is on the screen, without breaking the bar."""
     from tqdm.auto import tqdm
 
     tqdm.write(text)
@@ -95,13 +96,13 @@ def print_line(text: str) -> None:
 def summarize_plan(
     rows: int, counts: Mapping[str, int], usual_credits: tuple[float, int] | None
 ) -> str:
-    """Return one line about what a batch is going to do.
+    """Return one line that says how many rows a batch will send and what they may cost.
 
     Args:
         rows: the number of rows in the frame.
-        counts: the number of rows by kind: `sent`, `answered`, `failed`, `equal`, `refused`.
+        counts: the number of rows by kind, as `Plan.counts` returns it.
         usual_credits: the median credits of the agent's last calls, and the number of those
-            calls; `None` if it is unknown.
+            calls; `None` if no call reported credits.
     """
     sent = counts["sent"]
     parts = [quantity(rows, "row")]

@@ -1,4 +1,4 @@
-"""The outcome of each row, and the frame with their columns."""
+"""The outcome of each prompt of a batch, and the DataFrame columns that show the outcomes."""
 
 from __future__ import annotations
 
@@ -29,20 +29,23 @@ DTYPES = {
 
 
 class Outcome(Struct, frozen=True):
-    """The outcome of a prompt.
+    """The result of one prompt of a batch: an answer or an error, and the cost.
+
+    If an answer did not fit the schema, a second prompt asked the agent to repair it. The cost of
+    this repair is included.
 
     Attributes:
-        status: `ok`, `error`, `refused` (it could not be sent) or `not sent` (the batch ended
-            before it).
-        answer: the text of the answer, or as much of it as arrived.
-        error: why it failed; one line.
-        tokens: the tokens it cost, if reported; a repair's are included.
-        credits: the credits it cost, if reported; a repair's are included.
-        seconds: the time from the request to the end; a repair's is included.
-        attempts: the number of requests; a repair's are included.
-        fields: the values of the schema's fields; `None` without a schema or on failure.
-        kept: whether the next run takes the outcome from the ledger. It is false for a row that
-            was not sent, or that failed as every row would: the next run sends it.
+        status: `ok`, `error`, `refused` (the prompt could not be sent) or `not sent` (the batch
+            ended before).
+        answer: the text of the answer; after an error, the part that arrived.
+        error: the reason for a failure, in one line.
+        tokens: the number of tokens; `None` if the service reported none.
+        credits: the number of credits; `None` if the service reported none.
+        seconds: the time from the request to the end of the answer.
+        attempts: the number of requests.
+        fields: the values of the schema's fields; `None` without a schema or after a failure.
+        kept: whether the next run takes the outcome from the ledger. If false, the next run sends
+            the prompt again: it was not sent, or it met an error that stopped the whole batch.
     """
 
     status: str
@@ -56,11 +59,15 @@ class Outcome(Struct, frozen=True):
     kept: bool = False
 
     def failed(self, error: str) -> Outcome:
-        """Return this outcome as a failure; its answer and cost are kept."""
+        """Return a copy with the status `error` and this message; the answer and the cost stay."""
         return replace(self, status="error", error=error, fields=None)
 
     def after(self, earlier: Outcome) -> Outcome:
-        """Return this outcome with the cost of an earlier one added: of the answer it repairs."""
+        """Return a copy of this repair's outcome, with the cost of the repaired answer added.
+
+        Args:
+            earlier: the outcome of the answer that this one repairs.
+        """
         return replace(
             self,
             tokens=_sum(self.tokens, earlier.tokens),
@@ -71,12 +78,15 @@ class Outcome(Struct, frozen=True):
         )
 
     def repeated(self) -> Outcome:
-        """Return this outcome for another row with the same prompt, which cost nothing."""
+        """Return a copy without cost, for another row with the same prompt."""
         return replace(self, tokens=None, credits=None, seconds=None, attempts=0)
 
 
 def outcome_of(turn: Turn) -> Outcome:
-    """Return the outcome of a finished turn; a suspect answer counts as an error."""
+    """Return the outcome of a finished turn, which is one prompt and its answer.
+
+    An answer that looks like a failure that the service reported as a success counts as an error.
+    """
     suspect = is_suspect(turn)
     return Outcome(
         "error" if suspect else turn.status,
@@ -91,16 +101,16 @@ def outcome_of(turn: Turn) -> Outcome:
 
 
 def columns_of(schema: Schema | None) -> dict[str, Any]:
-    """Return the names and dtypes of the new columns."""
+    """Return the names, without prefix, and the dtypes of the columns that a batch adds."""
     return {**(schema.dtypes if schema else {}), **DTYPES}
 
 
 def check_columns(frame: pd.DataFrame, schema: Schema | None, prefix: str) -> None:
-    """Check that no new column would replace one of the frame's.
+    """Check that no new column has the name of a column of the frame, or of another new column.
 
     Raises:
-        ConfigurationError: a new column has the name of a column of the frame, or a field of the
-            schema has the name of another new column.
+        ConfigurationError: the prefixed name of a new column is a column of the frame, or a field
+            of the schema is named like a fixed new column, such as `answer`.
     """
     if schema and (own := [name for name in schema.dtypes if name in DTYPES]):
         raise ConfigurationError(
@@ -116,7 +126,15 @@ def check_columns(frame: pd.DataFrame, schema: Schema | None, prefix: str) -> No
 def add_result_columns(
     frame: pd.DataFrame, outcomes: Sequence[Outcome], schema: Schema | None, prefix: str
 ) -> pd.DataFrame:
-    """Return a copy of the frame with the new columns; order and index are kept."""
+    """Return a copy of the frame with the answers as new columns.
+
+    Args:
+        frame: the DataFrame; the order of its rows and its index are kept.
+        outcomes: one outcome for each row.
+        schema: gives each extracted field a column; `None`: only the fixed columns, such as
+            `answer` and `status`, are added.
+        prefix: the text in front of the name of each new column.
+    """
     below = ("",) * (frame.columns.nlevels - 1)  # for a frame whose columns are a MultiIndex
 
     def key(name: str) -> Any:
@@ -134,7 +152,10 @@ def add_result_columns(
 
 
 def _column(values: list[Any], dtype: Any) -> Any:
-    """Return the values as an array of the dtype; of a nullable one, if values are missing."""
+    """Return the values as an array of the dtype, or of its nullable variant if values are missing.
+
+    If a value does not fit the dtype, return an array of the unchanged objects.
+    """
     import pandas as pd
 
     column = pd.Series(values, dtype=object)
@@ -152,7 +173,7 @@ def _column(values: list[Any], dtype: Any) -> Any:
 
 
 def _nullable(dtype: Any) -> Any:
-    """Return the nullable dtype for a numpy dtype that can't hold missing values."""
+    """Return the nullable variant of a numpy bool or integer dtype; any other dtype unchanged."""
     import pandas as pd
 
     if pd.api.types.is_extension_array_dtype(dtype) or dtype.kind not in "iub":
@@ -166,10 +187,11 @@ def _sum(one: Any, other: Any) -> Any:
 
 
 class ResultCollector:
-    """Keeps the outcome of each prompt, by its number.
+    """Stores the outcome of each prompt of a batch, and asks once for the repair of a wrong answer.
 
     Attributes:
-        outcomes: the outcomes so far, by the prompt's number.
+        outcomes: the outcomes so far, by the number of the prompt. An answer that is being
+            repaired is not among them.
     """
 
     def __init__(self, schema: Schema | None) -> None:
@@ -178,9 +200,11 @@ class ResultCollector:
         self._to_repair: dict[int, Outcome] = {}
 
     def take(self, number: int, prompt: Prompt, turn: Turn) -> Prompt | None:
-        """Keep the outcome of a turn, and return the prompt to send next for its row, if any.
+        """Store the outcome of a finished turn and return `None`, or return a repair prompt.
 
-        An answer that does not fit the schema gets one prompt that asks the agent to repair it.
+        The repair prompt asks the agent to correct an answer that does not fit the schema. The
+        outcome is stored when the repair is passed to this method; a second repair is not
+        requested.
         """
         outcome = outcome_of(turn)
         earlier = self._to_repair.pop(number, None)
@@ -199,6 +223,6 @@ class ResultCollector:
         return None
 
     def forget(self, number: int) -> None:
-        """Drop the outcome of a prompt, so that it is sent again."""
+        """Delete the outcome of a prompt, because the prompt is going to be sent again."""
         self.outcomes.pop(number, None)
         self._to_repair.pop(number, None)

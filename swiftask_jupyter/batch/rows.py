@@ -1,4 +1,4 @@
-"""Prompts made of a template and the rows of a DataFrame."""
+"""Fills a prompt template with the values of each row of a DataFrame."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ ROW_NAME = "row"
 
 
 class RowTemplate:
-    """A prompt template, and the DataFrame whose rows fill it. Rows are counted from 0.
+    """A prompt template, and the DataFrame whose rows fill it.
+
+    All methods take a row as its position, counted from 0.
 
     Args:
         frame: the DataFrame.
-        template: the prompt, with `{{column}}` in place of the row's value.
+        template: the prompt, with `{{column}}` where the row's value is inserted.
         files: the column of the files to attach: in each row a path, a URL, or a list of them.
-        names: values of other names in the template; a column of the same name takes precedence.
+        names: values for other names in the template; a column of the same name takes precedence.
 
     Raises:
-        PromptError: the template is not a text, or names neither a column nor one of `names`.
+        PromptError: the template is not a string, or a name in it is neither a column nor in
+            `names`, or is the name of several columns.
         ConfigurationError: `frame` is not a DataFrame, or it has no column `files`.
     """
 
@@ -63,10 +66,11 @@ class RowTemplate:
         return len(self.frame)
 
     def text(self, row: int) -> str:
-        """Return the prompt of a row.
+        """Return the prompt of a row: the template, with the row's values inserted.
 
         Raises:
-            PromptError: the row has no value for a name of the template.
+            PromptError: the row has no value for a name in the template, or the value can't be
+                formatted.
         """
         text, problems = interpolate(self._template, _Row(self, row))
         if problems:
@@ -74,7 +78,7 @@ class RowTemplate:
         return text
 
     def files(self, row: int) -> tuple[Any, ...]:
-        """Return the paths and URLs of the files to attach to the prompt of a row."""
+        """Return the paths and URLs of the files to attach to a row's prompt; empty if none."""
         if self._files is None:
             return ()
         value = self.value(self._files, row)
@@ -84,10 +88,10 @@ class RowTemplate:
         return (value,) if value else ()
 
     def value(self, column: Any, row: int) -> Any:
-        """Return a row's value in a column; `None` if it is missing.
+        """Return the value of a row in a column; `None` if the value is missing, such as NaN.
 
         Raises:
-            PromptError: several columns have this name.
+            PromptError: the frame has several columns of this name.
         """
         if column not in self._columns:
             series = self.frame[column]
@@ -98,10 +102,13 @@ class RowTemplate:
         return None if missing[row] else values[row]
 
     def lookup(self, name: str, row: int) -> Any:
-        """Return the value of a template's name in a row: of a column, the row itself, or `names`.
+        """Return the value that a name in the template has for a row.
+
+        The name of a column takes precedence, then `row` for the whole row, then the argument
+        `names`.
 
         Raises:
-            KeyError: the name is unknown, or the row's value is missing.
+            KeyError: the name is unknown, or the row has no value in the column.
         """
         if name in self.frame.columns:
             if (value := self.value(name, row)) is None:
@@ -120,7 +127,7 @@ class RowTemplate:
 
 
 class _Row(Mapping[str, Any]):
-    """One row of a DataFrame, as the mapping of names from which a template is filled."""
+    """One row of a DataFrame, as a mapping from the names in a template to values."""
 
     def __init__(self, rows: RowTemplate, row: int) -> None:
         self._rows = rows
@@ -141,7 +148,7 @@ class _Row(Mapping[str, Any]):
 
 
 class _NameRecorder(dict[str, Any]):
-    """A mapping without values that records the names which are looked up in it."""
+    """A dictionary that records each name looked up in it as a key, and raises `KeyError`."""
 
     def __missing__(self, name: str) -> Any:
         self[name] = None
@@ -149,14 +156,17 @@ class _NameRecorder(dict[str, Any]):
 
 
 def field_names(template: str) -> tuple[str, ...]:
-    """Return the names in a template's fields: `a` and `b` of `{{a.year}} {{b["key"]}}`."""
+    """Return the variable names used in a template: `a` and `b` in `{{a.year}} {{b["key"]}}`."""
     recorder = _NameRecorder()
     interpolate(template, recorder)
     return tuple(recorder)
 
 
 def _suggestion(name: str, frame: pd.DataFrame) -> str:
-    """Return the end of an error about an unknown column: the nearest name, or those there are."""
+    """Return the end of an error message about an unknown column.
+
+    It suggests the nearest column name, or else lists the first ten columns.
+    """
     known = [column for column in frame.columns if isinstance(column, str)]
     if (near := closest(name, known, cutoff=0.5)) is not None:
         return f"; did you mean {near!r}?"

@@ -1,8 +1,9 @@
-"""Sends the prompts of a batch, a limited number at once; runs on the I/O thread.
+"""Sends the prompts of a batch with limited concurrency; runs on the I/O thread.
 
-One loop does it all: it records the rows that ended and the rows that are about to leave, in one
-transaction, and then lets these leave. So every row is in the ledger before it is sent, and its
-answer before it is counted; the more rows there are, the more share one transaction.
+A single loop controls the batch. In each round, it writes the rows that ended and the rows that are
+about to be sent to the ledger, in one transaction, and then sends the latter. So each row is in the
+ledger before it is sent, and each answer before it is reported. The more rows end at the same time,
+the more rows share a transaction.
 """
 
 from __future__ import annotations
@@ -36,20 +37,20 @@ from swiftask_jupyter.transport.client import Transport
 from swiftask_jupyter.turns.attempt import Attempt
 from swiftask_jupyter.turns.retry import batch_retry_delay
 
-# The pause between two transactions: this many times what one takes, at most so many seconds.
+# The pause after a transaction: this many times its duration, but at most this many seconds.
 PAUSE_FACTOR, LONGEST_PAUSE = 3.0, 0.05
 
 
 class RowAttempt:
-    """The attempt to get the answer of one row, over all its requests.
+    """The state of one prompt while the scheduler sends it, including its retries.
 
     Attributes:
         row: the prompt.
-        reply: the answer as it grows.
-        attempt: sends it.
-        hook: holds requests back while the service asks to wait.
-        begun: whether its turn is in the ledger.
-        answers_before: how many rows had been answered when it was begun.
+        reply: the record of the call, to which the pieces of the answer are added.
+        attempt: sends the requests.
+        hook: holds back the requests while the service asks to wait.
+        begun: whether the prompt was started before; then its row is already in the ledger.
+        answers_before: how many prompts of the batch had been answered when this one was created.
     """
 
     def __init__(
@@ -63,24 +64,28 @@ class RowAttempt:
         self.answers_before = 0
 
     def end_fatal(self, error: SwiftaskError) -> None:
-        """Note a failure that every row would meet; without its digest the next run resends it."""
+        """End the attempt with an error that every other row would meet too.
+
+        The request's digest is cleared, so that the next run does not find the row and sends it
+        again.
+        """
         self.attempt.end(error)
         self.reply.request_digest = ""
 
 
 class Scheduler:
-    """The prompts in flight, those that wait to be sent again, and those still to come.
+    """Sends the prompts of a batch, retries failed requests, and records each call in the ledger.
 
     Args:
         rows: the prompts to send.
-        new_reply: makes the reply of a row, with its place in the ledger.
-        settle: takes the finished reply of a row; returns a prompt that asks the agent to correct
-            it, or `None` if it is valid.
-        transport: the network.
-        turns: the table of turns.
-        limiter: how many requests may be in flight.
-        most_requests: how many requests one row may take.
-        check_budget: raises if a turn may not be sent; `None` if there is no budget.
+        new_reply: returns a new record for the call of a prompt.
+        settle: called with a prompt and its finished record; returns a prompt that asks the agent
+            to correct the answer, or `None` if no correction is needed.
+        transport: sends the requests.
+        turns: the ledger's table of calls.
+        limiter: limits the number of requests in flight.
+        most_requests: the highest number of requests for one prompt.
+        check_budget: raises an error if a budget forbids the call; `None` if no budget is set.
     """
 
     def __init__(
@@ -114,10 +119,14 @@ class Scheduler:
         self._pause = 0.0
 
     async def settled(self) -> AsyncGenerator[list[int], None]:
-        """Yield the numbers of the prompts whose answers are in the ledger and settled.
+        """Send all prompts; yield the numbers of those that have ended, in groups.
+
+        A prompt has ended when its answer or error is in the ledger and no correction is needed.
+        When the generator is closed early, the requests in flight are cancelled.
 
         Raises:
-            SwiftaskError: what ended the batch early; raised once all requests have ended.
+            SwiftaskError: the error that stopped the batch early; raised after all requests have
+                ended.
         """
         try:
             while True:
@@ -128,7 +137,7 @@ class Scheduler:
                     if each.begun:
                         self._start(each)
                 self._write(new, ended)
-                self._ended = []  # only now: what can't be written is tried once more at the end
+                self._ended = []  # only now: if `_write` fails, `_write_off` tries again
                 for each in new:
                     if self._may_leave(each):
                         self._start(each)
@@ -151,24 +160,28 @@ class Scheduler:
         self._pause = min(LONGEST_PAUSE, PAUSE_FACTOR * (time.perf_counter() - start))
 
     def _due(self) -> list[RowAttempt]:
-        """Return the rows that may leave now: those that waited, then repairs, then new ones."""
+        """Return the prompts to send now, as many as the limiter allows.
+
+        Retries whose delay is over come first, then corrections, then new prompts. The list is
+        empty once an error has stopped the batch.
+        """
         now, limiter = time.monotonic(), self._limiter
         free = limiter.available(now)
         due: list[RowAttempt] = []
         while len(due) < free and self._stop is None:
             if self._waiting and self._waiting[0][0] <= now:
                 due.append(heapq.heappop(self._waiting)[2])
-            # While many wait, no more are begun: the unfinished rows stay within bounds.
+            # No new row starts while many wait for a retry: this limits the unfinished rows.
             elif len(self._waiting) < limiter.limit and (new := self._next()) is not None:
                 due.append(new)
                 if self._check_budget is not None:
-                    break  # one by one: each check must find the other rows in the ledger
+                    break  # one row a round: a budget check counts the rows that are in the ledger
             else:
                 break
         return due
 
     def _next(self) -> RowAttempt | None:
-        """Return the next row to begin; `None` if there is none."""
+        """Return a new attempt for the next correction or new prompt; `None` if none is left."""
         row = self._repairs.popleft() if self._repairs else next(self._rows, None)
         if row is None:
             self._exhausted = True
@@ -178,7 +191,11 @@ class Scheduler:
         return new
 
     def _may_leave(self, row: RowAttempt) -> bool:
-        """Return whether a new row is within the budget; if not, or if unknown, the batch ends."""
+        """Return whether the budget allows this prompt to be sent.
+
+        If it does not, or if the budget can't be checked, the row is recorded as refused and the
+        batch stops.
+        """
         if self._check_budget is None:
             return True
         try:
@@ -210,7 +227,7 @@ class Scheduler:
         self._changed.set()
 
     async def _send(self, row: RowAttempt) -> None:
-        await asyncio.sleep(0)  # a response that asks to wait may have come while rows were written
+        await asyncio.sleep(0)  # lets the loop handle a response that asks to wait
         try:
             async with aclosing(row.attempt.events()) as answer:
                 async for _ in answer:
@@ -232,7 +249,7 @@ class Scheduler:
         if isinstance(error, ServiceError) and error.status in RATE_LIMIT_STATUSES:
             self._limiter.rate_limited(row.hook.sent_at, now, error.retry_after)
         delay = batch_retry_delay(error, row.reply.attempts, self._most_requests)
-        if delay is not None:  # if the batch ends before, the next run sends it
+        if delay is not None:  # if the batch stops before the retry, the next run sends the row
             self._put_off(row, now + delay)
         elif is_fatal(error, answered_since=self._answers - row.answers_before):
             row.end_fatal(error)
@@ -260,7 +277,10 @@ class Scheduler:
         return self._stop is not None or (self._exhausted and not self._waiting)
 
     async def _wait(self) -> None:
-        """Wait until a row ends or becomes due; then pause, so that more share a transaction."""
+        """Wait until a request ends or a delayed prompt may be sent.
+
+        After the end of a request, wait a short time longer, so that more rows share a transaction.
+        """
         moment = self._next_moment()
         if self._tasks or moment is not None:
             limit = None if moment is None else max(0.0, moment - time.monotonic())
@@ -273,7 +293,11 @@ class Scheduler:
             await asyncio.sleep(self._pause)
 
     def _next_moment(self) -> float | None:
-        """Return when a row may leave that only has to wait; `None` if there is none."""
+        """Return the time of the next retry, or of the end of a pause that the service asked for.
+
+        The time is in seconds of `time.monotonic`. Return `None` if the loop has no such time to
+        wait for: no retry is scheduled, the limiter is full, or the batch is stopping.
+        """
         if self._stop is not None:
             return None
         now, limiter = time.monotonic(), self._limiter
@@ -282,7 +306,7 @@ class Scheduler:
         return self._waiting[0][0] if self._waiting and limiter.available(now) else None
 
     async def _cancel(self) -> None:
-        """Cancel the rows in flight, and record that they were interrupted."""
+        """Cancel the requests in flight; record them and the delayed retries as interrupted."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -304,14 +328,14 @@ class Scheduler:
 
 
 def is_fatal(error: SwiftaskError, *, answered_since: int) -> bool:
-    """Return whether every other row would fail with this error too.
+    """Return whether every other prompt of the batch would fail with this error too.
 
-    A service that can't be reached, or forbids access, fails every row if it has answered none
-    since this row was begun.
+    An unreachable service or a forbidden access (403) counts only if no prompt of the batch has
+    been answered since this one was created.
 
     Args:
-        error: the error of a row.
-        answered_since: how many rows were answered since this row was begun.
+        error: the error of one prompt.
+        answered_since: how many prompts were answered since this one was created.
     """
     if isinstance(error, Refused | AgentNotFound):
         return True

@@ -1,1 +1,1 @@
-"""Conversations: their rules, the notebook they belong to, and the session that asks."""
+"""Conversations: the order of their turns, the notebook they belong to, and sending prompts."""

@@ -1,4 +1,4 @@
-"""The turns of one conversation: read in their order, taken back, picked, exported."""
+"""The stored turns of a conversation: read in order, removed, added, exported and imported."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ TICK = 1e-6  # seconds between two turns or marks that follow one another
 
 
 class ConversationLog:
-    """The turns of one conversation, in a notebook or outside.
+    """The turns of one conversation in the ledger; a turn is a prompt and its answer.
+
+    In the ledger, a conversation is called a session.
 
     Attributes:
-        name: what the user calls the conversation.
+        name: the name that the user gave the conversation.
     """
 
     def __init__(self, ledger: Ledger, file: NotebookFile, name: str) -> None:
@@ -38,29 +40,34 @@ class ConversationLog:
 
     @property
     def notebook(self) -> str | None:
-        """The path of its notebook; `None` outside of one."""
+        """The path of the conversation's notebook; `None` outside of a notebook."""
         return self._file.path
 
     @property
     def id(self) -> str:
-        """Its id in the ledger; found, or begun, on first use.
+        """The id of the conversation in the ledger; the first access looks it up or creates it.
 
-        While the ledger's server can't be reached, a provisional id, and it is looked for again
-        at the next use.
+        If the ledger's server can't be reached at the first access, the value is a provisional id,
+        and the next access looks up the id again.
         """
         return self._locate()
 
     def names(self) -> list[str]:
-        """Return the names of all conversations of its notebook, the newest last.
+        """Return the names of all conversations of the same notebook, the newest last.
 
         Raises:
             StoreError: the ledger can't be read.
         """
-        self._locate()  # a renamed notebook is in the ledger under its new name from here on
+        self._locate()  # stores the new path of a renamed notebook in the ledger
         return self._ledger.sessions.names(self.notebook)
 
     def _locate(self) -> str:
-        """Return the id; find or begin the session on first use, and follow a renamed notebook."""
+        """Return the id of the conversation in the ledger.
+
+        The first call looks it up or creates it; a later one stores the new path of a renamed
+        notebook. While the ledger's server can't be reached, return the id from before or a
+        provisional one.
+        """
         sessions, notebook = self._ledger.sessions, self.notebook
         try:
             if self._id is None:
@@ -76,15 +83,21 @@ class ConversationLog:
 
     @property
     def is_known(self) -> bool:
-        """Whether the ledger has been found to hold it, or to begin it."""
+        """Whether the id was looked up or created in the ledger; false while it is provisional."""
         return self._id is not None
 
     def saved_notebook(self) -> SavedNotebook | None:
-        """Return the cells of the saved notebook, which give the turns their order."""
+        """Return the cell ids of the saved notebook, which determine the order of the turns.
+
+        `None` if there is no notebook, or its file has no usable cell ids.
+        """
         return self._file.cells()
 
     def read(self) -> tuple[list[Turn], list[Turn], list[Mark]]:
-        """Return the answered turns, all turns sent, and the marks; oldest first, without texts.
+        """Return three lists from the ledger: answered turns, all sent turns, and marks.
+
+        A mark records a later change of the conversation, such as an undo. In each list, the oldest
+        entry comes first. The turns have no prompt and no answer; `History.with_texts` adds them.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -93,7 +106,9 @@ class ConversationLog:
         return *self._ledger.history.turns(segments), self._ledger.history.marks(segments)
 
     def history(self) -> list[Turn]:
-        """Return the turns that the conversation holds now, in order; stale ones are marked.
+        """Return the current turns of the conversation, in order, with their prompts and answers.
+
+        A turn's field `stale` is true if the turns before it have changed since it was asked.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -102,7 +117,11 @@ class ConversationLog:
         return self._ledger.history.with_texts(fold(answered, marks, self.saved_notebook()))
 
     def highest_copied(self) -> int:
-        """Return the highest number of the turns that were copied from another session."""
+        """Return the highest number of the turns that were copied from another conversation.
+
+        Turns are copied when a notebook is copied; new turns get higher numbers. Return 0 if no
+        turn was copied, or while the ledger's server can't be reached.
+        """
         if self._highest_copied is None:
             try:
                 segments = self._ledger.history.segments(self.id)[1:]
@@ -113,7 +132,10 @@ class ConversationLog:
         return self._highest_copied
 
     def undo(self) -> Turn:
-        """Take the newest turn back; the turn that it had replaced counts again.
+        """Remove the newest turn from the conversation and return it.
+
+        If this turn had replaced another one, as a cell does that runs again, the other one is part
+        of the conversation again.
 
         Raises:
             ConfigurationError: there is no turn to undo.
@@ -127,10 +149,12 @@ class ConversationLog:
         return newest
 
     def forget(self, number: int) -> Turn:
-        """Take the turn of this number, and those it replaced, out of the conversation.
+        """Remove the turn with this number, and the turns it replaced, from the conversation.
+
+        Return the turn. The ledger keeps the texts of all these turns; `purge` erases them.
 
         Raises:
-            ConfigurationError: the conversation holds no such turn.
+            ConfigurationError: the conversation holds no turn with this number.
             StoreError: the ledger can't be read or written.
         """
         gone = _numbered(number, self.history())
@@ -138,7 +162,9 @@ class ConversationLog:
         return gone
 
     def reset(self) -> int:
-        """Start the conversation anew; return how many turns it held. The ledger keeps them.
+        """Remove all turns from the conversation, and return how many there were.
+
+        The ledger keeps the turns.
 
         Raises:
             StoreError: the ledger can't be read or written.
@@ -149,14 +175,15 @@ class ConversationLog:
         return count
 
     def purge(self, number: int) -> int:
-        """Erase the texts of a turn, of its slot's other turns and of cached repeats.
+        """Erase the texts of a turn from the ledger; return how many turns were erased.
 
-        Returns how many turns were erased. The notebook's file and the service keep what they
-        have. The ledger's log keeps the texts while another process reads it; then
-        `ledger.database.remarks` says so.
+        The texts of other runs of the same cell are erased too, and those of cached copies of the
+        answers. The notebook's file and the service keep their copies. While another process reads
+        a SQLite ledger, its write-ahead log still holds the texts; `Store.pop_warnings` then says
+        so.
 
         Raises:
-            ConfigurationError: the session has no such turn.
+            ConfigurationError: the conversation has no turn with this number.
             StoreError: the ledger can't be read or written.
         """
         _, sent, _ = self.read()
@@ -167,13 +194,16 @@ class ConversationLog:
         return self._ledger.history.purge([turn.id for turn in [gone, *same]])
 
     def pick(self, which: str | int) -> Turn:
-        """Add an answer outside of the conversation (of a comparison) to it.
+        """Add an answer to the conversation that is not part of it, such as one of a comparison.
+
+        Return the turn of this answer.
 
         Args:
-            which: an agent, for its newest such answer; or the turn's number.
+            which: the slug of an agent, for its newest answer outside of the conversation; or the
+                number of a turn.
 
         Raises:
-            ConfigurationError: there is no such answer.
+            ConfigurationError: there is no such answer outside of the conversation.
             StoreError: the ledger can't be read or written.
         """
         answered, sent, marks = self.read()
@@ -192,10 +222,10 @@ class ConversationLog:
         return chosen
 
     def export(self, path: str | Path) -> Path:
-        """Write the conversation to a `.md` or `.json` file, and return its path.
+        """Write the conversation to a `.md` or `.json` file, and return the path.
 
         Raises:
-            ConfigurationError: the name has another ending, or the file can't be written.
+            ConfigurationError: the file name has another extension, or the file can't be written.
             StoreError: the ledger can't be read.
         """
         from swiftask_jupyter.conversation.transcript import write
@@ -203,10 +233,10 @@ class ConversationLog:
         return write(_expanded(path), self.history())
 
     def import_file(self, path: str | Path) -> int:
-        """Add the turns of an exported file at the end; return how many they are.
+        """Append the turns of an exported file to the conversation; return how many were added.
 
         Raises:
-            ConfigurationError: the file can't be read, or is no export.
+            ConfigurationError: the file can't be read, or is not an exported conversation.
             StoreError: the ledger can't be read or written.
         """
         from swiftask_jupyter.conversation.transcript import read
@@ -228,7 +258,11 @@ class ConversationLog:
 
 
 def moment_after(turns: Iterable[Turn], marks: Iterable[Mark]) -> float:
-    """Return a moment after all these turns and marks, even if the clock was set back since."""
+    """Return a time just after all these turns and marks, in seconds since the epoch.
+
+    A new turn gets at least this time, so that it comes last even if the clock was set back.
+    Without turns and marks, return a time just after 0.
+    """
     moments = *(turn.at for turn in turns), *(mark.at for mark in marks)
     return max(moments, default=0.0) + TICK
 
@@ -243,4 +277,4 @@ def _numbered(number: int, turns: Sequence[Turn]) -> Turn:
 
 
 def _expanded(path: str | Path) -> Path:
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - unlike Path's, it leaves ~nobody alone
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises for an unknown user

@@ -1,7 +1,8 @@
 """Reads a saved notebook: the ids of its cells, and the records of turns in its outputs.
 
-A notebook may come from anyone. Only the order of its cells is believed; a file that is no
-notebook counts as none.
+A notebook may come from an untrusted person, so records are returned unchecked and only the order
+of the cells is relied on. `read_cells` and `session_ids` treat a file that is not a notebook like a
+missing file.
 """
 
 from __future__ import annotations
@@ -26,21 +27,25 @@ class _Cell(msgspec.Struct):
 
 
 class _Cells(msgspec.Struct):
-    """The cells' ids; everything else is skipped, at some hundred MB a second."""
+    """The part of a notebook file that is decoded: the cell ids.
+
+    The decoder skips everything else, at some hundred MB per second.
+    """
 
     cells: list[_Cell] = []
 
 
 def absolute_path(path: str | Path) -> str:
-    """Return a notebook's path as the ledger stores it, independent of the working directory."""
-    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - Path's keep a `..`, and take no ~nobody
+    """Return the absolute path of a notebook, in the form in which the ledger stores it."""
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - Path.absolute keeps a `..`, Path.expanduser raises for an unknown user
 
 
 def read_cells(path: str | Path) -> SavedNotebook | None:
-    """Return the ids of a saved notebook's cells; `None` if it can't be read or has no ids.
+    """Return the cell ids of a saved notebook, and the time when it was saved.
 
-    A file older than nbformat 4.5 is saved without ids, although the front end tells the kernel
-    ids that it made up: such a file says nothing about the order of cells.
+    `None` if the file can't be read or a cell has no id. Before nbformat 4.5, a file has no cell
+    ids; the front end then makes up temporary ids, by which the cells in the file can't be
+    identified.
     """
     try:
         saved = Path(path).stat().st_mtime
@@ -53,14 +58,14 @@ def read_cells(path: str | Path) -> SavedNotebook | None:
 
 
 class NotebookFile:
-    """A notebook's file: read again when it was saved, and followed when it is renamed.
+    """The file of the running notebook: read again after each save, and found again after a rename.
 
-    No front end tells the kernel a new name. The file keeps its number in the file system, so it
-    is looked for in its folder once its name is gone or belongs to another file. If it is not
-    found, what was read last still holds.
+    A front end does not tell the kernel when the notebook is renamed. So when the path no longer
+    leads to the same file, its folder is searched for a notebook with the same inode number. If
+    none is found, the cells that were read last remain valid.
 
     Args:
-        path: the path; `None` for no notebook.
+        path: the path of the notebook; `None` if there is no notebook.
     """
 
     def __init__(self, path: str | Path | None) -> None:
@@ -72,12 +77,12 @@ class NotebookFile:
 
     @property
     def path(self) -> str | None:
-        """The present path; `None` for no notebook."""
+        """The current path of the notebook; `None` if there is no notebook."""
         self._follow()
         return self._path
 
     def cells(self) -> SavedNotebook | None:
-        """Return the ids of its cells as last saved; `None` if there is no such file."""
+        """Return the cell ids of the last saved version; `None` if none could be read so far."""
         state = self._follow()
         if self._path is not None and state is not None:
             read_state = state.st_mtime_ns, state.st_size
@@ -87,7 +92,10 @@ class NotebookFile:
         return self._cells
 
     def _follow(self) -> os.stat_result | None:
-        """Return the file's state, under whatever name it has in its folder now."""
+        """Find the file, even if it was renamed within its folder, and return its `stat` result.
+
+        Update the stored path after a rename. Return `None` if the file does not exist.
+        """
         if self._path is None:
             return None
         present = _state(self._path)
@@ -101,14 +109,15 @@ class NotebookFile:
             if self._may_be(path) if self._cells is not None else present is None:
                 self._path = str(path)
                 return state
-        if present is not None:  # an editor that saves by replacing the file
+        if present is not None:  # the editor saves by replacing the file
             self._file_id = _file_id(present)
         return present
 
     def _may_be(self, path: Path) -> bool:
-        """Return whether a file of the same number may be this notebook: it shares a cell.
+        """Return whether a file with this notebook's inode number may be this notebook.
 
-        The number of a deleted file is given to another. A new notebook has no cells yet.
+        A new file can get the inode number of a deleted one. So the two must share a cell id; if
+        the ids of either are unknown, or the notebook had no cells, return true.
         """
         before, found = self._cells, read_cells(path)
         if not (before and before.cells and found):
@@ -124,19 +133,19 @@ def _state(path: str | Path) -> os.stat_result | None:
 
 
 def _file_id(state: os.stat_result) -> tuple[int, int]:
-    """Return what stays the same when a file is renamed: its device and number."""
+    """Return the device and inode numbers of a file, which stay the same after a rename."""
     return state.st_dev, state.st_ino
 
 
 def read_records(path: str | Path) -> list[Any]:
-    """Return the records of turns in a saved notebook's outputs, unchecked.
+    """Return the records of turns in the outputs of a saved notebook, without checking them.
 
-    One output holds several where a cell asked several agents. Parts of the file that have not
-    the shape of a notebook are skipped.
+    A cell that asked several agents holds several records in one output. Malformed parts of the
+    notebook are skipped.
 
     Raises:
         OSError: the file can't be read.
-        ValueError: it is no notebook; the message says why.
+        ValueError: the file is not a notebook; the message says why.
     """
     content = _decode(path, Any)
     cells = content.get("cells") if isinstance(content, dict) else None
@@ -150,7 +159,10 @@ def read_records(path: str | Path) -> list[Any]:
 
 
 def session_ids(path: str | Path) -> list[str]:
-    """Return the ids of the sessions in the notebook's records, the most frequent first."""
+    """Return the session ids in the notebook's records of turns, the most frequent first.
+
+    The list is empty if the file can't be read or is not a notebook.
+    """
     try:
         named = [each.get("session") for each in read_records(path) if isinstance(each, dict)]
     except (OSError, ValueError):
@@ -169,7 +181,12 @@ def _bundles(cells: list[Any]) -> Iterator[dict[str, Any]]:
 
 
 def _decode(path: str | Path, kind: Any) -> Any:
-    """Return the file's content, decoded from JSON as this type."""
+    """Decode a JSON file into this type and return the result.
+
+    Raises:
+        OSError: the file can't be read.
+        ValueError: the file is too large, is not JSON, or does not fit the type.
+    """
     file = Path(path)
     if file.stat().st_size > LARGEST:
         raise ValueError(f"it is larger than {LARGEST // 1024**2} MB")
@@ -178,7 +195,7 @@ def _decode(path: str | Path, kind: Any) -> Any:
         return msgspec.json.decode(content, type=kind)  # several times as fast as json's
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
-    try:  # NaN and half a character are no JSON, but Python and editors write them
+    try:  # NaN and a lone surrogate are not JSON, but Python and editors write them
         return msgspec.convert(json.loads(content), kind)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise ValueError("it is not JSON") from None

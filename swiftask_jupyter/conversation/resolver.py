@@ -1,8 +1,9 @@
-"""Finds the stored session that a notebook continues: its own, or one under another path.
+"""Finds the session that a notebook continues, even if the notebook was renamed or copied.
 
-The ledger maps a notebook's path and a session name to a session. Where it has none, the
-notebook may have been renamed or copied: the records in its outputs name the session that they
-belong to. Where it has one that shares no cell with the file, another notebook has taken the path.
+A session is a conversation in the ledger. The ledger maps each pair of notebook path and session
+name to a session. If it has no session for a pair, the notebook may have been renamed or copied;
+then the records in the notebook's outputs name the session. If the session that it has shares no
+cell with the file, another notebook is now at that path.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from swiftask_jupyter.ledger.sessions import Sessions
 
 
 class SessionResolver:
-    """Finds the session of a notebook and a session name.
+    """Finds the sessions of one notebook by name.
 
     Args:
-        sessions: the table of sessions.
-        history: the turns.
-        notebook: the notebook's path, or `None` outside of a notebook.
+        sessions: the ledger's table of sessions.
+        history: reads the turns of a session from the ledger.
+        notebook: the notebook's path; `None` outside of a notebook.
     """
 
     def __init__(self, sessions: Sessions, history: History, notebook: str | None) -> None:
@@ -30,7 +31,7 @@ class SessionResolver:
         self._notebook = notebook
 
     def find(self, name: str) -> str:
-        """Return the id of the session that the name means here; begin one if there is none.
+        """Return the id of the session with this name in the notebook; create it if none is found.
 
         Raises:
             StoreError: the ledger can't be read or written.
@@ -48,7 +49,11 @@ class SessionResolver:
         )
 
     def _is_replaced(self, session: str, saved: SavedNotebook | None) -> bool:
-        """Return whether another file lies at the path now: it shares no cell with the session."""
+        """Return whether the file at the path is another notebook, without the session's cells.
+
+        Cells that ran after the file was saved are not considered. Return false if the saved
+        notebook is unknown or the session has no cells.
+        """
         if saved is None:
             return False
         answered, _ = self._history.turns(self._history.segments(session))
@@ -58,13 +63,18 @@ class SessionResolver:
         return bool(cells) and cells.isdisjoint(saved.cells)
 
     def _from_records(self, notebook: str, name: str, replaced: str | None) -> str | None:
-        """Return the session that the file's records name, or a copy of it, if there is one."""
+        """Return the session that the records in the notebook's file name; `None` if there is none.
+
+        If the notebook was renamed, the session is assigned to the new path. If the notebook was
+        copied and the original still exists, a copy of the session is created. `replaced` is the
+        session that the name stood for at this path before.
+        """
         for session in session_ids(notebook):
             known = self._sessions.location(session)
             if known is None or known.name != name or known.notebook is None:
                 continue
             if known.notebook == notebook:
-                return None  # it belongs to the file that lay here before
+                return None  # it belongs to the file that was at this path before
             if Path(known.notebook).exists():
                 return self._sessions.create(notebook, name, session, instead_of=replaced)
             self._sessions.assign(session, notebook, name)

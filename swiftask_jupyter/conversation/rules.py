@@ -1,16 +1,18 @@
 """The rules of a conversation: which turns it holds, in which order, and which are stale.
 
-Pure functions; nothing here reads or writes. The rules in full:
+A turn is a prompt and its answer. All functions are pure: they read and write no files. The rules:
 
-- A turn fills a slot. The slot of a cell is the cell's id, so that a re-run fills the same slot;
-  a question asked elsewhere has a slot of its own. A slot holds the turns of the newest run that
-  was answered: a failed or interrupted turn fills no slot and replaces nothing.
-- Slots of cells in the saved notebook come in the notebook's order. Every other slot comes after
+- Each turn has a place in the conversation, its slot. For a prompt from a notebook cell, the slot
+  is the cell's id, so that the cell fills the same slot when it runs again. Any other prompt gets a
+  new slot.
+- A slot holds the turns of its newest run that was answered. A turn that failed or was interrupted
+  fills no slot and replaces nothing.
+- The slots of cells in the saved notebook have the notebook's order. Every other slot comes after
   the slots that were filled before it.
-- A cell that ran before the notebook was saved, and is not in the saved file, was deleted: its
-  slot is not part of the conversation.
-- A turn is stale when the turns before it are no longer those that were before it when it was
-  asked.
+- If a cell ran before the notebook was saved, and the saved file does not contain it, the cell was
+  deleted: its slot is not part of the conversation.
+- A turn is stale if the turns before it are no longer the ones that were before it when it was
+  sent.
 """
 
 from __future__ import annotations
@@ -22,14 +24,14 @@ from swiftask_jupyter.answers.turn import Turn
 from swiftask_jupyter.ledger.history import Mark
 from swiftask_jupyter.support.structs import Struct, replace
 
-CLOCK_SKEW = 2.0  # seconds by which a file system's clock may be ahead of ours
+CLOCK_SKEW = 2.0  # seconds by which a file system's clock may be ahead of this machine's
 
 
 class SavedNotebook(Struct, frozen=True):
-    """What a saved notebook says about its cells.
+    """The cell ids of a saved notebook, and the time when it was saved.
 
     Attributes:
-        cells: their ids, in order.
+        cells: the ids of the cells, in the notebook's order.
         saved: when the file was written, in seconds since the epoch.
     """
 
@@ -43,13 +45,13 @@ def fold(
     notebook: SavedNotebook | None,
     running: str | None = None,
 ) -> list[Turn]:
-    """Return the turns that the conversation holds now, in order; `stale` is set on each.
+    """Return the current turns of the conversation, in order; set the field `stale` of each.
 
     Args:
-        answered: every answered turn, oldest first.
-        marks: the marks on them, oldest first.
-        notebook: the saved notebook, if there is one.
-        running: the slot of the cell that runs now; it counts even if it was never saved.
+        answered: all answered turns, oldest first, including removed and replaced ones.
+        marks: the records of later changes, such as an undo, oldest first.
+        notebook: the saved notebook; `None` if there is none.
+        running: the slot of the running cell, which counts even if the saved notebook lacks it.
     """
     slots, first_filled = _filled_slots(list(answered), list(marks))
     order = _slot_order(slots, first_filled, notebook, running)
@@ -62,9 +64,10 @@ def around(
     marks: Iterable[Mark],
     notebook: SavedNotebook | None,
 ) -> tuple[list[Turn], list[Turn]]:
-    """Return the turns before and after a turn that is about to fill its slot.
+    """Return two lists: the turns before and the turns after a turn that is about to be sent.
 
-    Earlier questions of the same run come before it; turns of an earlier run are replaced.
+    Earlier prompts of the same run of the cell come before it. Turns of an earlier run of the cell
+    are in neither list, because the new turn replaces them.
     """
     turns = fold([*answered, coming], marks, notebook, coming.slot)
     here = next(number for number, turn in enumerate(turns) if turn.id == coming.id)
@@ -72,7 +75,10 @@ def around(
 
 
 def stale_after(earlier: Sequence[Turn], filled: Turn, later: Sequence[Turn]) -> list[Turn]:
-    """Return the later turns that are stale once a slot before them is filled."""
+    """Return the turns of `later` that are stale once `filled` is between `earlier` and `later`.
+
+    A turn is stale if the turns before it have changed since it was sent.
+    """
     turns = _with_stale([*earlier, filled, *later])
     return [turn for turn in turns[len(earlier) + 1 :] if turn.stale]
 
@@ -80,16 +86,17 @@ def stale_after(earlier: Sequence[Turn], filled: Turn, later: Sequence[Turn]) ->
 def continued(
     earlier: Sequence[Turn], sent: Sequence[Turn], dialect: str, agent: str
 ) -> int | str | None:
-    """Return the id of the service's conversation that a new turn can continue, if any.
+    """Return the id of a conversation stored by the service that a new turn can continue.
 
-    It must hold exactly the newest of the earlier turns. One that also holds a turn that was
-    replaced or undone can't be continued, because no service is known to forget turns.
+    The service's conversation must consist of the newest earlier turns with this dialect and agent.
+    If it also contains a turn that was replaced or undone, it can't be continued, because no
+    service is known to delete single turns. Return `None` if no conversation can be continued.
 
     Args:
         earlier: the turns before the new one.
-        sent: every turn that was ever sent in the session, oldest first.
+        sent: every turn that was ever sent in the conversation, oldest first.
         dialect: the protocol of the new turn.
-        agent: the agent of the new turn.
+        agent: the slug of the new turn's agent.
     """
     own = [turn for turn in earlier if (turn.dialect, turn.agent) == (dialect, agent)]
     if not own or (known := own[-1].conversation) is None:
@@ -101,7 +108,11 @@ def continued(
 def _filled_slots(
     answered: list[Turn], marks: list[Mark]
 ) -> tuple[dict[str, list[Turn]], dict[str, float]]:
-    """Return the turns that each slot holds, and when each slot was first filled."""
+    """Return two dictionaries by slot: the turns it holds, and the time when it was first filled.
+
+    A slot is a place in the conversation, such as that of a cell. An answer of a comparison that
+    the user picked counts from the time of the pick, in the slot that its mark names.
+    """
     picked = {mark.turn: mark for mark in marks if mark.kind == "picked"}
     placed = [
         replace(turn, slot=picked[turn.id].value, at=picked[turn.id].at, run=turn.id)
@@ -123,7 +134,7 @@ def _filled_slots(
 
 
 def _visible(placed: list[Turn], marks: list[Mark]) -> list[Turn]:
-    """Return the turns that were not undone, forgotten, or before a reset."""
+    """Return the turns without those that were undone, forgotten, or sent before the last reset."""
     undone = {mark.turn for mark in marks if mark.kind == "undone"}
     reset = max((mark.at for mark in marks if mark.kind == "reset"), default=0.0)
     known = {turn.id: turn for turn in placed}
@@ -140,7 +151,10 @@ def _visible(placed: list[Turn], marks: list[Mark]) -> list[Turn]:
 
 
 def _is_forgotten_with(turn: Turn, gone: Turn) -> bool:
-    """Return whether forgetting `gone` forgets this turn: the same, or one that it replaced."""
+    """Return whether the user's `forget` of the turn `gone` removes this turn too.
+
+    It removes `gone` itself and the turns of earlier runs in the same slot.
+    """
     replaced = turn.slot == gone.slot and turn.run != gone.run and turn.at <= gone.at
     return replaced or turn.id == gone.id
 
@@ -151,7 +165,10 @@ def _slot_order(
     notebook: SavedNotebook | None,
     running: str | None,
 ) -> list[str]:
-    """Return the slots in the order of the conversation, those of deleted cells left out."""
+    """Return the slots in the order of the conversation, without those of deleted cells.
+
+    A slot is a place in the conversation; the slot of a cell is the cell's id.
+    """
     cells = notebook.cells if notebook is not None else ()
     order = [cell for cell in cells if cell in slots]
     filled = {slot: (first_filled[slot], held[0].id) for slot, held in slots.items()}
@@ -166,13 +183,21 @@ def _slot_order(
 
 
 def _is_deleted(held: list[Turn], notebook: SavedNotebook) -> bool:
-    """Return whether the notebook was saved without the slot's cell after the cell ran."""
+    """Return whether a slot that is not in the saved notebook belongs to a deleted cell.
+
+    A slot is a place in the conversation. Its cell was deleted if it ran before the notebook was
+    saved.
+    """
     newest = held[-1]
     return newest.cell == newest.slot and newest.at + CLOCK_SKEW < notebook.saved
 
 
 def _with_stale(turns: list[Turn]) -> list[Turn]:
-    """Set `stale` on each turn that was asked after other turns than those before it now."""
+    """Set `stale` on each turn and return the turns.
+
+    A turn is stale if the digest of the turns before it differs from the one stored when it was
+    sent.
+    """
     running = hashlib.sha256()
     for number, turn in enumerate(turns):
         digest = running.hexdigest()[:16]

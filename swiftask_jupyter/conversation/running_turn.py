@@ -1,7 +1,8 @@
-"""A turn of a conversation while it runs, and the stream by which another thread watches it.
+"""Sends the prompt of one turn, and lets another thread iterate over the answer.
 
-The turn lives on the I/O thread, from the row before the request to the outcome. Whoever asked
-watches its `Reply` grow and may stop watching at any time: how it ended is recorded all the same.
+A `RunningTurn` runs on the I/O thread: it writes the turn to the ledger before the request is sent,
+and completes the row when the answer ends. The caller reads the answer through a `Stream`. The
+caller may stop reading at any time; this cancels the request, and the ledger records it.
 """
 
 from __future__ import annotations
@@ -39,21 +40,22 @@ NOTHING_SPENT = Usage(input_tokens=0, output_tokens=0, total_tokens=0, credits=0
 
 
 class TurnContext(Struct, frozen=True):
-    """The conversation around a turn that is about to be sent.
+    """What is needed to send a turn in a conversation: the turns around it, and its options.
 
     Attributes:
-        earlier: the turns before it.
-        later: the turns after it.
-        sent: every turn that was ever sent in the session.
-        left_out: how many of the earlier turns are not sent along.
-        cache: `off`, `on` (an earlier answer to the same request is shown again) or `strict`
-            (and nothing is sent).
-        replay: whether the earlier turns are sent again to a service that has lost them.
-        fresh: whether the turn is sent without the earlier ones.
-        earliest: the moment before which the turn can't be, whatever the clock says; seconds
-            since the epoch.
-        highest: the highest number of a turn in the session.
-        remarks: what the footer says besides.
+        earlier: the turns before the new one in the conversation.
+        later: the turns after it, such as those of cells further down in the notebook.
+        sent: every turn that was ever sent in the conversation.
+        left_out: how many earlier turns are not sent along because they exceed the history limit.
+        cache: `off`; `on`: show a stored answer to the same request again; `strict`: as `on`, but
+            raise an error instead of sending a request.
+        replay: whether to send the earlier turns again, as text, to a service that stores
+            conversations itself but lacks these turns.
+        fresh: whether to send the turn without earlier turns.
+        earliest: the lowest time that the turn may get, so that it is later than all others even
+            if the clock was set back; in seconds since the epoch.
+        highest: the highest number of a turn in the conversation; the new turn's is greater.
+        remarks: further remarks for the footer below the answer.
     """
 
     earlier: Sequence[Turn] = ()
@@ -68,7 +70,10 @@ class TurnContext(Struct, frozen=True):
     remarks: tuple[str, ...] = ()
 
     def stale_remarks(self, digest: str) -> list[str]:
-        """Return a remark on the later turns that this turn makes stale, if there are any.
+        """Return a list with a remark for the answer's footer if this turn makes later turns stale.
+
+        A turn is stale if the turns before it have changed since it was sent. The list is empty if
+        no turn becomes stale.
 
         Args:
             digest: the content digest of the finished turn.
@@ -83,16 +88,17 @@ class TurnContext(Struct, frozen=True):
 
 
 class RunningTurn:
-    """A turn that is about to be sent, and its reply as it grows.
+    """Sends the prompt of one turn, reads the answer, and records both in the ledger.
 
     Args:
-        reply: the turn, with its place in the conversation; its answer grows.
-        prompt: what is sent, earlier messages included.
-        route: the dialects to try.
-        context: the conversation around it.
-        ledger: where it is recorded.
-        transport: the network.
-        watchers: called on the I/O thread when it begins and when it has ended.
+        reply: the record of the turn; the pieces of the answer are added to it as they arrive.
+        prompt: the content of the request, earlier messages included.
+        route: the service's APIs by which the prompt may be sent.
+        context: the state of the conversation.
+        ledger: the ledger that the turn is recorded in.
+        transport: sends the request.
+        watchers: functions that are called with this turn, on the I/O thread, when it has begun
+            and when it has ended.
     """
 
     def __init__(
@@ -117,12 +123,13 @@ class RunningTurn:
     async def events(self) -> AsyncGenerator[list[Event], None]:
         """Send the prompt and yield the events of its answer, one list for each network read.
 
-        The row is written before the request leaves, and completed when this generator ends: by
-        the answer's end, by an error, or because it was closed.
+        The turn's row in the ledger is written before the request is sent. It is completed when
+        this generator ends: at the end of the answer, after an error, or when the generator is
+        closed.
 
         Raises:
             StoreError: the row can't be written; nothing was sent.
-            SwiftaskError: no answer came, or it broke off.
+            SwiftaskError: no answer arrived, or the answer broke off.
         """
         reply = self.reply
         reply.at = max(time.time(), self._context.earliest)
@@ -148,7 +155,10 @@ class RunningTurn:
             self._complete()
 
     def preview(self) -> tuple[Protocol, Prompt, str]:
-        """Return how and what would be sent, and what is unknown about it; nothing is sent."""
+        """Return the protocol and the prompt that would be sent, and a remark on what is uncertain.
+
+        The remark is empty if nothing is uncertain. Nothing is sent.
+        """
         return self._attempt().preview()
 
     def _attempt(self) -> Attempt:
@@ -158,7 +168,11 @@ class RunningTurn:
         )  # fmt: skip
 
     def _complete(self) -> None:
-        """Record how it ended; a ledger that fails must not cost the answer, or hide an error."""
+        """Record in the ledger how the turn ended, and call the watchers.
+
+        If the ledger can't be written, add a remark to the reply and raise nothing, so that neither
+        the answer nor an earlier error is lost.
+        """
         try:
             self._ledger.turns.complete(self.reply)
         except StoreError as error:
@@ -192,7 +206,10 @@ class RunningTurn:
                 yield events
 
     def _replayed(self) -> list[Event]:
-        """Return the events of a cached answer to the same request, or none."""
+        """Return the events of a stored answer to the same request; an empty list if there is none.
+
+        If an answer is found, the reply is marked as cached.
+        """
         for protocol in self._route.candidates():
             digest = self.prompt.digest(protocol.name, self._route.host)
             if found := self._ledger.history.replay(digest):
@@ -204,7 +221,12 @@ class RunningTurn:
         return []
 
     def _address(self, protocol: Protocol, prompt: Prompt) -> Prompt:
-        """Return the prompt as this dialect's service knows the conversation."""
+        """Return the prompt with the id of the service's conversation that it continues.
+
+        If the service stores conversations itself but none can be continued, the id is `None`. The
+        earlier turns are then put into the text (option `replay`), or a remark says that they are
+        missing.
+        """
         context, reply = self._context, self.reply
         earlier = () if context.fresh else context.earlier
         known = continued(earlier, context.sent, protocol.name, prompt.agent)
@@ -218,12 +240,13 @@ class RunningTurn:
 
 
 class Stream:
-    """An answer being watched: iterate over its events, then read `.answer`.
+    """An answer that is being received: iterate over its events, then read `.answer`.
 
-    Stopping early (`close`, the end of a `with`, a `break`, Ctrl-C) closes the connection.
+    Stopping early (`close`, the end of a `with`, a `break`, Ctrl-C) cancels the request and closes
+    its connection.
 
     Attributes:
-        reply: the answer as it grows.
+        reply: the record of the turn, to which the pieces of the answer are added as they arrive.
     """
 
     def __init__(self, turn: RunningTurn, thread: IOThread) -> None:
@@ -235,10 +258,14 @@ class Stream:
         self._closed = False
 
     def batches(self, tick: float | None = None) -> StreamIterator[list[Event]]:
-        """Return what each network read brings; `None` comes whenever nothing did for a tick."""
+        """Return an iterator over lists of events, one list for each network read.
+
+        Args:
+            tick: yield `None` whenever nothing has arrived for this many seconds; `None`: never.
+        """
         if self._watch is None:
             self._watch = self._thread.stream(self._turn.events(), tick)
-        if self._closed:  # maybe before there was anything to close
+        if self._closed:  # `close` may have been called before the iterator existed
             self._watch.close()
         return self._watch
 
@@ -254,7 +281,7 @@ class Stream:
 
     @property
     def answer(self) -> Answer:
-        """The finished answer; waits for what is still to come, and raises what went wrong."""
+        """The complete answer; reading it waits for the end, and raises the error of a failure."""
         for _ in self:
             pass
         if self._failed is not None:
@@ -263,11 +290,11 @@ class Stream:
 
     @property
     def kept(self) -> Answer:
-        """The answer as far as it has come."""
+        """The part of the answer that has arrived so far, without waiting for the rest."""
         return answer_from(self.reply)
 
     def close(self) -> None:
-        """Stop watching; the request ends if it has not."""
+        """Stop receiving the answer; cancel the request if it is still running."""
         self._closed = True
         if self._watch is not None:
             self._watch.close()

@@ -1,4 +1,4 @@
-"""A session: one conversation that prompts are sent in."""
+"""`Session`: sends prompts in one conversation."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ if TYPE_CHECKING:
 
 
 class Runtime(Struct):
-    """What the sessions and batches of one client share.
+    """The objects and settings that all conversations and batches of one client share.
 
     Attributes:
         ledger: the database of all turns.
-        connections: settings, secrets, routes and the network.
-        running_cell: returns the id of the cell that runs now and of its execution; both are
-            `None` outside of a cell, or where the front end does not say.
+        connections: settings, secrets, routes and the network connections.
+        running_cell: returns the id of the running cell and the id of its execution; both are
+            `None` outside of a cell, or if the front end does not provide them.
         cache: the cache mode: `off`, `on` or `strict`.
-        history_limit: the most tokens of history to send, roughly counted; 0 for all.
+        history_limit: the highest number of tokens of earlier turns to send, roughly estimated; 0:
+            no limit.
     """
 
     ledger: Ledger
@@ -53,13 +54,17 @@ class Runtime(Struct):
 
 
 class Origin(Struct, frozen=True):
-    """Who asks a turn, and which turn it replaces; the notebook and the panel know.
+    """Where a prompt comes from, and which place in the conversation its turn takes.
+
+    The magics and the chat panel create it; a prompt from a script has the default values.
 
     Attributes:
         surface: `cell`, `panel` or `python`.
-        slot: the slot to fill; default: the running cell's, else a new one.
-        superseded: whether the turn is sent as if it filled its slot, but fills none: it is one
-            of several answers, of which one is picked later.
+        slot: the place in the conversation; a turn replaces the earlier turn in the same slot.
+            `None`: the id of the running cell, or a new slot if no cell runs.
+        superseded: whether the prompt goes to several agents for a comparison. Its turn is sent
+            with the history of its slot, but is not added to the conversation until the user
+            picks it.
     """
 
     surface: str = "python"
@@ -71,12 +76,13 @@ PYTHON = Origin()
 
 
 class Session:
-    """One conversation, in a notebook or outside of one.
+    """One conversation, in a notebook or outside of one, in which prompts can be sent.
 
     Attributes:
-        runtime: what all sessions of the client share.
-        log: its turns.
-        watchers: called on the I/O thread when a turn begins and when it has ended.
+        runtime: the objects that all conversations of the client share.
+        log: the turns of this conversation in the ledger.
+        watchers: functions that are called with a turn, on the I/O thread, when it has begun and
+            when it has ended.
     """
 
     def __init__(self, runtime: Runtime, file: NotebookFile, name: str) -> None:
@@ -86,45 +92,47 @@ class Session:
 
     @property
     def name(self) -> str:
-        """What the user calls the conversation."""
+        """The name that the user gave the conversation."""
         return self.log.name
 
     @property
     def id(self) -> str:
-        """Its id in the ledger."""
+        """The id of the conversation in the ledger; see `ConversationLog.id`."""
         return self.log.id
 
     @property
     def notebook(self) -> str | None:
-        """The path of its notebook; `None` outside of one."""
+        """The path of the conversation's notebook; `None` outside of a notebook."""
         return self.log.notebook
 
     @with_options(AskOptions)
     def ask(self, text: str, agent: str | None = None, **options: Unpack[AskOptions]) -> Answer:
-        """Ask an agent in this conversation and return its whole answer.
+        """Ask an agent in this conversation, and return the whole answer.
 
         Args:
             text: the prompt.
-            agent: the slug; default: the connection's.
-            **options: for this call.
+            agent: the agent's slug; default: the connection's agent.
+            **options: see `AskOptions`.
 
         Raises:
             Refused: nothing was sent; the message says why.
-            ConnectionFailed: no answer came.
-            ServiceError: the service answered with an error.
-            StreamError: the answer broke off or made no sense.
+            ConnectionFailed: no response arrived.
+            ServiceError: the service responded with an error.
+            StreamError: the answer broke off or could not be decoded.
             StoreError: the ledger can't be read or written.
         """
         return self.stream(text, agent, **options).answer
 
     @with_options(AskOptions)
     def stream(self, text: str, agent: str | None = None, **options: Unpack[AskOptions]) -> Stream:
-        """Ask an agent and return its answer's events as they come; otherwise as `ask`.
+        """Ask an agent in this conversation, and return a `Stream` of the answer's events.
+
+        The request is sent when the iteration begins. Raises the same errors as `ask`.
 
         Args:
             text: the prompt.
-            agent: the slug; default: the connection's.
-            **options: for this call.
+            agent: the agent's slug; default: the connection's agent.
+            **options: see `AskOptions`.
         """
         return self.stream_from(PYTHON, text, agent, **options)
 
@@ -135,7 +143,7 @@ class Session:
         agent: str | None = None,
         **options: Unpack[AskOptions],
     ) -> Stream:
-        """Ask on behalf of a cell or a panel; otherwise as `stream`."""
+        """Do the same as `stream` for a prompt from a cell or a panel, which `origin` describes."""
         turn = self.turn(text, agent, origin, **options)
         return Stream(turn, self.runtime.connections.thread)
 
@@ -143,12 +151,12 @@ class Session:
     async def ask_async(
         self, text: str, agent: str | None = None, **options: Unpack[AskOptions]
     ) -> Answer:
-        """Ask from a running event loop; otherwise as `ask`.
+        """Do the same as `ask`, without blocking the caller's event loop.
 
         Args:
             text: the prompt.
-            agent: the slug; default: the connection's.
-            **options: for this call.
+            agent: the agent's slug; default: the connection's agent.
+            **options: see `AskOptions`.
         """
         turn = self.turn(text, agent, **options)
         async for _ in self.runtime.connections.thread.stream_async(turn.events()):
@@ -159,12 +167,14 @@ class Session:
     async def stream_async(
         self, text: str, agent: str | None = None, **options: Unpack[AskOptions]
     ) -> AsyncIterator[Event]:
-        """Yield the events of an answer in a running event loop; otherwise as `ask`.
+        """Ask an agent and yield the answer's events, without blocking the caller's event loop.
+
+        Raises the same errors as `ask`.
 
         Args:
             text: the prompt.
-            agent: the slug; default: the connection's.
-            **options: for this call.
+            agent: the agent's slug; default: the connection's agent.
+            **options: see `AskOptions`.
         """
         turn = self.turn(text, agent, **options)
         async for events in self.runtime.connections.thread.stream_async(turn.events()):
@@ -175,12 +185,12 @@ class Session:
     def dry_run(
         self, text: str, agent: str | None = None, **options: Unpack[AskOptions]
     ) -> RequestPreview:
-        """Return the request that `ask` would send, and send nothing; `print` shows it.
+        """Return a printable preview of the request that `ask` would send; send nothing.
 
         Args:
             text: the prompt.
-            agent: the slug; default: the connection's.
-            **options: for this call.
+            agent: the agent's slug; default: the connection's agent.
+            **options: see `AskOptions`.
         """
         from swiftask_jupyter.turns.request_preview import CallCost, preview_request
 
@@ -195,16 +205,16 @@ class Session:
         origin: Origin = PYTHON,
         **options: Unpack[AskOptions],
     ) -> RunningTurn:
-        """Return a turn that asks the prompt; nothing is sent until its events are read.
+        """Prepare a turn for a prompt; the request is sent when its `events` are read.
 
         Args:
             text: the prompt.
-            agent: the slug; default: the connection's.
-            origin: who asks, and which slot it fills.
+            agent: the agent's slug; default: the connection's agent.
+            origin: where the prompt comes from, and which place in the conversation its turn takes.
             options: see `AskOptions`.
 
         Raises:
-            Refused: nothing will be sent; the message says why.
+            Refused: the prompt can't be sent; the message says why.
             StoreError: the ledger can't be read.
         """
         runtime, reply = self.runtime, Reply(id=new_id(), surface=origin.surface)
@@ -230,7 +240,7 @@ class Session:
                     around = self._context(context, reply)
                     prompt, context = self._with_history(prompt, route, around, last)
                 except StoreUnreachable as error:
-                    # Which conversation it belongs to could not be found, and won't be later.
+                    # Without the conversation's id, the turn can't be added to it later either.
                     apart = "" if self.log.is_known else ", and stays out of the conversation"
                     context = replace(context, remarks=(f"sent without history{apart}: {error}",))
                 reply.history_digest = None if fresh else history_digest(context.earlier)
@@ -246,7 +256,11 @@ class Session:
         )  # fmt: skip
 
     def _context(self, context: TurnContext, reply: Reply) -> TurnContext:
-        """Add the turns around a turn that is about to fill its slot."""
+        """Return the context with the turns before and after the turn that is about to be sent.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
         answered, sent, marks = self.log.read()
         earliest = moment_after(sent, marks)
         coming = Turn(id=reply.id, at=max(time.time(), earliest), slot=reply.slot,
@@ -260,7 +274,15 @@ class Session:
     def _with_history(
         self, prompt: Prompt, route: Route, context: TurnContext, last: int | None
     ) -> tuple[Prompt, TurnContext]:
-        """Put the earlier turns in front of the prompt, as far as they are wanted and fit."""
+        """Add the earlier turns to the prompt as messages; return the prompt and the new context.
+
+        Only the `last` newest turns are added, and only as many as the history limit allows. Add
+        none if the context is `fresh`.
+
+        Raises:
+            ConfigurationError: `last` is not a number of turns.
+            StoreError: the ledger can't be read.
+        """
         if context.fresh:
             return prompt, context
         if last is not None and (not isinstance(last, int) or last < 0):
@@ -274,18 +296,21 @@ class Session:
         )
 
     def refuse(self, error: Refused, *, agent: str, text: str) -> None:
-        """Record a prompt that was not sent, with every token masked."""
+        """Record in the ledger a prompt that was refused before sending, with all tokens masked.
+
+        Raise nothing if the ledger can't be written. The tokens in `error` are masked too.
+        """
         mask = self.runtime.connections.mask
         agent, text = (mask(each) if isinstance(each, str) else "" for each in (agent, text))
         error.masked(mask)
         reply = Reply(id=new_id(), agent=agent, at=time.time(), status="refused", error=str(error),
                       prompt=text)  # fmt: skip
-        with suppress(StoreError):  # why it was refused matters more than where that is written
+        with suppress(StoreError):  # the caller reports the refusal even if it can't be recorded
             reply.notebook, reply.session = self.notebook, self.id
             self.runtime.ledger.turns.refuse(reply)
 
     def history(self) -> list[Turn]:
-        """Return the turns that the conversation holds now, in order; stale ones are marked.
+        """Return the current turns of the conversation, in order; see `ConversationLog.history`.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -293,19 +318,19 @@ class Session:
         return self.log.history()
 
     def undo(self) -> Turn:
-        """Take the newest turn back; see `ConversationLog.undo`."""
+        """Remove the newest turn from the conversation; see `ConversationLog.undo`."""
         return self.log.undo()
 
     def forget(self, number: int) -> Turn:
-        """Take the turn of this number out; see `ConversationLog.forget`."""
+        """Remove the turn with this number from the conversation; see `ConversationLog.forget`."""
         return self.log.forget(number)
 
     def reset(self) -> int:
-        """Start the conversation anew; see `ConversationLog.reset`."""
+        """Remove all turns, and return how many there were; see `ConversationLog.reset`."""
         return self.log.reset()
 
     def purge(self, number: int) -> int:
-        """Erase the texts of the turn of this number; see `ConversationLog.purge`."""
+        """Erase the texts of the turn with this number; see `ConversationLog.purge`."""
         return self.log.purge(number)
 
     def pick(self, which: str | int) -> Turn:
@@ -317,7 +342,7 @@ class Session:
         return self.log.export(path)
 
     def import_file(self, path: str | Path) -> int:
-        """Add the turns of an exported file at the end; see `ConversationLog.import_file`."""
+        """Append the turns of an exported file; see `ConversationLog.import_file`."""
         return self.log.import_file(path)
 
 
@@ -329,10 +354,11 @@ def _check_cache(cache: str) -> None:
 
 
 def check(prompt: Prompt, secrets: Iterable[Secret]) -> None:
-    """Refuse a prompt that can't be sent.
+    """Check that a prompt can and may be sent.
 
     Raises:
-        PromptError: it is empty, holds a token anywhere, or has no UTF-8 encoding.
+        PromptError: the text is empty or can't be encoded as UTF-8, or a part of the prompt
+            contains a token.
     """
     if not prompt.text.strip():
         raise PromptError("the prompt is empty", advice="write it below the magic line")

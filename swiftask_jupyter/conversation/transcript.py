@@ -1,4 +1,4 @@
-"""A conversation as a file, `.md` or `.json`, that people read and that can be imported again."""
+"""Exports a conversation to a `.md` or `.json` file, and reads such a file back."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _TURN = re.compile(r"<!-- swiftask-turn (\{.*?\}) -->\n")
 
 
 def write(path: Path, turns: Sequence[Turn]) -> Path:
-    """Write a conversation to a `.md` or `.json` file.
+    """Write a conversation to a `.md` or `.json` file, and return the path.
 
     Raises:
-        ConfigurationError: the name has another ending, or the file can't be written.
+        ConfigurationError: the file name has another extension, or the file can't be written.
     """
     if path.suffix not in _WRITERS:
         raise ConfigurationError(f"{path.name!r} is no .md or .json file")
@@ -36,10 +36,10 @@ def write(path: Path, turns: Sequence[Turn]) -> Path:
 
 
 def read(path: Path) -> list[Turn]:
-    """Return the turns of an exported file.
+    """Return the turns of an exported `.md` or `.json` file: agent, dialect, prompt and answer.
 
     Raises:
-        ConfigurationError: the file can't be read, or is no export.
+        ConfigurationError: the file can't be read, or is not an exported conversation.
     """
     if path.suffix not in _READERS:
         raise ConfigurationError(f"{path.name!r} is no .md or .json file")
@@ -57,7 +57,7 @@ def read(path: Path) -> list[Turn]:
 
 
 def as_markdown(turns: Iterable[Turn]) -> str:
-    """Return the conversation as Markdown."""
+    """Return the conversation as Markdown, in the form that `read` can parse."""
     parts = []
     for each in turns:
         sizes = {**_about(each), "prompt": len(each.prompt), "answer": len(each.text_or_files)}

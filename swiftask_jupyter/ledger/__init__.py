@@ -1,4 +1,4 @@
-"""The ledger: the database of turns, marks, sessions and budgets."""
+"""The ledger: the database in which this package records every turn (a prompt and its answer)."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["Budgets", "History", "Ledger", "SQLiteStore", "Sessions", "Turns"]
 
 
 class Ledger:
-    """The tables of one database.
+    """A ledger, the database of all turns, with one attribute for each group of its tables.
 
     Attributes:
-        store: the database, SQLite or PostgreSQL.
+        store: the database itself, in SQLite or PostgreSQL.
         turns: writes turns.
-        history: reads turns and their marks.
-        sessions: which session a notebook and a name stand for.
-        budgets: the budgets.
+        history: reads the turns of conversations, and records later changes such as an undo.
+        sessions: finds the session (conversation) of a notebook by its name.
+        budgets: reads and writes budgets, and checks whether they allow a turn.
     """
 
     def __init__(self, store: Store) -> None:
@@ -38,11 +38,11 @@ class Ledger:
 
     @cached_property
     def usage_queries(self) -> UsageQueries:
-        """Reads what calls cost; loaded on first use."""
+        """The queries for usage and costs; their module is imported on first use."""
         from swiftask_jupyter.ledger.usage import UsageQueries
 
         return UsageQueries(self.store)
 
     def close(self) -> None:
-        """Close the database."""
+        """Close all connections to the database; the next use opens new ones."""
         self.store.close()

@@ -1,6 +1,6 @@
-"""Reads a large SQLite ledger as Arrow columns, if the extra with ADBC and pyarrow is installed.
+"""Reads a large SQLite ledger as Arrow columns, if pyarrow and ADBC's SQLite driver are installed.
 
-A child process does the reading; `arrow_child` says why.
+A child process runs the queries; `arrow_child` explains why.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import IO, Any
 from swiftask_jupyter.ledger.schema import kinds
 
 CHILD = Path(__file__).with_name("arrow_child.py")
-# The driver derives the type of a column from its first values. So the query begins with a row of
-# typical values, which the child process drops. All other kinds of columns are text.
+# The driver derives the type of a column from its first values. So a row of typical values is put
+# before the result, and the child process drops it. Columns of all other kinds contain text.
 _TYPICAL_VALUES = {"moment": "0.0", "whole": "0", "flag": "0", "real": "0.0"}
 
 
 def installed() -> bool:
-    """Tell whether pyarrow and ADBC's SQLite driver are installed, without importing them."""
+    """Return whether pyarrow and ADBC's SQLite driver are installed, without importing them."""
     return all(find_spec(name) is not None for name in ("pyarrow", "adbc_driver_sqlite"))
 
 
@@ -31,16 +31,17 @@ def installed() -> bool:
 def stream(
     path: Path, names: Sequence[str], statement: str, parameters: Sequence[Any]
 ) -> Iterator[IO[bytes]]:
-    """Run a query in a child process and yield its result as a file in Arrow's IPC stream format.
+    """Run a query in a child process and yield its output, a file in Arrow's IPC stream format.
 
     Args:
         path: the SQLite file.
-        names: the names of the columns that the query returns.
+        names: the names of the columns that the query returns; they determine the data types.
         statement: the query, with a `?` for each parameter.
         parameters: the values, in the order of the question marks.
 
     Raises:
-        OSError: the child process could not be started, or failed.
+        OSError: the child process could not be started, or ended with an error. The second case is
+            noticed only at the end of the `with` block.
     """
     typical = ", ".join(
         f"{_TYPICAL_VALUES.get(kinds()[name], repr(''))} AS {name}" for name in names
@@ -51,7 +52,7 @@ def stream(
         "parameters": list(parameters),
         "repeating": [name for name in names if kinds()[name] == "category"],
     }
-    with subprocess.Popen(  # noqa: S603 - this interpreter, and a script of ours
+    with subprocess.Popen(  # noqa: S603 - runs this interpreter with a script of this package
         [sys.executable, "-P", str(CHILD)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

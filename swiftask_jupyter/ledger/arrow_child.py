@@ -1,11 +1,11 @@
-"""Queries a SQLite file through ADBC in a child process; run as a script by `arrow`.
+"""Queries a SQLite file through ADBC; the module `arrow` runs this file in a child process.
 
-It reads a JSON object from its standard input and writes an Arrow stream to its standard output.
-The object has a `path`, a `statement`, its `parameters` and `repeating`: the names of the columns
-with few distinct texts.
+The process reads a JSON object from its standard input and writes an Arrow stream to its standard
+output. The object has the keys `path` (the SQLite file), `statement`, `parameters` and `repeating`
+(the names of the columns in which few distinct texts occur).
 
-A separate process is needed because ADBC contains a second copy of SQLite. Two copies in one
-process that open the same file release each other's POSIX locks, which could corrupt the ledger.
+A separate process is needed because ADBC contains a second copy of SQLite. If two copies in one
+process open the same file, they release each other's POSIX locks. This could corrupt the ledger.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ BATCH_ROWS = "16384"
 
 
 def main() -> None:
-    """Run the query that standard input describes.
+    """Read a request from standard input and write the result of its query to standard output.
 
-    The driver is used directly, because importing its DB-API takes longer than many queries.
+    The function uses ADBC's low-level API, because importing ADBC's DB-API module takes longer than
+    many queries.
     """
     request = json.load(sys.stdin)
     uri = f"file:{pathname2url(request['path'])}?mode=ro"
@@ -46,11 +47,13 @@ def main() -> None:
 
 
 def write(batches: pa.RecordBatchReader, repeating: set[str]) -> None:
-    """Write the batches to standard output, without their first row.
+    """Write the result of a query to standard output as an Arrow stream, without its first row.
+
+    Write nothing if there are no batches.
 
     Args:
-        batches: the result of the query; its first row only determines the types.
-        repeating: the columns to encode as dictionaries.
+        batches: the result; its first row is artificial and only determines the data types.
+        repeating: the names of the columns to dictionary-encode.
     """
     stream, skipped = None, 1
     for batch in batches:

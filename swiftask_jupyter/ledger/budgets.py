@@ -1,4 +1,4 @@
-"""The table of budgets, and sums of what was spent of them."""
+"""The table of budgets, and queries for how much of each budget is used."""
 
 from __future__ import annotations
 
@@ -23,14 +23,18 @@ _AMOUNTS = {"credits": "credits", "tokens": "total_tokens", "calls": "1"}
 
 
 class Budgets:
-    """The table of budgets. A row with an amount sets a budget; one without removes it."""
+    """The ledger's table of budgets; a budget limits the credits, tokens or calls of a period.
+
+    Rows are only added. The newest row for a unit, period, agent and notebook is valid: it sets the
+    budget, or removes it if the row has no amount.
+    """
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
 
     def all(self) -> list[Budget]:
-        """Return the budgets in force, in the order in which they were first set.
+        """Return all current budgets, in the order in which each was first set.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -39,7 +43,7 @@ class Budgets:
             return _in_force(table)
 
     def set(self, budget: Budget) -> None:
-        """Set a budget; it replaces one of the same unit, period and scope.
+        """Set a budget, or replace the one with the same unit, period, agent and notebook.
 
         Raises:
             StoreError: the ledger can't be written.
@@ -47,7 +51,7 @@ class Budgets:
         self._write(budget, budget.amount)
 
     def drop(self, budget: Budget) -> None:
-        """Remove a budget.
+        """Remove the budget with this unit, period, agent and notebook; the amount is ignored.
 
         Raises:
             ConfigurationError: there is no such budget.
@@ -57,7 +61,10 @@ class Budgets:
         self._write(budget, None)
 
     def increase(self, budget: Budget) -> None:
-        """Raise the amount of a budget.
+        """Set a higher amount for the budget with this unit, period, agent and notebook.
+
+        Args:
+            budget: the budget with its new amount.
 
         Raises:
             ConfigurationError: there is no such budget, or the new amount is not higher.
@@ -71,12 +78,13 @@ class Budgets:
         self._write(budget, budget.amount)
 
     def spent(self, budget: Budget, session: str, excluded: str = "") -> BudgetUsage:
-        """Return what was spent of a budget so far.
+        """Return how much of a budget is used so far in the current period.
 
         Args:
             budget: the budget.
-            session: the id of the session whose calls count, for a budget of a session.
-            excluded: the id of a turn that does not count: the one about to be sent.
+            session: the id of a session; if the budget's period is `session`, only its calls count.
+            excluded: the id of a turn that is not counted, because its request has not been sent
+                yet; empty to count all.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -85,10 +93,14 @@ class Budgets:
             return self._spent(table, budget, session, excluded)
 
     def check(self, turn: Turn) -> list[str]:
-        """Check all budgets for a turn that is about to be sent; return remarks for its footer.
+        """Check whether the budgets allow a turn, before its request is sent.
 
-        The turn's row is in the ledger already, as are the rows of all calls in flight, those of
-        other processes too.
+        The turn's row is in the ledger already, but is not counted. All other running calls are
+        counted, including those of other processes.
+
+        Returns:
+            Warnings to show in the footer of the answer, usually none. If the ledger's server can't
+            be reached, the only warning is that the budgets were not checked.
 
         Raises:
             BudgetSpent: a budget does not allow the turn.
@@ -159,7 +171,10 @@ def _scope(budget: Budget) -> tuple[str, str, str | None, str | None]:
 
 
 def _in_force(table: StoreConnection) -> list[Budget]:
-    """Return the newest row of each scope, if it has an amount."""
+    """Return all current budgets, in the order in which each was first set.
+
+    A budget is current if the newest row for its unit, period, agent and notebook has an amount.
+    """
     amounts: dict[tuple[Any, ...], float | None] = {}
     for amount, *scope in table.execute(
         "SELECT amount, unit, period, agent, notebook FROM budgets ORDER BY at, budget"

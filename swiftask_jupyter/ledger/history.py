@@ -1,4 +1,8 @@
-"""What the ledger knows of conversations and earlier batch rows, and the marks on turns."""
+"""Reads conversations and earlier batch results from the ledger, and records changes to turns.
+
+A later change to a finished turn, such as an undo or a rating, does not alter the turn's row: it is
+stored as a row of its own in the table `marks`. Only erasing the texts alters a finished turn.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +20,21 @@ from swiftask_jupyter.support.structs import Struct
 
 RECENT = 50
 
-# No answer from before the cache was cleared.
+# An SQL condition: the turn is newer than the last time the cache was cleared.
 _SINCE_CLEARED = "turns.at > coalesce((SELECT max(marks.at) FROM marks WHERE kind = 'cleared'), 0)"
 _BOTH_TABLES = "turns JOIN texts ON texts.turn = turns.turn"
 
 
 class SessionSegment(Struct, frozen=True):
-    """A session whose turns count up to a moment: those of one that was copied, until then.
+    """The turns of one session up to a point in time, as a part of a conversation.
+
+    If a session was copied, the conversation of the copy has two segments: the turns of the copy,
+    and the turns of the original up to the time of the copy.
 
     Attributes:
-        session: its id.
-        until: seconds since the epoch.
+        session: the id of the session.
+        until: the time up to which turns are included, in seconds since the epoch; infinity to
+            include all.
     """
 
     session: str
@@ -34,13 +42,15 @@ class SessionSegment(Struct, frozen=True):
 
 
 class Mark(Struct, frozen=True):
-    """What was done to a turn or to a session, later.
+    """A row of the table `marks`: a later change to a turn or to a whole session.
 
     Attributes:
-        at: when, in seconds since the epoch.
-        kind: `undone`, `forgotten`, `picked` or `reset`; others do not change a conversation.
-        turn: the id of the turn; `None` for a whole session.
-        value: for `picked`, the slot that the turn fills.
+        at: the time of the change, in seconds since the epoch.
+        kind: `undone`, `forgotten`, `picked` or `reset` for a change of the conversation. Other
+            kinds, such as `liked` and `comment`, do not change the conversation.
+        turn: the id of the turn; `None` if the change affects the whole session.
+        value: for `picked`, the turn's new place in the conversation (its slot; see
+            `conversation.rules`); for `liked` and `comment`, the user's rating or comment.
     """
 
     at: float
@@ -50,15 +60,20 @@ class Mark(Struct, frozen=True):
 
 
 class EarlierRows:
-    """Finds earlier batch rows by the digest of their request."""
+    """Finds stored results of batch rows, so that a batch need not send the same requests again."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def known(self, digests: Sequence[str]) -> dict[str, Turn]:
-        """Return the newest answer to each request, else its newest failure, by digest.
+        """Return the stored batch results for these requests, as a dict by request digest.
 
-        Where several users share the ledger, only their own rows count.
+        The result is the turn of the newest successful answer. If there is none, it is the turn of
+        the newest failure. A request without any stored result is not in the dict. If several users
+        share the ledger, only the current user's turns are searched.
+
+        Args:
+            digests: the digests of the requests, as in `Turn.request_digest`.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -83,9 +98,10 @@ class EarlierRows:
         return found
 
     def usual_credits(self, agent: str) -> tuple[float, int] | None:
-        """Return the median credits of the agent's last calls, and how many those were.
+        """Return the median credits of an agent's latest calls, and the number of these calls.
 
-        `None` if no call reported credits.
+        At most `RECENT` calls are considered, all of them successful and with reported credits.
+        Return `None` if there are none.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -100,13 +116,20 @@ class EarlierRows:
 
 
 class History:
-    """Reads conversations out of the table of turns, and marks turns."""
+    """The conversations in the ledger: reads their turns, and records later changes (marks)."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def segments(self, session: str) -> list[SessionSegment]:
-        """Return the session, and those that it was copied from with the time of each copy."""
+        """Return the segments of a session's conversation: the session itself, then its originals.
+
+        If the session is a copy, the second segment is the session from which it was copied, up to
+        the time of the copy. If that one is also a copy, its original follows, and so on.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
         segments = [SessionSegment(storable(session), math.inf)]
         with self._store.read() as table:
             while True:
@@ -120,10 +143,17 @@ class History:
                 segments.append(SessionSegment(row[0], min(row[1], segments[-1].until)))
 
     def turns(self, segments: Sequence[SessionSegment]) -> tuple[list[Turn], list[Turn]]:
-        """Return the answered turns of a session, and all that were sent; oldest first.
+        """Return two lists of the turns in these segments: the answered turns, and all sent turns.
 
-        Texts are left out; `with_texts` adds them. A copied session leaves the service's
-        conversations to the original, which may still use them.
+        An answered turn has the status `ok`; a sent turn has any status but `refused`. Both lists
+        are sorted by time, oldest first. The turns have no texts, such as prompt and answer;
+        `with_texts` adds them.
+
+        In turns that come from the original of a copied session, the service's conversation id
+        (`conversation`) is `None`, because only the original may continue that conversation.
+
+        Args:
+            segments: the segments as returned by `segments`.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -149,7 +179,9 @@ class History:
         return answered, sent
 
     def with_texts(self, turns: Sequence[Turn]) -> list[Turn]:
-        """Fill in prompt, answer, error and further fields of these turns, and return them.
+        """Read the prompt, answer, error and raw response fields of these turns from the ledger.
+
+        The fields are set on the given turns. Return a list of the same turns, in the same order.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -170,7 +202,9 @@ class History:
         return list(turns)
 
     def marks(self, segments: Sequence[SessionSegment]) -> list[Mark]:
-        """Return the marks on a session and its turns, oldest first.
+        """Return the marks (later changes) on the sessions of these segments and on their turns.
+
+        The marks are sorted by time, oldest first.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -194,7 +228,16 @@ class History:
         *,
         earliest: float = 0.0,
     ) -> None:
-        """Note that something was done to a turn, or to a session; not before `earliest`.
+        """Record a later change to a turn or to a whole session, as a `Mark`.
+
+        Args:
+            kind: the kind of the change, such as `undone`.
+            session: the id of the session; `None` if the change concerns no session: `cleared`
+                makes the cache ignore all earlier answers.
+            turn: the id of the turn; `None` if the change affects the whole session.
+            value: the mark's value, such as the text of a comment.
+            earliest: a lower bound for the time of the mark, in seconds since the epoch. It keeps
+                the mark after earlier turns even if the clock was set back.
 
         Raises:
             StoreError: the ledger can't be written.
@@ -210,9 +253,17 @@ class History:
             )  # fmt: skip
 
     def replay(self, digest: str) -> Turn | None:
-        """Return the user's newest answer to the request of this digest, if it may be replayed.
+        """Return the turn of the newest stored answer to a request that the cache may show again.
 
-        `None` also while the ledger's server is away.
+        Only the current user's successful answers count, and only those since the cache was last
+        cleared. Return `None` if there is no such answer, or if the ledger's server can't be
+        reached.
+
+        Args:
+            digest: the digest of the request, as in `Turn.request_digest`.
+
+        Raises:
+            StoreError: the ledger can't be read.
         """
         wanted = schema.selection("turns", "texts")
         try:
@@ -229,7 +280,9 @@ class History:
         return wanted.turn(row) if row else None
 
     def replays(self) -> tuple[int, int]:
-        """Return how many of the user's answers may be replayed, and how often any was.
+        """Return how many answers the cache can show again, and how often it has shown an answer.
+
+        Only the current user's turns are counted. Several answers to the same request count as one.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -243,12 +296,16 @@ class History:
         return replayable, replayed
 
     def purge(self, turns: Sequence[str]) -> int:
-        """Erase the texts of turns and of their cached repeats; return how many turns that were.
+        """Erase the texts of turns, and of all other turns with the same request.
 
-        In a shared ledger, only the user's own turns are erased.
+        Prompt, answer, error, raw response and comments are erased. The other columns, such as
+        tokens and credits, remain. In a shared ledger, only the current user's turns are erased.
 
         Args:
             turns: the ids of the turns.
+
+        Returns:
+            The number of turns, including those with the same request.
 
         Raises:
             StoreError: the ledger can't be written.
@@ -284,7 +341,9 @@ class History:
         return len(every)
 
     def add_imported(self, turns: Sequence[Turn]) -> None:
-        """Write turns that were exported elsewhere; they are history, and no calls.
+        """Store turns that were read from an exported conversation.
+
+        They become part of a conversation, but do not count as calls in usage and budgets.
 
         Raises:
             StoreError: the ledger can't be written.

@@ -1,11 +1,11 @@
-"""The ledger's tables, as a list of migrations.
+"""The SQL statements that create and extend the ledger's tables, as a list of migrations.
 
-A published migration is never edited, and a new one only adds tables, columns and indexes, so that
-kernels with an older version of this package can still write to the same ledger.
+A published migration is never edited, and a new one only adds tables, columns and indexes. So a
+kernel with an older version of this package can still write to the same ledger.
 """
 
-# Texts have their own table, so that counting a million turns does not read them. The error is the
-# first column of `texts`, so that reading it does not read past a long prompt.
+# Texts have their own table, so that SQLite need not read them to count a million turns. `error` is
+# the first column of `texts`, so that SQLite need not read a long prompt to find it.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE turns (
@@ -82,9 +82,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ("CREATE INDEX marks_of_turn ON marks (turn)",),
 )
 
-# Additional statements for PostgreSQL, by the number of the migration that they follow. The server
-# fills in the user of each row. Each user sees only their own sessions: on a hub, the notebooks of
-# all users have the same path, and nobody may continue another user's conversation.
+# Additional statements for PostgreSQL. The key is the number of the migration that they follow,
+# counted from 1. The server fills in the user of each row. Each user sees only their own sessions:
+# on a hub, the notebooks of all users have the same path, and nobody may continue another user's
+# conversation.
 POSTGRES_EXTRAS: dict[int, tuple[str, ...]] = {
     5: (
         'ALTER TABLE turns ALTER COLUMN "user" SET DEFAULT current_user',

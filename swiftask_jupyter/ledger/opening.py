@@ -1,4 +1,4 @@
-"""Opens the ledger's store: a SQLite file by its path, or PostgreSQL by its URL."""
+"""Chooses the ledger's database: a SQLite file for a path, PostgreSQL for a URL."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from swiftask_jupyter.ledger.store import Store
 
 HOW_TO_NAME_IT = "write a file's path or postgresql://user:password@host/database"
 SCHEMES = ("postgresql", "postgres")
-_URL = re.compile(r"(?i)([a-z][a-z0-9+.-]+):/(.*)", re.DOTALL)  # one letter is a drive: C:/turns.db
+# A scheme has at least two letters: a single letter is a drive, as in C:/turns.db.
+_URL = re.compile(r"(?i)([a-z][a-z0-9+.-]+):/(.*)", re.DOTALL)
 _KEY_VALUE_DSN = re.compile(  # libpq's other syntax, which is not supported here
     r"(?i)(^|\s)(host|hostaddr|port|user|password|passfile|dbname|service|sslmode)\s*="
 )
@@ -22,20 +23,22 @@ _USER_AND_PASSWORD = re.compile(r"/*[^/\\]*:[^/\\]*@")  # user:password@host wit
 
 
 def open_store(name: str | Path | None, environ: Mapping[str, str]) -> Store:
-    """Return the store that a path or URL names; files and connections are opened on first use.
+    """Return the database that a path or URL names; it is opened or created on first use.
 
     Args:
-        name: a path or a `postgresql://` URL; `None` for `SWIFTASK_STORE`, else a file in the
-            user's data directory.
-        environ: the environment variables.
+        name: the path of a SQLite file, or a `postgresql://` URL. If it is `None` or empty, the
+            environment variable `SWIFTASK_STORE` is used. If that is unset too, the database is the
+            file `turns.db` in the user's data directory.
+        environ: the environment variables. For PostgreSQL, `SWIFTASK_OUTBOX` is the folder for the
+            file of transactions that wait for the server; default: the user's data directory.
 
     Raises:
-        ConfigurationError: the name is neither a path nor such a URL. The message does not repeat
-            it, because it may hold a password.
+        ConfigurationError: the name is neither a path nor a valid PostgreSQL URL. The message
+            does not contain the name, which may hold a password.
     """
     name = name or environ.get("SWIFTASK_STORE") or _data_directory() / "turns.db"
     if (url := _postgres_url(str(name).strip())) is None:
-        return SQLiteStore(Path(os.path.expanduser(name)))  # noqa: PTH111 - unlike Path's, it leaves ~nobody alone
+        return SQLiteStore(Path(os.path.expanduser(name)))  # noqa: PTH111 - Path's raises for an unknown user
     from swiftask_jupyter.ledger.postgres import PostgresStore
 
     digest = hashlib.sha256(url.encode()).hexdigest()[:16]
@@ -44,7 +47,11 @@ def open_store(name: str | Path | None, environ: Mapping[str, str]) -> Store:
 
 
 def _postgres_url(name: str) -> str | None:
-    """Return the URL as libpq accepts it, or `None` if the name is the path of a file."""
+    """Return the PostgreSQL URL in the form that libpq accepts; `None` if the name is a path.
+
+    Raises:
+        ConfigurationError: the name is another kind of URL, a malformed one, or a DSN.
+    """
     if found := _URL.match(name):
         scheme, rest = found[1].lower(), found[2]
         if scheme not in SCHEMES or not rest.startswith("/"):
@@ -52,7 +59,7 @@ def _postgres_url(name: str) -> str | None:
                 f"no ledger can be kept in a URL of {scheme}", advice=HOW_TO_NAME_IT
             )
         unescaped = re.search(r"@[^?]*@|/[^?]*@", rest[1:].partition("?")[0])
-        # These would make libpq raise an error that repeats the password.
+        # libpq's error message for these mistakes would contain the password.
         if unescaped or re.search(r"%(?![0-9a-fA-F]{2})|%00|\s", rest):
             raise ConfigurationError(
                 "the ledger's URL can't be read",

@@ -1,4 +1,4 @@
-"""The outbox: transactions that wait on this machine until the ledger's server can be reached."""
+"""The outbox: transactions that wait on this machine until the PostgreSQL server can be reached."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ _TABLE = ("CREATE TABLE waiting (number INTEGER PRIMARY KEY AUTOINCREMENT, state
 
 
 class Outbox:
-    """A SQLite file with transactions for a PostgreSQL server, delivered oldest first.
+    """A SQLite file that stores transactions while the PostgreSQL server can't be reached.
 
-    A transaction is deleted after the server has committed it. If the process dies in between, it
-    is delivered twice, which is harmless: the second INSERT finds the row and does nothing.
+    Once the server can be reached, `deliver` runs the transactions there, oldest first, and deletes
+    them from the file. If the process or the connection fails between these two steps, the
+    transactions run a second time. That is harmless: an INSERT skips an existing row, an UPDATE
+    writes the same values again, and a duplicate row in `sessions`, a table without a primary key,
+    has no effect.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,10 +32,10 @@ class Outbox:
         self._store = SQLiteStore(path, migrations=(_TABLE,))
 
     def add(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
-        """Append a transaction.
+        """Append a transaction to the file; do nothing if `statements` is empty.
 
         Args:
-            statements: the statements of the transaction, each with its parameters.
+            statements: the SQL statements of the transaction, each with its parameters.
 
         Raises:
             StoreError: the file cannot be written.
@@ -44,21 +47,29 @@ class Outbox:
                 )
 
     def count(self) -> int:
-        """Return the number of waiting transactions."""
+        """Return the number of waiting transactions; 0 if the file does not exist.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
         if not self._path.exists():
             return 0
         with self._store.read() as connection:
             return int(connection.execute("SELECT count(*) FROM waiting").fetchone()[0])
 
     def deliver(self, server: psycopg.Connection, lock: str) -> None:
-        """Run all waiting transactions on the server; a second process waits for the first.
+        """Run all waiting transactions on the server, then delete them from the file.
+
+        If two processes do this at the same time, the second waits until the first has finished.
 
         Args:
             server: a connection to the server.
-            lock: the statement that takes the lock for writing.
+            lock: the SQL statement that takes the server's lock for a single writer.
 
         Raises:
-            StoreUnreachable: the connection was lost; the remaining transactions still wait.
+            StoreUnreachable: the connection was lost. All transactions are kept in the file.
+            StoreError: the file cannot be read or written.
+            psycopg.Error: the server rejected a statement. All transactions are kept in the file.
         """
         if not self.count():
             return
@@ -83,5 +94,5 @@ class Outbox:
                 connection.execute("DELETE FROM waiting WHERE number = ?", (number,))
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; the next use opens it again."""
         self._store.close()

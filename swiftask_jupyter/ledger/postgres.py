@@ -1,11 +1,13 @@
-"""The ledger in PostgreSQL, for a team or a hub of several machines: `PostgresStore`.
+"""The ledger in PostgreSQL, for a team or for a hub of several machines: `PostgresStore`.
 
-The tables and statements are those of the SQLite ledger. libpq's own settings apply: `PGPASSWORD`,
-`.pgpass`, `PGSSLMODE` and so on. While the server cannot be reached, transactions wait in a file on
-this machine (see `Outbox`), and are delivered before the next write that reaches the server.
+The tables and statements are those of the SQLite ledger. The settings of libpq also apply, such as
+`PGPASSWORD`, `.pgpass` and `PGSSLMODE`. While the server cannot be reached, transactions wait in a
+file on this machine (see `Outbox`). They are run on the server before the next write that reaches
+the server.
 
-The role that connects first, or first with a newer version of this package, needs the right to
-CREATE in the schema and owns the tables. All other roles need only:
+The first connection creates the tables, and the first connection of a newer version of this package
+updates them. The role of these connections needs the right to CREATE in the schema, and it owns the
+tables. All other roles need only:
 
     GRANT USAGE ON SCHEMA public TO team;
     GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO team;
@@ -33,27 +35,27 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 3
 # How many seconds pass before an unreachable server is tried again.
 RETRY_AFTER_SECONDS = 15.0
-# A server that acknowledges nothing for so many milliseconds counts as unreachable.
+# A server that acknowledges no data for this many milliseconds counts as unreachable.
 TCP_TIMEOUT_MS = 10_000
-# The number of our advisory lock: one writer at a time, as with SQLite.
+# The key of the advisory lock that allows only one writer at a time, as in SQLite.
 LOCK = 7_349_121
 TAKE_LOCK = f"SELECT pg_advisory_xact_lock({LOCK})"
 
 
 class PostgresStore:
-    """A ledger in PostgreSQL, for several users, machines and threads; implements `Store`.
+    """A ledger in PostgreSQL, shared by several users and machines; implements `Store`.
 
-    It connects on first use, and creates the tables if they are missing.
+    The first use opens a connection and creates missing tables. Several threads may use one object.
 
     Args:
         url: the database as libpq accepts it: `postgresql://user:password@host/database`.
         outbox: the file in which transactions wait while the server is unreachable.
 
     Attributes:
-        path: see `Store`.
-        shared: see `Store`.
-        own_turns: see `Store`.
-        utc_day: see `Store`.
+        path: `None`, because the ledger is not a file.
+        shared: true, because several users write to the ledger.
+        own_turns: an SQL condition that selects the current user's turns.
+        utc_day: an SQL expression for a turn's UTC day, in days since the epoch.
     """
 
     path = None
@@ -79,10 +81,11 @@ class PostgresStore:
     def write(self) -> Iterator[RecordingConnection]:
         """Run the statements of a `with` block as one transaction.
 
-        If the server is unreachable, the transaction waits in the outbox.
+        The transaction is rolled back if the block raises an exception. If the server is
+        unreachable, the transaction waits in the outbox until a later write.
 
         Raises:
-            StoreError: the ledger cannot be written.
+            StoreError: neither the server nor the outbox can be written, or a statement is invalid.
         """
         with self._errors(), self._lock:
             connection = RecordingConnection(self._open_writer(), reconnect=self._reconnect_writer)
@@ -98,7 +101,7 @@ class PostgresStore:
 
     @contextmanager
     def read(self) -> Iterator[RecordingConnection]:
-        """Lend a connection for reading; each statement sees the newest committed state.
+        """Provide a connection for reading; each statement sees the newest committed data.
 
         Raises:
             StoreUnreachable: the server cannot be reached.
@@ -120,13 +123,15 @@ class PostgresStore:
             with self._lock:
                 if idle is self._idle_readers:
                     idle.append(connection.connection)
-                else:  # the store was closed meanwhile
+                else:  # the store was closed in the meantime
                     connection.close()
 
     def chunks(
         self, statement: str, parameters: Sequence[Any], size: int
     ) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield the result of one query in lists of at most `size` rows, from one snapshot.
+        """Run a query and yield its rows in lists of at most `size` rows.
+
+        All rows come from one snapshot: rows that are written in the meantime are not included.
 
         Raises:
             StoreUnreachable: the server cannot be reached.
@@ -151,10 +156,10 @@ class PostgresStore:
                 connection.close()
 
     def checkpoint(self) -> None:
-        """Do nothing: the server's administrator decides how long its files keep erased texts."""
+        """Do nothing: a client cannot control how long the server's files keep erased texts."""
 
     def pop_warnings(self) -> list[str]:
-        """Return an empty list: only a file can be removed or replaced."""
+        """Return an empty list, because only a ledger in SQLite has warnings."""
         return []
 
     def close(self) -> None:
@@ -168,15 +173,21 @@ class PostgresStore:
 
     @property
     def _lock(self) -> threading.RLock:
-        """The lock for the writing connection; a forked child gets a new lock and connections."""
+        """The lock for the connections of this object.
+
+        After a fork, the child process gets a new lock and opens its own connections.
+        """
         if self._pid != os.getpid():
             self._thread_lock, self._pid = threading.RLock(), os.getpid()
             self._writer, self._idle_readers = None, []
         return self._thread_lock
 
     def _open_writer(self) -> psycopg.Connection | None:
-        """Deliver the outbox and return the connection for writing, or `None` if unreachable."""
-        for _ in range(2):  # the first connection may have been cut while it was idle
+        """Run the transactions in the outbox, and return the connection for writing.
+
+        Return `None` if the server is unreachable.
+        """
+        for _ in range(2):  # the server may have closed the first connection while it was idle
             try:
                 if self._writer is None or self._writer.closed:
                     self._writer = self._connect()
@@ -197,10 +208,11 @@ class PostgresStore:
             writer.close()
 
     def _connect(self) -> psycopg.Connection:
-        """Open a connection, and create or update the tables on the first one.
+        """Open a connection; the first successful one also creates or updates the tables.
 
         Raises:
-            StoreUnreachable: the server cannot be reached, or could not a moment ago.
+            StoreUnreachable: the server cannot be reached, or an attempt failed less than
+                `RETRY_AFTER_SECONDS` ago.
         """
         import psycopg
 
@@ -232,7 +244,13 @@ class PostgresStore:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Translate psycopg's errors into a `StoreError`."""
+        """Convert psycopg's errors in a `with` block to `StoreError`.
+
+        A lost connection is converted to the subclass `StoreUnreachable`.
+
+        Raises:
+            ConfigurationError: psycopg is not installed.
+        """
         psycopg = _psycopg()
         try:
             yield
@@ -247,7 +265,10 @@ class PostgresStore:
             ) from None
 
     def _reason(self, error: Exception) -> str:
-        """Return the first line of an error, with the password masked if it repeats the URL."""
+        """Return the first line of an error message, with the password of the ledger's URL masked.
+
+        If libpq lists one error for each address of the host, append the first of these errors.
+        """
         line, _, more = str(error).strip().partition("\n")
         if line.endswith(":"):  # the host name has several addresses, and an error for each follows
             line += " " + more.strip(" -").partition("\n")[0]
@@ -255,7 +276,10 @@ class PostgresStore:
 
 
 def migrate(connection: psycopg.Connection) -> None:
-    """Create the tables and columns that are missing, in one process at a time."""
+    """Run the migrations that the database lacks, to create or extend the tables.
+
+    If several processes do this at the same time, a lock lets only one of them proceed.
+    """
     if _schema_version(connection) >= len(MIGRATIONS):
         return  # a role without the right to CREATE may not even run CREATE … IF NOT EXISTS
     with connection.transaction():
@@ -269,13 +293,13 @@ def migrate(connection: psycopg.Connection) -> None:
 
 
 def mask_password(url: str) -> str:
-    """Return the URL with its password masked, in the user part and in the query."""
-    url = re.sub(r"(://[^:@/?#]*):.*@", r"\1:••••@", url)  # up to the last @: rather too much
+    """Return the URL with dots instead of the password, before the host and in query parameters."""
+    url = re.sub(r"(://[^:@/?#]*):.*@", r"\1:••••@", url)  # up to the last @
     return re.sub(r"(?i)(p(?:ass|w)\w*=)[^&\s]*", r"\1••••", url)  # misspelled names too
 
 
 def _schema_version(connection: psycopg.Connection) -> int:
-    """Return how many migrations the database has; 0 if it has no tables yet."""
+    """Return how many migrations have been run on the database; 0 if it has no tables yet."""
     found = connection.execute("SELECT to_regclass('swiftask_schema') IS NOT NULL").fetchone()
     if found is None or not found[0]:
         return 0
@@ -284,10 +308,10 @@ def _schema_version(connection: psycopg.Connection) -> int:
 
 
 def _psycopg() -> Any:
-    """Return the optional package `psycopg`.
+    """Import and return the optional package `psycopg`.
 
     Raises:
-        ConfigurationError: it is not installed.
+        ConfigurationError: the package is not installed.
     """
     try:
         import psycopg

@@ -1,7 +1,8 @@
-"""The record of a turn in a notebook: JSON that holds what the ledger's row holds.
+"""The record of a turn in a notebook: JSON with the values of the turn's row in the ledger.
 
-It has no prompt, no answer and no secret, so that usage can be counted from notebooks alone. A
-notebook may come from anyone: each field of a record is checked before it is believed.
+A turn is a prompt and its answer. The record is saved in the output of the cell, so that usage can
+be counted from notebooks alone. It contains no prompt, no answer and no secret. Anyone may have
+written a notebook, so each field of a record is checked before it is used.
 """
 
 from __future__ import annotations
@@ -19,15 +20,18 @@ from swiftask_jupyter.support.sanitize import sanitize
 
 VERSION = 1
 MAX_TEXT = 2_000  # characters
-MAX_NUMBER = 2**53  # many of these still have an exact sum
+MAX_NUMBER = 2**53  # the sum of a thousand of these still fits into 64 bits
 
 
 class InvalidRecord(Exception):
-    """A record claims what can't be true; the message says which field."""
+    """A turn's record in a notebook is malformed, or a field of it has an impossible value.
+
+    The message names the problem.
+    """
 
 
 def record_of(turn: Turn) -> dict[str, Any]:
-    """Return the record of a turn, as JSON values."""
+    """Return the record of a turn, a dict of JSON values for the output of a notebook cell."""
     record: dict[str, Any] = {"version": VERSION, "usage": {}}
     for column, read in _readers():
         if column.in_record:
@@ -41,14 +45,16 @@ def record_of(turn: Turn) -> dict[str, Any]:
 
 
 def record_values(record: Any, notebook: str) -> tuple[Any, ...]:
-    """Return a record's values in the order of `frame_columns`.
+    """Check a record, and return its values in the order of `frame_columns`.
+
+    A field that the record lacks has the value `None`.
 
     Args:
-        record: what stands in the notebook.
-        notebook: the notebook's path.
+        record: the record as read from the notebook, unchecked.
+        notebook: the path of the notebook; the value of the column `notebook`.
 
     Raises:
-        InvalidRecord: a field can't be true.
+        InvalidRecord: the record is malformed, or a field has an impossible value.
     """
     if not isinstance(record, dict):
         raise InvalidRecord("it is no object")
@@ -74,7 +80,11 @@ def _key(column: LedgerColumn) -> str:
 
 
 def _checked(column: LedgerColumn, value: Any) -> Any:
-    """Return the value as the ledger would hold it."""
+    """Check a value from a record, and return it with the type that the ledger stores.
+
+    Raises:
+        InvalidRecord: the value is not allowed in this column.
+    """
     if column.choices and value not in column.choices:
         raise InvalidRecord(f"{column.name} {_shortened(value)} is unknown")
     if column.kind == "moment":
@@ -115,7 +125,11 @@ _CHECKS = {"category": _text, "text": _text, "whole": _integer, "real": _real, "
 
 
 def _timestamp(value: Any) -> float:
-    """Return an ISO time with a zone as seconds since the epoch."""
+    """Convert an ISO 8601 time with a time zone to seconds since the epoch.
+
+    Raises:
+        InvalidRecord: the value is not such a time.
+    """
     try:
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is not None:

@@ -1,8 +1,10 @@
-"""The columns of a turn, derived from the annotated fields of `Turn` and `Usage`.
+"""The columns of the ledger's tables, derived from the annotated fields of `Turn` and `Usage`.
 
-The tables, their INSERT and UPDATE, the usage frame and the record in a notebook all read this
-one list. At the end stand the predicates: questions about a turn that Python and SQL must answer
-alike, each a function and an expression side by side.
+This list of columns determines the INSERT and UPDATE statements, the usage frame (a DataFrame with
+one row for each turn) and the record of a turn in a notebook. A turn is a prompt and its answer.
+
+The end of the module defines predicates on turns, such as "this turn counts as a call". Each one
+exists twice, as a Python function and as an SQL expression, and both must give the same result.
 """
 
 from __future__ import annotations
@@ -17,23 +19,29 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from swiftask_jupyter.answers.turn import BLANKS, Column, Kind, Turn, Usage, is_empty
 from swiftask_jupyter.support.structs import Struct, replace
 
-LONGEST_RAW = 64 * 1024  # characters of the JSON that is kept of a response
+LONGEST_RAW = 64 * 1024  # the maximum number of characters of a response's JSON
 
 _KINDS: dict[object, Kind] = {bool: "flag", int: "whole", float: "real", str: "text"}
 
 
 class LedgerColumn(Struct, frozen=True):
-    """A column of the ledger or of a usage frame, with the field of a turn that it holds.
+    """The description of one column of the ledger or of a usage frame.
 
     Attributes:
-        name: its name in ledger and frame.
-        kind: its dtype in a frame.
-        unit: the unit of measure; empty if the value is no quantity.
-        meaning: what the value says, and who said it.
-        field: the field's name in `Turn`, or in `Usage`; empty if it is a field of neither.
-        of_usage: whether the field is one of `Usage`.
+        name: the name of the column, in the ledger and in the frame.
+        kind: the type of the values, which determines the dtype in the frame.
+        unit: the unit of measure; empty if the value is not a quantity.
+        meaning: what the value means and where it comes from.
+        field: the name of the field in `Turn` or `Usage`; empty if the column has no field.
+        of_usage: whether the field belongs to `Usage`.
         choices: the allowed values; empty if any value is allowed.
-        table, written, null, in_frame, in_record, record_name: as in `Column`.
+        table: the ledger's table, `turns` or `texts`; empty if the column has no field.
+        written: when the ledger stores the value: `begin` (before the request is sent), `end`
+            (when the turn has ended) or `both`.
+        null: a value of the field that is stored as NULL, as `None` is.
+        in_frame: whether every usage frame has the column.
+        in_record: whether the record of a turn in a notebook has the value.
+        record_name: the name of the value in that record.
     """
 
     name: str
@@ -52,23 +60,23 @@ class LedgerColumn(Struct, frozen=True):
 
     @property
     def path(self) -> str:
-        """The attribute of a turn that holds the value, dotted."""
+        """The dotted path to the field from a `Turn`, such as `seconds` or `usage.credits`."""
         return f"usage.{self.field}" if self.of_usage else self.field
 
 
 @cache
 def columns() -> tuple[LedgerColumn, ...]:
-    """Return all columns, in the order of the fields."""
+    """Return the columns of all annotated fields of `Turn` and `Usage`, in the fields' order."""
     return tuple(_columns_of(Turn))
 
 
 @cache
 def frame_columns() -> tuple[LedgerColumn, ...]:
-    """Return the columns of a usage frame."""
+    """Return the columns that every usage frame has."""
     return tuple(column for column in columns() if column.in_frame)
 
 
-# What a usage frame has on request, from elsewhere than a turn's own fields.
+# Columns that only some usage frames have, and that come from no field of a turn.
 USER = LedgerColumn("user", "category", "", "whose call it was, in a ledger that several share")
 RATINGS = (
     LedgerColumn("liked", "flag", "", "what the user thought of it, where it was rated in a panel"),
@@ -78,19 +86,19 @@ RATINGS = (
 
 @cache
 def text_columns() -> tuple[LedgerColumn, ...]:
-    """Return the columns that a usage frame has when texts are asked for."""
+    """Return the additional columns of a usage frame with texts: prompt, answer and ratings."""
     return (*(column for column in columns() if column.name in ("prompt", "answer")), *RATINGS)
 
 
 @cache
 def all_frame_columns() -> dict[str, LedgerColumn]:
-    """Return every column that a usage frame can have, by name."""
+    """Return every column that a usage frame can have, as a dict by name."""
     return {each.name: each for each in (*frame_columns(), USER, *text_columns())}
 
 
 @cache
 def kinds() -> dict[str, Kind]:
-    """Return the kind of each column that a usage frame can have, by name."""
+    """Return the kind of each column that a usage frame can have, as a dict by name."""
     return {name: each.kind for name, each in all_frame_columns().items()}
 
 
@@ -106,7 +114,13 @@ def _columns_of(kind: type[Struct]) -> Iterator[LedgerColumn]:
 
 
 def _resolved(column: Column, field: str, hint: Any) -> LedgerColumn:
-    """Fill in what the `Column` leaves to the field's name and type."""
+    """Return the column of a field, with defaults derived from the field's name and type.
+
+    Args:
+        column: the annotation of the field; its values take precedence over the defaults.
+        field: the name of the field.
+        hint: the type of the field.
+    """
     union = get_origin(hint) in (Union, types.UnionType)
     [first, *_] = [
         each for each in (get_args(hint) if union else (hint,)) if each is not type(None)
@@ -122,7 +136,7 @@ def _resolved(column: Column, field: str, hint: Any) -> LedgerColumn:
 
 
 class Statement:
-    """An INSERT or UPDATE of some columns of a turn.
+    """An INSERT or UPDATE of a turn's row; it also converts a turn to the statement's parameters.
 
     Attributes:
         sql: the statement, with `?` for each value.
@@ -135,7 +149,7 @@ class Statement:
         self._store = [_STORE.get(column.kind) for column in written]
 
     def values(self, turn: Turn) -> tuple[Any, ...]:
-        """Return the values of a turn as the ledger stores them."""
+        """Return the parameters of the statement for this turn, converted for the database."""
         return tuple(
             None if value is None or value == null else value if store is None else store(value)
             for value, null, store in zip(self._values(turn), self._null, self._store, strict=True)
@@ -144,11 +158,13 @@ class Statement:
 
 @cache
 def insert(table: str, *extra: str) -> Statement:
-    """Return the INSERT of what is known before a request leaves.
+    """Return the INSERT statement for the row of a new turn.
+
+    It sets the columns whose `written` is `begin` or `both`.
 
     Args:
         table: `turns` or `texts`.
-        extra: further columns, whose values the caller adds.
+        extra: further columns, whose values the caller appends to the parameters.
     """
     written = _written(table, "begin")
     if table != "turns":
@@ -160,7 +176,13 @@ def insert(table: str, *extra: str) -> Statement:
 
 @cache
 def update(table: str) -> Statement:
-    """Return the UPDATE of what is known at the end; the caller adds its WHERE."""
+    """Return the UPDATE statement that stores the result of a turn that has ended.
+
+    It sets the columns whose `written` is `end` or `both`. The caller appends the WHERE clause.
+
+    Args:
+        table: `turns` or `texts`.
+    """
     written = _written(table, "end")
     names = ", ".join(f"{column.name} = ?" for column in written)
     return Statement(f"UPDATE {table} SET {names}", written)  # noqa: S608 - our own columns
@@ -178,7 +200,10 @@ def _identity() -> LedgerColumn:
 
 
 def _as_json(value: Any) -> str | None:
-    """Return a response's further fields as JSON; `None` if they can't be written, or are huge."""
+    """Convert the additional fields of a response to JSON text.
+
+    Return `None` if there are none, or if they can't be converted or are longer than `LONGEST_RAW`.
+    """
     try:
         written = json.dumps(value, ensure_ascii=True) if value else ""
     except (TypeError, ValueError, RecursionError):
@@ -190,7 +215,7 @@ Text = TypeVar("Text", str, str | None)
 
 
 def storable(text: Text) -> Text:
-    """Return the text without lone surrogates, which no database takes."""
+    """Return the text with `?` instead of lone surrogates, which databases cannot store."""
     return text if not text or text.isascii() else text.encode("utf-8", "replace").decode()
 
 
@@ -198,7 +223,7 @@ def _stored_text(value: Any) -> str:
     return storable(value if isinstance(value, str) else str(value))
 
 
-# How a value is stored that is not stored as it is, by the kind of its column.
+# For each kind of column whose values are converted before they are stored, the conversion.
 _STORE: dict[Kind, Callable[[Any], Any]] = {
     "json": _as_json,
     "text": _stored_text,
@@ -208,10 +233,10 @@ _STORE: dict[Kind, Callable[[Any], Any]] = {
 
 
 class Selection:
-    """The columns of some tables, as a SELECT reads them and as a turn holds them.
+    """A list of columns to SELECT from the ledger; it also converts a result row to a turn.
 
     Attributes:
-        sql: the columns, as the SELECT names them.
+        sql: the list of columns for the SELECT, separated by commas.
     """
 
     def __init__(self, tables: Sequence[str]) -> None:
@@ -222,7 +247,7 @@ class Selection:
         self._of_usage = [number for number, column in enumerate(chosen) if column.of_usage]
 
     def turn(self, row: Sequence[Any]) -> Turn:
-        """Return the turn that a row holds; a missing value is the field's default."""
+        """Return the turn in a result row; a field whose column is NULL has its default value."""
         fields = self._loaded(row)
         if self._of_usage:
             names = (self._names[number] for number in self._of_usage)
@@ -230,7 +255,7 @@ class Selection:
         return Turn(**fields)
 
     def fill(self, turn: Turn, row: Sequence[Any]) -> None:
-        """Set the fields that a row of texts holds."""
+        """Set the selected fields of a turn from a result row; NULL leaves a field unchanged."""
         for name, value in self._loaded(row).items():
             setattr(turn, name, value)
 
@@ -252,20 +277,20 @@ _LOADERS: dict[str, Callable[[Any], Any]] = {"flag": bool, "json": _from_json}
 
 @cache
 def selection(*tables: str) -> Selection:
-    """Return the selection of all columns of these tables."""
+    """Return a `Selection` of all columns of these tables: `turns`, `texts` or both."""
     return Selection(tables)
 
 
-# Imported turns are history and no calls: neither a usage frame nor a sum holds them.
+# Imported turns belong to a conversation but are no calls: usage frames and sums exclude them.
 IS_IMPORTED = "coalesce(surface, '') = 'import'"
 IS_CALL = f"status <> 'refused' AND coalesce(cached, 0) = 0 AND NOT ({IS_IMPORTED})"
 
-# Measured on the live `/v1`: an apology with usage 0, 0 and a total of 1.
+# Observed on the live API `/v1`: an apology with token counts of 0 and a total of 1.
 _UNCOUNTED = (
     "coalesce(usage_source, '') = 'stream' AND coalesce(reported_total, 0) = 1"
     " AND input_tokens IS NULL AND output_tokens IS NULL"
 )
-# Over `turns` and `texts`. How a list of files begins in the JSON that `schema` writes.
+# For `turns` joined with `texts`. The LIKE pattern finds a list of files in the JSON in `raw`.
 _HAS_CONTENT = f"""(trim(coalesce(answer, ''), '{BLANKS.replace("'", "''")}') <> ''
  OR coalesce(raw, '') LIKE '%"files": [{{%')"""
 IS_SUSPECT = f"status = 'ok' AND ({_UNCOUNTED} OR NOT {_HAS_CONTENT})"
@@ -273,21 +298,29 @@ IS_REPLAYABLE = f"status = 'ok' AND NOT ({_UNCOUNTED}) AND {_HAS_CONTENT}"
 
 
 def is_call(turn: Turn) -> bool:
-    """Return whether a request was sent for this turn: it counts in usage and budgets."""
+    """Return whether a request was sent to the service for this turn.
+
+    Only such turns count in usage and budgets. Turns that were refused before sending, answered
+    from the cache or imported from a file do not count.
+    """
     return turn.status != "refused" and not turn.cached and turn.surface != "import"
 
 
 def is_suspect(turn: Turn) -> bool:
-    """Return whether this may be a failure that the service reported as a success.
+    """Return whether this turn may be a failure that the service reported as a success.
 
-    Measured on the live `/v1`: an apology with usage 0, 0 and a total of 1, and answers that
-    are empty or nothing but quotes. The words are not looked at.
+    That is the case if the status is `ok` but the answer is empty, or consists only of quotes and
+    blanks. It is also the case if a stream reported a total usage of 1 without any tokens: the live
+    API `/v1` did so when it sent an apology. The words of the answer are not examined.
     """
     return turn.status == "ok" and (_is_uncounted(turn) or is_empty(turn.text, turn.raw))
 
 
 def is_replayable(turn: Turn) -> bool:
-    """Return whether the cache may show this answer again: no failure, and none suspected."""
+    """Return whether the cache may show this answer again.
+
+    The turn must have the status `ok`, and must not look like a failure (see `is_suspect`).
+    """
     return turn.status == "ok" and not is_suspect(turn)
 
 

@@ -1,8 +1,9 @@
 """The ledger in a SQLite file: `SQLiteStore`, and the choice of the file's journal mode.
 
-Where possible, the file uses a write-ahead log (WAL). Its writers share memory, which works on one
-machine only: on a network file system it could corrupt the file. There, and where SQLite has no
-WAL, the file uses a rollback journal, which is slower and lets a reader delay a writer.
+Where possible, the file uses a write-ahead log (WAL). All processes that use a WAL share memory,
+which works only on one machine: on a network file system, a WAL could corrupt the file. There, and
+where SQLite does not support WAL, the file uses a rollback journal. A rollback journal is slower,
+and with it a reader can delay a writer.
 """
 
 from __future__ import annotations
@@ -39,23 +40,24 @@ _OCTAL_ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
 class LedgerWarning(UserWarning):
-    """The ledger works, but with restrictions that the message names."""
+    """The ledger works, but with a restriction that the message names, such as slow access."""
 
 
 class SQLiteStore:
     """A ledger in a SQLite file, safe for several threads and processes; implements `Store`.
 
-    The file and its tables are created on first use. Only its owner can read it.
+    The file and its tables are created on first use. A new file is readable only by its owner.
 
     Args:
         path: the file.
-        migrations: the statements of each schema version; default: the ledger's tables.
+        migrations: the SQL statements that lead to each version of the schema, in order; default:
+            those of the ledger's tables.
 
     Attributes:
         path: the file's absolute path, which stays valid when the current directory changes.
-        shared: see `Store`.
-        own_turns: see `Store`.
-        utc_day: see `Store`.
+        shared: false, because only one user writes to the file.
+        own_turns: an SQL condition that is always true, because all turns belong to one user.
+        utc_day: an SQL expression for a turn's UTC day, in days since the epoch.
     """
 
     shared = False
@@ -76,6 +78,8 @@ class SQLiteStore:
     def write(self) -> Iterator[sqlite3.Connection]:
         """Run the statements of a `with` block as one transaction.
 
+        The transaction is rolled back if the block raises an exception.
+
         Raises:
             StoreError: the file cannot be opened or written.
         """
@@ -84,7 +88,7 @@ class SQLiteStore:
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection for reading, without blocking writers.
+        """Provide a connection for reading; with a write-ahead log, it does not block writers.
 
         Raises:
             StoreError: the file cannot be opened or read.
@@ -102,14 +106,14 @@ class SQLiteStore:
             with self._lock:
                 same_file = file == self._file and self._writer is not None
                 if same_file and not self._idle_readers:
-                    self._idle_readers.append(reader)  # a cell reads several times
+                    self._idle_readers.append(reader)  # the next read may follow soon
                 else:
                     reader.close()
 
     def chunks(
         self, statement: str, parameters: Sequence[Any], size: int
     ) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield the result of one query in lists of at most `size` rows.
+        """Run a query and yield its rows in lists of at most `size` rows.
 
         Raises:
             StoreError: the file cannot be opened or read.
@@ -123,9 +127,10 @@ class SQLiteStore:
         return str(self.path)
 
     def checkpoint(self) -> None:
-        """Move the write-ahead log's content into the file, which overwrites erased texts.
+        """Empty the write-ahead log, by moving its content into the file, to remove erased texts.
 
-        The log stays as long as another connection reads it; then a warning says so.
+        The log cannot be emptied while another connection reads it. In this case, `pop_warnings`
+        returns a warning.
 
         Raises:
             StoreError: the file cannot be opened or written.
@@ -142,7 +147,7 @@ class SQLiteStore:
             )
 
     def pop_warnings(self) -> list[str]:
-        """Return the warnings about the file that no caller has read yet, such as its removal."""
+        """Return the warnings about the file, such as its removal, and clear the list of them."""
         new, self._warnings = self._warnings, []
         return new
 
@@ -163,10 +168,11 @@ class SQLiteStore:
 
     @property
     def _lock(self) -> threading.RLock:
-        """The lock for the writing connection.
+        """The lock for the connections of this object.
 
-        A forked child gets a new lock, because the inherited one may be held by a thread that does
-        not exist in it, and drops the connections, which SQLite does not allow across a fork.
+        After a fork, the child process gets a new lock, because a thread that does not exist in the
+        child may hold the old one. The child also opens its own connections, because SQLite does
+        not allow a connection to be used across a fork.
         """
         if self._pid != os.getpid():
             self._thread_lock, self._writer, self._pid = threading.RLock(), None, os.getpid()
@@ -194,7 +200,7 @@ class SQLiteStore:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Translate the errors of SQLite and the operating system into a `StoreError`."""
+        """Convert errors of SQLite and the operating system in a `with` block to `StoreError`."""
         import sqlite3
 
         try:
@@ -209,15 +215,17 @@ class SQLiteStore:
 
 
 def choose_journal(connection: sqlite3.Connection, path: Path, timeout: float) -> None:
-    """Set the file's journal mode: WAL if possible, else a rollback journal with a warning.
+    """Set the file's journal mode: WAL if possible, otherwise a rollback journal.
+
+    With a rollback journal, a `LedgerWarning` is issued.
 
     Args:
         connection: a connection to the file, outside of a transaction.
         path: the file.
-        timeout: how many seconds to wait while another connection holds the file.
+        timeout: how many seconds to wait while another connection locks the file.
 
     Raises:
-        sqlite3.OperationalError: another connection holds the file for longer.
+        sqlite3.OperationalError: another connection locks the file for longer than the timeout.
     """
     file_system = network_file_system(path)
     if file_system is None and _enable_wal(connection, time.monotonic() + timeout):
@@ -236,9 +244,10 @@ def choose_journal(connection: sqlite3.Connection, path: Path, timeout: float) -
 
 
 def network_file_system(path: Path) -> str | None:
-    """Return the type of the network file system that holds the path, or `None` if it is local.
+    """Return the type of the network file system that holds the path, such as `nfs4`.
 
-    On Windows, the name of the network share is returned instead of a type.
+    On Windows, return the network share instead of a type. Return `None` if the file system is
+    local or can't be determined.
     """
     path = path.resolve()  # a home directory is often a symlink to a network file system
     if share := unc_share(path):
@@ -257,16 +266,27 @@ def network_file_system(path: Path) -> str | None:
 
 
 def unc_share(path: PurePath) -> str | None:
-    r"""Return the share of a Windows network path, such as `\\server\share`, or `None`.
+    r"""Return the network share in a Windows path, such as `\\server\share`; `None` if it has none.
 
-    `Path.resolve` has replaced a drive letter that stands for a share by the share's name.
+    The path must be the result of `Path.resolve`, which replaces a mapped drive letter by the
+    share.
     """
     drive = path.drive.replace("\\\\?\\UNC\\", "\\\\")
     return drive if drive.startswith("\\\\") and drive[2:3] not in ("?", ".") else None
 
 
 def _enable_wal(connection: sqlite3.Connection, deadline: float) -> bool:
-    """Turn on the write-ahead log; return whether SQLite supports it here."""
+    """Turn on the write-ahead log; return whether SQLite supports it for this file.
+
+    While another connection locks the file, try again until the deadline.
+
+    Args:
+        connection: a connection to the file.
+        deadline: when to stop trying, in seconds of `time.monotonic`.
+
+    Raises:
+        sqlite3.OperationalError: the file is still locked at the deadline.
+    """
     import sqlite3
 
     while True:
@@ -274,7 +294,7 @@ def _enable_wal(connection: sqlite3.Connection, deadline: float) -> bool:
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         except sqlite3.OperationalError as error:
             if "locked" not in str(error):
-                return False  # no shared memory
+                return False  # no shared memory, which WAL needs
             if time.monotonic() > deadline:
                 raise
             time.sleep(POLL_SECONDS)  # SQLite does not wait while another connection turns it on
@@ -283,7 +303,7 @@ def _enable_wal(connection: sqlite3.Connection, deadline: float) -> bool:
 
 
 def _file_id(path: Path) -> tuple[int, int] | None:
-    """Return the device and inode of the file that is at the path now, or `None`."""
+    """Return the device and inode numbers of the file at this path; `None` if it can't be found."""
     try:
         state = path.stat()
     except OSError:
@@ -292,7 +312,10 @@ def _file_id(path: Path) -> tuple[int, int] | None:
 
 
 def _create_private(path: Path) -> None:
-    """Create the file, readable by its owner only, because it will hold prompts and answers."""
+    """Create the file, if it is missing, so that only its owner can read it.
+
+    The file will hold prompts and answers.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -301,8 +324,8 @@ def _create_private(path: Path) -> None:
 def _connect(path: Path) -> sqlite3.Connection:
     import sqlite3
 
-    # isolation_level=None: transactions are written out as SQL. Threads share a connection under
-    # the lock of `SQLiteStore`.
+    # isolation_level=None: this module begins and ends transactions itself. The lock of
+    # `SQLiteStore` ensures that two threads never use a connection at the same time.
     return sqlite3.connect(
         path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
@@ -310,10 +333,10 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Commit the statements of a `with` block, or roll all of them back.
+    """Run the statements of a `with` block as one transaction; roll it back if one of them fails.
 
-    A COMMIT that fails because a reader holds the file leaves the transaction open; a full disk has
-    already rolled it back.
+    A failed COMMIT does not always need a rollback: if a reader locks the file, the transaction is
+    still open, but if the disk is full, SQLite has already rolled it back.
     """
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -326,7 +349,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]]) -> None:
-    """Run the migrations that the file lacks, and store its new version number in it."""
+    """Run the migrations that the file lacks, and store the number of its migrations in it."""
 
     def version() -> int:
         return int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -1,4 +1,7 @@
-"""Runs the ledger's SQL on PostgreSQL, and records what is written so that it can be repeated."""
+"""Runs the ledger's SQL, which is written for SQLite, on PostgreSQL.
+
+Statements that write are recorded, so that they can be run later if the server is unreachable.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,9 @@ _TYPES = {"REAL": "DOUBLE PRECISION", "INTEGER": "BIGINT"}
 def to_postgres(statement: str, parameters: Sequence[Any] = ()) -> tuple[str, tuple[Any, ...]]:
     """Translate a statement and its parameters from SQLite's dialect of SQL to PostgreSQL's.
 
-    Placeholders and two column types are spelled differently, and PostgreSQL's texts cannot hold a
-    NUL character, which is replaced by `␀`.
+    The placeholder `?` becomes `%s`. In CREATE and ALTER statements, the column types REAL and
+    INTEGER become DOUBLE PRECISION and BIGINT. In parameters, a NUL character becomes `␀`, because
+    a text in PostgreSQL cannot contain NUL.
     """
     if statement.startswith(("CREATE", "ALTER")):
         statement = re.sub(r"\b(REAL|INTEGER)\b", lambda found: _TYPES[found[0]], statement)
@@ -30,7 +34,7 @@ def to_postgres(statement: str, parameters: Sequence[Any] = ()) -> tuple[str, tu
 
 
 class OfflineCursor:
-    """The result of a statement while the server is unreachable.
+    """The result of a statement while the server is unreachable; replaces a database cursor.
 
     A query finds nothing. A write counts as successful, because it is recorded and run later.
     """
@@ -38,11 +42,11 @@ class OfflineCursor:
     rowcount = 1
 
     def fetchone(self) -> tuple[None]:
-        """Return a row with one missing value."""
+        """Return a row with a single `None`, the result of an aggregate function over no rows."""
         return (None,)
 
     def fetchall(self) -> list[Any]:
-        """Return no rows."""
+        """Return an empty list."""
         return []
 
     def __iter__(self) -> Iterator[Any]:
@@ -50,22 +54,23 @@ class OfflineCursor:
 
 
 class RecordingConnection:
-    """A connection to PostgreSQL that records the statements that write.
+    """A connection to PostgreSQL that records each writing statement, so that it can be run later.
 
-    Once the server is unreachable, statements are only recorded. Each of them can be run again
-    later: rows have ids, and a finished turn is never changed again.
+    If the server becomes unreachable, statements are only recorded. To run a recorded statement
+    twice is harmless, because rows have ids and a finished turn is not changed again.
 
-    A connection that was idle may have been cut, which shows only when it is used. So if the first
-    statement fails, it runs once more on a new connection.
+    If the first statement fails because the connection is lost, it is run again on a new
+    connection: the server may have closed a connection that was idle.
 
     Args:
         connection: the connection; `None` while the server is unreachable.
-        reading: for reading only: a lost connection raises an error.
-        reconnect: opens a new connection.
+        reading: whether the connection is only for reading. If so, nothing is recorded, and a lost
+            connection raises an error.
+        reconnect: a function that opens a new connection; `None` to never reconnect.
 
     Attributes:
-        connection: the connection that is in use now, or `None`.
-        written: the statements that write, with their parameters.
+        connection: the connection in use; `None` if the server is unreachable.
+        written: the recorded statements, each with its parameters.
     """
 
     def __init__(
@@ -81,10 +86,17 @@ class RecordingConnection:
         self._reconnect = reconnect
 
     def execute(self, statement: str, parameters: Sequence[Any] = (), /) -> Cursor:
-        """Run a statement, and record it if it writes.
+        """Run a statement and return its result; record the statement if it writes.
+
+        While the server is unreachable, the result is an `OfflineCursor`.
+
+        Args:
+            statement: the SQL in SQLite's dialect, with a `?` for each parameter.
+            parameters: the values, in the order of the question marks.
 
         Raises:
-            psycopg.Error: the statement is invalid; or, when reading, the connection was lost.
+            psycopg.Error: the statement is invalid, or a connection for reading was lost.
+            StoreUnreachable: a connection for reading was lost and could not be opened again.
         """
         if self._reading:
             return self._run(statement, parameters)
@@ -102,27 +114,30 @@ class RecordingConnection:
             return OfflineCursor()
 
     def begin(self, lock: str) -> None:
-        """Begin a transaction and wait for the lock that allows one writer at a time.
+        """Begin a transaction, and wait for the lock that allows only one writer at a time.
 
         Args:
-            lock: the statement that takes the lock.
+            lock: the SQL statement that takes the lock.
         """
         for statement in ("BEGIN", lock):
             self.execute(statement)
         self.written.clear()
 
     def commit(self) -> bool:
-        """Commit the transaction; return whether the server has certainly stored it."""
+        """Commit the transaction; return whether the server has confirmed the commit.
+
+        If the connection was lost, the result is false, even if the server did commit.
+        """
         self.execute("COMMIT")
         self.written.pop()
         return self.connection is not None
 
     def roll_back(self) -> None:
-        """Roll the transaction back."""
+        """Roll back the current transaction."""
         self.execute("ROLLBACK")
 
     def close(self) -> None:
-        """Close the connection, if there is one."""
+        """Close the connection; do nothing if the server was unreachable."""
         if self.connection is not None:
             self.connection.close()
 

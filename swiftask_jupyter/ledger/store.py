@@ -1,7 +1,7 @@
-"""The interface of a ledger's database, which SQLite and PostgreSQL both implement.
+"""The interface of the ledger's database, implemented for SQLite and for PostgreSQL.
 
-The table classes (`Turns`, `History`, `Sessions` and so on) write their SQL once, with a `?` for
-each parameter, and run it through this interface.
+The classes for the tables, such as `Turns` and `Sessions`, use only this interface. They write
+their SQL in SQLite's dialect, with a `?` for each parameter.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Cursor(Protocol):
 
 
 class StoreConnection(Protocol):
-    """A connection that a store lends for the length of a `with` block."""
+    """A database connection that a store provides for the duration of a `with` block."""
 
     def execute(self, statement: str, parameters: Sequence[Any] = (), /) -> Cursor:
         """Run one SQL statement and return its result.
@@ -47,12 +47,12 @@ class StoreConnection(Protocol):
 class Store(Protocol):
     """A database that holds the ledger, safe for use by several threads and processes at once.
 
-    `str(store)` is the file's path or the URL without its password.
+    `str(store)` is the path of the file, or the server's URL with the password masked.
     """
 
     @property
     def path(self) -> Path | None:
-        """The database file, or `None` for a database server."""
+        """The path of the database file; `None` for a database server."""
 
     @property
     def shared(self) -> bool:
@@ -69,12 +69,14 @@ class Store(Protocol):
     def write(self) -> AbstractContextManager[StoreConnection]:
         """Run the statements of a `with` block as one transaction.
 
+        The transaction is rolled back if the block raises an exception.
+
         Raises:
             StoreError: the database cannot be opened or written.
         """
 
     def read(self) -> AbstractContextManager[StoreConnection]:
-        """Lend a connection for reading; each statement sees the newest committed state.
+        """Provide a connection for reading; each statement sees the newest committed data.
 
         Raises:
             StoreError: the database cannot be opened or read.
@@ -83,21 +85,21 @@ class Store(Protocol):
     def chunks(
         self, statement: str, parameters: Sequence[Any], size: int
     ) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield the result of one query in lists of at most `size` rows.
+        """Run a query and yield its rows in lists of at most `size` rows.
 
         Raises:
             StoreError: the database cannot be opened or read.
         """
 
     def checkpoint(self) -> None:
-        """Remove erased texts from SQLite's write-ahead log, if there is one.
+        """Remove erased texts from SQLite's write-ahead log; do nothing for a database without one.
 
         Raises:
             StoreError: the database cannot be opened or written.
         """
 
     def pop_warnings(self) -> list[str]:
-        """Return the warnings about the database file that no caller has read yet."""
+        """Return the warnings about the database file, and clear the list of warnings."""
 
     def close(self) -> None:
         """Close all connections; the next use opens new ones."""

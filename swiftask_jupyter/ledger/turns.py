@@ -1,7 +1,8 @@
-"""The table of turns: each begun when its request leaves, and completed once when it ends.
+"""Writes turns to the ledger. A turn is a prompt and its answer.
 
-A turn names the process that began it: one that was begun and never ended is lost if that process
-has died.
+The row of a turn is inserted before the request is sent, and updated once when the turn ends. It
+contains the id of the process that sends the request. If this process dies before the turn ends,
+the turn is lost: its row is never updated.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _MAY_QUERY, _ACCESS_DENIED, _STILL_ACTIVE = 0x1000, 5, 259
 
 
 def this_process() -> str:
-    """Return the identity of this process: `host:pid:start`."""
+    """Return the identity of this process, as `host:pid:start time`."""
     return _identity(platform.node(), os.getpid())
 
 
@@ -34,9 +35,9 @@ def _identity(host: str, pid: int) -> str:
 
 
 def is_alive(owner: str) -> bool:
-    """Tell whether a process is still running and may complete its turns.
+    """Return whether a process is still running, and so may still complete its turns.
 
-    A process of another machine counts as running, because nothing is known about it.
+    A process of another machine counts as running, because this machine cannot check it.
 
     Args:
         owner: the identity of a process, as `this_process` returns it.
@@ -49,16 +50,16 @@ def is_alive(owner: str) -> bool:
 
 
 def _start(pid: int) -> str:
-    """Return the start time of a process in clock ticks; empty on systems without `/proc`."""
+    """Return the start time of a process in clock ticks; empty if `/proc` has no entry for it."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return fields[19]  # field 22 in proc(5); the first two are cut off here
+        return fields[19]  # field 22 in proc(5); the first two fields have been cut off
     except (OSError, IndexError):
         return ""
 
 
 def _exists(pid: int) -> bool:
-    if sys.platform == "win32":  # os.kill would end the process, also with signal 0
+    if sys.platform == "win32":  # os.kill would end the process, even with signal 0
         return _exists_on_windows(pid)
     try:
         os.kill(pid, 0)
@@ -70,7 +71,7 @@ def _exists(pid: int) -> bool:
 
 
 def _exists_on_windows(pid: int) -> bool:
-    """Tell whether a process exists; one that Windows denies access to does."""
+    """Return whether a process exists. A process to which Windows denies access exists."""
     import ctypes
 
     windows: Any = ctypes  # these attributes exist on Windows only
@@ -86,17 +87,20 @@ def _exists_on_windows(pid: int) -> bool:
 
 
 class Turns:
-    """The table of all turns, with their texts."""
+    """The ledger's tables `turns` and `texts`, to which turns are written."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def begin(self, turn: Turn, least: int = 0) -> None:
-        """Write the row of a request that is about to leave, and number it in its session.
+        """Insert the row of a turn whose request is about to be sent, and number the turn.
+
+        The number is the next one in the turn's session.
 
         Args:
-            turn: what is asked, and where; its `number` is set.
-            least: the highest number of the turns that the session took over from another.
+            turn: the turn; its field `number` is set.
+            least: the highest number among the turns that the session has copied from another
+                session; 0 if there are none.
 
         Raises:
             StoreError: the ledger can't be written.
@@ -109,7 +113,9 @@ class Turns:
             _insert(rows, turn)
 
     def complete(self, turn: Turn) -> None:
-        """Write how the turn ended. A turn that has ended is not written again.
+        """Store the result of a turn that has ended; do nothing if the ledger already has a result.
+
+        The fields `answer` and `content_digest` of the turn are set.
 
         Raises:
             StoreError: the ledger can't be written.
@@ -118,9 +124,14 @@ class Turns:
             _complete(rows, turn)
 
     def group(self, begun: Iterable[Turn], ended: Iterable[Turn]) -> None:
-        """Begin and complete many turns in one transaction, at a fourth of the cost.
+        """Insert the rows of new turns and store the results of ended turns, in one transaction.
 
-        The caller numbers them.
+        This costs about a quarter of separate calls of `begin` and `complete`. The caller must set
+        the field `number` of each new turn.
+
+        Args:
+            begun: turns whose requests are about to be sent.
+            ended: turns that have ended.
 
         Raises:
             StoreError: the ledger can't be written.
@@ -132,7 +143,7 @@ class Turns:
                 _complete(rows, turn)
 
     def refuse(self, turn: Turn) -> None:
-        """Write the row of a prompt that was not sent.
+        """Insert the row of a prompt that was refused and is not sent.
 
         Raises:
             StoreError: the ledger can't be written.
@@ -141,9 +152,14 @@ class Turns:
             _insert(rows, turn)
 
     def costs(self, agent: str, most: int = 5) -> list[tuple[Any, ...]]:
-        """Return what the agent's last successful calls cost, newest first.
+        """Return the costs of an agent's latest successful calls, newest first.
 
-        Each row: input tokens, output tokens, reported total, credits, seconds.
+        Each row holds input tokens, output tokens, total as reported by the service, credits and
+        seconds. A value that was not reported is `None`.
+
+        Args:
+            agent: the slug of the agent.
+            most: the maximum number of calls.
 
         Raises:
             StoreError: the ledger can't be read.

@@ -1,4 +1,7 @@
-"""Queries for usage frames: rows in chunks, or sums that the database makes."""
+"""The queries for usage frames: one row for each turn, or sums that the database computes.
+
+A usage frame is a DataFrame of turns (prompts and their answers) with tokens, credits and times.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from swiftask_jupyter.ledger.store import Store
 from swiftask_jupyter.ledger.turns import is_alive
 from swiftask_jupyter.support.structs import Struct
 
-CHUNK = 2_000  # rows; larger ones outgrow the processor's cache and take longer
+CHUNK = 2_000  # rows; larger chunks do not fit into the CPU's cache and take longer
 _FAILED = "('error', 'refused')"
 _COUNTED = {
     "calls": IS_CALL,
@@ -30,7 +33,7 @@ MEASURES = (*_COUNTED, *_SUMMED, *_AVERAGED)
 
 
 class UsageFilter(Struct, frozen=True):
-    """Which turns a query selects; a field that is `None` selects all.
+    """The condition by which a query selects turns; a field that is `None` restricts nothing.
 
     Attributes:
         since: the earliest time, in seconds since the epoch.
@@ -45,7 +48,10 @@ class UsageFilter(Struct, frozen=True):
     session: str | None = None
 
     def where(self) -> tuple[str, tuple[Any, ...]]:
-        """Return the SQL condition and its parameters."""
+        """Return the filter as an SQL condition and its parameters.
+
+        The condition also excludes imported turns.
+        """
         wanted = {
             "at >= ?": self.since,
             "agent = ?": storable(self.agent),
@@ -57,7 +63,7 @@ class UsageFilter(Struct, frozen=True):
 
 
 class UsageQueries:
-    """Reads what the calls in the ledger cost."""
+    """Reads the usage of turns from a ledger: tokens, credits, times and outcomes."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -69,13 +75,21 @@ class UsageQueries:
 
     @property
     def path(self) -> Path | None:
-        """The ledger's file; `None` if it is a server."""
+        """The ledger's SQLite file; `None` if the ledger is on a server."""
         return self._store.path
 
     def query(self, names: Sequence[str], wanted: UsageFilter) -> tuple[str, tuple[Any, ...]]:
-        """Return the statement that reads these columns, oldest row first in the main.
+        """Return an SQL statement, with its parameters, that reads these columns of selected turns.
 
-        Nothing is sorted here: rows are stored as they begin, nearly in order of time.
+        The statement does not sort. SQLite usually returns the rows nearly sorted by time, because
+        they are stored when a turn begins.
+
+        Args:
+            names: the names of the columns.
+            wanted: the condition that selects the turns.
+
+        Raises:
+            StoreError: the ledger can't be read.
         """
         where, parameters = wanted.where()
         lost, dead = self._lost()
@@ -93,7 +107,7 @@ class UsageQueries:
         return f"SELECT {columns} FROM turns WHERE {where}", (*dead, *parameters)  # noqa: S608 - our own columns
 
     def rows(self, names: Sequence[str], wanted: UsageFilter) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield the rows, some at a time.
+        """Yield these columns of the selected turns, in lists of at most `CHUNK` rows.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -101,7 +115,7 @@ class UsageQueries:
         yield from self._store.chunks(*self.query(names, wanted), CHUNK)
 
     def has(self, count: int, wanted: UsageFilter) -> bool:
-        """Tell whether there are at least so many rows.
+        """Return whether the filter selects at least `count` turns.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -113,9 +127,14 @@ class UsageQueries:
             return bool(found.fetchone()[0] == count)
 
     def sums(self, by: Sequence[str], wanted: UsageFilter) -> list[tuple[Any, ...]]:
-        """Return a row for each group: what it is of, then `MEASURES`.
+        """Return one row for each group of turns: the values of the `by` columns, then the sums.
 
-        A day is the number of days since the epoch, in UTC.
+        The sums are in the order of `MEASURES`. The value of `day` is the number of days since the
+        epoch, in UTC. If `by` is empty, the result is one row for all selected turns.
+
+        Args:
+            by: the names of the columns to group by.
+            wanted: the condition that selects the turns.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -136,7 +155,10 @@ class UsageQueries:
             return [tuple(row) for row in table.execute(statement, (*dead, *parameters)).fetchall()]
 
     def _lost(self) -> tuple[str, tuple[str, ...]]:
-        """Return an expression of the status in which a dead process's turns are lost."""
+        """Return an SQL expression for the status of a turn, and its parameters.
+
+        If a turn is stored as running but its process has died, the expression gives `lost`.
+        """
         with self._store.read() as table:
             owners = table.execute(
                 "SELECT DISTINCT owner FROM turns WHERE status = 'running'"

@@ -1,1 +1,1 @@
-"""The notebook: magics, and what an answer looks like in a cell."""
+"""The notebook front end: the magics, and the display of answers in cells and in a chat panel."""

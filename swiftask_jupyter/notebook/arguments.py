@@ -1,6 +1,6 @@
-"""Read the line of `%%swiftask`: `[AGENT …] [options] [NAME << | NAME =<<]`.
+"""Parse the first line of a `%%swiftask` cell: `[AGENT …] [options] [NAME << | NAME =<<]`.
 
-The options are declared in `swiftask_jupyter.options`.
+The prompt follows below this line. The options are declared in `swiftask_jupyter.options`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from swiftask_jupyter.options import (
 )
 from swiftask_jupyter.support.suggest import did_you_mean
 
-# `<<` counts only at the end of the magic line: a prompt may hold any number of them.
+# Searched only in the magic line, at its end; a `<<` in the prompt below has no meaning.
 _TARGET = re.compile(r"(?:^|\s)(?P<name>\S+?)\s*(?P<shown>=?)<<\s*$")
 
-# A quote with no other quote after it closes, even behind a backslash: `"C:\my dir\"`.
+# The last `"` of a line always closes, even after a backslash: `"C:\my dir\"`.
 _ESCAPED = r'\\"(?=[^"]*")'
 _INSIDE = rf'(?>{_ESCAPED}|[^"])*'
 _QUOTED = re.compile(rf""""({_INSIDE})"|'([^']*)'""")
@@ -37,13 +37,16 @@ _WORD = re.compile(rf"""(?>[^\s"']|"{_INSIDE}"|'[^']*')+""")
 
 
 class MagicLine(NamedTuple):
-    """What a magic line says.
+    """The parsed first line of a `%%swiftask` cell.
 
     Attributes:
-        agents: the slugs that it names; empty if the settings name the agent.
-        options: the values of the options that it gives, by their names in Python.
-        target: the variable that takes the answer, or `None`.
-        shown: whether the answer is shown in the cell.
+        agents: the slugs of the agents that the line names; empty if it names none, so that the
+            agent of the settings is asked.
+        options: the values of the options on the line, by the options' names in Python. An option
+            that is not on the line is not in the dict.
+        target: the variable to which the answer is assigned, from `NAME <<` or `NAME =<<`; `None`
+            if the line names none.
+        shown: whether the answer is shown in the cell; false only for `NAME <<`.
     """
 
     agents: list[str]
@@ -53,10 +56,16 @@ class MagicLine(NamedTuple):
 
 
 class LineParser(argparse.ArgumentParser):
-    """An argparse parser for the words of a magic: an error raises one line and exits nothing."""
+    """An argparse parser for the words of a magic line.
+
+    For an invalid line, it raises a `UsageError` of one line instead of exiting the process.
+    """
 
     def error(self, message: str) -> NoReturn:
-        """Raise the message, with the nearest option if one is unknown."""
+        """Raise a `UsageError` with argparse's message.
+
+        For an unknown option, the message suggests the most similar option that exists.
+        """
         if found := re.search(r"unrecognized arguments: (\S+)", message):
             word = found[1]
             kind = "option" if word.startswith("-") else "argument"
@@ -65,11 +74,16 @@ class LineParser(argparse.ArgumentParser):
         raise UsageError(f"{self.prog}{message}; see %swiftask help")
 
     def flags(self) -> list[str]:
-        """Return every flag that the parser knows."""
+        """Return all flags that the parser accepts, such as `-c` and `--connection`."""
         return [flag for action in self._actions for flag in action.option_strings]
 
     def add_option(self, name: str, option: Option) -> None:
-        """Add the flags of an option; what the line does not give is `None` in the result."""
+        """Add an option to the parser; its value is `None` if the parsed line does not contain it.
+
+        Args:
+            name: the name under which the parsed result holds the value.
+            option: the description of the option.
+        """
         if option.const is not None:
             how: dict[str, Any] = {"action": "store_const", "const": option.const}
         else:
@@ -80,9 +94,10 @@ class LineParser(argparse.ArgumentParser):
 
 
 def line_options() -> dict[str, Option]:
-    """Return the options that a line of `%%swiftask` takes, in the order in which help lists them.
+    """Return all options that have a flag in `%%swiftask`, by their names in Python.
 
-    These are the options of a cell, and those of a batch that have a flag (with `--over`).
+    The order is that of the help text: first the options of a cell, then the further options that
+    can only be used with `--over`.
     """
     cell, batch = options_of(CellOptions), options_of(BatchOptions)
     listed = cell | {name: option for name, option in batch.items() if name not in cell}
@@ -91,7 +106,10 @@ def line_options() -> dict[str, Option]:
 
 @cache
 def line_parser() -> LineParser:
-    """Return the parser of the line of `%%swiftask`."""
+    """Return the parser for the agents and options on a `%%swiftask` line.
+
+    It does not parse `NAME <<`, which `parse_line` removes first.
+    """
     parser = LineParser(prog="", add_help=False)
     parser.add_argument("agents", nargs="*")
     for name, option in line_options().items():
@@ -100,10 +118,11 @@ def line_parser() -> LineParser:
 
 
 def parse_line(line: str) -> MagicLine:
-    """Parse the line of `%%swiftask`.
+    """Parse the text after `%%swiftask` on the first line of a cell.
 
     Raises:
-        UsageError: an option is unknown or lacks its value, or the target is no variable's name.
+        UsageError: an option is unknown or lacks its value, a quote is not closed, or `<<` is not
+            at the end of the line after a valid variable name.
     """
     target, shown = None, True
     if found := _TARGET.search(line):
@@ -123,9 +142,11 @@ def parse_line(line: str) -> MagicLine:
 
 
 def split_words(line: str) -> list[str]:
-    r"""Split a line into words as a shell does, but keep backslashes, for Windows' paths.
+    r"""Split a line into words at spaces, and remove the quotes around quoted parts.
 
-    Only between double quotes, `\"` is a quote that does not close.
+    This is similar to `shlex.split`, but a backslash is an ordinary character, so that Windows
+    paths can be written. The only exception is `\"` between double quotes: it means a literal `"`
+    if another `"` follows later in the line.
 
     Raises:
         UsageError: a quote is not closed.
@@ -140,15 +161,17 @@ def _unquoted(found: re.Match[str]) -> str:
 
 
 def request_options(line: MagicLine, kind: Any, **refused: str) -> dict[str, Any]:
-    """Return the keywords that the line gives for a method, `-o NAME=VALUE` included.
+    """Return the options of a line as keyword arguments for a method, including `-o NAME=VALUE`.
+
+    Options of the line that the method does not have are omitted.
 
     Args:
         line: the parsed line.
         kind: the `TypedDict` that lists the method's options.
-        refused: further names that `-o` can't set, each with what to write instead.
+        refused: further names that `-o` can't set; each value is advice on what to write instead.
 
     Raises:
-        PromptError: an `-o` is malformed, or names what a flag or a parameter sets.
+        PromptError: an `-o` has no valid `NAME=VALUE`, or its name can't be set with `-o`.
     """
     given = {name: line.options[name] for name in line.options if name in kind.__annotations__}
     words = given.pop("fields", ())
@@ -156,9 +179,10 @@ def request_options(line: MagicLine, kind: Any, **refused: str) -> dict[str, Any
 
 
 def _refused_fields(kind: Any) -> dict[str, str]:
-    """Return the names that `-o` can't set, each with what to write instead.
+    """Return the names that `-o` can't set, each with advice on what to write instead.
 
-    These are parameters of the methods, and the options that only a cell's own flag may set.
+    These are the internal parameters, `agent` and `text`, and the options that only their own flag
+    can set, such as `--fresh`.
     """
     refused = dict.fromkeys(INTERNAL, "leave it out")
     refused["agent"] = "name the agent on the line: %%swiftask AGENT"
@@ -171,14 +195,17 @@ def _refused_fields(kind: Any) -> dict[str, str]:
 
 
 def parse_fields(words: Iterable[str], refused: dict[str, str]) -> dict[str, Any]:
-    """Return the fields that `-o NAME=VALUE` gives; a value that is no JSON is a text.
+    """Return the request fields that `-o NAME=VALUE` sets, by name.
+
+    A value is parsed as JSON; a value that is not valid JSON is kept as a string.
 
     Args:
-        words: the word behind each `-o`.
-        refused: names that can't be set this way, each with what to write instead.
+        words: the argument of each `-o`.
+        refused: names that can't be set with `-o`; each value is advice on what to write instead.
 
     Raises:
-        PromptError: a word has no name or no value, or its name is refused.
+        PromptError: a word is not `NAME=VALUE`, its name is refused, or its value begins with `{`
+            or `[` but is not valid JSON.
     """
     fields: dict[str, Any] = {}
     for word in words:
@@ -190,7 +217,7 @@ def parse_fields(words: Iterable[str], refused: dict[str, str]) -> dict[str, Any
         try:
             fields[name] = json.loads(value)
         except ValueError:
-            if value[:1] in {"{", "["}:  # meant as JSON, whose quotes the line has taken
+            if value[:1] in {"{", "["}:  # JSON, but `split_words` has removed its quotes
                 raise PromptError(
                     f"-o {name}={value} is no JSON",
                     advice=f"put it in single quotes: -o '{name}=…'",
@@ -200,5 +227,8 @@ def parse_fields(words: Iterable[str], refused: dict[str, str]) -> dict[str, Any
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return the end of an error line: the nearest known word, or where to find help."""
+    """Return the end of an error message about an unknown word.
+
+    It suggests the most similar known word or, if none is similar, `%swiftask help`.
+    """
     return f"; {did_you_mean(word, known, otherwise='see %swiftask help', cutoff=0.5)}"

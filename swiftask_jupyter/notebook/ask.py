@@ -1,4 +1,4 @@
-"""Run a `%%swiftask` cell: read its line, build the request, and show the answer as it arrives."""
+"""Run a `%%swiftask` cell: parse its line, build the request, and show the streaming answer."""
 
 from __future__ import annotations
 
@@ -24,17 +24,21 @@ if TYPE_CHECKING:
 
 
 def ask_cell(context: NotebookContext, line: str, text: str) -> object:
-    """Ask the prompt of a cell, and return the value of the cell.
+    """Run a `%%swiftask` cell or `%swiftask ask`: send the prompt and show the answer.
 
     Args:
         context: the shell and its client.
-        line: the text behind the magic's name.
+        line: the text after `%%swiftask` on the first line.
         text: the prompt.
 
+    Returns:
+        The value of the cell: an `Answer`, a `Comparison` of several answers, a preview
+        (`--dry-run`) or a DataFrame (`--over`). `None` if the line ends with `NAME <<`.
+
     Raises:
-        UsageError: the line makes no sense.
-        Interrupted: the user stopped the cell; the text that had arrived is kept.
-        SwiftaskError: the request was not sent, or failed.
+        UsageError: the line can't be parsed, or its options can't be combined.
+        Interrupted: the user interrupted the cell; the text that had arrived is kept.
+        SwiftaskError: the request was not sent, or it failed.
     """
     with hold_interrupts() as held:
         finish = prepare(context, line, text)
@@ -44,11 +48,15 @@ def ask_cell(context: NotebookContext, line: str, text: str) -> object:
 
 
 def prepare(context: NotebookContext, line: str, text: str) -> Callable[[], object]:
-    """Do everything that comes before the request, and return the function that does the rest.
+    """Parse the line and build the request of a cell without sending the prompt.
+
+    Returns:
+        A function that sends the prompt, shows the answer and returns the value of the cell. With
+        `--dry-run`, the function sends nothing; the value is the preview of the request.
 
     Raises:
-        UsageError: the line makes no sense.
-        Refused: the prompt can't be sent.
+        UsageError: the line can't be parsed, or its options can't be combined.
+        Refused: the prompt can't be sent; the message says why.
     """
     parsed = _parse(context, line, text)
     options = parsed.options
@@ -90,7 +98,11 @@ def _parse(context: NotebookContext, line: str, text: str) -> MagicLine:
 
 
 def _interpolate(context: NotebookContext, text: str) -> tuple[str, tuple[str, ...]]:
-    """Return the prompt with the user's values in it, and what the footer remarks on that."""
+    """Replace the `{{…}}` fields of a prompt by the values of the user's variables.
+
+    The second result is a tuple of remarks for the answer's footer about fields that were not
+    replaced.
+    """
     from swiftask_jupyter.prompts.templates import expression_warnings, interpolate
 
     filled, remarks = interpolate(text, context.names)
@@ -98,19 +110,28 @@ def _interpolate(context: NotebookContext, text: str) -> tuple[str, tuple[str, .
 
 
 def _ask_options(context: NotebookContext, line: MagicLine) -> dict[str, Any]:
-    """Return the keywords for `Session.ask` that the line gives."""
+    """Return the options of a line as keyword arguments for `Session.ask`.
+
+    The attached files that the line names are loaded.
+
+    Raises:
+        PromptError: an `-o` is invalid, or a file can't be attached.
+    """
     asked = request_options(line, AskOptions)
     if "files" in asked:
         from swiftask_jupyter.prompts.attachments import load_attachments
 
         asked["files"] = load_attachments(asked["files"], context.names)
     if context.client.runtime.cache != "off":
-        asked.pop("cache", None)  # --cache turns it on, and does not weaken `strict`
+        asked.pop("cache", None)  # `--cache` means `on`, which must not replace `strict`
     return asked
 
 
 class Previews(list[RequestPreview]):
-    """The requests of a dry run with several agents, shown one below the other."""
+    """The previews of a `--dry-run` cell that names several agents, one preview for each agent.
+
+    IPython prints them one below the other.
+    """
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002, FBT001 - IPython's
         printer.text("\n\n".join(str(preview) for preview in self))
@@ -119,7 +140,10 @@ class Previews(list[RequestPreview]):
 def _show_previews(
     previews: list[RequestPreview], line: MagicLine, names: dict[str, Any]
 ) -> RequestPreview | Previews | None:
-    """Return the value of a cell with `--dry-run`, or put it into the line's variable."""
+    """Return the value of a `--dry-run` cell, and assign it to the variable that the line names.
+
+    For one agent, the value is a single preview. With `NAME <<`, return `None` instead.
+    """
     result = Previews(previews) if len(previews) > 1 else previews[0]
     if line.target is not None:
         names[line.target] = result
@@ -129,7 +153,10 @@ def _show_previews(
 def _watcher(
     context: NotebookContext, streams: list[Stream], line: MagicLine, remarks: tuple[str, ...]
 ) -> Callable[[], object]:
-    """Return the function that shows the answer as it grows, or several side by side."""
+    """Return a function that sends the request, shows the answer, and returns the cell's value.
+
+    The answers of several agents are shown side by side.
+    """
     if len(streams) > 1:
         from swiftask_jupyter.notebook.compare import compare
 
@@ -145,7 +172,14 @@ def _watcher(
 def _watch(
     context: NotebookContext, stream: Stream, display: Display, line: MagicLine
 ) -> Answer | None:
-    """Show the answer as it arrives, and return it unless it goes into a variable."""
+    """Send the request and show the answer as it arrives.
+
+    Return the answer, or `None` if the line names a variable, to which it is assigned instead.
+
+    Raises:
+        Interrupted: the user interrupted the cell; the text that had arrived is kept.
+        SwiftaskError: the request failed, or the answer has no JSON although `-f json` was given.
+    """
     nested, failure = context.settings.nested, None
     batches = stream.batches(NO_WAIT if nested else REDRAW_SECONDS)
     with hold_interrupts(batches.wake) as held:
@@ -166,18 +200,20 @@ def _watch(
     if failure is not None:
         raise failure
     if answer.reply.format == "json":
-        answer.json()  # raises the error that the cell should fail with
+        answer.json()  # if the answer has no JSON, this error makes the cell fail
     return answer if line.target is None else None
 
 
 def check_nesting(ipykernel: Any) -> None:
-    """Refuse the setting `nested` where it is known to break the kernel.
+    """Check that the setting `nested` works with the versions of Python and ipykernel.
+
+    The setting lets the kernel's own tasks run while a cell waits for an answer.
 
     Args:
-        ipykernel: the imported module, or `None` outside of a kernel.
+        ipykernel: the imported module `ipykernel`, or `None` outside of a kernel.
 
     Raises:
-        ConfigurationError: Python or ipykernel is too new for it.
+        ConfigurationError: Python or ipykernel is too new for `nested`.
     """
     version = getattr(ipykernel, "version_info", (0,))
     reason = ""

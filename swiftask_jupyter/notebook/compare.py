@@ -1,4 +1,4 @@
-"""Ask several agents the same prompt, and show their answers side by side."""
+"""Send the same prompt to several agents, and show their answers side by side."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from swiftask_jupyter.conversation.running_turn import Stream
     from swiftask_jupyter.notebook.arguments import MagicLine
 
-REDRAW_SECONDS = 0.25  # between two drawings: each shows the newest text of every agent
-NEWEST = 600  # characters of each answer that are shown while it grows
+REDRAW_SECONDS = 0.25  # between two updates; each shows the newest text of every agent
+NEWEST = 600  # how many of the last characters of each answer are shown until all have ended
 
 _ROW = '<div class="swiftask-compare" style="display:flex;flex-wrap:wrap;gap:1.5em">{}</div>'
 _HEAD = "font-weight:600;border-bottom:1px solid currentColor"
@@ -38,10 +38,11 @@ _COLUMN = (
 
 
 class Comparison(Sequence[Answer]):
-    """The answers of several agents to one prompt, in the order of the cell's line.
+    """The answers of several agents to the same prompt, in the order of the cell's line.
 
-    `comparison["agent"]` is the answer of one agent, `frame()` has all of them. `%swiftask pick
-    AGENT`, or `pick N` with a turn's number, puts one answer into the conversation.
+    `comparison["agent"]` is the answer of one agent, and `frame()` returns all answers as a
+    DataFrame. No answer is part of the conversation until the user picks it, with `%swiftask pick
+    AGENT` or with `%swiftask pick N`, where N is the number in the footer of the answer.
     """
 
     def __init__(self, answers: Sequence[Answer]) -> None:
@@ -52,10 +53,11 @@ class Comparison(Sequence[Answer]):
     @overload
     def __getitem__(self, key: slice) -> tuple[Answer, ...]: ...
     def __getitem__(self, key: str | int | slice) -> Answer | tuple[Answer, ...]:
-        """Return the answer of an agent, or the answer at a position.
+        """Return the answer of the agent with this slug, or the answers at an index or slice.
 
         Raises:
-            ConfigurationError: that agent was not asked.
+            ConfigurationError: no agent with this slug was asked.
+            IndexError: there is no answer at this index.
         """
         if not isinstance(key, str):
             return self.answers[key]
@@ -76,7 +78,10 @@ class Comparison(Sequence[Answer]):
         return ", ".join(each.agent for each in self.answers)
 
     def _ipython_display_(self) -> None:
-        """Show the answers side by side, unless this very execution has shown them already."""
+        """Show the answers side by side; called by IPython for the value of a cell.
+
+        Do nothing if the answers were already shown during this execution, as they arrived.
+        """
         from IPython.core.getipython import get_ipython
 
         shell: Any = get_ipython()
@@ -85,11 +90,12 @@ class Comparison(Sequence[Answer]):
             _Columns(shell, replies, shown=True).finish()
 
     def frame(self) -> pd.DataFrame:
-        """Return the answers as a DataFrame, one row for each agent.
+        """Return the answers as a DataFrame, one row for each answer.
 
-        Columns: `agent`, `answer`, `status`, `seconds` (from the request to the end),
-        `input_tokens`, `output_tokens`, `credits` (all three missing if the service did not
-        report them), `turn` (its id in the ledger) and `error`.
+        Columns: `agent`, `answer`, `status`, `seconds` (from the request to the end of the answer),
+        `input_tokens`, `output_tokens`, `credits`, `turn` (the id of the call in the ledger, the
+        database of all calls) and `error`. Tokens and credits are missing values where the service
+        did not report them.
         """
         import pandas as pd
 
@@ -117,19 +123,22 @@ class Comparison(Sequence[Answer]):
 def compare(
     shell: InteractiveShell, streams: Sequence[Stream], line: MagicLine
 ) -> Comparison | None:
-    """Show the answers of all the agents as they grow, and return them.
+    """Send the requests to all agents, and show the answers side by side as they arrive.
 
     Args:
         shell: the IPython shell.
-        streams: the answers, one for each agent.
-        line: the cell's line; if it names a variable, that takes the answers.
+        streams: the answers to receive, one for each agent.
+        line: the parsed line of the cell.
+
+    Returns:
+        The answers, or `None` if the line names a variable, to which they are assigned instead.
 
     Raises:
-        Interrupted: the user stopped them; the text that had arrived is shown.
-        SwiftaskError: an agent failed; raised when all have ended.
+        Interrupted: the user interrupted the cell; the text that had arrived is shown and kept.
+        SwiftaskError: at least one agent failed; raised only after all answers have ended.
     """
     display = _Columns(shell, [stream.reply for stream in streams], shown=line.shown)
-    with hold_interrupts(lambda: None) as held:  # nothing to wake: the loop below looks at `held`
+    with hold_interrupts(lambda: None) as held:  # nothing to wake, because `_watch` polls `held`
         failures = _watch(streams, display, held)
         display.finish()
         comparison = Comparison([stream.kept for stream in streams])
@@ -145,10 +154,13 @@ def compare(
 def _watch(
     streams: Sequence[Stream], display: _Columns, held: list[int]
 ) -> list[tuple[str, SwiftaskError]]:
-    """Draw the answers until all have ended, or the user interrupts.
+    """Receive and show the answers until all have ended or `held` has an interrupt.
+
+    An interrupt cancels the requests that are still running.
 
     Returns:
-        The agents that failed with their errors; an agent that was named twice may be there twice.
+        The agent's slug and the error of each failed request. If the line names an agent twice, its
+        slug can occur twice.
     """
     failures: list[tuple[str, SwiftaskError]] = []
     running = {stream: stream.batches(NO_WAIT) for stream in streams}
@@ -171,7 +183,11 @@ def _watch(
 
 
 def _raise(failures: list[tuple[str, SwiftaskError]], asked: int) -> None:
-    """Raise the first failure if all agents failed, else one error that lists the failed agents."""
+    """Raise the error of the first failure if all `asked` requests failed.
+
+    Otherwise, raise a new `ServiceError` that lists the failures. Each failure is an agent's slug
+    and an error; there must be at least one.
+    """
     [(_, first), *_] = failures
     if len(failures) == asked:
         raise first
@@ -181,7 +197,10 @@ def _raise(failures: list[tuple[str, SwiftaskError]], asked: int) -> None:
 
 
 class _Columns:
-    """Shows replies side by side: the newest text of each while it grows, then all of it."""
+    """The output of a cell that shows replies side by side, one column for each agent.
+
+    While the replies arrive, only the newest text of each is shown; at the end, the whole text.
+    """
 
     def __init__(self, shell: InteractiveShell, replies: Sequence[Reply], *, shown: bool) -> None:
         self._publish = shell.display_pub.publish if hasattr(shell, "kernel") else None
@@ -194,7 +213,10 @@ class _Columns:
         self._drawn = ""
 
     def draw(self) -> None:
-        """Draw the newest text of each reply."""
+        """Update the output with the newest text of each reply.
+
+        Do nothing in a terminal, or if the text is not to be shown.
+        """
         if self._publish is None or not self._shown:
             return
         from swiftask_jupyter.notebook.markdown.html import wrap_text
@@ -208,7 +230,11 @@ class _Columns:
         self._send({"text/html": _ROW.format("".join(columns))})
 
     def finish(self) -> None:
-        """Draw all the replies in their final form, with the record of each turn."""
+        """Show the complete replies with their footers; in a terminal, print them as plain text.
+
+        The output in a notebook also holds a JSON record of each call, without prompt and answer,
+        from which usage can be counted later.
+        """
         replies = [reply for reply in self._replies if reply.number]
         plain = "\n\n".join(self._plain_text(reply) for reply in replies)
         if self._publish is None:
@@ -236,7 +262,7 @@ class _Columns:
             yield _COLUMN.format(escape(sanitize(reply.agent)), body, escape(sanitize(line)))
 
     def _send(self, bundle: dict[str, Any]) -> None:
-        """Publish a bundle, unless it looks like the last one."""
+        """Publish a MIME bundle, unless its HTML is the same as in the previous bundle."""
         if self._publish is None or bundle["text/html"] == self._drawn:
             return
         update = bool(self._drawn)

@@ -1,4 +1,4 @@
-"""Complete with Tab: commands, options and their values, agents, and variables in a prompt."""
+"""Tab completion for the magics: commands, options and their values, agents, and variables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ _MARK = "_swiftask_completion"
 
 
 def register(shell: InteractiveShell, context: NotebookContext) -> None:
-    """Add our matcher to those of the shell."""
+    """Add a matcher for `%swiftask` and `%%swiftask` to the shell's completer.
+
+    Do nothing if the shell has no completer.
+    """
 
     @context_matcher()
     def complete(typed: CompletionContext) -> SimpleMatcherResult:
@@ -38,7 +41,7 @@ def register(shell: InteractiveShell, context: NotebookContext) -> None:
 
 
 def unregister(shell: InteractiveShell) -> None:
-    """Undo `register`."""
+    """Remove the matcher that `register` added."""
     matchers = _matchers(shell)
     matchers[:] = [each for each in matchers if not hasattr(each, _MARK)]
 
@@ -49,9 +52,13 @@ def _matchers(shell: InteractiveShell) -> list[Any]:
 
 
 def _find(context: NotebookContext, typed: CompletionContext) -> tuple[str, list[tuple[str, str]]]:
-    """Return the fragment to complete, and the texts that can replace it, each with its kind."""
+    """Return the beginning of the word at the cursor, and the words that can complete it.
+
+    Each word comes with its kind, such as `agent`, which IPython shows beside the word. The list is
+    empty if the cursor is neither in a magic line nor in a `{{…}}` field of a prompt.
+    """
     lines = typed.full_text.split("\n")
-    # IPython calls it a position, and uses it as a column.
+    # In spite of its name, `cursor_position` is the column within the line.
     line = lines[typed.cursor_line][: typed.cursor_position]
     first = next((number for number, each in enumerate(lines) if each.strip()), 0)
     in_cell = lines[first].lstrip().startswith("%%swiftask")
@@ -71,7 +78,11 @@ def _find(context: NotebookContext, typed: CompletionContext) -> tuple[str, list
 def _words(
     context: NotebookContext, before: list[str], fragment: str, *, in_cell: bool
 ) -> list[tuple[str, str]]:
-    """Return the words of a magic line that can follow `before` and start with the fragment."""
+    """Return the words that start with `fragment` and can follow the words `before` on the line.
+
+    Each word comes with its kind, such as `option`. `in_cell` tells whether the line belongs to
+    `%%swiftask`; otherwise it is a `%swiftask` command.
+    """
     if not in_cell and not before:
         from swiftask_jupyter.notebook.commands.registry import COMMANDS
 
@@ -89,7 +100,10 @@ def _words(
 
 
 def _option_values(context: NotebookContext, flag: str) -> tuple[Iterable[str], str] | None:
-    """Return the values that can follow a flag, and their kind; `None` if they are not known."""
+    """Return the values that a flag accepts, and their kind, such as `dialect`.
+
+    `None` if there is no such flag, or if it accepts any value.
+    """
     from swiftask_jupyter.notebook.arguments import line_options
 
     found = [(name, option) for name, option in line_options().items() if flag in option.flags]
@@ -109,7 +123,7 @@ def _slugs(context: NotebookContext) -> list[str]:
     try:
         return [agent.slug for agent in context.client.connections.catalogue(CATALOGUE_TIMEOUT)]
     except SwiftaskError:
-        return []  # pressing Tab is no moment to hear of a wrong setting
+        return []  # a failed request or a wrong setting is not reported while the user types
 
 
 def _starting(fragment: str, words: Iterable[str], kind: str) -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
-"""`NotebookContext`: the shell, settings and client that cells, commands and Tab work with.
+"""`NotebookContext`: the shell, settings and client that cells, commands and completion share.
 
-Ctrl-C while an answer arrives is held: it is noticed at once, and acted on where nothing can be
-left half done.
+The module also delays Ctrl-C while an answer arrives: the signal is only recorded, and the code
+stops a moment later, at a place where it can finish the display and close the connection.
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ if TYPE_CHECKING:
 
 
 class HeldInterrupts(list[int]):
-    """The numbers of the signals that were held back; empty if there was no interrupt."""
+    """The numbers of the signals received in a `hold_interrupts` block; empty if there was none."""
 
 
 @contextmanager
 def hold_interrupts(wake: Callable[[], None] | None = None) -> Iterator[HeldInterrupts]:
-    """Hold SIGINT back until the block ends; the block looks at the list that it is given.
+    """Record SIGINT (Ctrl-C) in a list instead of raising `KeyboardInterrupt` in the block.
 
-    An exception raised at an arbitrary line could leave a display drawn twice or not at all, and
-    a second one could leave a connection open. So a signal is only noted.
+    The context manager yields the list; the block must check it and stop by itself. A
+    `KeyboardInterrupt` at an arbitrary line could leave a display drawn twice, or a connection
+    open. Outside of the main thread, signals are not recorded and the list stays empty.
 
     Args:
-        wake: ends the block's wait for the next event. It runs in the signal handler and must do
-            no more than a handler may. Without it, the second interrupt raises
-            `KeyboardInterrupt`, in case the block does not end.
+        wake: called by the signal handler to end the block's wait for the next event; it must be
+            safe to call there. If it is `None`, a second SIGINT raises `KeyboardInterrupt`, in case
+            the block never ends.
     """
     held = HeldInterrupts()
 
@@ -47,7 +48,7 @@ def hold_interrupts(wake: Callable[[], None] | None = None) -> Iterator[HeldInte
 
     main_thread = threading.current_thread() is threading.main_thread()
     if not main_thread or signal.getsignal(signal.SIGINT) is None:
-        yield held  # only the main thread sets handlers; a handler set in C can't be put back
+        yield held  # only the main thread can set handlers; one set in C can't be restored
         return
     former = signal.signal(signal.SIGINT, note)
     try:
@@ -58,7 +59,10 @@ def hold_interrupts(wake: Callable[[], None] | None = None) -> Iterator[HeldInte
 
 @contextmanager
 def delay_interrupts() -> Iterator[None]:
-    """Run a block to its end; raise an interrupt that arrived meanwhile after it."""
+    """Delay a SIGINT (Ctrl-C) that arrives in the block until the block has ended.
+
+    A second SIGINT raises `KeyboardInterrupt` at once.
+    """
     with hold_interrupts() as held:
         yield
     if held:
@@ -70,7 +74,10 @@ CONNECTION_SETTINGS = (*ADDRESS_SETTINGS, "agent", "dialect")
 
 
 class Settings(Protocol):
-    """The settings that `%config SwiftaskMagics` shows and changes; empty or 0: not set."""
+    """An object with the settings that `%config SwiftaskMagics` shows and changes.
+
+    An empty string or 0 means that the setting is not set.
+    """
 
     agent: str
     base_url: str
@@ -82,14 +89,14 @@ class Settings(Protocol):
 
 
 class NotebookContext:
-    """One IPython shell, its settings, and the client that its cells and commands share.
+    """The client and the settings that cells, commands and completion of one IPython shell share.
 
     Args:
         shell: the IPython shell.
-        settings: the magics object, whose traits are the settings.
+        settings: the `SwiftaskMagics` object; its traits are the settings.
 
     Attributes:
-        sandbox: the server that `%swiftask sandbox` started, or `None`.
+        sandbox: the local test server that `%swiftask sandbox` started; `None` if it does not run.
     """
 
     def __init__(self, shell: InteractiveShell, settings: Settings) -> None:
@@ -100,20 +107,25 @@ class NotebookContext:
 
     @property
     def names(self) -> dict[str, Any]:
-        """The user's variables."""
+        """The user's variables by name, as in the shell's namespace; the dict may be changed."""
         names: dict[str, Any] = self.shell.user_ns
         return names
 
     @property
     def client(self) -> Swiftask:
-        """The client of this shell, made on first use; the settings are read each time."""
+        """The shell's client, created on first access.
+
+        Each access applies the current settings to the client.
+        """
         return self.connect()
 
     def connect(self, *, warm: bool = True) -> Swiftask:
-        """Return the client.
+        """Apply the current settings to the shell's client, and return the client.
+
+        The first call creates the client.
 
         Args:
-            warm: whether a new client prepares for a prompt, in the background.
+            warm: whether a newly created client prepares its first request in the background.
         """
         client, is_new = self._client, self._client is None
         if client is None:
@@ -143,10 +155,11 @@ class NotebookContext:
         client.runtime.history_limit = settings.history_limit
 
     def drop_override(self, setting: str) -> None:
-        """Forget the value that a command gave to a setting: `%config` has set it later.
+        """Remove the value that a command, such as `%swiftask use`, gave to a setting.
 
-        A new address drops every override, so that no token is sent to an address that it was
-        not given for.
+        This is called when `%config` sets the setting later, so that the newer value applies. If
+        the setting is `base_url` or `connection`, the values of all settings from commands are
+        removed, so that no token is sent to a service to which it does not belong.
         """
         if self._client is None:
             return
@@ -162,15 +175,16 @@ class NotebookContext:
             )
 
     def reset_settings(self, *names: str) -> None:
-        """Unset settings before a command overrides them.
+        """Clear the `%config` values of settings that a command is about to override.
 
-        Otherwise a later `%config` with the same value would be no change, and have no effect.
+        Otherwise, setting the same value by `%config` again would not be a change of the trait, and
+        the value from the command would remain in effect.
         """
         for name in names:
             setattr(self.settings, name, "")
 
     def close(self) -> None:
-        """Close the client and the sandbox."""
+        """Close the client, and stop the sandbox (the local test server), if they exist."""
         if self._client is not None:
             self._client.close()
         if self.sandbox is not None:

@@ -1,9 +1,11 @@
-"""Show a reply in a notebook cell while it grows.
+"""Show an answer in the output of a notebook cell while its text arrives.
 
-A cell has two outputs. The upper one shows the settled text, which will not change; the lower one
-shows the newest text, and the footer at the end. Redrawing a whole answer ten times a second would
-cost the square of its length, on the wire and in the browser. So only the short lower output is
-redrawn that often. The upper one is redrawn when enough text has arrived, within a budget of bytes.
+A cell shows a long answer in two outputs. The lower output shows only the newest text, and is
+updated up to ten times a second. The upper output shows the earlier text, and is updated only when
+enough new text has arrived, within a limit of bytes per second. If the whole answer were sent ten
+times a second instead, the traffic and the browser's work would be quadratic in its length. At the
+end, the upper output shows the whole answer, and the lower one the footer (the line with agent,
+time and tokens).
 """
 
 from __future__ import annotations
@@ -22,35 +24,39 @@ from swiftask_jupyter.support.sanitize import StreamSanitizer, sanitize
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-REDRAW_SECONDS = 0.1  # between two drawings
-NO_WAIT = 1e-6  # seconds to wait for events: take those that have arrived
+REDRAW_SECONDS = 0.1  # between two updates
+NO_WAIT = 1e-6  # seconds to wait for events; so small that only events already there are returned
 BYTES_PER_SECOND = 40_000  # on iopub, headers included
 MESSAGE_OVERHEAD = 700  # bytes of headers around one message, as measured with JupyterLab
 SMALL_HTML = 2_000  # bytes that may be redrawn every time
 NEWEST = 1_500  # characters of the newest text that the lower output shows
-SILENCE_SECONDS = 1.0  # without an event before the cell says that it waits
+SILENCE_SECONDS = 1.0  # without text before the cell shows that it is waiting
 
 
 class Display(Protocol):
-    """Shows one reply."""
+    """An object that shows one answer to the user while its text arrives."""
 
     def show(self, events: Iterable[Event]) -> None:
-        """Take the events that have arrived, and draw them if it is time."""
+        """Add new events of the answer, and update what the user sees if an update is due.
+
+        Args:
+            events: the events since the last call; may be empty.
+        """
 
     def finish(self) -> None:
-        """Draw the reply in its final form."""
+        """Show the final state of the answer, and its footer."""
 
 
 def display_for(
     shell: InteractiveShell, reply: Reply, *, shown: bool, remarks: tuple[str, ...] = ()
 ) -> Display:
-    """Return the display for the shell's kind of front end.
+    """Create the display for an answer: a `CellDisplay` in a Jupyter kernel, else a terminal's.
 
     Args:
-        shell: the IPython shell; one with a kernel has front ends that draw HTML.
-        reply: the reply, which grows while it is shown.
-        shown: whether its text is shown, or only its footer.
-        remarks: what the footer remarks on the prompt.
+        shell: the IPython shell.
+        reply: the answer to show; its text may still be arriving.
+        shown: whether to show the text; if false, only the footer is shown.
+        remarks: remarks on the prompt that are appended to the footer.
     """
     if shown:
         reply.shown_in = shell.execution_count
@@ -60,7 +66,11 @@ def display_for(
 
 
 class ByteBudget:
-    """How many bytes may be sent now: a rate, saved up for at most one second or one message."""
+    """A token bucket that limits the bytes sent to the front ends to `BYTES_PER_SECOND`.
+
+    Unused bytes accumulate for at most one second. They accumulate longer only if the next message
+    is larger than the bytes of one second.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -68,7 +78,7 @@ class ByteBudget:
         self._saved = 0.0
 
     def affords(self, size: int) -> bool:
-        """Tell whether a message of `size` bytes, and its headers, can be sent now."""
+        """Return whether a message of `size` bytes and its headers may be sent now."""
         now, cost = self._clock(), size + MESSAGE_OVERHEAD
         self._saved += BYTES_PER_SECOND * (now - self._counted_at)
         self._saved = min(self._saved, max(BYTES_PER_SECOND, cost))
@@ -76,19 +86,19 @@ class ByteBudget:
         return self._saved >= cost
 
     def spend(self, size: int) -> None:
-        """Count a message of `size` bytes that was sent."""
+        """Subtract a message of `size` bytes and its headers from the bytes that may be sent."""
         self._saved -= MESSAGE_OVERHEAD + size
 
 
 class CellDisplay:
-    """Shows a reply in a notebook's cell.
+    """The display of one answer in the output of a notebook cell.
 
     Args:
         publish: sends a MIME bundle to the front ends, as `display_pub.publish` does.
-        reply: the reply, which grows while it is shown.
-        shown: whether its text is shown, or only its footer.
-        remarks: what the footer remarks on the prompt.
-        clock: returns the time in seconds.
+        reply: the answer to show; its text may still be arriving.
+        shown: whether to show the text; if false, only the footer is shown.
+        remarks: remarks on the prompt that are appended to the footer.
+        clock: returns the current time in seconds; tests can replace it.
     """
 
     def __init__(
@@ -110,18 +120,24 @@ class CellDisplay:
         self._document = growing_text(reply.format)
         self._sanitizer = StreamSanitizer()
         self._recent = ""  # the newest part of the sanitized text
-        self._fed = 0  # characters of the reply that the document has
+        self._fed = 0  # characters of the reply that were added to the document
         self._budget = ByteBudget(clock)
         self._upper = _Output(self._send)
         self._lower = _Output(self._send)
         self._start = self._drawn_at = self._due = clock()
         self._covered = 0  # characters that the upper output shows
-        self._bytes_per_character = 1.0  # of the HTML
+        self._bytes_per_character = 1.0  # bytes of HTML for one character of text
         self._ends_at_block = True  # whether the upper output ends where a block ends
         self._pending = False  # whether there is text that is not drawn yet
 
     def show(self, events: Iterable[Event]) -> None:
-        """Take the events that have arrived, and draw them if the last drawing is old enough."""
+        """Add new events of the answer, and update the outputs if an update is due.
+
+        Until the first text arrives, the output shows how long the cell has been waiting.
+
+        Args:
+            events: the events since the last call; may be empty.
+        """
         if text := "".join(event.text for event in events if isinstance(event, Delta)):
             self._document.feed(text)
             self._fed += len(text)
@@ -134,7 +150,7 @@ class CellDisplay:
             self._pending = is_first and self._draw_unparsed()
             if not self._pending:
                 self._draw()
-            # A long table takes a while to draw: leave most of the time to what arrives.
+            # Drawing a long table is slow; leave most of the time for receiving events.
             self._due = self._clock() + max(REDRAW_SECONDS * 0.9, 4 * (self._clock() - now))
         elif not self._covered and not self._pending and now - self._drawn_at >= SILENCE_SECONDS:
             self._drawn_at = now
@@ -147,10 +163,11 @@ class CellDisplay:
         self._upper.draw(footer_bundle(line))
 
     def _draw_unparsed(self) -> bool:
-        """Draw the first text before it is parsed as Markdown: loading the parser takes a while.
+        """Show the first text without formatting, because loading the Markdown parser is slow.
 
         Returns:
-            Whether that was done; if so, the next drawing is formatted.
+            True if the text was shown; the next update shows it formatted. False if the text is too
+            long to be shown in this way.
         """
         if len(self._recent) >= NEWEST:
             return False
@@ -164,7 +181,7 @@ class CellDisplay:
         document = self._document
         if not self._lower.drawn:
             html = document.html()
-            # A long text is drawn here too, at first: the upper output must exist before the lower.
+            # A long text is also shown here first, because the upper output must be created first.
             if len(html) <= SMALL_HTML or not self._upper.drawn:
                 self._covered = document.settled + len(document.tail)
                 self._upper.draw({"text/html": html})
@@ -174,20 +191,20 @@ class CellDisplay:
         self._lower.draw({"text/html": self._newest_html()})
 
     def _redraw_upper(self) -> None:
-        """Redraw the upper output if enough text has arrived and the budget affords it."""
+        """Update the upper output if enough new text has arrived and the byte budget allows it."""
         document = self._document
         settled, tail = document.settled, document.tail
         at_block = len(tail) <= NEWEST
         reach = settled if at_block else settled + len(tail)
         gained = reach - self._covered
-        # The longer the answer, the more it waits for: all redrawings cost some ten times its size.
+        # The required gain grows with the answer, so all updates cost about ten times its size.
         if gained <= 0 or gained < min(NEWEST * 0.6, self._covered // 10):
             return
         at_seam = at_block or tail[-1] in (" \n" if not document.in_code else "\n")
         if not at_seam and gained < NEWEST:
-            return  # a long block is cut between two words, and code between two lines
+            return  # wait for the end of a word, or of a line in code, to cut a long block there
         if not self._budget.affords(int(reach * self._bytes_per_character)):
-            return  # by an estimate, before the work of rendering it
+            return  # an estimate of the size, which is cheaper than rendering the text
         html = document.settled_html() if at_block else document.html()
         size = len(html.encode())
         self._bytes_per_character = size / max(reach, 1)
@@ -196,7 +213,10 @@ class CellDisplay:
             self._upper.draw({"text/html": html})
 
     def _newest_html(self) -> str:
-        """Return the text that the upper output does not show, or the end of it."""
+        """Return the text that the upper output does not show yet, as HTML.
+
+        If this text is long, only its end is returned.
+        """
         from swiftask_jupyter.notebook.markdown import html
         from swiftask_jupyter.notebook.markdown.document import to_html
 
@@ -212,10 +232,14 @@ class CellDisplay:
         return to_html(text.lstrip(" "))
 
     def finish(self) -> None:
-        """Draw the whole answer with its plain text and the turn's record, and the footer."""
+        """Show the final answer with its files and sources, and the footer.
+
+        The output also holds the answer as plain text, and a JSON record of the call, from which
+        usage can be counted later. Do nothing if the request was not sent.
+        """
         reply = self._reply
         if not reply.number:
-            return  # nothing was sent: the error that follows says all
+            return  # nothing was sent; the cell shows only the error
         line = footer_bundle(footer(reply, self._remarks))
         from swiftask_jupyter.notebook import mimebundle
         from swiftask_jupyter.notebook.mimebundle import final_view
@@ -225,7 +249,7 @@ class CellDisplay:
         if not text and not extras:
             self._upper.draw({**line, TURN_MIME_TYPE: record_of(reply)})
             return
-        self._document.feed(text[self._fed :])  # an answer that is shown again was never fed
+        self._document.feed(text[self._fed :])  # all of it if `show` was not called
         self._document.finish()
         view = final_view(reply) if text else None
         html, plain = view or (self._document.html(), sanitize(text))
@@ -244,7 +268,7 @@ class CellDisplay:
 
 
 class _Output:
-    """One output of a cell: created when it is first drawn, then updated in place."""
+    """One output of a cell: the first `draw` creates it, later calls replace its content."""
 
     def __init__(self, send: Callable[..., None]) -> None:
         self._send = send

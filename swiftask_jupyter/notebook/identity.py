@@ -10,10 +10,11 @@ if TYPE_CHECKING:
 
 
 def notebook_path(environ: Mapping[str, str], names: Mapping[str, Any]) -> str | None:
-    """Return the path of the notebook, or `None` if the front end does not name it.
+    """Return the path of the notebook that this kernel runs, or `None` if it is not known.
 
-    JupyterLab and Notebook 7 name it in `JPY_SESSION_NAME` (since jupyter_server 2); VS Code
-    puts it into the user's namespace; nbclient, papermill and a terminal do not name it.
+    JupyterLab and Notebook 7 provide the path in the environment variable `JPY_SESSION_NAME` (with
+    jupyter_server 2 or later), VS Code in the user's variable `__vsc_ipynb_file__`. With nbclient,
+    papermill or a terminal, the path is not known.
 
     Args:
         environ: the environment of the kernel.
@@ -27,11 +28,12 @@ def notebook_path(environ: Mapping[str, str], names: Mapping[str, Any]) -> str |
 
 
 def running_cell(shell: InteractiveShell) -> tuple[str | None, str | None]:
-    """Return the id of the running cell and of its execution, each `None` if unknown.
+    """Return the id of the running cell, and the id of the current execution of the cell.
 
-    JupyterLab, Notebook 7 and VS Code name the cell in the request's metadata (VS Code by an
-    address that holds while the document is open), Colab under a key of its own. nbclient,
-    papermill and a terminal do not name it.
+    Both are `None` if the front end does not send the id of the cell. JupyterLab, Notebook 7, VS
+    Code and Colab send it in the metadata of the execute request; VS Code's id is a URI that is
+    valid only while the document is open. nbclient, papermill and a terminal do not send it. The id
+    of the execution is the `msg_id` of the execute request, or `None` if there is none.
     """
     if not hasattr(shell, "get_parent"):  # a terminal
         return None, None

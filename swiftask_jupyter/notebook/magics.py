@@ -1,7 +1,8 @@
-"""The magics `%%swiftask` and `%swiftask`, and their registration in the shell.
+"""The magics `%%swiftask` and `%swiftask`, and the functions that register them in the shell.
 
-Besides the magics, loading registers an input transformer, which hands the body of a cell over
-unchanged, and a formatter, by which a cell that ends with an `Answer` shows it.
+Loading the extension also registers Tab completion, an input transformer that protects the prompt
+in a `%%swiftask` cell from changes by IPython, and a formatter that displays an `Answer` that is
+the value of a cell.
 """
 
 from __future__ import annotations
@@ -25,9 +26,13 @@ MAGIC = "%%swiftask"
 
 
 def keep_body(lines: list[str]) -> list[str]:
-    """Return a `%%swiftask` cell as the call that IPython would make of it, its body unchanged.
+    """Convert a `%%swiftask` cell to the call of `run_cell_magic` that IPython would make of it.
 
-    Any other cell is returned as it is.
+    This input transformer runs before IPython's own, which would otherwise change the prompt, for
+    example remove `>>>` at the beginning of its lines. Any other cell is returned unchanged.
+
+    Args:
+        lines: the lines of the cell.
     """
     first = next((number for number, line in enumerate(lines) if line.strip()), 0)
     head = lines[first].strip() if lines else ""
@@ -38,47 +43,50 @@ def keep_body(lines: list[str]) -> list[str]:
     return [f"get_ipython().run_cell_magic('swiftask', {line!r}, {body!r})\n"]
 
 
-# IPython runs the transforms that lack this mark on a cell that is still being typed, to see if
-# it is complete. It knows when a cell magic is complete, and would not know it of the call.
+# IPython skips transformers with this attribute when it checks whether a cell that is being typed
+# is complete. The check understands a cell magic, but not the call that `keep_body` makes of it.
 keep_body.has_side_effects = True  # type: ignore[attr-defined]  # IPython's own mark
 
 
 def add_transform(shell: InteractiveShell) -> None:
-    """Add the transform in front of IPython's own."""
+    """Register `keep_body` as the first of the shell's input transformers."""
     cleanup_transforms(shell).insert(0, keep_body)
 
 
 def remove_transform(shell: InteractiveShell) -> None:
-    """Undo `add_transform`."""
+    """Remove `keep_body` from the shell's input transformers."""
     transforms = cleanup_transforms(shell)
     transforms[:] = [each for each in transforms if each is not keep_body]
 
 
 def cleanup_transforms(shell: InteractiveShell) -> list[Any]:
-    """Return the shell's list of the transforms that a cell goes through first."""
+    """Return the shell's list of input transformers that run first on each cell.
+
+    It is the list itself, not a copy: changing it changes the shell.
+    """
     transforms: list[Any] = shell.input_transformers_cleanup
     return transforms
 
 
-# The class by name, so that loading the extension does not import it.
+# The module and the name of the class, so that loading the extension need not import the class.
 ANSWER_TYPE = "swiftask_jupyter.answers.answer", "Answer"
 
 
 def add_formatter(shell: InteractiveShell) -> None:
-    """Register the display of answers with the shell."""
+    """Register the function that displays an `Answer` that is the value of a cell."""
     if shell.display_formatter is not None:
         formatter = shell.display_formatter.ipython_display_formatter
         formatter.for_type_by_name(*ANSWER_TYPE, lambda answer: _show(shell, answer))
 
 
 def remove_formatter(shell: InteractiveShell) -> None:
-    """Undo `add_formatter`."""
+    """Remove the function that `add_formatter` registered."""
     if shell.display_formatter is not None:
         shell.display_formatter.ipython_display_formatter.pop(".".join(ANSWER_TYPE), None)
 
 
 def _show(shell: InteractiveShell, answer: Answer) -> None:
-    """Show an answer, unless this very execution has shown it while it arrived."""
+    """Display an answer, unless it was already shown during this execution, as it arrived."""
     from swiftask_jupyter.notebook.display import display_for
 
     if answer.reply.shown_in != shell.execution_count:
@@ -90,7 +98,11 @@ HELP_WORDS = ("--help", "-h")
 
 @magics_class
 class SwiftaskMagics(Magics):
-    """The magics of one IPython shell. Of a setting and a command, the later one counts."""
+    """The magics `%%swiftask` and `%swiftask` of one IPython shell, and their settings.
+
+    The settings are the traits, which `%config SwiftaskMagics` shows and changes. A command such as
+    `%swiftask use` can set some of the same values; the latest value applies.
+    """
 
     agent = Unicode("", help="the agent to ask when a cell names none").tag(config=True)
     base_url = Unicode("", help="the service's address").tag(config=True)
@@ -112,13 +124,13 @@ class SwiftaskMagics(Magics):
 
     @property
     def client(self) -> Swiftask:
-        """The client of this shell, made on first use."""
+        """The shell's client, created on first access."""
         return self.context.client
 
     @no_var_expand
     @line_cell_magic
     def swiftask(self, line: str, cell: str | None = None) -> object:
-        """Ask an agent: the text below the line is the prompt."""
+        """Ask an agent the prompt below a `%%swiftask` line, or run a `%swiftask` command."""
         if cell is None or line.strip() in HELP_WORDS:
             from swiftask_jupyter.notebook.commands.registry import run_command
 
@@ -140,25 +152,31 @@ class SwiftaskMagics(Magics):
 
     @observe(*CONNECTION_SETTINGS)
     def _override_commands(self, change: Any) -> None:
-        """Let a new setting count before what `%swiftask use` or `sandbox` said earlier."""
+        """Make a new `%config` value replace an earlier one from `%swiftask use` or `sandbox`.
+
+        Called by traitlets when a connection setting changes.
+        """
         if change["new"]:
             self.context.drop_override(change["name"])
 
 
 def _document_magic() -> str:
-    """Return what `%%swiftask?` shows."""
+    """Return the help text that IPython shows for `%%swiftask?`."""
     from swiftask_jupyter.notebook.commands.registry import help_text
 
     return help_text()
 
 
-# IPython asks an object for its `getdoc` before it looks at the docstring; so the list of options
-# is loaded when somebody reads it, and not with the extension.
+# IPython calls an object's `getdoc` instead of reading its docstring. So the help text is built
+# only when a user requests it, not when the extension is loaded.
 vars(SwiftaskMagics)["swiftask"].getdoc = _document_magic
 
 
 def load(shell: InteractiveShell) -> None:
-    """Register the magics, their completion, and the display of answers."""
+    """Register the magics and everything that they need in a shell; called by `%load_ext`.
+
+    This is Tab completion, the input transformer and the display of answers.
+    """
     from swiftask_jupyter.notebook import completion
 
     magics = SwiftaskMagics(shell)
@@ -169,7 +187,10 @@ def load(shell: InteractiveShell) -> None:
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Undo `load`, and close the client and the sandbox."""
+    """Remove everything that `load` registered, close the client, and stop the sandbox.
+
+    Called by `%unload_ext`. The sandbox is the local test server.
+    """
     from swiftask_jupyter.notebook import completion
 
     magics: Any = shell.magics_manager.registry.pop(SwiftaskMagics.__name__, None)

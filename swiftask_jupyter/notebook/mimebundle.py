@@ -1,4 +1,4 @@
-"""What a front end is given of an answer: its text in a format, its attachments, its footer."""
+"""Converts an answer to HTML and plain text: its text, its files and sources, and its footer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ _URL_KEYS = ("url", "link", "source", "href")
 
 
 def extras_of(reply: Reply) -> list[tuple[str, str, str]]:
-    """Return files, sources and messages as tuples of kind, label and URL, which may be empty."""
+    """Return the files, sources and further messages of an answer, to show them below its text.
+
+    Each is a tuple of its kind (`file`, `source` or `message`), its label and its URL. The URL is
+    empty if there is none. Files whose URL is in the text of the answer are omitted.
+    """
     listed = [("file", *_label_and_url(each)) for each in reply.files if _not_linked(each, reply)]
     listed += [("source", *_label_and_url(each)) for each in _items(reply.raw, "sourceMetadatas")]
     listed += [
@@ -34,18 +38,21 @@ def extras_of(reply: Reply) -> list[tuple[str, str, str]]:
 
 
 def extras_as_html(listed: list[tuple[str, str, str]]) -> str:
-    """Return the extras as HTML: a list of links and labels."""
+    """Return the result of `extras_of` as an HTML list; an empty string if there are no extras."""
     return html.wrap(html.render(extras_as_tree(listed))) if listed else ""
 
 
 def extras_as_tree(listed: list[tuple[str, str, str]]) -> list[Node]:
-    """Return the extras as a tree: a list of links and labels."""
+    """Return the result of `extras_of` as a tree of HTML nodes: one `ul`, or an empty list."""
     items = tuple(Node("li", {}, tuple(_item(*row))) for row in listed)
     return [Node("ul", {}, items)] if items else []
 
 
 def extras_as_text(listed: list[tuple[str, str, str]]) -> str:
-    """Return the extras as plain text, one line for each."""
+    """Return the result of `extras_of` as plain text, to append it to the text of the answer.
+
+    Each extra is one line, which begins with a line break.
+    """
     lines = (f"- {kind}: {sanitize(label)} {sanitize(url)}".rstrip() for kind, label, url in listed)
     return "".join(f"\n{line}" for line in lines)
 
@@ -66,7 +73,10 @@ def _label_and_url(value: Any) -> tuple[str, str]:
 
 
 def _not_linked(file: dict[str, Any], reply: Reply) -> bool:
-    """Tell whether the answer's text has no link to the file: a picture in it is one."""
+    """Return whether the URL of the file does not occur in the answer's text.
+
+    If it does, the text already shows or links the file.
+    """
     return file["url"] not in reply.text
 
 
@@ -76,38 +86,49 @@ def _items(raw: dict[str, Any], key: str) -> list[Any]:
 
 
 class GrowingText(Protocol):
-    """The text of an answer that arrives in pieces, rendered for a display."""
+    """The text of an answer that arrives in pieces, and can be rendered as HTML at any time.
+
+    The text has two parts. The rendering of the first part, the settled text, cannot be changed by
+    text that arrives later. The rest is the tail.
+    """
 
     def feed(self, delta: str) -> None:
-        """Append a piece of text, which may end anywhere."""
+        """Append the next piece of the text; a piece may end anywhere, even inside a word."""
 
     def finish(self) -> None:
-        """Take note that no more text will come."""
+        """End the text; `feed` may not be called any more."""
 
     @property
     def settled(self) -> int:
-        """The length of the settled text, whose rendering will not change."""
+        """The length of the settled text, whose rendering later text cannot change."""
 
     @property
     def in_code(self) -> bool:
-        """Whether the text ends in code, which may be cut only between lines."""
+        """Whether the text received so far ends inside code.
+
+        Code may only be divided between two lines, other text between two words.
+        """
 
     @property
     def tail(self) -> str:
-        """The text after the settled text."""
+        """The text after the settled text; later text may still change its rendering."""
 
     def html(self) -> str:
-        """The whole text as HTML."""
+        """Return all the text received so far as HTML."""
 
     def settled_html(self) -> str:
-        """The settled text as HTML."""
+        """Return the settled text as HTML; later text cannot change it."""
 
     def tail_html(self, limit: int) -> str:
-        """The tail as HTML, or its last `limit` characters."""
+        """Return the tail as HTML; if it has more than `limit` characters, only its end."""
 
 
 def growing_text(format_name: str) -> GrowingText:
-    """Return an empty text that is rendered in a format: `md`, `text`, `json` or `code`."""
+    """Create an empty `GrowingText` for an answer in a display format.
+
+    Args:
+        format_name: `md` or `code` for text with Markdown, `text` or `json` for plain text.
+    """
     if format_name in {"text", "json"}:
         return PlainText()
     from swiftask_jupyter.notebook.markdown.document import Document
@@ -116,7 +137,11 @@ def growing_text(format_name: str) -> GrowingText:
 
 
 class PlainText:
-    """Text that is shown unchanged; as it is one block to its end, none of it settles earlier."""
+    """The text of an answer that arrives in pieces, and is shown without parsing Markdown.
+
+    It is rendered as a single `pre` block. So no part of it is ever settled (final before the end),
+    and all of it is the tail.
+    """
 
     settled = 0
     in_code = True
@@ -126,36 +151,37 @@ class PlainText:
         self._parts: list[str] = []
 
     def feed(self, delta: str) -> None:
-        """Append a piece of text, which may end anywhere."""
+        """Append the next piece of the text; a piece may end anywhere, even inside a word."""
         self._parts.append(self._sanitizer.feed(delta))
 
     def finish(self) -> None:
-        """Append what the sanitizer holds back."""
+        """Append the last characters, which the sanitizer held back until the end of the text."""
         self._parts.append(self._sanitizer.finish())
 
     @property
     def tail(self) -> str:
-        """The whole text."""
+        """All the sanitized text received so far."""
         self._parts = ["".join(self._parts)]
         return self._parts[0]
 
     def html(self) -> str:
-        """The whole text as HTML."""
+        """Return all the text received so far as HTML."""
         return html.wrap(html.preformatted(self.tail))
 
     def settled_html(self) -> str:
-        """An empty frame, as nothing is settled."""
+        """Return an empty `div` element, because no part of the text is settled."""
         return html.wrap("")
 
     def tail_html(self, limit: int) -> str:
-        """The last `limit` characters as HTML."""
+        """Return the last `limit` characters of the text as HTML."""
         return html.wrap(html.preformatted(self.tail[-limit:]), styled=False)
 
 
 def final_view(reply: Reply) -> tuple[str, str] | None:
-    """Return the finished answer as HTML and as plain text, or `None` for Markdown.
+    """Return a finished answer in the format `text`, `json` or `code`, as HTML and as plain text.
 
-    An answer that failed, or that does not have the requested format, is shown as plain text.
+    The text of an answer that failed, or that has no valid JSON in the format `json`, is returned
+    unchanged. `None` if the answer is empty or its format is Markdown, which the caller renders.
     """
     if reply.format == "md" or not reply.text:
         return None
@@ -169,7 +195,11 @@ def final_view(reply: Reply) -> tuple[str, str] | None:
 
 
 def _extract(reply: Reply) -> CodeBlock | None:
-    """Return the JSON or the code of an answer, or `None` to show its text unchanged."""
+    """Return the JSON or the code that an answer contains, according to its format.
+
+    `None` if the whole text is to be shown unchanged: the answer failed, its format is `text`, or
+    it has no valid JSON.
+    """
     from swiftask_jupyter.answers.structured import CodeBlock, extract_code, extract_json
 
     if reply.status != "ok" or reply.format == "text":
@@ -185,7 +215,7 @@ def _extract(reply: Reply) -> CodeBlock | None:
 
 __all__ = ["FOOTER_STYLE", "footer", "footer_bundle"]
 
-# A colour that is readable in light and dark themes, and in front ends without the variable.
+# A colour that is readable in light and dark themes; gray in front ends without JupyterLab's CSS.
 FOOTER_STYLE = "color:var(--jp-ui-font-color2,gray);font-size:.85em"
 _FOOTER = (
     '<div class="swiftask-footer tex2jax_ignore mathjax_ignore" '
@@ -194,13 +224,14 @@ _FOOTER = (
 
 
 def footer(reply: Reply, remarks: tuple[str, ...] = ()) -> str:
-    """Return the line below an answer: agent, time, tokens sent→received, turn.
+    """Return the footer, the line below an answer: agent, time, tokens sent→received, turn number.
 
-    The dialect is named only where it has a drawback: it does not stream, or reports no tokens.
+    The dialect (the wire API that was used) is named only if it does not stream or reports no
+    tokens.
 
     Args:
-        reply: the reply, which has ended.
-        remarks: further remarks, after those of the reply.
+        reply: the finished answer.
+        remarks: remarks that are appended after those of the reply.
     """
     parts = [reply.agent, _duration(reply.seconds)]
     if reply.status not in {"ok", "running"}:
@@ -244,5 +275,5 @@ def _token_counts(reply: Reply) -> str:
 
 
 def footer_bundle(line: str) -> dict[str, Any]:
-    """Return a line in the style of the footer, as HTML and as plain text."""
+    """Return a MIME bundle that shows a line in the style of the footer, with a plain-text form."""
     return {"text/html": _FOOTER.format(escape(line)), "text/plain": line}

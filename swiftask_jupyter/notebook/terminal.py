@@ -1,4 +1,4 @@
-"""Show a reply in a terminal while it grows."""
+"""Show an answer in a terminal while its text arrives."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from swiftask_jupyter.support.sanitize import StreamSanitizer, sanitize
 
 
 class TerminalDisplay:
-    """Shows a reply in a terminal, its control characters replaced by visible marks.
+    """The display of one answer in a terminal; it writes to `sys.stdout`.
+
+    Control characters in the answer are replaced by visible marks.
 
     Args:
-        reply: the reply, which grows while it is shown.
-        shown: whether its text is shown, or only its footer.
-        remarks: what the footer remarks on the prompt.
+        reply: the answer to show; its text may still be arriving.
+        shown: whether to show the text; if false, only the footer is shown.
+        remarks: remarks on the prompt that are appended to the footer.
     """
 
     def __init__(self, reply: Reply, *, shown: bool, remarks: tuple[str, ...] = ()) -> None:
@@ -28,7 +30,13 @@ class TerminalDisplay:
         self._progress = ""
 
     def show(self, events: Iterable[Event]) -> None:
-        """Write the text that has arrived, or until there is any, what the request waits for."""
+        """Write the text in the new events; before the first text, show the progress message.
+
+        In the formats `json` and `code`, the text is written only by `finish`.
+
+        Args:
+            events: the events since the last call; may be empty.
+        """
         text = "".join(event.text for event in events if isinstance(event, Delta))
         if text and self._shown and self._reply.format in {"md", "text"}:
             self._show_progress("")
@@ -39,14 +47,17 @@ class TerminalDisplay:
             self._show_progress(self._reply.progress)
 
     def _show_progress(self, progress: str) -> None:
-        """Show a line that the next one overwrites; only a terminal can do that."""
+        """Show a progress message in place of the previous one; an empty message erases it.
+
+        Do nothing if `sys.stdout` is not a terminal, because the message could not be erased.
+        """
         if progress != self._progress and sys.stdout.isatty():
             self._progress = progress
             sys.stdout.write(f"\r{sanitize(progress)}\x1b[K")  # erases the rest of the line
             sys.stdout.flush()
 
     def finish(self) -> None:
-        """Write the rest of the answer and the footer."""
+        """Write the text that was not written yet, the files and sources, and the footer."""
         self._show_progress("")
         rest = self._sanitizer.finish() if self._written else self._whole_text()
         extras = extras_as_text(extras_of(self._reply)) if self._shown else ""

@@ -1,1 +1,1 @@
-"""What is said to an agent: text, earlier messages, files."""
+"""Builds what is sent to an agent: the prompt's text, earlier messages and attached files."""

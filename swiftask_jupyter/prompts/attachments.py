@@ -1,9 +1,9 @@
-"""Makes `Attachment`s of paths, URLs, bytes, DataFrames, figures and images.
+"""Makes `Attachment`s from paths, URLs, bytes, DataFrames, figures and images.
 
-A file or object is read once, here, and kept in memory; a URL is passed on and never fetched. The
-type of an object is recognized by its methods, so no library is imported. A string is read as a
-path only where the user typed it; a string in a variable could be a path or a content, and is
-refused.
+A file or an object is read once, here, and kept in memory. A URL is passed to the service and never
+fetched. The type of an object is recognized by its methods, so that no library is imported. A
+string is read as a path only if the user typed it after `-a` or in `files`. If the value of a
+variable is a string, it is refused, because it could be a path or the content of a file.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ _VARIABLE = re.compile(VARIABLE_PATH)
 
 
 def load_files(files: object) -> tuple[Attachment, ...]:
-    """Return the attachments of the option `files`.
+    """Return the attachments for the value of the option `files`.
 
     Args:
-        files: an iterable of paths, URLs, DataFrames, figures and `(name, bytes)`.
+        files: an iterable of paths, URLs, DataFrames, figures and `(name, bytes)` pairs.
 
     Raises:
-        PromptError: it is no iterable of files, or a file can't be read.
+        PromptError: `files` is not such an iterable, or a file can't be read.
     """
     # A text, bytes and a DataFrame can be iterated over too, but not file by file.
     single = isinstance(files, str | bytes) or hasattr(files, "shape")
@@ -68,13 +68,13 @@ def load_files(files: object) -> tuple[Attachment, ...]:
 def load_attachments(
     values: Iterable[object], names: Mapping[str, Any], directory: Path | None = None
 ) -> tuple[Attachment, ...]:
-    """Return the attachments for a list of values, in their order.
+    """Return the attachments for a list of values, in the order of the values.
 
     Args:
-        values: objects, or strings as written after `-a`: a URL, path, glob pattern, folder or
-            variable.
+        values: objects, or strings in the form that follows `-a`: a URL, path, glob pattern,
+            folder or variable.
         names: the variables that a string may name. A file takes precedence over a variable of the
-            same name, and a variable over a folder (which can be written as `name/`).
+            same name, and a variable over a folder; `name/` always means the folder.
         directory: the directory for relative paths; default: the current directory.
 
     Raises:
@@ -96,7 +96,7 @@ def _from_text(text: str, names: Mapping[str, Any], base: Path) -> list[Attachme
         raise PromptError("there is nothing to attach", advice=_SUPPORTED)
     if scheme := _SCHEME.match(text.strip()):
         return [_from_url(text.strip(), (scheme[1] or scheme[2]).lower())]
-    path = os.path.expanduser(text)  # noqa: PTH111 - unlike Path's, it leaves ~nobody alone
+    path = os.path.expanduser(text)  # noqa: PTH111 - Path.expanduser raises for an unknown user
     mode = _file_mode(base / path)
     if not mode or stat.S_ISDIR(mode):
         for value in _variable(text, names):
@@ -109,7 +109,7 @@ def _from_text(text: str, names: Mapping[str, Any], base: Path) -> list[Attachme
 
 
 def _variable(text: str, names: Mapping[str, Any]) -> list[Any]:
-    """Return a list with the value of the variable that the text names, else an empty list."""
+    """Return a list with the value of the variable that the text names; empty if there is none."""
     with suppress(Exception):  # a user's property may raise anything
         if found := _VARIABLE.fullmatch(text):
             return [resolve_variable(names, found["name"], found["path"])]
@@ -117,7 +117,10 @@ def _variable(text: str, names: Mapping[str, Any]) -> list[Any]:
 
 
 def _from_url(url: str, scheme: str) -> Attachment:
-    """Attach a URL by reference. No error message repeats it, because it may hold a password."""
+    """Return an attachment that refers to a URL, which is not downloaded.
+
+    Error messages do not repeat the URL, because it may contain a password.
+    """
     if scheme not in {"http", "https"}:
         raise PromptError(f"{scheme}: cannot be attached", advice="give an http(s) URL or a path")
     if "@" in re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]:
@@ -133,7 +136,10 @@ def _from_url(url: str, scheme: str) -> Attachment:
 
 
 def _from_pattern(pattern: str, text: str, base: Path) -> list[Attachment]:
-    """Attach the regular files that match a glob pattern; `text` is what the user typed."""
+    """Return the regular files that match a glob pattern, as attachments.
+
+    `text` is what the user typed, for the error message if no file matches.
+    """
     files: list[Path] = []
     with suppress(ValueError):  # unlike Path.glob, glob.glob leaves hidden files out
         found = {base / match for match in glob.glob(pattern, root_dir=base, recursive=True)}  # noqa: PTH207 - Path.glob has no separate root
@@ -162,7 +168,11 @@ def _from_file(path: Path) -> Attachment:
 
 
 def _from_object(value: Any, variable: str, base: Path) -> Attachment:
-    """Attach an object; `variable` is the name that the user typed for it, or empty."""
+    """Return the attachment for an object.
+
+    `variable` is the name of the variable that holds the object, or empty; it appears in error
+    messages and in the attachment's name. A relative path is resolved against `base`.
+    """
     label = f"{variable or 'the object'} ({type(value).__name__})"
     match value:
         case Attachment():
@@ -192,7 +202,7 @@ def _from_object(value: Any, variable: str, base: Path) -> Attachment:
 
 
 class _LimitedBuffer(BytesIO):
-    """A buffer that fails while an object writes more than `MAX_BYTES` into it."""
+    """A memory buffer that raises `OverflowError` if more than `MAX_BYTES` are written to it."""
 
     def write(self, block: Any, /) -> int:
         if self.tell() + len(block) > MAX_BYTES:
@@ -201,7 +211,10 @@ class _LimitedBuffer(BytesIO):
 
 
 def _writer(value: Any) -> tuple[str, Callable[[BytesIO], object] | None]:
-    """Return a file name for an object and the function that writes it, or `None` if unknown."""
+    """Return a file name for an object, and a function that writes the object to a file.
+
+    For an object of an unsupported type, the name is empty and the function is `None`.
+    """
     if isinstance(value, type):
         return "", None
     methods = {name for name in _METHODS if callable(getattr(value, name, None))}
@@ -219,7 +232,10 @@ def _writer(value: Any) -> tuple[str, Callable[[BytesIO], object] | None]:
 
 
 def _write_png(png: Any, file: BytesIO) -> None:
-    """Write the result of `_repr_png_`: bytes or base64 text, alone or with metadata."""
+    """Write the PNG that an object's `_repr_png_` returned to a file.
+
+    The value is bytes or base64 text, alone or as the first item of a tuple with metadata.
+    """
     data = png[0] if isinstance(png, tuple) else png
     file.write(base64.b64decode(data) if isinstance(data, str) else data or b"")
 
@@ -233,7 +249,10 @@ def _from_bytes(name: str, content: bytes) -> Attachment:
 
 
 def _safe_name(name: str) -> str:
-    """Return the base name with printable characters only, shortened but with its extension."""
+    """Return the last part of a path without unprintable characters, at most `MAX_NAME` long.
+
+    The extension is kept when the name is shortened. An empty name becomes `attachment`.
+    """
     name = "".join(filter(str.isprintable, _SPACES.sub(" ", name))).rstrip("/\\ ")
     name = re.split(r"[/\\]", name)[-1].strip()
     extension = PurePosixPath(name).suffix
@@ -249,14 +268,14 @@ def _mime_type(name: str) -> str:
 
 
 def _file_mode(path: Path) -> int:
-    """Return the `st_mode` of the path, or 0 if nothing is there."""
+    """Return the `st_mode` of the path, or 0 if it does not exist or can't be read."""
     with suppress(OSError, ValueError):
         return path.stat().st_mode
     return 0
 
 
 def _not_found(path: Path) -> PromptError:
-    """Return the error for a path that does not exist; it suggests the nearest name."""
+    """Return the error for a path that does not exist; the message suggests a similar name."""
     names: list[str] = []
     with suppress(OSError):
         names = [entry.name for entry in path.parent.iterdir()][:MAX_NEIGHBOURS]

@@ -1,4 +1,4 @@
-"""What is sent to an agent: the prompt, earlier messages and files, and how they are composed."""
+"""The content of a request to an agent: the prompt's text, earlier messages, files and options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from swiftask_jupyter.options import DOCS_MODES, RequestOptions, check_options
 from swiftask_jupyter.settings.secrets import Secret
 from swiftask_jupyter.support.structs import Redacted, Struct, field
 
-# The first characters of our own conversation ids, which tell them from a service's ids.
+# The prefix of the conversation ids that this package creates; a service's ids do not have it.
 ALIAS_PREFIX = "swiftask-jupyter-"
 # UTF-8 bytes in a token: an estimate that is off by at most a half for most languages.
 BYTES_PER_TOKEN = 4
@@ -62,17 +62,17 @@ class Attachment(Redacted, frozen=True):
 
 
 class Prompt(Struct, frozen=True):
-    """The content of one request, independent of the dialect.
+    """The content of one request, independent of the service's API by which it is sent.
 
     Attributes:
-        agent: the agent's slug, exactly as the platform spells it.
-        text: the question.
+        agent: the agent's slug, exactly as the service spells it.
+        text: the text of the prompt.
         history: the earlier messages of the conversation, oldest first.
-        conversation: the service's id of the conversation, if it gave one.
-        alias: our own id of the conversation, for services that accept one.
+        conversation: the service's id of the conversation to continue; `None` if there is none.
+        alias: an id of the conversation that this package creates, for services that accept one.
         options: additional fields of the request body (`temperature`, `max_tokens`, …).
-        attachments: the files.
-        stream: whether to ask for a streamed response.
+        attachments: the attached files.
+        stream: whether to request a streamed response.
         timeout: how many seconds the service may send nothing; `None` for the default.
     """
 
@@ -87,9 +87,9 @@ class Prompt(Struct, frozen=True):
     timeout: float | None = None
 
     def labelled_parts(self) -> Iterator[tuple[str, str | bytes]]:
-        """Yield each part that comes from the user, with a label for error messages.
+        """Yield `(label, content)` for each part of the prompt that comes from the user.
 
-        Before a prompt is sent, each part is searched for tokens.
+        Each part is searched for tokens before the prompt is sent; error messages show the label.
         """
         for text in (self.text, *(message.text for message in self.history)):
             yield "the prompt", text
@@ -103,8 +103,8 @@ class Prompt(Struct, frozen=True):
         """Return the SHA-256 of the request in hex digits; equal requests have equal digests.
 
         Args:
-            dialect: the protocol that the request is sent by.
-            host: the host it is sent to, because each host has its own agents.
+            dialect: the name of the protocol by which the request is sent.
+            host: the host of the service, because each host has its own agents.
         """
         request: list[object] = [
             dialect,
@@ -114,7 +114,7 @@ class Prompt(Struct, frozen=True):
             self.text,
             sorted((key, repr(value)) for key, value in self.options.items()),
         ]
-        if self.attachments:  # appended only if any, so that digests in old ledgers stay valid
+        if self.attachments:  # only then, so that digests in old ledgers stay valid
             request.append([[each.name, each.digest] for each in self.attachments])
         encoded = json.dumps(request, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(encoded.encode()).hexdigest()
@@ -136,23 +136,24 @@ def compose(
     fields: Mapping[str, object] | None = None,
     **other_fields: object,
 ) -> Prompt:
-    """Return the prompt that the arguments of a call describe.
+    """Create a prompt from the arguments of a call.
 
     Args:
         agent: the agent's slug.
-        text: the prompt.
+        text: the text of the prompt.
         system: a system message before the prompt.
         files: the attached files, already loaded.
         docs: how the service reads files: `simple` or `advanced`; `None` leaves it to the dialect.
         stream: `False` requests the answer in one piece.
-        timeout: the seconds that the service may be silent; `None` for the default.
+        timeout: the seconds that the service may send nothing; `None` for the default.
         fields: fields of the request, sent unchanged.
-        other_fields: fields of the request too; a name that misspells an option is refused. A
-            field whose value is `None` is not sent.
+        other_fields: more fields of the request. A name that looks like a misspelt option is not
+            accepted. A field whose value is `None` is not sent.
 
     Raises:
-        ConfigurationError: a field is not the caller's to set, or an option makes no sense.
-        PromptError: the prompt or the system message is no text.
+        ConfigurationError: a field is set by the package itself or is given twice, or an option
+            has an invalid value.
+        PromptError: the prompt or the system message is not a string.
     """
     check_options(other_fields, RequestOptions)
     for name, value in {"the prompt": text, "system": system or ""}.items():
@@ -172,7 +173,13 @@ def compose(
 def _request_fields(
     docs: str | None, fields: Mapping[str, object], others: Mapping[str, object]
 ) -> dict[str, object]:
-    """Return the request fields of a call: from `docs`, `fields` and other keywords."""
+    """Return the fields of a request: `fields` and `others` together, and one for `docs`.
+
+    Fields with the value `None` are left out.
+
+    Raises:
+        ConfigurationError: a field is reserved or is given twice, or an argument is invalid.
+    """
     if not isinstance(fields, Mapping):
         raise ConfigurationError(
             f"fields must be a mapping, not {type(fields).__name__}",
@@ -204,7 +211,10 @@ def _valid_timeout(timeout: object) -> float:
 
 
 def newest_within(turns: list[Turn], limit: int) -> list[Turn]:
-    """Return the newest turns that fit a limit of tokens, counted roughly; 0 is no limit."""
+    """Return the newest turns whose texts fit into this number of tokens; with 0, all turns.
+
+    The number of tokens is estimated from the number of bytes.
+    """
     size, kept = 0, len(turns)
     for n, each in enumerate(reversed(turns), 1):
         size += len((each.prompt + each.answer).encode("utf-8", "replace")) // BYTES_PER_TOKEN
@@ -215,9 +225,10 @@ def newest_within(turns: list[Turn], limit: int) -> list[Turn]:
 
 
 def history_messages(turns: Iterable[Turn], secrets: Collection[Secret]) -> Iterator[Message]:
-    """Yield the messages of earlier turns, as they are sent along with a prompt.
+    """Yield the prompts and answers of earlier turns as messages, to be sent before a new prompt.
 
-    Every secret is masked again: a text may have become a token after it was first sent.
+    A turn with an empty answer is left out. Tokens in the texts are masked: a token may have been
+    set only after a text that contains it was first sent.
     """
 
     def masked(text: str) -> str:
@@ -226,13 +237,16 @@ def history_messages(turns: Iterable[Turn], secrets: Collection[Secret]) -> Iter
         return text
 
     for each in turns:
-        if each.text_or_files:  # a service takes no empty message, and a question alone misleads
+        if each.text_or_files:  # services refuse empty messages, and a question alone misleads
             yield Message("user", masked(each.prompt))
             yield Message("assistant", masked(each.text_or_files))
 
 
 def replayed_text(prompt: Prompt) -> str:
-    """Return the history and the question as one text, for `--replay`."""
+    """Return the earlier messages and the prompt as one text, for the option `replay`.
+
+    It is sent to a service that stores conversations itself but lacks these messages.
+    """
     names = {"user": "I", "assistant": "You", "system": "System"}
 
     def line(message: Message) -> str:
@@ -243,7 +257,10 @@ def replayed_text(prompt: Prompt) -> str:
 
 
 def fork_remark(earlier: Iterable[Turn], dialect: str, agent: str) -> str:
-    """Return the footer's remark that the service starts a conversation without these turns."""
+    """Return the remark that the service starts a new conversation without the earlier turns.
+
+    The remark is shown in the footer below the answer.
+    """
     forks = any((each.dialect, each.agent) == (dialect, agent) for each in earlier)
     article = "an" if dialect[:1] in "aeiou" else "a"
     return f"{'another' if forks else article} {dialect} conversation, which knows none before"

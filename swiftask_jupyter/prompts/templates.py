@@ -26,7 +26,7 @@ MAX_ROWS = 20
 
 
 def interpolate(text: str, names: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """Replace the fields of a prompt by their values.
+    """Replace the `{{…}}` fields of a prompt by the values of variables.
 
     A DataFrame or Series is inserted as CSV, with its first 20 rows only.
 
@@ -35,8 +35,8 @@ def interpolate(text: str, names: Mapping[str, Any]) -> tuple[str, tuple[str, ..
         names: the variables that a field may name.
 
     Returns:
-        The prompt, and a warning for each field that stays because it has no value or cannot be
-        formatted.
+        The prompt, and warnings about the fields that were not replaced because they have no value
+        or can't be formatted.
     """
     missing: dict[str, None] = {}
     failed: dict[str, str] = {}
@@ -61,21 +61,26 @@ def interpolate(text: str, names: Mapping[str, Any]) -> tuple[str, tuple[str, ..
 
 
 def expression_warnings(text: str) -> tuple[str, ...]:
-    """Return a warning for each `{{…}}` with an expression, which is sent without a replacement."""
+    """Return a warning for each `{{…}}` that is sent unchanged because it is an expression.
+
+    Only variables, attributes and items are replaced; `{{x + 1}}` is an expression.
+    """
     found = dict.fromkeys(match[0] for match in _FIELD_OR_EXPRESSION.finditer(text))
     return tuple(f"{each} is sent as written" for each in found if not _FIELD.fullmatch(each))
 
 
 def resolve_variable(names: Mapping[str, Any], name: str, path: str) -> Any:
-    """Return the value of a variable, or of an attribute or item that a path leads to.
+    """Return the value of a variable, or of an attribute or item of the variable.
 
     Args:
         names: the variables.
         name: the variable's name; the group `name` of `VARIABLE_PATH`.
-        path: attributes and items, such as `.a["b"][0]`; the group `path` of `VARIABLE_PATH`.
+        path: the attributes and items to follow, such as `.a["b"][0]`, or empty; the group `path`
+            of `VARIABLE_PATH`.
 
     Raises:
-        Exception: the value does not exist or is private, or an object of the user's raised.
+        Exception: the value does not exist, an attribute is private, or the user's own object
+            raised an error of any type.
     """
     value = names[name]
     for step in _STEPS.findall(path):
@@ -98,7 +103,10 @@ def _format(value: Any, spec: str) -> str:
 
 
 def _first_rows(frame: Any) -> str:
-    """Return the first rows of a DataFrame or Series as CSV; a last line says if there are more."""
+    """Return the first rows of a DataFrame or Series as CSV.
+
+    If rows are left out, a last line gives the number of all rows.
+    """
     written = str(frame.head(MAX_ROWS).to_csv())
     rows = len(frame)
     if rows > MAX_ROWS:

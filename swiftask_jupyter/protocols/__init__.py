@@ -1,11 +1,14 @@
-"""The dialects: each turns a prompt into an HTTP request, and response bytes into events.
+"""Dialects: each one implements the HTTP API of one service, as a subclass of `Protocol`.
 
-This module is the public interface for dialects of other packages. Nothing here does I/O: the
-transport sends the requests and reads the sockets, so a dialect is tested without a server.
+A dialect converts a prompt into an HTTP request, and the bytes of the response into events, which
+are the parts of an answer: text, token counts, ids. This module is the public interface for
+dialects that other packages provide. Nothing here does I/O: `transport` sends the requests and
+reads the responses, so a dialect can be tested without a server.
 
-To write a dialect, subclass `Protocol`: set its class attributes, and implement `request` (the
-bytes to send) and `decoder` (how to read the response). An answer that is one JSON object needs
-only a `JSONBodyDecoder` whose `events` yields what the object holds:
+To write a dialect, subclass `Protocol`: set the class attributes, and implement `request` (returns
+the HTTP request for a prompt) and `decoder` (returns the `Decoder` for a response). If the service
+answers with one JSON object, the decoder can be a `JSONBodyDecoder` subclass whose method `events`
+yields the events for the object:
 
     >>> import json
     >>> from swiftask_jupyter.answers.turn import Delta, Raw
@@ -43,18 +46,19 @@ only a `JSONBodyDecoder` whose `events` yields what the object holds:
     >>> [*decoder.feed(b'{"answer": "Hi", "mod'), *decoder.feed(b'el": "m1"}'), *decoder.finish()]
     [Delta(text='Hi'), Raw(fields={'model': 'm1'})]
 
-A streamed answer needs a `Decoder` of its own; `http.LineSplitter` splits server-sent events into
-lines, and `chat.py` is a short example. Token counts go through `base.plausible_usage`. Methods
-to override where the service needs them: `prepare` (requests before the question, such as file
-uploads), `fallback`, `error` and `remark`.
+For a streamed answer, subclass `Decoder` instead; `http.LineSplitter` splits server-sent events
+into lines, and `chat.py` is a short example. Create usage events with `base.plausible_usage`. Some
+services require further methods to be overridden: `prepare` (sends requests before the prompt,
+such as file uploads), `fallback` (returns a variant to try after an error), `error` (converts an
+error response) and `remark` (adds a note to the footer of the answer).
 
-To install the dialect, its package names the class in an entry point:
+To install the dialect, declare the class as an entry point of its package:
 
     [project.entry-points."swiftask_jupyter.protocols"]
     acme = "acme_swiftask:Acme"
 
-Users then choose it with `--dialect acme`, on a connection that has a `base_url`. Retries, the
-ledger, budgets and the panel work as for the built-in dialects.
+Users then select the dialect with `--dialect acme`, on a connection that has a `base_url`. Retries,
+budgets, the ledger (the database of all calls) and the chat panel work as for built-in dialects.
 """
 
 from swiftask_jupyter.protocols.base import Decoder, JSONBodyDecoder, Protocol

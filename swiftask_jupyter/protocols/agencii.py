@@ -1,10 +1,11 @@
 """The `agencii` dialect: `POST /get_completion` of the Agencii platform.
 
-Documented: a Bearer token of the platform, `message`, `apiIntegrationId`, and either `chatId` or
-an `aliasChatId` that the caller chooses. The answer is JSON, or plain text if the integration is
-set to text only. The documents renamed the route to `/get_response` while clients kept using the
-old name, so both are tried. The service stores the conversation; a plain text answer carries no
-id, so our alias continues it.
+According to its documentation, the API takes a Bearer token of the platform, the fields `message`
+and `apiIntegrationId`, and either `chatId` or an `aliasChatId` that the client chooses. The answer
+is JSON, or plain text if the integration is set to text only. The documentation now names the
+route `/get_response`, but existing clients still use `/get_completion`, so both routes are tried.
+The service stores the conversation. A plain text answer contains no chat id; such a conversation
+is continued by the `aliasChatId` that was sent with its first prompt.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ ROUTES = ("/get_completion", "/get_response")
 
 
 class Agencii(Protocol):
-    """The Agencii dialect; the agent is the `apiIntegrationId`.
+    """The dialect for the Agencii platform; the agent's slug is sent as `apiIntegrationId`.
 
     Args:
-        base_url: the service's address.
-        token: the platform's token.
-        route: the path to POST to, one of `ROUTES`.
+        base_url: the root URL of the service.
+        token: a token of the Agencii platform.
+        route: the path of the POST request, one of `ROUTES`.
     """
 
     name = "agencii"
@@ -47,7 +48,11 @@ class Agencii(Protocol):
         self._route = route
 
     def request(self, prompt: Prompt) -> Request:
-        """Return the request; it continues the chat by the service's id, or by our alias."""
+        """Return the POST request for a prompt.
+
+        The prompt's conversation id is sent as `aliasChatId` if this package created the id, and as
+        `chatId` if the service did. Without a conversation, the prompt's alias starts a new one.
+        """
         chat = prompt.alias if prompt.conversation is None else str(prompt.conversation)
         chat_key = "aliasChatId" if chat.startswith(ALIAS_PREFIX) else "chatId"
         body = {
@@ -64,21 +69,28 @@ class Agencii(Protocol):
         )
 
     def decoder(self, head: ResponseHead) -> Decoder:
-        """Return a decoder for JSON, or for the plain text of a text-only integration."""
+        """Return a decoder for plain text or for JSON, depending on the response's content type."""
         return TextDecoder() if head.media_type == "text/plain" else ChatDecoder(self, head)
 
     def fallback(self, error: errors.ServiceError) -> Protocol | None:
-        """Return a variant with the route's other name, if this one is not found."""
+        """Return a variant that uses the route `/get_response`, or `None`.
+
+        The variant is returned if the service answered with status 404 on `/get_completion`.
+        """
         if error.status == 404 and self._route == ROUTES[0]:
             return Agencii(self.base_url, self.token, ROUTES[1])
         return None
 
 
 class ChatDecoder(JSONBodyDecoder):
-    """Decodes `{"message": {"content": "…"}, "chatId": "…", …}`."""
+    """Decodes a JSON answer of the form `{"message": {"content": "…"}, "chatId": "…", …}`."""
 
     def events(self, body: dict[str, Any]) -> Iterator[Event]:
-        """Yield the answer's events."""
+        """Yield the chat id, the text and the remaining fields of the answer as events.
+
+        Raises:
+            StreamError: the object contains no message.
+        """
         message = body.get("message")
         if not isinstance(message, dict) or not isinstance(message.get("content", ""), str):
             raise errors.StreamError("the answer holds no message")
@@ -91,17 +103,20 @@ class ChatDecoder(JSONBodyDecoder):
 
 
 class TextDecoder(Decoder):
-    """Decodes a plain text answer in UTF-8."""
+    """Decodes an answer that is plain text in UTF-8."""
 
     def __init__(self) -> None:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        """Yield the text, except the first bytes of a character that is not complete yet."""
+        """Yield the text of these bytes.
+
+        If they end inside a character, its first bytes are kept until the next call.
+        """
         if text := self._decode(data):
             yield Delta(text)
 
     def finish(self) -> Iterator[Event]:
-        """Yield a replacement character for an incomplete character at the end."""
+        """Yield U+FFFD if the response ended inside a character; otherwise yield nothing."""
         if text := self._decode(b"", final=True):
             yield Delta(text)

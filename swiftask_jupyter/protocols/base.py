@@ -1,15 +1,16 @@
-"""The contract of a dialect: `Protocol` writes requests, `Decoder` turns bytes into events.
+"""Base classes of the dialects: `Protocol` creates requests, `Decoder` decodes responses.
 
-A `Protocol` holds a base URL and a token, and performs no I/O. For each prompt the transport
+A `Protocol` holds a base URL and a token, and performs no I/O. For each prompt, `Transport.stream`
 
-1. sends the requests that `Protocol.prepare` yields, and returns their responses to it;
-2. sends what `Protocol.build_request` returns;
-3. passes the response's head to `Protocol.decoder` (status below 300), or head and body to
-   `Protocol.error` (300 and above);
-4. passes the bytes of every network read to `Decoder.feed`, and calls `Decoder.finish` at the end.
+1. sends the requests that the generator `Protocol.prepare` yields, and sends the responses back
+   into the generator;
+2. sends the request that `Protocol.build_request` returns;
+3. calls `Protocol.decoder` with the response's head if the status is below 300, or raises the
+   error that `Protocol.error` returns if the status is 300 or above;
+4. passes the bytes of each network read to `Decoder.feed`, and calls `Decoder.finish` at the end.
 
-So a dialect can be tested byte by byte, without a server. The docstring of `protocols` shows how
-to write one.
+So a dialect can be tested without a server. The docstring of the package `protocols` shows how to
+write a dialect.
 """
 
 from __future__ import annotations
@@ -33,30 +34,34 @@ from swiftask_jupyter.protocols.errors import (
 from swiftask_jupyter.protocols.http import Request, ResponseHead
 from swiftask_jupyter.settings.secrets import Secret
 
-# Request fields that only one dialect accepts. They are listed here, and not in the dialects'
-# own modules, so that choosing a dialect does not import them all.
+# Request fields that only one dialect accepts. They are listed here because a list in each
+# dialect's module would require importing all these modules to choose a dialect.
 NATIVE_ONLY_FIELDS = frozenset(("files", "documentAnalysisMode", "extraConfig"))
 OPENAI_ONLY_FIELDS = frozenset(("stateless",))
 MAX_BODY_BYTES = 16 * 1024 * 1024
 
 
 class Protocol(ABC):
-    """One dialect, for one service and one token.
+    """A client-side implementation of a service's HTTP API, for one base URL and one token.
+
+    Subclasses are called dialects, after the option `--dialect` that selects one of them.
 
     Args:
-        base_url: the service's address, ending in `base_path`.
+        base_url: the URL that the routes are appended to; it ends in `base_path`.
         token: the API key or client token.
 
     Attributes:
-        name: the value of `--dialect` that selects it.
-        base_path: the path that all its routes begin with, such as `/v1`; may be empty.
-        streams: whether text arrives while it is generated.
-        takes_history: whether each request carries the earlier messages.
-        owns_conversation: whether the service stores the conversation, so that we cannot rewind it.
-        takes_alias: whether a new conversation can be named by an id that we choose.
+        name: the value of `--dialect` that selects this dialect.
+        base_path: the path with which all routes begin, such as `/v1`; may be empty.
+        streams: whether the service can send the text while the agent is still writing it.
+        takes_history: whether each request contains the earlier messages of the conversation.
+        owns_conversation: whether the service stores the conversation; then the client cannot
+            change or remove earlier messages.
+        takes_alias: whether the client can choose the id of a new conversation.
         takes_files: whether attachments can be sent.
         takes_system: whether a system message can be sent.
-        auth_advice: what to do when the service rejects the token; ends the error's line.
+        auth_advice: what the user can do if the service rejects the token; appended to the error
+            message.
     """
 
     name: ClassVar[str]
@@ -74,26 +79,29 @@ class Protocol(ABC):
         self.token = token
 
     def prepare(self, prompt: Prompt) -> Generator[Request, tuple[ResponseHead, bytes], Prompt]:
-        """Yield the requests that must precede the question, and return the prompt to ask.
+        """Yield the requests to send before the prompt, such as file uploads; return the prompt.
 
-        The generator receives the head and the body of each response. File uploads work this
-        way; most dialects need no such request.
+        For each yielded request, the caller sends the head and the body of the response into the
+        generator. The returned prompt is the one to send; it may contain data from the responses,
+        such as the URLs of uploaded files. This implementation yields no requests.
         """
         yield from ()
         return prompt
 
     @abstractmethod
     def request(self, prompt: Prompt) -> Request:
-        """Return the request that asks the prompt.
+        """Return the HTTP request that sends a prompt to its agent.
 
-        A `TypeError` or `ValueError` raised here means that the prompt cannot be encoded.
+        Raises:
+            TypeError: an option cannot be encoded.
+            ValueError: an option or a text cannot be encoded.
         """
 
     def build_request(self, prompt: Prompt) -> Request:
-        """Return `request(prompt)`, and report what cannot be encoded as a `PromptError`.
+        """Call `request`, and convert its encoding errors to `PromptError`.
 
         Raises:
-            PromptError: an option has no JSON form, or the text holds half a surrogate pair.
+            PromptError: an option cannot be converted to JSON, or a text contains a lone surrogate.
         """
         try:
             return self.request(prompt)
@@ -102,70 +110,75 @@ class Protocol(ABC):
 
     @abstractmethod
     def decoder(self, head: ResponseHead) -> Decoder:
-        """Return a decoder for a response whose status is below 300."""
+        """Return a new decoder for the body of a response whose status is below 300."""
 
     def error(self, head: ResponseHead, body: bytes, agent: str) -> errors.ServiceError:
-        """Return the error for a response whose status is 300 or above.
+        """Convert a response whose status is 300 or above to an exception, and return it.
 
         Args:
             head: the response's status and headers.
-            body: the response's body; may be cut short.
-            agent: the slug that was asked; empty if the request named no agent.
+            body: the response's body; may be incomplete.
+            agent: the agent's slug in the request; empty if the request named no agent.
         """
         return error_for_status(head, error_message(body, self.token), agent, self.auth_advice)
 
     def remark(self, prompt: Prompt) -> str:  # noqa: ARG002 - for subclasses
-        """Return a note for the answer's footer, or an empty string."""
+        """Return a note about this request to show below the answer; empty for no note."""
         return ""
 
     def fallback(self, error: errors.ServiceError) -> Protocol | None:  # noqa: ARG002 - for subclasses
-        """Return another variant of this dialect to try once, or `None` to give up.
+        """Return a variant of this dialect with which to send the request again, or `None`.
 
-        Dialects use it where the documents of the service contradict each other. Called only if
-        the request was refused before any part of an answer arrived.
+        Called if the service answered with an error before any part of an answer arrived. `None`
+        means that there is no variant left to try. Subclasses use variants where the documentation
+        of the service contradicts itself, for example about a route or the type of a field.
         """
         return None
 
     def authorization(self) -> dict[str, str]:
-        """Return the header that carries the token."""
+        """Return the `Authorization` header with the token, as a dictionary."""
         return {"Authorization": f"Bearer {self.token.reveal()}"}
 
 
 class Decoder(ABC):
-    """Decodes one response; the result does not depend on how the bytes are split into reads.
+    """Converts the body of one response into events, while its bytes arrive.
+
+    The events do not depend on the sizes of the pieces in which the bytes are passed to `feed`,
+    except that a text may be split into several `Delta` events.
 
     Attributes:
-        done: whether the response has announced its end; the transport then stops reading.
+        done: whether an end marker, such as `[DONE]`, has been read; the transport then passes no
+            more bytes.
     """
 
     done = False
 
     @abstractmethod
     def feed(self, data: bytes) -> Iterator[Event]:
-        """Yield the events that these bytes complete.
+        """Decode the next bytes, and yield the events that are now complete.
 
-        Events that precede an error are yielded before it is raised.
+        If the bytes contain an error, the events before the error are yielded first.
 
         Raises:
-            StreamError: the bytes cannot be decoded, or are too many for an answer.
-            ServiceError: the response reports an error.
+            StreamError: the bytes cannot be decoded, or the body is too large.
+            ServiceError: the body contains an error message of the service.
         """
 
     @abstractmethod
     def finish(self) -> Iterator[Event]:
-        """Yield the last events; called once, after the whole response has been fed.
+        """Yield the remaining events; called once, after all bytes were passed to `feed`.
 
         Raises:
             StreamError: the response ended too early, or cannot be decoded.
-            ServiceError: the response reports an error.
+            ServiceError: the body contains an error message of the service.
         """
 
 
 class JSONBodyDecoder(Decoder):
-    """Decodes an answer that is one JSON object; subclasses turn the object into events.
+    """Decodes an answer that is one JSON object; subclasses convert the object into events.
 
     Args:
-        protocol: the dialect, whose token is masked in errors.
+        protocol: the dialect that sent the request; its token is masked in error messages.
         head: the response's status and headers.
     """
 
@@ -176,17 +189,26 @@ class JSONBodyDecoder(Decoder):
 
     @abstractmethod
     def events(self, body: dict[str, Any]) -> Iterator[Event]:
-        """Yield the events of the decoded object."""
+        """Convert the decoded JSON object into events, and yield them."""
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        """Collect the bytes; yield nothing before the end."""
+        """Store the bytes until `finish` decodes them; yields no events.
+
+        Raises:
+            StreamError: the body is longer than `MAX_BODY_BYTES`.
+        """
         self._body += data
         if len(self._body) > MAX_BODY_BYTES:
             raise errors.StreamError(f"the answer's body is over {MAX_BODY_BYTES >> 20} MB")
         yield from ()
 
     def finish(self) -> Iterator[Event]:
-        """Decode the whole body and yield its events."""
+        """Decode the whole body and yield its events.
+
+        Raises:
+            StreamError: the body is not a JSON object, or the object contains no answer.
+            ServiceError: the object contains an error message of the service.
+        """
         body = bytes(self._body)
         try:
             value = json.loads(body.decode("utf-8-sig", "replace"))
@@ -203,7 +225,7 @@ class JSONBodyDecoder(Decoder):
         yield from self.events(value)
 
     def mask(self, text: str) -> str:
-        """Mask the token in a text of the service, and shorten the text for an error message."""
+        """Return the text with the token masked, shortened to `MAX_MESSAGE_CHARS` characters."""
         return self._protocol.token.mask(text)[:MAX_MESSAGE_CHARS]
 
 
@@ -216,17 +238,20 @@ def plausible_usage(
     has_text: bool,
     credits: Any = None,  # noqa: A002 - the platform's word
 ) -> Usage:
-    """Return the usage that a service reported, without implausible zeros and non-numbers.
+    """Create a `Usage` from a response's values, with `None` for each value that cannot be right.
 
-    A request never has 0 tokens, nor does an answer with text; the live `/v1` reports 0 for each.
+    Values that are not numbers, negative token counts and some zeros become `None`. A request
+    cannot have 0 tokens, and neither can an answer with text, but Swiftask's `/v1` reports such
+    zeros.
 
     Args:
-        input_tokens: the request's tokens, as the service gave them.
-        output_tokens: the answer's tokens, as the service gave them.
-        reported_total: the total, as the service gave it.
-        source: where the counts were found.
+        input_tokens: the value reported for the tokens of the request.
+        output_tokens: the value reported for the tokens of the answer.
+        reported_total: the value reported for the total.
+        source: where in the response the values were found; `none` is stored instead if no value
+            is plausible.
         has_text: whether the answer has text.
-        credits: the platform's own measure of usage, in no documented unit.
+        credits: the value of Swiftask's `totalBotUsage`, whose unit is not documented.
     """
     input_tokens = _token_count(input_tokens) or None
     output_tokens = _token_count(output_tokens)
@@ -247,11 +272,14 @@ def plausible_usage(
 
 
 def _token_count(value: Any) -> int | None:
-    """Return a reported token count as an integer; `None` if it is negative or no number."""
+    """Return a reported token count as an integer; `None` if it is negative or not a number."""
     return int(value) if _is_storable_number(value) and value >= 0 else None
 
 
 def _is_storable_number(value: Any) -> bool:
-    """Tell whether a value is a number that the ledger can store: not `True`, not 10 ** 400."""
+    """Return whether a value is a number that the database can store exactly.
+
+    `True` and `False` are not numbers here; the absolute value must be below 2 ** 53.
+    """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and abs(value) < 2**53

@@ -1,9 +1,10 @@
-"""The `chat` dialect: `POST /chat/{slug}`, the agent platform whose API is under `/v1/api`.
+"""The `chat` dialect: `POST /chat/{slug}`, for an agent platform whose API is under `/v1/api`.
 
-Documented: a Bearer token, and the fields `message`, `stream` and `conversationId`. The answer is
-one JSON object, or server-sent events without blank lines between them that end with
-`data: [DONE]`. The service stores the conversation. Its id is documented in the JSON answer only,
-so the first turn of a conversation is not streamed; an id in a stream is read all the same.
+According to its documentation, the API takes a Bearer token and the fields `message`, `stream` and
+`conversationId`. The answer is one JSON object, or a stream of server-sent events that have no
+blank lines between them and end with `data: [DONE]`. The service stores the conversation. Its id
+is documented only for the JSON answer, so the first answer of a conversation is not streamed.
+Nevertheless, an id that occurs in a stream is read too.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ USER_OPTION = "user_identifier"  # the option that names the end user, sent as a
 
 
 class Chat(Protocol):
-    """The `/chat/{slug}` dialect; `base_url` ends in `/v1/api`."""
+    """The dialect for the route `/chat/{slug}`; `base_url` must end in `/v1/api`."""
 
     name = "chat"
     base_path = "/v1/api"
@@ -41,7 +42,11 @@ class Chat(Protocol):
     owns_conversation = True
 
     def request(self, prompt: Prompt) -> Request:
-        """Return the request; it asks for a stream once the conversation's id is known."""
+        """Return the POST request for a prompt.
+
+        A stream is requested only if the prompt allows it and has the id of a conversation: the id
+        of a new conversation is documented only in an answer that is not streamed.
+        """
         options = dict(prompt.options)
         headers = {**self.authorization(), "Content-Type": "application/json"}
         if (user := options.pop(USER_OPTION, None)) is not None:
@@ -62,22 +67,33 @@ class Chat(Protocol):
         )
 
     def remark(self, prompt: Prompt) -> str:
-        """Explain in the footer why the first answer of a conversation is not streamed."""
+        """Return a note that the first answer of a conversation is not streamed, if this applies.
+
+        The note is shown below the answer. It is empty for a later answer, and if the prompt does
+        not request a stream.
+        """
         first = prompt.stream and prompt.conversation is None
         return "chat streams from a conversation's second turn on" if first else ""
 
     def decoder(self, head: ResponseHead) -> Decoder:
-        """Return a decoder for the stream, or for the JSON object."""
+        """Return a decoder for a stream or for a JSON object, depending on the content type."""
         if head.media_type == "text/event-stream":
             return ChatStreamDecoder(self, head)
         return ChatBodyDecoder(self, head)
 
 
 class ChatBodyDecoder(JSONBodyDecoder):
-    """Decodes `{"data": {"response", "conversationId", "metadata"}, "error": null}`."""
+    """Decodes an answer that is not streamed.
+
+    Its form is `{"data": {"response", "conversationId", "metadata"}, "error": null}`.
+    """
 
     def events(self, body: dict[str, Any]) -> Iterator[Event]:
-        """Yield the events of `data`."""
+        """Yield the conversation's id, the text, the usage and the remaining fields as events.
+
+        Raises:
+            StreamError: `data` is not an object, or its `response` is not a string.
+        """
         data = body.get("data")
         if not isinstance(data, dict) or not isinstance(data.get("response", ""), str):
             raise StreamError("the answer holds no data", advice="check the connection's base_url")
@@ -86,7 +102,7 @@ class ChatBodyDecoder(JSONBodyDecoder):
         if text:
             yield Delta(text)
         metadata = data.get("metadata")
-        if isinstance(metadata, dict):  # it has one count, the total
+        if isinstance(metadata, dict):  # its only token count is the total
             yield plausible_usage(
                 None, None, metadata.get("tokens"), source="api", has_text=bool(text)
             )
@@ -94,7 +110,7 @@ class ChatBodyDecoder(JSONBodyDecoder):
 
 
 class ChatStreamDecoder(Decoder):
-    """Decodes a stream of `data: {"chunk": "…"}` lines."""
+    """Decodes a stream whose lines have the form `data: {"chunk": "…"}`."""
 
     def __init__(self, protocol: Protocol, head: ResponseHead) -> None:
         self._protocol = protocol
@@ -103,7 +119,12 @@ class ChatStreamDecoder(Decoder):
         self._started = False
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        """Yield the events of the lines that these bytes complete."""
+        """Decode the next bytes, and yield the events of the lines that are now complete.
+
+        Raises:
+            StreamError: a line is too long or is not a JSON object.
+            ServiceError: a line contains an error message of the service.
+        """
         if not self._started:
             self._started = True
             yield from _conversation_events({}, self._head)
@@ -111,10 +132,11 @@ class ChatStreamDecoder(Decoder):
         yield from self._decode_lines(self._lines.feed(data))
 
     def finish(self) -> Iterator[Event]:
-        """Yield the events of a last line without a line ending.
+        """Yield the events of the last line, if it has no line ending.
 
         Raises:
-            StreamError: the stream ended without `[DONE]`.
+            StreamError: the stream ended without `[DONE]`, or the last line cannot be decoded.
+            ServiceError: the last line contains an error message of the service.
         """
         yield from self._decode_lines(self._lines.finish())
         if not self.done:
@@ -143,7 +165,13 @@ class ChatStreamDecoder(Decoder):
 
 
 def _conversation_events(fields: dict[str, Any], head: ResponseHead | None) -> Iterator[Event]:
-    """Yield the conversation's id from the fields, or from a header (undocumented), if any."""
+    """Yield the conversation's id as an event; yield nothing if the response does not contain it.
+
+    Args:
+        fields: the fields of the answer, in which the id is searched first.
+        head: the response's head, whose undocumented header `x-conversation-id` is searched next;
+            `None` to search only the fields.
+    """
     conversation = fields.get("conversationId")
     conversation = conversation or (head and head.headers.get("x-conversation-id"))
     if isinstance(conversation, str) and conversation:
@@ -151,6 +179,6 @@ def _conversation_events(fields: dict[str, Any], head: ResponseHead | None) -> I
 
 
 def _rate_limit_headers(head: ResponseHead) -> dict[str, str]:
-    """Return the response's rate limit headers, by name."""
+    """Return the rate limit headers that the response has: their values by name."""
     names = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
     return {name: head.headers[name] for name in names if name in head.headers}

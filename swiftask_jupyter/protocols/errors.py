@@ -1,4 +1,4 @@
-"""Turn a service's error responses, in all their shapes, into the package's errors."""
+"""Converts the error responses of services into the exceptions of this package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from swiftask_jupyter import errors
 from swiftask_jupyter.protocols.http import ResponseHead
 from swiftask_jupyter.settings.secrets import Secret
 
-MAX_MESSAGE_CHARS = 500  # of a service's message that an error repeats
+MAX_MESSAGE_CHARS = 500  # the longest part of a service's message that an exception repeats
 AUTH_ADVICE = "check the token (SWIFTASK_API_KEY)"
 TOO_LONG_ADVICE = "send less of the conversation: --last N or --fresh, or a history_limit"
 
@@ -24,11 +24,11 @@ _TOO_LONG = re.compile(r"context (size|length|window)|context_length_exceeded")
 
 
 def error_message(body: bytes, token: Secret | None = None) -> str:
-    """Return the message of an error body, with the token masked.
+    """Return the message in the body of an error response, with the token masked.
 
-    Seen or documented: a string or an object under `error`, `message` or `detail`, and the same
-    inside `{"data": null, "error": …}`. Any other body (HTML, plain text) is returned unchanged,
-    up to `MAX_MESSAGE_CHARS`.
+    In a JSON body, the message is searched under `error`, `message`, `detail` and a few other
+    keys, also in nested objects. If no message is found, or the body is not JSON but HTML or plain
+    text, the whole body is returned. The result has at most `MAX_MESSAGE_CHARS` characters.
     """
     text = body.decode("utf-8", "replace").strip()
     try:
@@ -37,12 +37,12 @@ def error_message(body: bytes, token: Secret | None = None) -> str:
         message = None
     message = message or text
     if token:
-        message = token.mask(message)  # before the cut, which could leave a part of the token
+        message = token.mask(message)  # before shortening, which could cut the token in two
     return message[:MAX_MESSAGE_CHARS]
 
 
 def _find_message(value: Any) -> str | None:
-    """Return the readable sentence in a decoded error body, or `None` if there is no such text."""
+    """Return the message in the decoded JSON of an error response, or `None` if it has none."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and value:
@@ -55,12 +55,18 @@ def _find_message(value: Any) -> str | None:
 
 
 def has_embedded_error(body: Any) -> bool:
-    """Tell whether the decoded body of a successful response reports an error."""
+    """Return whether the decoded JSON of a response with a successful status contains an error."""
     return isinstance(body, dict) and bool(body.get("error") or body.get("$error"))
 
 
 def embedded_error(token: Secret, head: ResponseHead, body: bytes) -> errors.ServiceError:
-    """Return the error that the body of a response with a successful status reports."""
+    """Return the exception for an error message in the body of a response with status 200-299.
+
+    Args:
+        token: the token to mask in the message.
+        head: the response's status and headers.
+        body: the JSON text that contains the error, such as one event of a stream.
+    """
     message = error_message(body, token)
     return errors.ServiceError(f"the service reported an error: {message}", status=head.status)
 
@@ -68,19 +74,19 @@ def embedded_error(token: Secret, head: ResponseHead, body: bytes) -> errors.Ser
 def error_for_status(
     head: ResponseHead, message: str, agent: str, auth_advice: str = AUTH_ADVICE
 ) -> errors.ServiceError:
-    """Return the error for a response whose status is 300 or above.
+    """Return the exception for a response whose status is 300 or above.
 
     Args:
-        head: the response's status and headers; `Retry-After` is read.
-        message: the message from its body; may be empty.
-        agent: the slug that was asked; empty if the request named no agent.
-        auth_advice: what to do when the service rejects the token.
+        head: the response's status and headers; `Retry-After` sets the exception's `retry_after`.
+        message: the message in the response's body; may be empty.
+        agent: the agent's slug in the request; empty if the request named no agent.
+        auth_advice: what the user can do if the service rejects the token.
     """
     status = head.status
     text = f"{status}: {message}" if message else f"HTTP status {status} without a message"
     kind, advice = _classify(status, message.lower(), auth_advice)
     if kind is errors.AgentNotFound and not agent:
-        kind, advice = errors.BadRequest, ""  # what was not found is no agent
+        kind, advice = errors.BadRequest, ""  # something other than an agent was not found
     if kind is errors.AgentNotFound and agent not in message:
         text += f" (agent {agent!r})"
     wait = retry_after_seconds(head.headers.get("retry-after"))
@@ -90,7 +96,13 @@ def error_for_status(
 
 
 def _classify(status: int, message: str, auth_advice: str) -> tuple[type[errors.ServiceError], str]:
-    """Return the error class and the advice for a status and a message in lower case."""
+    """Return the class of the exception for an error response, and the advice for the user.
+
+    Args:
+        status: the response's status, 300 or above.
+        message: the message in its body, in lower case.
+        auth_advice: the advice to return if the service rejected the token.
+    """
     too_long = _TOO_LONG.search(message)
     unknown_agent = (
         not too_long and _NAMES_AGENT.search(message) and any(word in message for word in _UNKNOWN)
@@ -109,14 +121,14 @@ def _classify(status: int, message: str, auth_advice: str) -> tuple[type[errors.
 
 
 def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:
-    """Return the wait that a `Retry-After` header asks for, in seconds; `None` if it asks for none.
+    """Return the number of seconds to wait according to a `Retry-After` header.
 
-    The header holds a number of seconds or an HTTP date (RFC 9110, section 10.2.3). A date in
-    the past is 0 seconds; anything that is neither is ignored.
+    The value is a number of seconds or an HTTP date (RFC 9110, section 10.2.3). A date in the past
+    gives 0. `None` is returned if there is no header, or its value is invalid.
 
     Args:
-        header: the header's value.
-        now: the current time, for tests.
+        header: the header's value; `None` if the response has no such header.
+        now: the time to compare a date with; default: the current time.
     """
     value = (header or "").strip()
     try:

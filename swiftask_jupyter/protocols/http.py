@@ -1,8 +1,8 @@
-"""HTTP as the dialects see it: requests, response heads, and the lines of an event stream.
+"""The data types for HTTP requests and response heads, and a parser of server-sent events.
 
-Server-sent events are read line by line rather than by the blank lines between them: the
-`/chat/{slug}` platform documents events without blank lines, and no dialect splits a JSON value
-over two `data:` lines.
+Server-sent events are separated by blank lines, but here each `data:` line is decoded on its own,
+because the service of the `chat` dialect sends events without blank lines. This is sufficient: no
+service splits a JSON value into two `data:` lines.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class Request(Redacted, frozen=True):
     """One HTTP request, ready to send.
 
-    The URL, the headers and the content may hold a token, so the `repr` leaves them out.
+    The URL, the headers and the content may contain a token, so the `repr` does not show them.
 
     Attributes:
         method: the HTTP method, such as `POST`.
         url: the absolute URL.
-        headers: the dialect's own headers. The transport adds the general ones, such as `Host`
-            and `Content-Length`.
-        content: the body's bytes; empty if there is no body.
-        label: how a progress message names the body, such as a file name.
+        headers: the headers that this request needs. When it is sent, general headers such as
+            `Host` and `Content-Length` are added.
+        content: the bytes of the body; empty if there is no body.
+        label: the name of the body in a progress message, such as a file name; may be empty.
     """
 
     redacted_fields = frozenset(("url", "headers", "content"))
@@ -45,7 +45,7 @@ class ResponseHead(Struct, frozen=True):
 
     Attributes:
         status: the HTTP status code.
-        headers: the values by header name, names in lower case.
+        headers: the headers' values by name; the names are in lower case.
     """
 
     status: int
@@ -53,12 +53,12 @@ class ResponseHead(Struct, frozen=True):
 
     @property
     def media_type(self) -> str:
-        """The content type in lower case, without parameters; empty if none is given."""
+        """The `Content-Type` in lower case, without parameters; empty without this header."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 class LineSplitter:
-    """Splits a byte stream into lines that end in LF, CRLF or CR, wherever the reads are split."""
+    """Splits bytes that arrive in pieces into lines, which may end in LF, CRLF or CR."""
 
     __slots__ = ("_pending", "_pending_size", "_started")
 
@@ -68,9 +68,11 @@ class LineSplitter:
         self._started = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the lines that these bytes complete, without their line endings.
+        """Add the next bytes, and return the lines that are now complete, without line endings.
 
-        A CRLF gives an extra empty line, which readers of server-sent events ignore.
+        An incomplete line is kept for the next call. A line that ends in CRLF is followed by an
+        additional empty line, because CR and LF each count as a line ending. Callers ignore empty
+        lines.
 
         Raises:
             StreamError: a line is longer than `MAX_LINE_BYTES`.
@@ -95,27 +97,30 @@ class LineSplitter:
         return lines
 
     def finish(self) -> list[bytes]:
-        """Return the last line if it has no line ending; else an empty list."""
+        """Return a list with the last line if it has no line ending; otherwise an empty list."""
         rest = b"".join(self._pending)
         self._pending = []
         return [rest] if rest else []
 
 
 def data_field(line: bytes) -> bytes | None:
-    """Return the value of a `data:` line; `None` for a comment, another field or an empty line.
+    """Return the value of a `data:` line of server-sent events; `None` for any other line.
 
-    The value keeps the one space that may follow the colon: JSON parsers skip it.
+    A space after the colon is not removed, because JSON parsers ignore it.
     """
     return line[5:] if line[:5] == b"data:" else None
 
 
 def truncated_stream() -> StreamError:
-    """Return the error for a stream that ended without announcing its end."""
+    """Return the exception for a stream that ended without an end marker such as `[DONE]`."""
     return StreamError("the stream was cut before its end", advice="what came is kept; ask again")
 
 
 def unreadable_data(data: bytes, token: Secret) -> StreamError:
-    """Return the error for a `data:` line that cannot be decoded; it quotes the line, masked."""
+    """Return the exception for a `data:` line that cannot be decoded.
+
+    The message quotes the first 80 characters of `data`, with the token masked.
+    """
     quoted = token.mask(data.decode("utf-8", "replace"))[:80]
     return StreamError(
         f"the stream made no sense at {quoted!r}", advice="what came before it is kept"

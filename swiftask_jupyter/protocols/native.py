@@ -1,10 +1,11 @@
-"""The `native` dialect: `POST /api/ai/{slug}`, Swiftask's own API, with one JSON answer.
+"""The `native` dialect: `POST /api/ai/{slug}`, Swiftask's own API, which answers with JSON.
 
-Documented: a Bearer token (an API key or the agent's client token), and the fields `input`,
-`messageHistory`, `sessionId`, `files` and `documentAnalysisMode`. The documents contradict each
-other: `sessionId` is a number in the schema and the examples, and a string in the troubleshooting
-page; the answer's keys are printed with and without a leading `$`; and token counts have two sets
-of names. All of these are read. What is not documented is not sent.
+According to its documentation, the API takes a Bearer token (an API key or the agent's client
+token) and the fields `input`, `messageHistory`, `sessionId`, `files` and `documentAnalysisMode`.
+The documentation contradicts itself: `sessionId` is a number in the schema and in the examples,
+but a string on the troubleshooting page; the keys of the answer are printed with and without a
+leading `$`; and token counts have two sets of names. The decoder accepts all these forms. Fields
+that are not documented are sent only if the user passes them as options.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from swiftask_jupyter.support.structs import replace
 
 
 class Native(Protocol):
-    """The native dialect; `base_url` ends in `/api`.
+    """The dialect for Swiftask's own API; `base_url` must end in `/api`.
 
     Args:
-        base_url: the service's address.
-        token: the API key or client token.
-        session_type: the type that `sessionId` is sent as.
+        base_url: the URL that the routes are appended to.
+        token: an API key, or the agent's client token.
+        session_type: the type as which `sessionId` is sent, `int` or `str`.
     """
 
     name = "native"
@@ -46,7 +47,14 @@ class Native(Protocol):
         self._session_type = session_type
 
     def prepare(self, prompt: Prompt) -> Generator[Request, tuple[ResponseHead, bytes], Prompt]:
-        """Upload the attachments that have content, and return the prompt with their URLs."""
+        """Yield the requests that upload attachments; return the prompt with the files' URLs.
+
+        Attachments that already are URLs are not uploaded.
+
+        Raises:
+            ServiceError: the service or the storage provider refused an upload.
+            StreamError: the service returned no URL for an upload.
+        """
         files = []
         for attachment in prompt.attachments:
             if attachment.content is None:
@@ -57,10 +65,15 @@ class Native(Protocol):
         return replace(prompt, attachments=tuple(files))
 
     def _upload(self, file: Attachment) -> Generator[Request, tuple[ResponseHead, bytes], str]:
-        """Get a signed URL, PUT the file to it, and return the URL that names the file.
+        """Yield the requests that upload one file; return the URL of the uploaded file.
 
-        The signature authorizes the PUT: a token would invalidate it, and would leak to the
-        storage provider.
+        The first request gets a signed URL from the service, the second PUTs the file to this URL.
+        The signature in the URL authorizes the PUT, so no token is sent with it: the request would
+        become invalid, and the storage provider would receive the token.
+
+        Raises:
+            ServiceError: the service or the storage provider refused a request.
+            StreamError: the service returned no URL.
         """
         query = urlencode({"fileName": file.name, "clientToken": self.token.reveal()})
         origin = self.base_url.removesuffix(self.base_path)
@@ -76,7 +89,11 @@ class Native(Protocol):
         return file_url
 
     def request(self, prompt: Prompt) -> Request:
-        """Return the request; it has a `sessionId` only if the service has named one."""
+        """Return the POST request for a prompt.
+
+        It contains a `sessionId` only if the prompt continues a conversation that the service
+        stores.
+        """
         body: dict[str, object] = {"input": prompt.text}
         if prompt.attachments:
             body["files"] = [
@@ -84,7 +101,7 @@ class Native(Protocol):
                 | ({"size": file.size} if file.size else {})
                 for file in prompt.attachments
             ]
-            body["documentAnalysisMode"] = "ADVANCED"  # as seen from clients that send files
+            body["documentAnalysisMode"] = "ADVANCED"  # other clients send this value with files
         if prompt.conversation is not None:
             body["sessionId"] = self._session_id(prompt.conversation)
         if prompt.history:
@@ -101,15 +118,19 @@ class Native(Protocol):
     def _session_id(self, known: int | str) -> int | str:
         try:
             return self._session_type(known)
-        except ValueError:  # the service's ids are not numbers: send back what it sent
+        except ValueError:  # the service's id is not a number: send it unchanged
             return known
 
     def decoder(self, head: ResponseHead) -> Decoder:
-        """Return a decoder for the JSON answer."""
+        """Return a new decoder for the JSON body of an answer."""
         return AnswerDecoder(self, head)
 
     def fallback(self, error: errors.ServiceError) -> Protocol | None:
-        """Return a variant that sends `sessionId` as a string, if a 400 objects to its type."""
+        """Return a variant that sends `sessionId` as a string, or `None`.
+
+        The variant is returned if `sessionId` was sent as a number, and the service answered with
+        status 400 and a message about the type of the session id.
+        """
         message = str(error).lower()
         about_the_type = "session" in message and ("string" in message or "number" in message)
         if error.status == 400 and about_the_type and self._session_type is int:
@@ -118,13 +139,14 @@ class Native(Protocol):
 
 
 class AnswerDecoder(JSONBodyDecoder):
-    """Decodes the JSON answer, whose keys may begin with `$`."""
+    """Decodes the JSON body of an answer, with or without `$` at the beginning of the keys."""
 
     def events(self, body: dict[str, Any]) -> Iterator[Event]:
-        """Yield the answer's events.
+        """Yield the text, the usage, the session id and the remaining fields as events.
 
         Raises:
-            ServiceError: the answer reports a failure in spite of its status 200.
+            RateLimited: the subscription's usage limit is reached; the text says so.
+            ServiceError: the agent failed, although the HTTP status is 200.
         """
         fields = {key.removeprefix("$"): value for key, value in body.items()}
         text = fields.pop("text", None)
@@ -147,13 +169,16 @@ class AnswerDecoder(JSONBodyDecoder):
 
 
 def parse_upload_urls(body: bytes) -> tuple[str, str]:
-    """Return the URL to PUT a file to, and the URL that then names the file.
+    """Return the URL for the PUT request of an upload, and the URL of the file after the upload.
 
-    Documented: `{signedUrl, fileUrl}`, where `fileUrl` names the file. Seen in practice:
-    `{url, fileUrl}`, where `url`, which has no query, does both.
+    Args:
+        body: the JSON response to a request for a signed URL. The documented form is
+            `{signedUrl, fileUrl}`: the upload goes to `signedUrl`, and `fileUrl` is the URL of the
+            file, by default `signedUrl` without its query. The service has also been observed to
+            return `{url, fileUrl}`; then `url` is used for both.
 
     Raises:
-        StreamError: the body holds neither `url` nor `signedUrl`.
+        StreamError: the body contains neither `url` nor `signedUrl`.
     """
     try:
         answer = msgspec.json.decode(body)
@@ -171,10 +196,16 @@ def parse_upload_urls(body: bytes) -> tuple[str, str]:
 
 
 def _usage(fields: dict[str, Any], *, has_text: bool) -> Usage:
-    """Return the token counts under either of their documented names, and the raw credits.
+    """Return the token counts and the credits that an answer reports.
 
-    `totalBotUsage` is documented once as the request's usage and once as the session's, in no
-    unit, so its value is kept unchanged as credits.
+    The token counts are read from `tokenUsage` or, if they are missing there, from `usageDetail`:
+    both names are documented. The value of `totalBotUsage` is stored unchanged as the credits,
+    because the documentation gives no unit and contradicts itself on whether it counts one request
+    or the whole session.
+
+    Args:
+        fields: the fields of the answer, without `$` in the keys.
+        has_text: whether the answer has text; then an output count of 0 is ignored.
     """
     token_usage = fields.get("tokenUsage")
     tokens: dict[str, Any] = token_usage if isinstance(token_usage, dict) else {}

@@ -1,12 +1,13 @@
-"""The `openai` dialect: `POST /v1/chat/completions`, Swiftask's OpenAI-compatible service.
+"""The `openai` dialect: `POST /v1/chat/completions`, Swiftask's OpenAI-compatible API.
 
-Documented: a Bearer token, the agent's slug as `model`, streaming by server-sent events that end
-with `data: [DONE]`, 401 for a bad key, 400 for an unknown slug. Measured by others on the live
-service: a usage event with `choices: []`, token counts of 0 next to a total that is not 0, and 400
-for body fields it does not know. So only fields with evidence are sent.
+According to its documentation, the API takes a Bearer token and the agent's slug as `model`,
+streams server-sent events that end with `data: [DONE]`, and answers with status 401 for an invalid
+key and 400 for an unknown slug. Other clients of the service report a usage event with
+`choices: []`, token counts of 0 next to a total that is not 0, and status 400 for unknown fields
+of the request. So only fields that are known to be accepted are sent.
 
-A stream is decoded with typed msgspec structs, which is fast; chunks that do not fit them are
-decoded again, leniently.
+For speed, the chunks of a stream are decoded into typed msgspec structs. A chunk that does not fit
+the types is decoded a second time without type checks.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ from swiftask_jupyter.support.sanitize import join_surrogates
 
 
 class OpenAI(Protocol):
-    """The OpenAI-compatible dialect; `base_url` ends in `/v1`.
+    """The dialect for OpenAI-compatible APIs; `base_url` must end in `/v1`.
 
     Args:
-        base_url: the service's address.
+        base_url: the URL that the routes are appended to.
         token: the API key.
-        asks_usage: whether a streamed request asks for the usage event.
+        asks_usage: whether to request a usage event (`stream_options`) with a streamed answer.
     """
 
     name = "openai"
@@ -54,7 +55,7 @@ class OpenAI(Protocol):
         self._asks_usage = asks_usage
 
     def request(self, prompt: Prompt) -> Request:
-        """Return the chat completion request, streamed unless the prompt forbids it."""
+        """Return the POST request for a prompt; `prompt.stream` selects a streamed answer."""
         messages = [{"role": each.role, "content": each.text} for each in prompt.history]
         messages.append({"role": "user", "content": prompt.text})
         body: dict[str, Any] = {
@@ -62,7 +63,7 @@ class OpenAI(Protocol):
             "messages": messages,
             "stream": prompt.stream,
         }
-        if self._asks_usage and prompt.stream:  # an unstreamed answer reports usage anyway
+        if self._asks_usage and prompt.stream:  # without a stream, usage is always reported
             body["stream_options"] = {"include_usage": True}
         return Request(
             "POST",
@@ -76,28 +77,31 @@ class OpenAI(Protocol):
         )
 
     def fallback(self, error: ServiceError) -> Protocol | None:
-        """Return a variant that does not ask for usage, if a 400 rejected that field."""
+        """Return a variant that does not request a usage event, or `None`.
+
+        The variant is returned if the service rejected the field `stream_options` with status 400.
+        """
         names_the_field = any(word in str(error) for word in ("stream_options", "include_usage"))
         if error.status == 400 and names_the_field and self._asks_usage:
             return OpenAI(self.base_url, self.token, asks_usage=False)
         return None
 
     def decoder(self, head: ResponseHead) -> Decoder:
-        """Return a decoder for a stream, or for JSON if the service did not stream."""
+        """Return a decoder for a stream or for a JSON object, depending on the content type."""
         if head.media_type == "text/event-stream":
             return StreamDecoder(self, head)
         return CompletionDecoder(self, head)
 
 
-# gc=False: these structs live briefly and hold no cycles, so the garbage collector skips them.
+# gc=False excludes these structs from garbage collection: they are short-lived and have no cycles.
 class Message(msgspec.Struct, gc=False):
-    """A message, or a piece of one in a stream."""
+    """The text of an answer or, in a stream, the next piece of the text."""
 
     content: str | None = None
 
 
 class Choice(msgspec.Struct, gc=False):
-    """One of the alternative answers; we request one."""
+    """One of the alternative answers in a response; the dialect reads only the first."""
 
     delta: Message | None = None
     message: Message | None = None
@@ -105,7 +109,7 @@ class Choice(msgspec.Struct, gc=False):
 
 
 class TokenUsage(msgspec.Struct, gc=False):
-    """The token counts as the service reports them."""
+    """The token counts in a response, as the service reports them."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -113,7 +117,7 @@ class TokenUsage(msgspec.Struct, gc=False):
 
 
 class Chunk(msgspec.Struct, gc=False):
-    """The fields we read of a stream's chunk, or of a whole completion."""
+    """The fields that are read from one JSON object: a chunk of a stream, or a whole answer."""
 
     choices: list[Choice] | None = None
     usage: TokenUsage | None = None
@@ -126,7 +130,7 @@ _decode_chunk = msgspec.json.Decoder(Chunk).decode
 
 
 class StreamDecoder(Decoder):
-    """Decodes a stream of chunks, one in each `data:` line."""
+    """Decodes a stream in which each `data:` line contains one chunk, a JSON object."""
 
     def __init__(self, protocol: OpenAI, head: ResponseHead) -> None:
         self._protocol = protocol
@@ -138,13 +142,21 @@ class StreamDecoder(Decoder):
         self._finished = False  # a finish reason has been yielded
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        """Yield the events of the lines that these bytes complete."""
+        """Decode the next bytes, and yield the events of the lines that are now complete.
+
+        Raises:
+            StreamError: a line is too long, or its value is not a JSON object.
+            ServiceError: a chunk contains an error message of the service.
+        """
         return self._decode_lines(self._lines.feed(data))
 
     def finish(self) -> Iterator[Event]:
-        """Yield the events of a last line without a line ending.
+        """Yield the events of the last line, if it has no line ending.
 
-        A stream that named a finish reason may lack `[DONE]`; any other was truncated.
+        Raises:
+            StreamError: the stream contained neither `[DONE]` nor a finish reason, so it was
+                truncated; or the last line cannot be decoded.
+            ServiceError: the last line contains an error message of the service.
         """
         yield from self._decode_lines(self._lines.finish())
         if rest := self._surrogates.finish():
@@ -153,7 +165,7 @@ class StreamDecoder(Decoder):
             raise truncated_stream()
 
     def _decode_lines(self, lines: list[bytes]) -> Iterator[Event]:
-        # A long answer passes here some ten thousand times: the common case comes first.
+        # This loop runs about ten thousand times for a long answer, so the common case comes first.
         surrogates = self._surrogates
         for line in lines:
             if self.done or line[:5] != b"data:":
@@ -167,7 +179,7 @@ class StreamDecoder(Decoder):
                     continue
                 chunk = unusual
                 surrogates.active = True
-            if chunk.choices:  # one answer was requested: it is the first choice
+            if chunk.choices:  # only one answer was requested, so the first choice is the answer
                 choice = chunk.choices[0]
                 if choice.delta is not None and (text := choice.delta.content):
                     self._has_text = True
@@ -180,7 +192,17 @@ class StreamDecoder(Decoder):
                 yield from self._rare_events(chunk, data)
 
     def _rare_events(self, chunk: Chunk, data: bytes) -> Iterator[Event]:
-        """Yield the events that few chunks cause: usage, id and model; raise an error in it."""
+        """Yield the usage, and the id and the model, of a chunk that contains any of them.
+
+        The id and the model are yielded once for the stream, as a `Raw` event.
+
+        Args:
+            chunk: the decoded chunk.
+            data: the JSON text of the chunk, for the exception's message.
+
+        Raises:
+            ServiceError: the chunk contains an error message of the service.
+        """
         if chunk.error:
             raise embedded_error(self._protocol.token, self._head, data)
         if chunk.usage is not None:
@@ -190,10 +212,12 @@ class StreamDecoder(Decoder):
             yield Raw({"id": chunk.id, "model": chunk.model})
 
     def _decode_unusual(self, data: bytes) -> Chunk | None:
-        """Decode a `data:` value that the fast decoder rejected; `None` for `[DONE]` or no value.
+        """Decode the value of a `data:` line that does not fit the typed msgspec structs.
+
+        The value `[DONE]` sets `done`. For `[DONE]` and for an empty value, return `None`.
 
         Raises:
-            StreamError: the value is not a JSON object.
+            StreamError: any other value that is not a JSON object.
         """
         value = data.strip()
         if value == b"[DONE]":
@@ -207,10 +231,16 @@ class StreamDecoder(Decoder):
 
 
 class CompletionDecoder(JSONBodyDecoder):
-    """Decodes the JSON body of a service that did not stream."""
+    """Decodes an answer that is not streamed but is one JSON object."""
 
     def events(self, body: dict[str, Any]) -> Iterator[Event]:
-        """Yield the events of the completion's first choice."""
+        """Yield the id and the model, the text, the finish reason and the usage as events.
+
+        The text and the finish reason are those of the first choice.
+
+        Raises:
+            StreamError: the object has no choices.
+        """
         chunk = _lenient_chunk(body)
         if not chunk.choices:
             raise StreamError("the answer holds no choices", advice="check SWIFTASK_BASE_URL")
@@ -228,12 +258,13 @@ class CompletionDecoder(JSONBodyDecoder):
 class SurrogateJoiner:
     r"""Joins surrogate pairs that were split over two chunks, such as `\ud83d` and `\ude00`.
 
-    A service that cuts UTF-16 text splits an emoji this way. The first half waits for the next
-    chunk. The fast decoder rejects lone surrogates, so only a leniently decoded chunk, or the
-    chunk after it, needs joining.
+    A service that splits its text between UTF-16 code units may split an emoji in this way. The
+    first surrogate is kept until the next chunk arrives. The typed msgspec decoder rejects lone
+    surrogates, so only a chunk that was decoded without type checks, and the chunk after it, need
+    to pass through `join`.
 
     Attributes:
-        active: whether the next text must pass through `join`.
+        active: whether the text of the next chunk must pass through `join`.
     """
 
     __slots__ = ("_half", "active")
@@ -243,23 +274,28 @@ class SurrogateJoiner:
         self.active = False
 
     def join(self, text: str) -> str:
-        """Return the text with its pairs joined, and keep back a first half at its end."""
+        """Return `text` with its surrogate pairs joined into characters.
+
+        A surrogate kept by the last call is put before `text`. If `text` ends with the first
+        surrogate of a pair, it is left out and kept for the next call. Other lone surrogates are
+        replaced by U+FFFD. `text` must not be empty.
+        """
         text = self._half + text
         self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
         self.active = bool(self._half)
         return join_surrogates(text[: len(text) - len(self._half)])
 
     def finish(self) -> str:
-        """Return a replacement character for a half whose other half never came, else nothing."""
+        """Return U+FFFD if a surrogate is still kept at the end of the stream, else `""`."""
         half, self._half = self._half, ""
         return join_surrogates(half)
 
 
 def _decode_leniently(data: bytes) -> Chunk | None:
-    """Decode a chunk that the fast decoder rejects; return `None` if it is not a JSON object.
+    """Decode a chunk without type checks; return `None` if it is not a JSON object.
 
-    The fast decoder rejects lone surrogates, and fields whose type is not the documented one,
-    even if nothing depends on them.
+    Used for chunks that the typed msgspec decoder rejects: it accepts no lone surrogates, and no
+    field with an undocumented type, even if the field is not needed.
     """
     try:
         value = json.loads(data)
@@ -269,7 +305,10 @@ def _decode_leniently(data: bytes) -> Chunk | None:
 
 
 def _lenient_chunk(value: dict[str, Any]) -> Chunk:
-    """Return the chunk in a decoded object; a field of an unexpected type counts as missing."""
+    """Convert a decoded JSON object to a `Chunk`.
+
+    A field is `None` in the result if its value in the object has an unexpected type.
+    """
     choices = value.get("choices")
     usage = value.get("usage")
     return Chunk(
@@ -299,7 +338,13 @@ def _text_or_none(value: Any) -> str | None:
 
 
 def _usage(usage: TokenUsage, source: UsageSource, *, has_text: bool) -> Usage:
-    """Return the usage that a chunk or a completion reports."""
+    """Return the usage event for the token counts in a chunk or in a whole answer.
+
+    Args:
+        usage: the token counts.
+        source: where they were found.
+        has_text: whether the answer has text; then an output count of 0 is ignored.
+    """
     return plausible_usage(
         usage.prompt_tokens,
         usage.completion_tokens,

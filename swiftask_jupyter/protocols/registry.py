@@ -1,11 +1,12 @@
-"""Find a dialect by its name: built in, or installed by another package.
+"""Finds a dialect, built in or from another package, by its name (the value of `--dialect`).
 
-A package registers its dialect as an entry point; `protocols` shows how to write the class:
+Another package registers its dialect as an entry point. The docstring of `protocols` shows how to
+write the class.
 
     [project.entry-points."swiftask_jupyter.protocols"]
     acme = "acme_swiftask:Acme"          # a subclass of Protocol
 
-Entry points are searched only for names that are not built in, because the search takes time.
+Because reading the entry points takes time, a name is first searched among the built-in dialects.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ ENTRY_POINT_GROUP = "swiftask_jupyter.protocols"
 
 
 class _BuiltInProtocols(Mapping[str, type[Protocol]]):
-    """The built-in dialects by name; each module is imported when its dialect is first used.
+    """A mapping from names to the built-in dialects; a module is imported when it is needed.
 
-    Most kernels use one dialect, and importing all five would slow the first cell down.
+    Most kernels use one dialect, and importing all five would make the first cell slower.
     """
 
     _class_names: ClassVar = {
@@ -43,7 +44,7 @@ class _BuiltInProtocols(Mapping[str, type[Protocol]]):
         return protocol  # type: ignore[no-any-return]  # getattr has no type
 
     def __contains__(self, name: object) -> bool:
-        return name in self._class_names  # the default would import the module
+        return name in self._class_names  # the inherited method would import the module
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._class_names)
@@ -56,15 +57,17 @@ PROTOCOLS: Mapping[str, type[Protocol]] = _BuiltInProtocols()
 
 
 def protocol_names() -> tuple[str, ...]:
-    """Return the names of all dialects: the built-in ones, then those of other packages."""
+    """Return the names of all dialects: the built-in dialects first, then other packages'."""
     return tuple(dict.fromkeys((*PROTOCOLS, *sorted(_entry_points()))))
 
 
 def find_protocol(name: str) -> type[Protocol]:
-    """Return the dialect with that name; a built-in one cannot be replaced by a package's.
+    """Return the class of the dialect with this name.
+
+    If another package registers the name of a built-in dialect, the built-in dialect is returned.
 
     Raises:
-        ConfigurationError: no dialect has that name, or the package's dialect cannot be loaded.
+        ConfigurationError: no dialect has this name, or another package's dialect cannot be loaded.
     """
     if name in PROTOCOLS:
         return PROTOCOLS[name]
@@ -89,7 +92,12 @@ def _entry_points() -> dict[str, EntryPoint]:
 
 
 def _unusable(entry: EntryPoint, reason: str) -> ConfigurationError:
-    """Return the error for a package's dialect that cannot be used; names the package."""
+    """Return the exception for another package's dialect that cannot be used.
+
+    Args:
+        entry: the entry point by which the package registers the dialect.
+        reason: why the dialect cannot be used.
+    """
     package = entry.dist.name if entry.dist is not None else entry.value
     return ConfigurationError(
         f"the dialect {entry.name!r} of {package} can't be used ({reason})",

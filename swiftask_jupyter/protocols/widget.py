@@ -1,9 +1,9 @@
 """The `widget` dialect: `/api/widget/*`, the routes of Swiftask's embedded chat.
 
-These routes are documented by examples alone. The agent's client token goes into the query
-(`clientToken`), so the URLs are as secret as the token. The session id is a string that we choose,
-and the service stores the conversation. Of the response bodies, only the signed upload URL's is
-documented.
+The documentation gives only examples of these routes, and specifies no response except the one
+with the signed URL for an upload. The agent's client token is sent in the URL, as the query
+parameter `clientToken`, so the URLs must be kept secret. The service stores the conversation,
+under a session id that the client chooses.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ NEGATIVE = "NEGATIVE"  # undocumented: inferred from POSITIVE
 
 
 class Widget(Native):
-    """The widget dialect: answers have the native form; `base_url` ends in `/api`."""
+    """The dialect for the embedded chat widget's API; `base_url` must end in `/api`.
+
+    It is a subclass of `Native` because the answers have the same JSON form.
+    """
 
     name = "widget"
     takes_history = False
@@ -35,48 +38,55 @@ class Widget(Native):
     auth_advice = "the widget takes an agent's client token; of a Sandbox: box.client_token(slug)"
 
     def request(self, prompt: Prompt) -> Request:
-        """Return the request; it names no agent, because the client token does."""
+        """Return the POST request for a prompt.
+
+        It does not contain the agent's slug, because the client token belongs to one agent.
+        """
         session = prompt.conversation if prompt.conversation is not None else prompt.alias
         body = {"input": prompt.text, "sessionId": str(session), **prompt.options}
         return self._route("POST", "/widget/ai", body)
 
     def fallback(self, error: ServiceError) -> Protocol | None:  # noqa: ARG002 - as in the base class
-        """Return `None`: the session ids are strings of ours, and the token fits no other route."""
+        """Return `None`, which means that there is no variant to try.
+
+        The variant that `Native` returns is not needed: it sends `sessionId` as a string, and this
+        dialect always does so.
+        """
         return None
 
     def config(self) -> Request:
-        """Return the request for the widget's appearance."""
+        """Return the GET request for the appearance of the widget, such as colours and avatar."""
         return self._route("GET", "/widget/config")
 
     def feedback(self, feedback: str, comment: str, session: int | str) -> Request:
-        """Return the request that rates a whole conversation.
+        """Return the POST request that rates a whole conversation.
 
         Args:
-            feedback: `POSITIVE` or `NEGATIVE`.
+            feedback: the rating, `POSITIVE` or `NEGATIVE`.
             comment: the user's comment; may be empty.
-            session: the conversation's id.
+            session: the session id of the conversation.
         """
         body = {"feedback": feedback, "comment": comment, "sessionId": session}
         return self._route("POST", "/widget/feedback", body)
 
     def like(self, message: int | str, feedback: str) -> Request:
-        """Return the request that rates one message.
+        """Return the POST request that rates one message.
 
         Args:
-            message: the message's id.
-            feedback: `POSITIVE` or `NEGATIVE`.
+            message: the id of the message.
+            feedback: the rating, `POSITIVE` or `NEGATIVE`.
         """
         body = {"messageId": message, "feedback": feedback}
         return self._route("POST", "/widget/like-dislike", body, with_token=False)
 
     def conversation(self, session: int | str) -> Request:
-        """Return the request for a conversation's messages."""
+        """Return the GET request for the messages of the conversation with this session id."""
         return self._route(
             "GET", "/widget/conversation", query={"sessionId": str(session)}, with_token=False
         )
 
     def delete(self, session: int | str) -> Request:
-        """Return the request that deletes a conversation."""
+        """Return the POST request that deletes the conversation with this session id."""
         return self._route(
             "POST", "/widget/conversation/delete", {}, {"sessionId": str(session)}, with_token=False
         )
@@ -90,14 +100,15 @@ class Widget(Native):
         *,
         with_token: bool = True,
     ) -> Request:
-        """Return a request to a widget route.
+        """Return a request to one route of the widget's API.
 
         Args:
             method: the HTTP method.
-            path: the route's path after `base_url`.
-            body: the JSON body; `None` for no body.
-            query: query parameters besides the token.
-            with_token: whether the query carries the client token; some documented routes do not.
+            path: the path of the route, which is appended to `base_url`.
+            body: the object to send as JSON; `None` for no body.
+            query: query parameters other than the token.
+            with_token: whether to send the client token as a query parameter. According to the
+                documentation, some routes take no token.
         """
         token = {"clientToken": self.token.reveal()} if with_token else {}
         parameters = urlencode({**token, **(query or {})})

@@ -1,8 +1,10 @@
-"""A local server that speaks the documented HTTP APIs: `with Sandbox() as box: box.url`.
+"""Run a local server that imitates the HTTP APIs of the AI services, for tests and offline use.
 
-The sandbox is written from the documents of the services alone. It imports nothing of this
-package outside this folder, so that a test of our client against it compares two separate
-readings of the documents.
+`with Sandbox() as box:` starts the server, and `box.url` is its base URL.
+
+The sandbox is written from the services' documentation and observed responses. It imports nothing
+else of `swiftask_jupyter`, so a test of the client against the sandbox compares two independent
+implementations of the documentation.
 """
 
 from .agents import Agent, File, TokenCounts

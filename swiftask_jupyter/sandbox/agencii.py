@@ -1,7 +1,10 @@
-"""The dialect `agencii`: POST /get_completion, also named /get_response; the service stores chats.
+"""Serve the `agencii` dialect: POST /get_completion (alias /get_response) and /create_new_chat.
 
-The documents write the paths without a slash at the end, and every client seen calls them with
-one; both are served.
+A dialect is one of the HTTP APIs that the sandbox imitates. In this dialect the server stores the
+conversations, called chats, and a request names its agent by the id of an `Integration`.
+
+The documentation writes the paths without a trailing slash, but all known clients send one, so
+both forms are served.
 """
 
 from datetime import UTC, datetime
@@ -17,11 +20,11 @@ from .turn import Turn
 from .whole_reply import WholeReplyHandler
 
 MISSING_FIELDS = "Your JSON payload is missing required fields. Please consult the documentation."
-"""The documented message of status 400, also for malformed JSON."""
+"""The documented error message of a 400 response; also sent if the body is malformed JSON."""
 
 
 def routes(state: SandboxState) -> list[Route]:
-    """Return the routes of this dialect, each with and without a slash at the end."""
+    """Return the tornado routes of this dialect; a trailing slash in the path is optional."""
     arguments = {"state": state}
     return [
         (r"/(?:get_completion|get_response)/?", CompletionHandler, arguments),
@@ -52,50 +55,55 @@ FIELDS: dict[str, Rule] = {
 
 
 class AgenciiHandler(WholeReplyHandler):
-    """Base class of this dialect's handlers: checks the token and finds the integration."""
+    """Base class of this dialect's request handlers, which checks tokens and finds integrations."""
 
     error_shape = "detail"
     not_json = MISSING_FIELDS
 
     def check_agencii_token(self) -> bool:
-        """Tell whether the bearer token is the platform's; respond 401 if it is not."""
+        """Return True if the request has the bearer token `Sandbox.agencii_token`.
+
+        Otherwise, send a 401 response and return False.
+        """
         if self.has_bearer_token(self.state.agencii_token):
             return True
         self.respond_error(401, "Invalid or missing authorization token.")  # documented
         return False
 
     def new_id(self) -> str:
-        """Return a new random id in the form of the platform's ids."""
+        """Return a new random id of 20 letters and digits, the format of the ids in this API."""
         return derived_id("id", self.state.random_id(24))
 
     def find_integration(self, body: dict[str, Any], *required: str) -> Integration | None:
-        """Return the integration that a valid body names; respond 400 and return None if invalid.
+        """Validate a request body and return the integration that has its `apiIntegrationId`.
+
+        If the body is invalid or the integration unknown, send a 400 response and return None.
 
         Args:
-            body: the parsed request.
-            required: the fields it must have besides `apiIntegrationId`.
+            body: the parsed JSON body.
+            required: names of the fields that the body must contain besides `apiIntegrationId`.
         """
         if any(name not in body for name in (*required, "apiIntegrationId")):
             self.respond_error(400, MISSING_FIELDS)
             return None
-        # Undocumented: unknown fields. They are ignored.
+        # Unknown fields are ignored, because the documentation does not mention them.
         known = {name: value for name, value in body.items() if name in FIELDS}
         if problem := object_with(FIELDS)("", known):
             self.respond_error(400, problem)
             return None
         if (found := self.state.integrations.get(body["apiIntegrationId"])) is None:
             # The documents say "Ensure the apiIntegrationId corresponds to an existing
-            # integration", but give no message. Of their three statuses, 400 is the one for a
-            # wrong request.
+            # integration", but give no message. Of the three documented statuses, only 400 means
+            # an invalid request.
             self.respond_error(400, "The API integration does not exist.")
         return found
 
 
 class CreateChatHandler(AgenciiHandler):
-    """Handler of POST /create_new_chat: creates an empty chat."""
+    """Tornado request handler for POST /create_new_chat, which creates an empty chat."""
 
     async def post(self) -> None:
-        """Respond with the id of the new chat."""
+        """Create an empty chat and send its id as JSON."""
         if not self.check_agencii_token() or (body := self.read_json()) is None:
             return
         if await self.respond_fault(self.take_fault()):
@@ -107,10 +115,10 @@ class CreateChatHandler(AgenciiHandler):
 
 
 class CompletionHandler(AgenciiHandler):
-    """Handler of POST /get_completion: sends a message to the agent of an integration."""
+    """Tornado request handler for POST /get_completion, which sends a message to an agent."""
 
     async def post(self) -> None:
-        """Respond with the agent's reply, as JSON or as plain text."""
+        """Send the agent's reply, as JSON or plain text depending on the integration."""
         await self.run_until_disconnect(self._complete())
 
     async def _complete(self) -> None:
@@ -129,8 +137,9 @@ class CompletionHandler(AgenciiHandler):
         if (session := self._find_session(body)) is None:
             return
         question = self._user_message(body)
-        # "Appends additional instructions at the end of the agent's instructions for the run":
-        # they come before all messages, and are not stored.
+        # The documentation of `additionalInstructions` says "Appends additional instructions at
+        # the end of the agent's instructions for the run". So the instructions are sent before
+        # all messages, and are not stored with the chat.
         instructions = body.get("additionalInstructions")
         system = [{"role": "system", "content": instructions}] if instructions else []
         prompt = Prompt((*system, *session.history, question))
@@ -140,10 +149,14 @@ class CompletionHandler(AgenciiHandler):
             self.state.chats.add_turn(session, question, reply)
 
     def _find_session(self, body: dict[str, Any]) -> StoredSession | None:
-        """Return the chat that is asked for, or a new one; respond 400 to an unknown id.
+        """Return the stored chat that a request continues, or a new chat if the request names none.
 
-        Inferred: an empty id counts as none, the platform's id takes precedence over the
-        client's alias, and an alias belongs to one integration.
+        `chatId` is an id that the server generated; if no chat has this id, send a 400 response
+        and return None. `aliasChatId` is an id that the client chose; if no chat has this id,
+        create one.
+
+        Inferred, not documented: an empty id is ignored, `chatId` takes precedence over
+        `aliasChatId`, and the same alias on two integrations refers to two chats.
         """
         alias = body.get("aliasChatId") or None
         if given := body.get("chatId"):
@@ -158,7 +171,10 @@ class CompletionHandler(AgenciiHandler):
         return session
 
     def _user_message(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Return the message with its attachments, whose bytes are at OpenAI, and record them."""
+        """Return the user's message with its attachments, and add these to the request log.
+
+        Attachments refer to files stored at OpenAI, so the value of their key "uploaded" is None.
+        """
         message = {"role": "user", "content": body["message"]}
         if attachments := body.get("attachments"):
             message["files"] = [{**each, "uploaded": None} for each in attachments]
@@ -203,7 +219,7 @@ class CompletionHandler(AgenciiHandler):
             "name": self.state.agents[slug].name or slug,
             "message": message,
             "numMessages": session.message_count + 2,
-            # Undocumented: the value if the client gave no alias.
+            # The documentation does not give the value for a chat without an alias.
             "aliasChatId": session.alias,
         }
 

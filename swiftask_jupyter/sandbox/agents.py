@@ -1,4 +1,4 @@
-"""The agents of the sandbox, and how one is run without blocking the server."""
+"""Define the sandbox's agents, and run an agent without blocking the server's event loop."""
 
 import asyncio
 import contextlib
@@ -10,27 +10,36 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 Message: TypeAlias = dict[str, Any]
-"""One message of a conversation: "role", "content", and "files" if it has any."""
+"""One message of a conversation: a dict with "role", "content" and, optionally, "files"."""
 
 _END = object()
 
 
 class AgentFailed(Exception):
-    """The agent raised an exception or returned no text; the message is one line, fit to show."""
+    """Raised if an agent fails: it raises an exception, or returns a value of an unsupported type.
+
+    The exception's message is a single line that the sandbox sends to the client.
+    """
 
 
 class AgentRefused(Exception):
-    """Raised by an agent that will not answer a prompt; the response has status 400."""
+    """Raised by an agent that declines to answer a prompt.
+
+    The sandbox responds with status 400, unless it has already sent a part of the reply.
+    """
 
 
 @dataclass(frozen=True)
 class TokenCounts:
-    """The usage of a reply; an agent that counts its own tokens yields it after its last text.
+    """The token usage of one reply, as counted by the agent itself.
+
+    An agent that can count tokens yields one `TokenCounts` after its last text. For other agents,
+    the sandbox computes the usage that it reports.
 
     Args:
         prompt (int): tokens of the prompt.
         completion (int): tokens of the reply.
-        finish_reason (str): why the reply ended, in the words of the OpenAI API: "stop" or
+        finish_reason (str): why the reply ended, in the terms of the OpenAI API: "stop" or
             "length".
     """
 
@@ -41,14 +50,17 @@ class TokenCounts:
 
 @dataclass(frozen=True)
 class File:
-    """A file that an agent made, yielded among its text; the sandbox serves it under a URL.
+    """A file that an agent generates, such as an image.
+
+    The agent yields it before, after or between the strings of its reply. The sandbox stores the
+    file and serves it under a URL.
 
     Args:
         content (bytes): the bytes of the file.
-        type (str): its media type, such as "image/png".
-        name (str): its file name.
-        in_text (bool): True to link the file in the text, as a Markdown image; False to put it
-            into the response's list of files.
+        type (str): the media type, such as "image/png".
+        name (str): the file name.
+        in_text (bool): True to insert a Markdown image with the file's URL into the text; False
+            to add the file to the response's list of files.
     """
 
     content: bytes = field(repr=False)
@@ -59,12 +71,12 @@ class File:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What an agent has to answer: the conversation so far, and the limits of the reply.
+    """The input for one reply of an agent: the conversation so far and the limits of the reply.
 
     Args:
         messages (tuple[Message, ...]): the messages, oldest first.
-        max_tokens (int | None): the longest reply in tokens; None for no limit.
-        temperature (float | None): the sampling temperature; None for the model's own.
+        max_tokens (int | None): the maximum length of the reply in tokens; None for no limit.
+        temperature (float | None): the sampling temperature; None for the model's default.
     """
 
     messages: tuple[Message, ...]
@@ -74,27 +86,31 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Agent:
-    """An agent of the sandbox: a function that answers, and how the catalogue describes it.
+    """An agent of the sandbox: the function that produces its replies, and its catalogue entry.
 
-    `Sandbox(agents={"slug": agent})` adds it. A plain function or a fixed text may be passed in
-    place of an `Agent`; use `Agent` to set more than the function.
+    `Sandbox(agents={"slug": agent})` adds an agent to a sandbox. In place of an `Agent`, `Sandbox`
+    also accepts a plain function or a fixed reply text; use `Agent` to set further options.
 
     Args:
-        answer (Callable): called with the messages, a list of dicts with "role" and "content".
-            Returns the reply as a str, or an iterable (also an async one) of str, `File` and
-            `TokenCounts`; may be a coroutine function or a generator. It runs in a thread, so
-            it may block.
-        name (str): the name in the catalogue; "" shows the slug.
-        chat (bool): False for agents not meant for chat, such as image generators; the
-            catalogue reports it as `isChatLMM`.
-        pause (float): seconds between two pieces of the reply.
-        nonblocking (bool): True if `answer` returns at once; it is then called on the server's
-            own thread, which is faster.
-        takes_prompt (bool): True if `answer` is to be called with the whole `Prompt`, and keeps
-            to its limits. Otherwise the sandbox cuts the reply at `max_tokens` words.
-        listed (bool): whether the catalogue shows the agent.
-        unmet_requirement (Callable | None): called before each prompt; returns None if the agent
-            can answer, else a text that says what to do first, which is sent with status 400.
+        answer (Callable): called with the list of messages, which are dicts with "role" and
+            "content". Returns the reply as a str, or as an iterable or async iterable of str,
+            `File` and `TokenCounts`; may be a generator or a coroutine function. Normal functions
+            and generators run in a worker thread, so they may block; async ones run on the
+            server's event loop.
+        name (str): the display name in the catalogue; "" to display the slug, which is the agent's
+            id in requests.
+        chat (bool): False for agents that are not meant for chat, such as image generators; the
+            catalogue reports this value as `isChatLMM`.
+        pause (float): seconds to wait between two pieces of the reply.
+        nonblocking (bool): True if `answer` never blocks; the sandbox then calls it on the event
+            loop without a worker thread, which is faster.
+        takes_prompt (bool): True to call `answer` with a `Prompt` in place of the list of messages;
+            the agent must then apply the prompt's limits itself. If False, the sandbox cuts the
+            reply after `max_tokens` words.
+        listed (bool): True to show the agent in the catalogue.
+        unmet_requirement (Callable | None): called before each prompt. Returns None if the agent
+            can answer; otherwise a message that says what to do first, which the sandbox sends
+            with status 400.
 
     Example:
         >>> from swiftask_jupyter import Sandbox, Swiftask
@@ -120,10 +136,13 @@ class Agent:
 
 
 def to_agent(value: Any) -> Agent:
-    """Return an `Agent` for what a user passed: an `Agent`, a fixed text or a callable.
+    """Convert a value that a user passed in `Sandbox(agents=...)` to an `Agent`.
+
+    A string becomes an agent that always replies with this string, and a callable becomes the
+    `answer` function of an agent. An `Agent` is returned unchanged.
 
     Raises:
-        TypeError: the value is none of these.
+        TypeError: the value is not an `Agent`, a string or a callable.
     """
     if isinstance(value, Agent):
         return value
@@ -137,18 +156,19 @@ def to_agent(value: Any) -> Agent:
 async def run_agent(
     agent: Agent, prompt: Prompt, executor: Executor
 ) -> AsyncGenerator[str | TokenCounts | File, None]:
-    """Yield the reply of an agent piece by piece, without blocking the event loop.
+    """Run an agent and yield its reply piece by piece, without blocking the event loop.
 
-    Closing this generator closes the agent's own generator.
+    If the caller closes this generator early, the agent's own generator is closed too.
 
     Args:
-        agent: any kind of agent: blocking or not, a function, a generator or a coroutine.
-        prompt: what to answer.
-        executor: the threads in which blocking agents run.
+        agent: the agent to run; its `answer` may be blocking or not, and normal or async.
+        prompt: the messages to answer, and the limits of the reply.
+        executor: the thread pool in which blocking agents run.
 
     Raises:
-        AgentFailed: the agent raised an exception or yielded something else than text.
-        AgentRefused: the agent will not answer this prompt.
+        AgentFailed: the agent raised an exception, or returned or yielded a value of an
+            unsupported type.
+        AgentRefused: the agent declined to answer this prompt.
     """
     argument = prompt if agent.takes_prompt else [dict(each) for each in prompt.messages]
     returned = await _call_agent(agent, argument, executor)
@@ -202,7 +222,7 @@ async def _iterate_async(returned: AsyncIterable[Any]) -> AsyncGenerator[Any, No
 
 
 class _LockedIterator:
-    """An iterator of the user's that any thread may advance, but never two at once."""
+    """An agent's iterator with a lock, so that only one thread at a time advances or closes it."""
 
     def __init__(self, iterator: Iterator[Any]) -> None:
         self._iterator = iterator
@@ -227,12 +247,12 @@ async def _iterate_in_threads(
         while (piece := await loop.run_in_executor(executor, iterator.next_piece)) is not _END:
             yield piece
     finally:
-        # In a thread, because closing waits for a piece that is still being made.
+        # In a worker thread, because `close` blocks until a running `next_piece` has returned.
         executor.submit(iterator.close)
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
-    # SystemExit too becomes AgentFailed: raised on the loop, it would end the server.
+    # SystemExit is converted too, because it would stop the server if it reached the event loop.
     try:
         return function(*arguments)
     except BaseException as error:

@@ -1,4 +1,7 @@
-"""The agent `math`: finds an arithmetic expression in a message and evaluates it safely."""
+"""Implement the agent `math`, which evaluates an arithmetic expression found in a message.
+
+Only numbers and arithmetic operators are evaluated; the text is never passed to `eval`.
+"""
 
 import ast
 import operator
@@ -7,9 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 MAX_LENGTH = 200
-"""Characters of an expression."""
+"""The maximum length of an expression in characters."""
 MAX_POWER_BITS = 10_000
-"""Bits that the result of `**` may have, so that no power blocks the server."""
+"""The maximum size of the result of `**` in bits; a larger power could block the server."""
 
 _EXPRESSION = re.compile(
     r"[-+*/%^().,0-9\s\u00d7\u00f7]+"
@@ -27,9 +30,9 @@ _UNARY: Mapping[type, Callable[[Any], Any]] = {ast.UAdd: operator.pos, ast.USub:
 
 
 def answer_arithmetic(messages: list[dict[str, Any]]) -> str:
-    """Return the value of the longest arithmetic expression in the last user message.
+    """Find the longest arithmetic expression in the last user message and return its value as text.
 
-    If there is no expression or it can't be evaluated, return a sentence that says so.
+    If there is no expression, or if it can't be evaluated, return a sentence that says so.
     """
     user_messages = [each["content"] for each in messages if each["role"] == "user"]
     found = [

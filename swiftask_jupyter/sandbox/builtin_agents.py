@@ -1,4 +1,4 @@
-"""The agents that every sandbox has, and the replies of the simple ones."""
+"""Define the built-in agents, except for `smollm2` and the agents `fault-<name>`."""
 
 import json
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ LOREM_PIECE = 24  # characters
 
 
 def echo(messages: list[Message]) -> list[str]:
-    """Return the last user message unchanged, cut into pieces.
+    """Return the last user message unchanged, split into pieces for streaming.
 
-    The pieces of a long message get longer towards its end, so that a megabyte needs fewer than
-    2000 of them.
+    The pieces get longer towards the end of a long message, so that a message of one megabyte has
+    fewer than 2000 pieces. If there is no user message, the list is empty.
     """
     user_messages = [each["content"] for each in messages if each["role"] == "user"]
     text = user_messages[-1] if user_messages else ""
@@ -29,17 +29,20 @@ def echo(messages: list[Message]) -> list[str]:
 
 
 def lorem(_messages: list[Message]) -> list[str]:
-    """Return a fixed Markdown document that uses every Markdown feature, in short pieces."""
+    """Return a fixed Markdown document that uses every Markdown feature, split into pieces."""
     return [LOREM[at : at + LOREM_PIECE] for at in range(0, len(LOREM), LOREM_PIECE)]
 
 
 def slow(_messages: list[Message]) -> list[str]:
-    """Return 650 words; the agent's pause of 0.1 s makes that more than a minute."""
+    """Return 650 words, one per piece.
+
+    The agent `slow` pauses for 0.1 s between two pieces, so its reply takes more than a minute.
+    """
     return [f"word{number} " for number in range(1, 651)]
 
 
 def mirror(messages: list[Message]) -> str:
-    """Return the messages that reached the agent as JSON: roles, contents and files."""
+    """Return the messages that the agent received as a JSON text: roles, contents and files."""
     return json.dumps(messages, ensure_ascii=False)
 
 

@@ -1,19 +1,22 @@
-"""The public catalogue of agents: GET /public/bots, without a token."""
+"""Serve the public catalogue of agents: GET /public/bots, which needs no token."""
 
 from .handler import DialectHandler, Route
 from .state import SandboxState
 
 
 def routes(state: SandboxState) -> list[Route]:
-    """Return the route of GET /public/bots."""
+    """Return the tornado route for GET /public/bots."""
     return [(r"/public/bots", CatalogueHandler, {"state": state})]
 
 
 class CatalogueHandler(DialectHandler):
-    """Handler of GET /public/bots: a JSON array; the key `isChatLMM` is spelt as measured."""
+    """Tornado request handler for GET /public/bots, which sends the agents as a JSON array.
+
+    The key `isChatLMM` is spelled as on the real service.
+    """
 
     async def get(self) -> None:
-        """Respond with the slug, the name and `isChatLMM` of each listed agent."""
+        """Send the `slug`, `name` and `isChatLMM` of each agent whose `listed` is True."""
         if await self.respond_fault(self.take_fault()):
             return
         self.respond_json(

@@ -1,7 +1,8 @@
-"""The dialect `chat`: POST /v1/api/chat/{slug}; the service stores the conversation.
+"""Serve the `chat` dialect: POST /v1/api/chat/{slug}, where the server stores the conversation.
 
-Its stream differs from standard server-sent events: there is no blank line between two events.
-Its events hold chunks of text and nothing else.
+A dialect is one of the HTTP APIs that the sandbox imitates. This dialect's streams differ from
+standard server-sent events: there is no blank line between two events. Each event contains a chunk
+of the reply's text, without an id or token usage; the last event is `[DONE]`.
 """
 
 import asyncio
@@ -19,27 +20,30 @@ from .turn import StreamFault, Turn
 from .whole_reply import WholeReplyHandler
 
 StoreReply: TypeAlias = Callable[[str], None]
-"""Called with the complete reply, to add the turn to the stored conversation."""
+"""A function that adds the user's message and the given complete reply to the conversation."""
 
 
 def routes(state: SandboxState) -> list[Route]:
-    """Return the route of POST /v1/api/chat/{slug}."""
+    """Return the tornado route for POST /v1/api/chat/{slug}."""
     return [(r"/v1/api/chat/([^/]+)", ChatHandler, {"state": state})]
 
 
 class ChatHandler(WholeReplyHandler):
-    """Handler of POST /v1/api/chat/{slug}: sends a message to one agent."""
+    """Tornado request handler for POST /v1/api/chat/{slug}, which sends a message to one agent."""
 
     error_shape = "data"
     unauthorized = "Invalid or missing API token"
 
     def initialize(self, state: SandboxState) -> None:
-        """Set the attributes; tornado calls this instead of `__init__`."""
+        """Initialize the attributes; tornado calls this method from its own `__init__`."""
         super().initialize(state)
         self._limit: int | None = None
 
     def flush(self, include_footers: bool = False) -> "asyncio.Future[None]":  # noqa: FBT001, FBT002 - tornado's signature
-        """Add the headers of the rate limit to every response, also to errors."""
+        """Send the buffered output; add the rate-limit headers before the headers are sent.
+
+        Tornado calls this for every response, so error responses have these headers too.
+        """
         if not self._headers_written:
             for name, value in self.state.rate_limit.headers(self._limit).items():
                 if name not in self._headers:  # a fault may have set it
@@ -47,7 +51,7 @@ class ChatHandler(WholeReplyHandler):
         return super().flush(include_footers)
 
     async def post(self, slug: str) -> None:
-        """Respond with the agent's reply, whole or as a stream."""
+        """Send the agent's reply: as JSON, or as an event stream if the body has `stream: true`."""
         await self.run_until_disconnect(self._answer(slug))
 
     async def _answer(self, slug: str) -> None:
@@ -55,9 +59,11 @@ class ChatHandler(WholeReplyHandler):
             return
         fault = self.take_fault(slug)
         self._limit = fault.rate_limit if fault else None
-        # Inferred: a request without a valid token does not count, as it belongs to no account.
+        # Inferred: a request without a valid token does not count towards the rate limit,
+        # because it belongs to no account.
         if not self.state.rate_limit.take(self._limit):
-            # Undocumented: the message. No Retry-After is documented either, so none is sent.
+            # The message is not documented. A Retry-After header is not documented either, so
+            # none is sent.
             self.respond_error(429, "Rate limit exceeded")
             return
         if await self.respond_fault(fault) or (body := self.read_json()) is None:
@@ -73,12 +79,15 @@ class ChatHandler(WholeReplyHandler):
             prompt = Prompt((*session.history, question))
             usage = self.state.usage_outside_v1
             turn = Turn(self.state, agent, prompt, fault, store_file=self.store_file, usage=usage)
-            # Inferred: a turn that failed or was cut off is not stored.
+            # Inferred: if the reply fails or is cut off, neither message nor reply is stored.
             store = partial(self.state.chats.add_turn, session, question)
             await self._respond(turn, slug, store, stream=body.get("stream", False))
 
     def _find_session(self, slug: str, given_id: str | None) -> StoredSession | None:
-        """Return the conversation of an id, a new one for None; respond 404 to an unknown id."""
+        """Return the stored conversation with the given id, or create one if `given_id` is None.
+
+        If no conversation has this id, send a 404 response and return None.
+        """
         chats = self.state.chats
         self._id = given_id if given_id is not None else f"conv_{self.state.random_id(12)}"
         # Inferred: a conversation belongs to one agent.
@@ -86,7 +95,8 @@ class ChatHandler(WholeReplyHandler):
         if given_id is None:
             return chats.get_or_create(key)
         if (known := chats.find(key)) is None:
-            # Undocumented: the response to an unknown conversation. 404, as for unknown agents.
+            # The response to an unknown conversation is not documented; 404 is the documented
+            # status for an unknown agent.
             self.respond_error(404, f"Conversation with id '{given_id}' not found")
         return known
 
@@ -102,8 +112,8 @@ class ChatHandler(WholeReplyHandler):
 
     def _envelope(self, text: str, turn: Turn, slug: str) -> dict[str, Any]:
         usage = turn.usage()
-        # The documents show one number. They also name a model, which the sandbox replaces by
-        # the slug, as its agents have no models.
+        # The documentation shows a single token count and the name of a model. The agents of the
+        # sandbox have no model names, so the slug is sent instead.
         tokens = usage and {"tokens": usage["prompt_tokens"] + usage["completion_tokens"]}
         metadata = {"model": slug, **(tokens or {})}
         data = {"response": text, "conversationId": self._id, "metadata": metadata}
@@ -121,14 +131,16 @@ class ChatHandler(WholeReplyHandler):
             async with contextlib.aclosing(turn.pieces()) as pieces:
                 async for piece in pieces:
                     if piece is StreamFault.ERROR:
-                        # Undocumented: an error in a stream. It has the envelope of other errors.
+                        # The format of errors within a stream is not documented; this is the
+                        # JSON of other error responses.
                         await self._send_event(encode_json(chat_error(500, fault.message)), fault)
                         return
                     await self._send_piece(piece, fault, texts)
         except (AgentRefused, AgentFailed) as error:
             await self._send_failure(error, fault)
             return
-        # Before the last event: on seeing it, a client may disconnect or ask again at once.
+        # The reply is stored before the last event is sent, because a client may disconnect or
+        # send its next message as soon as it receives that event.
         store("".join(texts))
         if fault.conversation_id_in == "chunk":
             event = b'{"chunk": "", "conversationId": %s}' % encode_json(self._id)
@@ -144,7 +156,7 @@ class ChatHandler(WholeReplyHandler):
             await self._send_event(b'{"chunk": "torn', fault)
 
     async def _send_failure(self, error: Exception, fault: Fault) -> None:
-        """Report an agent's failure: as an event if the stream has started, else by a status."""
+        """Report an agent's failure: as a stream event, or as an HTTP error if nothing is sent."""
         status = 400 if isinstance(error, AgentRefused) else 500
         if self._started:
             await self._send_event(encode_json(chat_error(status, str(error))), fault)
@@ -157,10 +169,10 @@ class ChatHandler(WholeReplyHandler):
 
 
 def validation_error(body: dict[str, Any]) -> str | None:
-    """Return what is wrong with a request, None if it is valid.
+    """Return an error message for an invalid request body, or None if the body is valid.
 
-    Only the first message is documented. The documents do not say whether unknown fields are
-    refused, so they are accepted.
+    Only the message about a missing `message` field is documented. Unknown fields are accepted,
+    because the documentation does not say whether the service rejects them.
     """
     message = body.get("message")
     if message is None or message == "":

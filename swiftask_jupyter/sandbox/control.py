@@ -1,4 +1,8 @@
-"""The sandbox's own routes: other processes queue faults and read the request log over HTTP."""
+"""Serve the sandbox's control routes, which the real services do not have.
+
+Other processes use these routes to queue faults (deliberately wrong responses) and to read the log
+of received requests.
+"""
 
 import dataclasses
 import re
@@ -11,7 +15,7 @@ from .state import SandboxState
 
 
 def routes(state: SandboxState) -> list[Route]:
-    """Return the routes under /sandbox, a path that no documented API uses."""
+    """Return the tornado routes under /sandbox, a path that none of the imitated APIs uses."""
     return [
         (r"/sandbox/faults", FaultsHandler, {"state": state}),
         (r"/sandbox/requests", RequestsHandler, {"state": state}),
@@ -19,15 +23,16 @@ def routes(state: SandboxState) -> list[Route]:
 
 
 class FaultsHandler(DialectHandler):
-    """Handler of /sandbox/faults: POST queues a fault, DELETE drops all queued faults.
+    """Tornado request handler for /sandbox/faults: POST queues a fault, DELETE removes all faults.
 
-    The body of a POST holds the fields of a `Fault`, and optionally `agent`, `path` and `times`.
+    A fault is a deliberately wrong response. The JSON body of a POST contains fields of `Fault`
+    and, optionally, the arguments `agent`, `path` and `times` of `Sandbox.fail`.
     """
 
     is_recorded = False
 
     def post(self) -> None:
-        """Queue a fault; respond 400 if a field is unknown or invalid."""
+        """Queue the fault that the JSON body describes; respond 400 if the body is invalid."""
         if not self.check_token() or (body := self.read_json()) is None:
             return
         agent, path = body.pop("agent", None), body.pop("path", None)
@@ -41,19 +46,22 @@ class FaultsHandler(DialectHandler):
             self.respond_json({"ordered": True})
 
     def delete(self) -> None:
-        """Drop the queued faults that no request has received yet."""
+        """Remove all queued faults."""
         if self.check_token():
             self.state.faults.clear()
             self.respond_json({"ordered": False})
 
 
 class RequestsHandler(DialectHandler):
-    """Handler of /sandbox/requests: the recorded requests without their credentials."""
+    """Tornado request handler for GET /sandbox/requests, which sends the log of received requests.
+
+    The `Authorization` headers and the client tokens in queries are removed.
+    """
 
     is_recorded = False
 
     def get(self) -> None:
-        """Send the records as JSON, newest last."""
+        """Send the recorded requests as a JSON array, newest last."""
         if self.check_token():
             self.respond_json([_without_secrets(each) for each in self.state.requests.snapshot()])
 

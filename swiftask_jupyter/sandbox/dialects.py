@@ -1,4 +1,4 @@
-"""Combine the routes of every dialect into one tornado server."""
+"""Create one tornado server that serves every dialect, that is, every HTTP API of the sandbox."""
 
 from importlib import import_module
 from typing import Any
@@ -10,14 +10,17 @@ from .handler import NotFoundHandler
 from .state import SandboxState
 
 DIALECTS = ("openai", "catalogue", "native", "widget", "chat", "agencii", "storage", "control")
-"""Modules of this folder with a function `routes(state)`. To add a dialect, write its module and
-append its name here."""
+"""The names of the modules in this folder that define routes, each in a function `routes(state)`.
+To add a dialect, write a module for it and append the module's name here."""
 
 MAX_BODY_BYTES = 128 * 1024 * 1024  # uploads may have 100 MB
 
 
 def create_server(state: SandboxState) -> HTTPServer:
-    """Return a server with the routes of every dialect, all sharing one state."""
+    """Return a tornado server with the routes of every dialect; it does not listen on a port yet.
+
+    All request handlers share the given state. Requests for other paths get status 404.
+    """
     modules = [import_module(f".{name}", __package__) for name in DIALECTS]
     application = Application(
         [route for module in modules for route in module.routes(state)],
@@ -29,4 +32,4 @@ def create_server(state: SandboxState) -> HTTPServer:
 
 
 def _discard_access_log(_handler: Any) -> None:
-    """Write nothing, where tornado would log each request."""
+    """Do nothing; this replaces the tornado function that logs each request."""

@@ -1,10 +1,10 @@
-"""Faults: the wrong responses that a sandbox gives on request, and how one is requested.
+"""Define faults: deliberately wrong responses that the sandbox sends when a test asks for them.
 
 A fault can be requested in four ways:
 
 - in Python: `Sandbox(faults=["429"])` or `box.fail(Fault(status=429))`;
-- by a slug: the agent `fault-429` always answers with that fault, for clients that can only
-  choose an agent (a cell, an SDK);
+- by an agent's slug: requests to the agent `fault-429` get this fault, for clients that can choose
+  only an agent, such as a notebook cell or an SDK;
 - by a request header: `X-Sandbox-Fault: 429`, or the fields of a `Fault` as JSON, such as
   `X-Sandbox-Fault: {"status": 429, "headers": {"Retry-After": "1"}}`;
 - from another process: POST the fields as JSON to `/sandbox/faults`.
@@ -30,7 +30,7 @@ CHOICES = {
     "signed_url_key": ("signedUrl", "url"),
     "conversation_id_in": ("chunk", "header"),
 }
-"""The allowed values of the fields of `Fault` that name one of several variants."""
+"""The allowed values of each `Fault` field that accepts only certain strings (or None)."""
 
 HEADER = "X-Sandbox-Fault"
 AGENT_PREFIX = "fault-"
@@ -38,60 +38,63 @@ AGENT_PREFIX = "fault-"
 
 @dataclass(frozen=True)
 class Fault:
-    """One way in which the sandbox answers a request wrongly. Fields can be combined.
+    """A deliberately wrong or unusual response that the sandbox sends in place of the correct one.
 
-    A "piece" is one part of an agent's reply, as it is streamed. Fields whose description begins
-    with a dialect have no effect in other dialects.
+    Several fields can be combined. A "piece" is one part of an agent's reply as it is streamed.
+    Fields marked "native" affect the dialects `native` and `widget`, fields marked "chat" the
+    dialect `chat`, and fields marked "uploads" the route `/widget/get-signed-url`.
 
     Args:
-        status (int | None): answer with this HTTP status and an error body.
-        shape (str | None): the form of the error body: "object", "string", "message",
-            "detail", "data", "text" or "html"; None for the dialect's own form.
+        status (int | None): respond with this HTTP status and an error body.
+        shape (str | None): the format of the error body: "object", "string", "message",
+            "detail", "data", "text" or "html"; None for the dialect's usual format.
         message (str): the text in the error body.
         headers (Mapping[str, str]): headers to add to the response, such as Retry-After.
-        body (str | bytes | None): send this in place of any response, with status 200 unless
-            `status` is set.
+        body (str | bytes | None): send this body in place of any other response, with status 200
+            unless `status` is set.
         content_type (str): the Content-Type of `body`.
-        redirect (str | None): answer 307, or `status` if set, with this Location.
-        delay (float): seconds before the first byte of the response.
+        redirect (str | None): redirect to this Location, with status 307 unless `status` is set.
+        delay (float): seconds to wait before the first byte of the response.
         pause (float | None): seconds between two pieces; None for the agent's own pause.
         burst (bool): send all pieces without a pause.
         cut_after (int | None): close the connection after this many pieces.
         reset_after (int | None): reset the connection (TCP RST) after this many pieces.
-        garbage_after (int | None): after this many pieces send one that is not JSON, then
-            continue.
-        error_after (int | None): after this many pieces send an error in the stream, then end.
-        no_done (bool): end the stream properly, but without its `[DONE]` event.
-        disguised (bool): answer 200 with an apology as the text and usage 0, 0, 1; measured on
-            the documented API when an agent failed.
-        empty (bool): answer with two quotation marks as the text; measured on the documented
-            API.
-        text (str | None): answer with this text in place of the agent's reply.
-        probability (float): the share of matching requests, from 0 to 1, that get the fault.
-        usage (str | None): report usage this way: "zero", "counted" (words) or "none"; None for
-            the sandbox's own setting.
-        error_object (bool): answer with an error object, with status 200 unless `status` is set.
-        soft_error (bool): native: answer 200 with `isBotError` true and `message` as the text.
-        limit_reached (bool): native: answer 200 with the mark that the subscription's limit is
-            reached, and `message` as the text.
+        garbage_after (int | None): after this many pieces, send a piece that is not valid JSON,
+            then continue.
+        error_after (int | None): after this many pieces, send an error and end the response.
+        no_done (bool): end the stream normally, but without its `[DONE]` event.
+        disguised (bool): respond with status 200, an apology as the text, and a token usage of 0
+            (prompt), 0 (completion) and 1 (total). The real API did this when an agent failed.
+        empty (bool): respond with two quotation marks as the text, as seen on the real API.
+        text (str | None): respond with this text in place of the agent's reply.
+        probability (float): the probability, from 0 to 1, that a matching request gets the fault;
+            only applies to queued faults.
+        usage (str | None): report token usage in this way: "zero", "counted" (words) or "none";
+            None for the sandbox's own setting.
+        error_object (bool): respond with an error object, with status 200 unless `status` is set.
+        soft_error (bool): native: respond with status 200, `isBotError` true and `message` as the
+            text.
+        limit_reached (bool): native: respond with status 200, `message` as the text and
+            `isSubscriptionUsageLimitReachedMessage` true.
         dollar_keys (bool): native: write "$" before each key of the response, as one page of
-            the documents does.
-        usage_shape (str | None): native: the keys that hold the usage: "tokenUsage" (also for
-            None), "usageDetail", "both" or "none".
-        session_type (str | None): native: the accepted type of `sessionId`: "number" or
-            "string"; None for the route's own.
-        signed_url_key (str | None): uploads: the key of the URL to PUT to: "signedUrl" (also
-            for None) or "url".
-        signed_url_seconds (float | None): uploads: seconds for which the signed URL is valid;
-            0 expires at once, None is 900.
-        rate_limit (int | None): chat: requests per hour, in place of the sandbox's own limit.
-        blank_lines (bool): chat: end each event of the stream with a blank line, as the SSE
-            standard demands and the documents do not show.
-        conversation_id_in (str | None): chat: where a stream names its conversation: "chunk"
-            (a last event), "header", or None for nowhere.
+            the documentation does.
+        usage_shape (str | None): native: the keys that contain the token usage: "tokenUsage"
+            (also for None), "usageDetail", "both" or "none".
+        session_type (str | None): native: the JSON type that `sessionId` must have: "number" or
+            "string"; None for the dialect's default.
+        signed_url_key (str | None): uploads: the response key of the URL for the PUT request:
+            "signedUrl" (also for None) or "url".
+        signed_url_seconds (float | None): uploads: seconds for which the upload URL is valid; 0
+            for a URL that has already expired, None for 900.
+        rate_limit (int | None): chat: requests allowed per hour, in place of the sandbox's own
+            limit.
+        blank_lines (bool): chat: end each event of the stream with a blank line. The SSE standard
+            requires the blank line, but the documentation does not show it.
+        conversation_id_in (str | None): chat: where a streamed response contains the
+            conversation's id: "chunk" (an event after the text), "header", or None for nowhere.
 
     Raises:
-        ValueError: a field has a value that is not allowed.
+        ValueError: a field that accepts only certain strings has another value.
 
     Example:
         >>> from swiftask_jupyter import Fault, Sandbox, Swiftask
@@ -174,9 +177,10 @@ NAMED_FAULTS: Mapping[str, Fault] = {
 
 
 def fault_agents() -> dict[str, Agent]:
-    """Return an agent `fault-<name>` for each named fault.
+    """Return one agent for each named fault, keyed by its slug `fault-<name>`.
 
-    If the fault leaves the reply as it is, the agent answers like `echo`.
+    Each agent only echoes the user's message. The request handlers look up the fault by the slug
+    (see `fault_for_agent`) and apply it to the response.
     """
     return {
         AGENT_PREFIX + name: Agent(echo, f"Fault: {name}", nonblocking=True, listed=False)
@@ -185,17 +189,19 @@ def fault_agents() -> dict[str, Agent]:
 
 
 def fault_for_agent(slug: str | None) -> Fault | None:
-    """Return the fault that an agent `fault-<name>` stands for; None for other agents."""
+    """Return the named fault for a slug of the form `fault-<name>`, or None for any other slug."""
     if slug is None or not slug.startswith(AGENT_PREFIX):
         return None
     return NAMED_FAULTS.get(slug.removeprefix(AGENT_PREFIX))
 
 
 def parse_fault(text: str) -> Fault:
-    """Return the fault for the value of an `X-Sandbox-Fault` header: a name, or JSON fields.
+    """Convert a string to a fault: the name of a fault, or a JSON object with fields of `Fault`.
+
+    The string comes from the header `X-Sandbox-Fault` or from `Sandbox(faults=...)`.
 
     Raises:
-        ValueError: no fault has that name, or the JSON is invalid.
+        ValueError: no fault has this name, the JSON is malformed, or a field is invalid.
     """
     text = text.strip()
     if not text.startswith("{"):
@@ -210,10 +216,10 @@ def parse_fault(text: str) -> Fault:
 
 
 def fault_from_json(values: Mapping[str, Any]) -> Fault:
-    """Return a fault made of parsed JSON, its field names and types checked.
+    """Create a fault from a parsed JSON object, after a check of the field names and types.
 
     Raises:
-        ValueError: a field is unknown or has the wrong type or value; the message names it.
+        ValueError: a field is unknown or has a wrong type or value; the message names the field.
     """
     known = {each.name: each for each in fields(Fault)}
     for name, value in values.items():
@@ -247,7 +253,7 @@ class _QueuedFault:
 
 
 class FaultQueue:
-    """The faults that wait for a matching request. Every method is thread-safe."""
+    """A thread-safe queue of faults, each of which waits for requests that match it."""
 
     def __init__(self, generator: random.Random | None = None) -> None:
         self._random = generator or random.Random()  # noqa: S311 - chance, not security
@@ -255,16 +261,17 @@ class FaultQueue:
         self._queue: list[_QueuedFault] = []
 
     def add(self, fault: Fault, agent: str | None, path: str | None, times: int | None) -> None:
-        """Queue a fault for the next `times` matching requests; None: until `clear`.
+        """Queue a fault for the next requests that match the agent and the path.
 
         Args:
-            fault: what to answer.
-            agent: the slug of the agent that must be asked; None for any.
-            path: the path that must be requested; None for any prompt to an agent.
-            times: how many requests get the fault, at least 1.
+            fault: the wrong response to send.
+            agent: the slug of the agent that a request must address; None for any agent.
+            path: the path that a request must have; None to match requests to an agent on any path.
+            times: how many requests get the fault, at least 1; None for every matching request
+                until `clear` is called.
 
         Raises:
-            ValueError: `times` is not a whole number of at least 1, nor None.
+            ValueError: `times` is neither None nor an integer of at least 1.
         """
         if times is not None and (type(times) is not int or times < 1):
             raise ValueError("times must be a whole number of at least 1, or None for always")
@@ -272,15 +279,16 @@ class FaultQueue:
             self._queue.append(_QueuedFault(fault, agent, path, times))
 
     def clear(self) -> None:
-        """Drop the queued faults that no request has received yet."""
+        """Remove all queued faults."""
         with self._lock:
             self._queue.clear()
 
     def take(self, path: str, agent: str | None = None) -> Fault | None:
-        """Return the first queued fault that matches a request, and count it as served once.
+        """Return the first queued fault that matches a request, or None if no fault matches.
 
-        A request that names no agent, such as one for the catalogue, only matches faults queued
-        for its path.
+        Returning a fault counts as one use; after its last use, the fault is removed. A fault with
+        a `probability` below 1 may be skipped at random. If `agent` is None (the request addresses
+        no agent, as on the catalogue's route), only faults queued with the request's path match.
         """
         with self._lock:
             for queued in self._queue:
@@ -301,7 +309,7 @@ class FaultQueue:
 CHAT_ERROR_NAMES = {
     400: "ValidationError",
     401: "UnauthorizedError",
-    403: "ForbiddenError",  # inferred, as those after 404
+    403: "ForbiddenError",  # inferred, like the names for 429 and 500
     404: "NotFoundError",
     429: "RateLimitError",
     500: "InternalServerError",
@@ -309,16 +317,16 @@ CHAT_ERROR_NAMES = {
 
 
 def chat_error(status: int, message: str) -> dict[str, Any]:
-    """Return the body of an error response of `/v1/api/chat/{slug}`, as a dict."""
+    """Return the JSON body of an error response of `/v1/api/chat/{slug}`, as a dict."""
     name = CHAT_ERROR_NAMES.get(status, "Error")
     return {"data": None, "error": {"name": name, "message": message, "details": {}}}
 
 
 def error_body(shape: str, status: int, message: str) -> tuple[str, bytes]:
-    """Return the content type and the bytes of an error body in one of `ERROR_SHAPES`.
+    """Return the Content-Type and the encoded body of an error response.
 
-    The documents define no error body for /v1; these shapes were seen on its routes and on those
-    of similar services.
+    `shape` is the format of the body, one of `ERROR_SHAPES`. The documentation of /v1 defines no
+    error body; the shapes were seen on /v1 routes and on similar services.
     """
     error = {"message": message, "type": "sandbox_error", "param": None, "code": status}
     bodies: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What all request handlers share: recording, authorization, faults, errors, disconnects."""
+"""Define the base class of all request handlers, with request log, tokens, faults and errors."""
 
 import asyncio
 import contextlib
@@ -20,21 +20,22 @@ from .state import SandboxState
 from .turn import ConnectionDropped
 
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
-"""A path (a regular expression), its handler, and the handler's arguments (the state)."""
+"""A tornado route: a regular expression for the path, a handler class, and the keyword arguments of
+its `initialize` method."""
 
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER for 0 seconds: closing sends RST
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER with 0 seconds: closing the socket sends a TCP RST
 
 
 class DialectHandler(RequestHandler):
-    """Base class of the handlers of all dialects.
+    """Base class of the request handlers of all dialects. An instance answers one HTTP request.
 
-    A handler answers one request. It records the request, notices at once when the client
-    disconnects, and can drop the connection in the middle of a response. Subclasses define the
-    routes of a dialect.
+    A dialect is one of the HTTP APIs that the sandbox imitates. The base class records the request
+    in the log, cancels the work when the client disconnects, and can close the connection in the
+    middle of a response. Subclasses implement the routes of a dialect.
     """
 
     error_shape = "object"
-    """The error body of this dialect, unless a fault asks for another."""
+    """The format of this dialect's error bodies, one of `ERROR_SHAPES`; a fault can override it."""
     unauthorized = "Unauthorized: the API key is invalid or missing"
     """The message of a 401 response."""
     not_json = "the body must be a JSON object"
@@ -43,7 +44,7 @@ class DialectHandler(RequestHandler):
     """Whether requests to this handler appear in `Sandbox.requests`."""
 
     def initialize(self, state: SandboxState) -> None:
-        """Set the attributes; tornado calls this instead of `__init__`."""
+        """Initialize the attributes; tornado calls this method from its own `__init__`."""
         self.state = state
         self.disconnected = False
         self._dropped = False
@@ -61,7 +62,7 @@ class DialectHandler(RequestHandler):
         )
 
     def prepare(self) -> None:
-        """Record the request before anything else; tornado calls this first."""
+        """Add the request to the log; tornado calls this before `get`, `post` and the like."""
         if self.is_recorded:
             self.state.requests.add(self.record)
             self.state.requests.response_started()
@@ -71,7 +72,10 @@ class DialectHandler(RequestHandler):
             stream.set_nodelay(True)
 
     async def run_until_disconnect(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine that writes the response; cancel it if the client disconnects."""
+        """Run a coroutine that writes the response, and cancel it if the client disconnects.
+
+        If the coroutine raises `ConnectionDropped`, close the connection to the client.
+        """
         self._work = asyncio.ensure_future(work)
         try:
             await self._work
@@ -84,7 +88,10 @@ class DialectHandler(RequestHandler):
             self._work = None
 
     def read_json(self) -> Any:
-        """Return the body as a dict; respond 400 and return None if it is no JSON object."""
+        """Return the request body as a dict.
+
+        If the body is not a JSON object, send a 400 response and return None.
+        """
         try:
             body = json.loads(self.request.body)
         except (ValueError, RecursionError):
@@ -95,9 +102,12 @@ class DialectHandler(RequestHandler):
         return body
 
     def check_token(self, slug: str | None = None) -> bool:
-        """Tell whether the bearer token is valid: the account's, or this agent's client token.
+        """Return True if the bearer token is the account's API key or the client token of an agent.
 
-        Respond 401 if it is not.
+        Otherwise, send a 401 response and return False.
+
+        Args:
+            slug: the agent whose client token is valid; None to accept only the account's API key.
         """
         client_token = self.state.client_tokens.get(slug or "")
         if self.has_bearer_token(self.state.token) or (
@@ -108,26 +118,31 @@ class DialectHandler(RequestHandler):
         return False
 
     def has_bearer_token(self, token: str) -> bool:
-        """Tell whether this token is the bearer token of the request."""
+        """Return True if the Authorization header of the request contains this bearer token."""
         header = self.request.headers.get("Authorization", "").encode()
         return hmac.compare_digest(header, f"Bearer {token}".encode())
 
     def check_requirement(self, agent: Agent) -> bool:
-        """Tell whether the agent can answer; respond 400 with what to install if it can't."""
+        """Return True if the agent is able to answer.
+
+        Otherwise, send a 400 response that says what is missing, such as a package to install, and
+        return False.
+        """
         if agent.unmet_requirement is None or not (reason := agent.unmet_requirement()):
             return True
         self.respond_error(400, reason)
         return False
 
     def take_fault(self, agent: str | None = None, path: str | None = None) -> Fault | None:
-        """Return the fault for this request, None for a correct response.
+        """Return the fault to apply to this request, or None for a correct response.
 
-        It comes from the request header, else from the queue, else from the agent's slug. An
-        invalid header gives a fault of status 400 that says why.
+        The fault comes from the `X-Sandbox-Fault` header, or else from the queue of faults, or else
+        from a slug of the form `fault-<name>`. If the header is invalid, return a fault with status
+        400 and the reason. A fault from the queue is counted as used.
 
         Args:
             agent: the slug that the request names; None on routes without an agent.
-            path: the path to look up in the queue; None for that of the request.
+            path: the path to look up in the queue; None for the path of the request.
         """
         if (header := self.request.headers.get(HEADER)) is not None:
             try:
@@ -137,10 +152,10 @@ class DialectHandler(RequestHandler):
         return self.state.faults.take(path or self.request.path, agent) or fault_for_agent(agent)
 
     async def respond_fault(self, fault: Fault | None) -> bool:
-        """Send the response of a fault that replaces the whole response.
+        """Send the response of a fault and return True, if the fault replaces the whole response.
 
-        Return False if there is no fault, or one that only changes how the agent's reply is
-        sent; the caller then has to respond. Its delay and headers are applied in any case.
+        Return False if `fault` is None or only changes how the agent's reply is sent; the caller
+        must then send the response. The fault's delay and headers are applied in both cases.
         """
         if fault is None:
             return False
@@ -163,32 +178,38 @@ class DialectHandler(RequestHandler):
         return True
 
     def respond_error(self, status: int, message: str, shape: str | None = None) -> None:
-        """Send an error in the given shape, or in the one of this dialect."""
+        """Send an error response.
+
+        `shape` is the format of the body, one of `ERROR_SHAPES`; None for the dialect's own format.
+        """
         content_type, body = error_body(shape or self.error_shape, status, message)
         self.set_status(status)
         self.set_header("Content-Type", content_type)
         self.finish(body)
 
     def respond_json(self, value: Any) -> None:
-        """Send a value as the JSON body of a successful response."""
+        """Send a value as the JSON body of the response."""
         self.set_header("Content-Type", "application/json; charset=utf-8")
         self.finish(encode_json(value))
 
     async def send_chunk(self, data: bytes) -> None:
-        """Write a part of a streamed response, and wait until the socket has taken it."""
+        """Send a part of a streamed response, and wait until it is written to the socket."""
         self.write(data)
         await self.flush()
 
     def store_file(self, file: File) -> str:
-        """Store a file that an agent made, and return its URL."""
+        """Store a file that an agent generated, and return its download URL."""
         return self.absolute_url(self.state.uploads.add(file.content, file.type, file.name))
 
     def absolute_url(self, path: str) -> str:
-        """Return the URL of a path of this server, with the host name that the client used."""
+        """Return the absolute URL of a path on this server, with the host that the client used."""
         return f"{self.request.protocol}://{self.request.host}{path}"
 
     def drop_connection(self, *, reset: bool) -> None:
-        """Close the connection in the middle of the response; with `reset`, by a TCP RST."""
+        """Close the connection to the client before the response is complete.
+
+        With `reset`, the client gets a connection reset (TCP RST) in place of a normal close.
+        """
         self._dropped = True
         stream = getattr(self.request.connection, "stream", None)
         if stream is not None and stream.socket is not None:
@@ -202,14 +223,14 @@ class DialectHandler(RequestHandler):
         self._record_end()
 
     def flush(self, include_footers: bool = False) -> "asyncio.Future[None]":  # noqa: FBT001, FBT002 - tornado's signature
-        """Write what is buffered, and record the time of the first byte."""
+        """Send the buffered output, and record the time at which the response started."""
         if self.record.first_byte is None and not (self.disconnected or self._dropped):
             now = time.monotonic()
             self.state.requests.update(self.record, first_byte=now, status=self.get_status())
         return super().flush(include_footers)
 
     def on_connection_close(self) -> None:
-        """Cancel the response, because the client disconnected; tornado calls this."""
+        """Cancel the response; tornado calls this when the client disconnects."""
         if self._dropped:
             return
         self.disconnected = True
@@ -220,7 +241,7 @@ class DialectHandler(RequestHandler):
         self._record_end()
 
     def on_finish(self) -> None:
-        """Record that the response is complete; tornado calls this."""
+        """Record the end of the response; tornado calls this after the response is complete."""
         self._record_end()
 
     def _record_end(self) -> None:
@@ -230,28 +251,31 @@ class DialectHandler(RequestHandler):
             self.state.requests.response_ended()
 
     def write_error(self, status_code: int, **_kwargs: Any) -> None:
-        """Send tornado's own errors in the shape of this dialect, not as HTML."""
+        """Send an error that tornado raised, in the format of this dialect instead of HTML."""
         self.respond_error(status_code, self._reason)
 
     def compute_etag(self) -> None:
-        """Return no ETag, so that no response becomes "304 Not Modified"."""
+        """Return None, so that tornado sends no ETag and never responds "304 Not Modified"."""
 
     def log_exception(self, *_args: Any) -> None:
-        """Log nothing: the response says what went wrong."""
+        """Do nothing, so that tornado does not log exceptions; the response reports the error."""
 
 
 class NotFoundHandler(DialectHandler):
-    """Handler of every path without a route: responds 404."""
+    """Tornado request handler for all paths without a route, which responds 404."""
 
     def prepare(self) -> None:
-        """Record the request and send the error."""
+        """Add the request to the log and send the 404 response, whatever the HTTP method."""
         super().prepare()
         self.respond_error(404, f"{self.request.method} {self.request.path} is not a route")
 
 
 def encode_json(value: Any) -> bytes:
-    """Return compact JSON in UTF-8, as JavaScript's `JSON.stringify` writes it."""
+    """Encode a value as compact UTF-8 JSON, in the format of JavaScript's `JSON.stringify`.
+
+    If the value contains a lone surrogate, all non-ASCII characters are escaped.
+    """
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:  # a lone surrogate, which JSON can hold and UTF-8 can't
+    except UnicodeEncodeError:  # a lone surrogate: UTF-8 can't encode it, a JSON escape can
         return json.dumps(value, separators=(",", ":")).encode()

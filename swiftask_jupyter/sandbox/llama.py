@@ -1,4 +1,4 @@
-"""The agent `smollm2`: a real small model, run by llama.cpp in a child process."""
+"""Implement the agent `smollm2`: a small language model, run by llama.cpp in a child process."""
 
 import asyncio
 import contextlib
@@ -16,21 +16,22 @@ from .agents import Agent, AgentFailed, AgentRefused, Prompt, TokenCounts
 from .model import ModelUnavailable, unmet_requirement, weights_path
 
 DEFAULT_MAX_TOKENS = 1024
-"""The limit for prompts without one, because a small model may never stop by itself."""
+"""The token limit for prompts that set no limit, because a small model may never stop by itself."""
 SYSTEM_MESSAGE = {"role": "system", "content": "You are a helpful assistant."}
-"""Sent if the prompt has no system message. The long one of the model's own template makes its
-answers worse (measured: it names France's capital with this one, and not with that one)."""
+"""The system message for prompts without one. It replaces the longer default of the model's chat
+template, which makes the answers worse (measured: only with this short message does the model name
+the capital of France)."""
 OK = 200
 
 
 class Llama:
-    """A llama.cpp server in a child process, started with the first prompt.
+    """A llama.cpp server in a child process, which starts when the first prompt arrives.
 
-    Replies stream, and generation stops when the reply is closed.
+    Replies are streamed. To stop the generation, close the generator that `answer` returns.
 
     Args:
         threads: CPU threads for the model.
-        seed: the sampling seed, for repeatable answers; None for a random one.
+        seed: the sampling seed, which makes answers repeatable; None for a random seed.
     """
 
     def __init__(self, *, threads: int = 1, seed: int | None = None) -> None:
@@ -42,17 +43,17 @@ class Llama:
         self._url = ""
 
     def agent(self) -> Agent:
-        """Return this model as an agent of the sandbox."""
+        """Return an `Agent` of the sandbox whose replies come from this model."""
         name = "SmolLM2 135M: a real small model on this machine"
         return Agent(self.answer, name, takes_prompt=True, unmet_requirement=unmet_requirement)
 
     def start(self) -> str:
-        """Load the model unless it is loaded, and return the server's URL.
+        """Start the llama.cpp server with the model unless it is running, and return its URL.
 
-        It blocks for about a second.
+        Starting blocks for about a second.
 
         Raises:
-            ModelUnavailable: the model is not installed, or does not load.
+            ModelUnavailable: the model is not installed, or llama.cpp can't load it.
         """
         with self._lock:
             if self._process is not None and self._process.poll() is None:
@@ -63,8 +64,8 @@ class Llama:
                 raise ModelUnavailable(reason)
             script = Path(__file__).with_name("llama_process.py")
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our module
-                # -P keeps the script's folder off sys.path, where its siblings would hide
-                # libraries of the same name.
+                # -P keeps the script's folder off sys.path; its modules, such as `requests.py`,
+                # would shadow installed libraries of the same name.
                 [sys.executable, "-P", str(script)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -75,12 +76,16 @@ class Llama:
             return self._url
 
     def stop(self) -> None:
-        """End the child process, which frees its memory."""
+        """End the child process, which frees its memory; do nothing if it is not running."""
         with self._lock:
             self._kill()
 
     def disown(self) -> None:
-        """Forget the child process without ending it: after a fork it belongs to the parent."""
+        """Forget the child process without ending it.
+
+        A forked copy of the Python process calls this, because the child process belongs to the
+        original process.
+        """
         process, self._process = self._process, None
         if process is not None:
             process.returncode = 0
@@ -92,7 +97,7 @@ class Llama:
         """Yield the reply token by token as it is generated, then llama.cpp's token counts.
 
         Raises:
-            AgentRefused: the model is not installed, or llama.cpp refuses the prompt.
+            AgentRefused: the model is not installed, or llama.cpp rejects the prompt.
             AgentFailed: llama.cpp reports an error or ends in the middle of the reply.
         """
         loop = asyncio.get_running_loop()
@@ -129,8 +134,8 @@ class Llama:
         return body
 
     async def _events(self, url: str, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        # Plain sockets, because closing the connection is what stops llama.cpp at once, whether
-        # it reads the prompt, waits or generates.
+        # Plain sockets, because closing the connection stops llama.cpp at once, no matter whether
+        # it is processing the prompt, waiting or generating.
         address = urlsplit(url)
         reader, writer = await asyncio.open_connection(
             address.hostname, address.port, limit=1 << 20
@@ -156,7 +161,10 @@ class Llama:
             writer.close()
 
     def _load_model(self, process: subprocess.Popen[str]) -> str:
-        """Tell the child process what to load, and return the URL that it answers with."""
+        """Send the load options to the child process, and return the URL of its server.
+
+        Raise `ModelUnavailable` if the child process reports an error or ends.
+        """
         assert process.stdin is not None
         assert process.stdout is not None
         order = {"weights": str(weights_path()), "key": self._key, "threads": self._threads}
@@ -178,7 +186,7 @@ class Llama:
 
 
 async def _read_head(reader: asyncio.StreamReader) -> tuple[int, bool]:
-    """Return the status of an HTTP response, and whether its body is chunked."""
+    """Read the head of an HTTP response; return its status and whether the body is chunked."""
     head = await reader.readuntil(b"\r\n\r\n")
     return int(head.split(b" ", 2)[1]), b"transfer-encoding: chunked" in head.lower()
 

@@ -1,10 +1,12 @@
-"""The child process that runs llama.cpp: reads what to load, prints its URL, then serves.
+"""Run a llama.cpp server in a child process: read the options, print the server's URL, then serve.
 
-In the user's process, llama.cpp had these faults (measured): loading holds the GIL for 0.3 to
-0.9 s; a forked child that exits normally hangs for ever in a C++ destructor; stopping waits for
-the answer in progress; an abort loses the user's variables.
-The process is started as a script, so that it imports nothing but llama.cpp. It exits when its
-standard input closes, so it never outlives its parent process.
+A separate process avoids these problems, which were measured with llama.cpp in the user's process:
+loading the model holds the GIL for 0.3 to 0.9 s; a forked child that exits normally hangs forever
+in a C++ destructor; stopping waits for the answer in progress; a crash of llama.cpp (`abort`) loses
+the user's variables.
+
+The process runs this file as a script, so that it imports nothing but the standard library and
+llama.cpp. It exits when its standard input closes, so it never outlives its parent process.
 """
 
 import json
@@ -15,7 +17,11 @@ from typing import Any
 
 
 def main() -> None:
-    """Read one line of JSON with the options, print one line with the URL, and wait for EOF."""
+    """Read a line of JSON with the options, start the server, and print a line of JSON.
+
+    The printed object has the key "url", or "error" if the server did not start. The process then
+    waits until its standard input is closed, and exits.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # interrupting the notebook must not end it
     options = json.loads(sys.stdin.readline())
     try:
@@ -31,11 +37,11 @@ def main() -> None:
 
 
 def start_server(options: dict[str, Any]) -> Any:
-    """Start llama.cpp's HTTP server on a free port of 127.0.0.1.
+    """Start llama.cpp's HTTP server on a free port of 127.0.0.1 and return the server object.
 
     Args:
-        options: "weights" (the path of the model file), "key" (the API key to require) and
-            "threads" (CPU threads).
+        options: "weights" (the path of the model file), "key" (the API key that clients must send)
+            and "threads" (the number of CPU threads).
     """
     import xllamacpp
 

@@ -1,4 +1,4 @@
-"""The Markdown document that the agent `lorem` returns: it uses every Markdown feature."""
+"""Define the Markdown document that the agent `lorem` returns; it uses every Markdown feature."""
 
 LOREM = r"""# The garden at the end of the line
 

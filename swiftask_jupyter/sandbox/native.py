@@ -1,6 +1,7 @@
-"""The dialect `native`: POST /api/ai/{slug}, answered by one JSON object; it does not stream.
+"""Serve the `native` dialect: POST /api/ai/{slug}, which responds with one JSON object.
 
-The dialect `widget` has the same requests and responses, so it shares `NativeHandler`.
+A dialect is one of the HTTP APIs that the sandbox imitates. This dialect has no streaming. The
+dialect `widget` has the same requests and responses, so it also uses `NativeHandler`.
 """
 
 from dataclasses import dataclass
@@ -40,15 +41,15 @@ _HISTORY = array_of(
 
 
 def routes(state: SandboxState) -> list[Route]:
-    """Return the route of POST /api/ai/{slug}."""
+    """Return the tornado route for POST /api/ai/{slug}."""
     return [(r"/api/ai/([^/]+)", AskHandler, {"state": state})]
 
 
 def request_rule(session_type: str) -> Rule:
-    """Return the validation rule of a request.
+    """Return the rule (a validation function) for the JSON body of a request.
 
     Args:
-        session_type: the accepted type of `sessionId`, "number" or "string".
+        session_type: the JSON type that `sessionId` must have, "number" or "string".
     """
     return object_with(
         {
@@ -65,7 +66,7 @@ def request_rule(session_type: str) -> Rule:
 
 @dataclass
 class ValidRequest:
-    """A request that passed every check, ready for its agent."""
+    """A request that passed validation, with the agent, session and fault that belong to it."""
 
     slug: str
     agent: Agent
@@ -76,14 +77,15 @@ class ValidRequest:
 
 
 class NativeHandler(WholeReplyHandler):
-    """Base class of the handlers of the dialects `native` and `widget`."""
+    """Base class of the request handlers of the dialects `native` and `widget`."""
 
     error_shape = "string"
 
     def read_json(self) -> Any:
-        """Return the body as a dict; respond 400 and return None if it is no JSON object.
+        """Return the request body as a dict.
 
-        The documents also demand a JSON Content-Type.
+        If the body is not a JSON object, or if its Content-Type is not JSON (as the documentation
+        requires), send a 400 response and return None.
         """
         if "json" in self.request.headers.get("Content-Type", ""):
             return super().read_json()
@@ -91,14 +93,14 @@ class NativeHandler(WholeReplyHandler):
         return None
 
     def messages(self, body: dict[str, Any], history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the messages for the agent, and record the files that the request names.
+        """Return the messages to pass to the agent, and log the files that the request names.
 
-        An `input` that the history already ends with appears twice: nothing shows that the
-        service leaves it out.
+        The last message is the `input` of the body. It is added even if the history already ends
+        with the same text, because nothing indicates that the service removes the duplicate.
 
         Args:
-            body: the valid request.
-            history: the messages before its `input`.
+            body: the validated JSON body.
+            history: the earlier messages of the conversation, oldest first.
         """
         requested = [*body.get("messageHistory", ()), body]
         files = [self._describe(file) for each in requested for file in each.get("files", ())]
@@ -115,7 +117,10 @@ class NativeHandler(WholeReplyHandler):
         return self.state.uploads.describe(file, self.request.host)
 
     async def respond(self, request: ValidRequest) -> str | None:
-        """Send the agent's reply, and return its text; return None if the turn failed."""
+        """Run the agent, send its reply as JSON, and return the text of the reply.
+
+        Return None if the agent failed, or if the fault replaced the reply with an error.
+        """
         fault = request.fault
         if fault.soft_error or fault.limit_reached:
             self.respond_json(self._response(request, fault.message, None))
@@ -131,7 +136,8 @@ class NativeHandler(WholeReplyHandler):
         return await self.respond_whole(
             turn,
             lambda text: encode_json(self._response(request, text, turn)),
-            # "isBotError indicates if there was an error during processing".
+            # The documentation says "isBotError indicates if there was an error during
+            # processing", so a failed agent gets a normal response with this field set.
             on_failure=lambda reason: self.respond_json(
                 self._response(request, reason, None, failed=True)
             ),
@@ -141,9 +147,9 @@ class NativeHandler(WholeReplyHandler):
         self, request: ValidRequest, text: str, turn: Turn | None, *, failed: bool = False
     ) -> dict[str, Any]:
         fault, usage = request.fault, turn.usage() if turn is not None else None
-        # Undocumented: whether totalBotUsage is that of the request or of the session; one page
-        # says "overall usage count for the session", and the key says total. The unit is
-        # invented here: one per ten tokens.
+        # totalBotUsage could count the request or the session. One page of the documentation says
+        # "overall usage count for the session", and the key says total, so it counts the session.
+        # The unit is invented: one per ten tokens.
         request.session.usage += -(-usage["total_tokens"] // 10) if usage else 0
         response = {
             "text": text,
@@ -154,7 +160,7 @@ class NativeHandler(WholeReplyHandler):
             "files": [] if turn is None else turn.files,
             "isBotError": failed or fault.soft_error,
             **_usage_fields(usage, fault.usage_shape),
-            # Undocumented: the elements of these two lists.
+            # The elements of these two lists are not documented, so the lists are empty.
             "additionalMessages": [],
             "sourceMetadatas": [],
             "isSubscriptionUsageLimitReachedMessage": fault.limit_reached,
@@ -171,7 +177,8 @@ def _usage_fields(usage: dict[str, int] | None, shape: str | None) -> dict[str, 
         "outputTokens": output_tokens,
         "totalTokens": usage["total_tokens"],
     }
-    # One page names usageDetail without its keys; these come from the types of a client.
+    # One page of the documentation names usageDetail but not its keys; the keys used here come
+    # from the type definitions of a client.
     usage_detail = {"totalInputTokens": input_tokens, "totalOutputTokens": output_tokens}
     shapes: dict[str, dict[str, Any]] = {
         "tokenUsage": {"tokenUsage": token_usage},
@@ -183,10 +190,13 @@ def _usage_fields(usage: dict[str, int] | None, shape: str | None) -> dict[str, 
 
 
 class AskHandler(NativeHandler):
-    """Handler of POST /api/ai/{slug}; accepts the account's API key or the agent's client token."""
+    """Tornado request handler for POST /api/ai/{slug}, which sends a prompt to one agent.
+
+    It accepts the account's API key and the agent's client token.
+    """
 
     async def post(self, slug: str) -> None:
-        """Respond with the agent's reply."""
+        """Send the agent's reply as a JSON object."""
         await self.run_until_disconnect(self._answer(slug))
 
     async def _answer(self, slug: str) -> None:
@@ -202,7 +212,7 @@ class AskHandler(NativeHandler):
             return
         agent = self.state.agents.get(slug)
         if agent is None:
-            # Undocumented: the status of an unknown agent. 404 is a guess.
+            # The status for an unknown agent is not documented; 404 is a guess.
             self.respond_error(404, f'the agent "{slug}" does not exist')
             return
         if not self.check_requirement(agent):
@@ -210,8 +220,8 @@ class AskHandler(NativeHandler):
         sessions = self.state.native_sessions
         if (session_id := body.get("sessionId")) is None:  # then the service creates a session
             session_id = sessions.new_id() if session_type == "number" else str(sessions.new_id())
-        # It is not established whether the service remembers the messages of a session, so the
-        # sandbox only counts its usage.
+        # It is not known whether the service stores the messages of a session, so the sandbox
+        # stores only the session's usage.
         messages = self.messages(body, body.get("messageHistory", []))
         session = sessions.get_or_create(session_id)
         await self.respond(ValidRequest(slug, agent, messages, session_id, session, fault))

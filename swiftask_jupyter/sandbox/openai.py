@@ -1,4 +1,7 @@
-"""The dialect `openai`: POST /v1/chat/completions and GET /v1/models, as OpenAI's API has them."""
+"""Serve the `openai` dialect: POST /v1/chat/completions and GET /v1/models, as in OpenAI's API.
+
+A dialect is one of the HTTP APIs that the sandbox imitates.
+"""
 
 import contextlib
 import time
@@ -21,16 +24,17 @@ MODELS = (
     "agentreact",
     "gemini-pro-with-search",
 )
-"""The model list of the documented API as measured: eight fixed entries, not a catalogue."""
+"""The model list that the real API returned: eight fixed entries, not a list of its agents."""
 
 GENERIC = Agent(lambda _messages: "Hello! How can I help you today?", nonblocking=True)
-"""Answers in place of an agent that is not for chat: measured, /v1 does not refuse those."""
+"""The agent that answers in place of an agent that is not meant for chat. The real /v1 also sent a
+reply for such agents, and not an error."""
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
 def routes(state: SandboxState) -> list[Route]:
-    """Return the routes of POST /v1/chat/completions and GET /v1/models."""
+    """Return the tornado routes for POST /v1/chat/completions and GET /v1/models."""
     return [
         (r"/v1/chat/completions", CompletionsHandler, {"state": state}),
         (r"/v1/models", ModelsHandler, {"state": state}),
@@ -38,10 +42,10 @@ def routes(state: SandboxState) -> list[Route]:
 
 
 class ModelsHandler(DialectHandler):
-    """Handler of GET /v1/models; needs no token (measured)."""
+    """Tornado request handler for GET /v1/models; like the real API, it needs no token."""
 
     async def get(self) -> None:
-        """Respond with the fixed list of models."""
+        """Send the fixed list of models."""
         if await self.respond_fault(self.take_fault()):
             return
         models = [{"id": id_, "object": "model"} for id_ in MODELS]
@@ -49,10 +53,13 @@ class ModelsHandler(DialectHandler):
 
 
 class CompletionsHandler(WholeReplyHandler):
-    """Handler of POST /v1/chat/completions; responds whole or with server-sent events."""
+    """Tornado request handler for POST /v1/chat/completions, which sends messages to an agent.
+
+    The field `model` of the request is the agent's slug.
+    """
 
     async def post(self) -> None:
-        """Respond with the agent's reply."""
+        """Send the agent's reply: as JSON, or as an event stream if the body has `stream: true`."""
         await self.run_until_disconnect(self._answer())
 
     async def _answer(self) -> None:
@@ -102,7 +109,7 @@ class CompletionsHandler(WholeReplyHandler):
         await self._send_delta({}, turn.finish_reason)
         usage = turn.usage()
         if usage is not None and (body.get("stream_options") or {}).get("include_usage"):
-            # As captured from the documented API: no choices, and no id.
+            # The real API sends this event with empty `choices` and without an id.
             await self._send_event({"choices": [], "usage": usage})
         if not fault.no_done:
             await self.send_chunk(b"data: [DONE]\n\n")
@@ -134,10 +141,10 @@ class CompletionsHandler(WholeReplyHandler):
 
 
 def validation_error(body: dict[str, Any]) -> str | None:
-    """Return what is wrong with a request, None if it is valid.
+    """Return an error message for an invalid request body, or None if the body is valid.
 
-    The messages are those of Joi, the validator that the service seems to use. Only
-    `"reasoning_effort" is not allowed` was seen; the others are inferred.
+    The messages have the wording of Joi, the JavaScript validator that the service seems to use.
+    Only `"reasoning_effort" is not allowed` was seen on the service; the others are inferred.
     """
     rules = {
         "model": (isinstance(body.get("model"), str), "must be a string"),
@@ -161,7 +168,7 @@ def validation_error(body: dict[str, Any]) -> str | None:
 
 def _agent_error(slug: Any, agent: Agent | None) -> str | None:
     if agent is None:
-        # Documented: an unknown agent is 400, not 404.
+        # The documentation gives status 400 for an unknown agent, not 404.
         return f'the agent "{slug}" does not exist'
     return agent.unmet_requirement() if agent.unmet_requirement is not None else None
 
@@ -180,7 +187,8 @@ def _are_messages(value: Any) -> bool:
 
 
 def _are_parts(content: Any) -> bool:
-    # Undocumented: whether /v1 takes OpenAI's content parts. Images are accepted and ignored.
+    # The documentation does not say whether /v1 accepts OpenAI's content parts. The sandbox accepts
+    # parts of every type, and ignores parts that are not text.
     return isinstance(content, list) and all(
         isinstance(part, dict)
         and isinstance(part.get("type"), str)

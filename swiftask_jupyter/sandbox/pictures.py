@@ -1,4 +1,7 @@
-"""The agents `image` and `image-markdown`: a small PNG, encoded with nothing but zlib."""
+"""Implement the agents `image` and `image-markdown`, which reply with a small PNG image.
+
+The PNG is encoded with `zlib`, so no imaging library is needed.
+"""
 
 import struct
 import zlib
@@ -11,23 +14,30 @@ SIDE = 48
 
 
 def image_file(messages: list[dict[str, Any]]) -> list[File]:
-    """Return an image as a file with no text; its colour depends on the user's messages."""
+    """Return a PNG image as a file, without any text.
+
+    The colour of the image depends on the text of the user's messages.
+    """
     return [File(_image(messages), "image/png", "picture.png")]
 
 
 def image_in_text(messages: list[dict[str, Any]]) -> list[str | File]:
-    """Return a text that links the image; some image agents of the service list no files."""
+    """Return a text followed by a PNG image that the sandbox links in the text as Markdown.
+
+    Some image agents of the real service also link the image and list no files.
+    """
     file = File(_image(messages), "image/png", "picture.png", in_text=True)
     return ["Here is your image:\n\n", file]
 
 
 def encode_png(width: int, height: int, rows: bytes) -> bytes:
-    """Return a PNG file of 8-bit RGB pixels.
+    """Encode 8-bit RGB pixels as a PNG file.
 
     Args:
-        width: pixels of a row.
-        height: the number of rows.
-        rows: for each row one filter byte (0: none), then three bytes per pixel.
+        width: the width in pixels.
+        height: the height in pixels.
+        rows: the pixel rows from top to bottom; each row is a filter byte (0 for no filter),
+            followed by three bytes per pixel.
     """
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))

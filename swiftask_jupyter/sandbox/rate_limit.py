@@ -1,17 +1,17 @@
-"""The hourly rate limit of `/v1/api/chat/{slug}`, and the response headers that report it."""
+"""Implement the hourly rate limit of `/v1/api/chat/{slug}` and its response headers."""
 
 import time
 
 REQUESTS_PER_HOUR = 1000
-"""The documented limit of a standard plan."""
+"""The limit that the documentation gives for a standard plan."""
 HOUR = 3600.0
 
 
 class RateLimit:
-    """Counts requests against a limit per hour. Not thread-safe.
+    """A request counter that enforces a limit per hour. Not thread-safe.
 
-    An hour begins with its first request. That it is a fixed window, and neither slides nor
-    refills gradually, is inferred.
+    The count is reset when a request arrives after the hour has ended, and a new hour then starts.
+    It is inferred that the real service uses such fixed windows.
 
     Args:
         limit: requests per hour.
@@ -28,10 +28,11 @@ class RateLimit:
         self._resets_at = 0.0
 
     def take(self, limit: int | None = None) -> bool:
-        """Count one request and return True, or return False if the limit is used up.
+        """Count one request and return True; if the limit is reached, return False.
 
         Args:
-            limit: requests per hour to use for this request, in place of the own limit.
+            limit: requests per hour to apply to this request; None for the limit passed to the
+                constructor.
         """
         self._reset_if_over()
         if self._used >= (self._limit if limit is None else limit):
@@ -42,8 +43,10 @@ class RateLimit:
     def headers(self, limit: int | None = None) -> dict[str, str]:
         """Return the three documented X-RateLimit headers: limit, remaining requests, reset time.
 
+        The reset time is a Unix timestamp in seconds.
+
         Args:
-            limit: requests per hour to report, in place of the own limit.
+            limit: requests per hour to report; None for the limit passed to the constructor.
         """
         self._reset_if_over()
         allowed = self._limit if limit is None else limit

@@ -1,4 +1,4 @@
-"""The log of requests that the sandbox received, one record each, for tests to inspect."""
+"""Record the requests that the sandbox receives, so that tests can inspect them."""
 
 import json
 import threading
@@ -11,33 +11,32 @@ Result = TypeVar("Result")
 
 MAX_REQUESTS = 4000
 MAX_BYTES = 64 * 1024 * 1024
-"""Total size of the kept request bodies."""
+"""The maximum total size of the request bodies in the log."""
 
 
 @dataclass(eq=False)
 class RecordedRequest:
-    """One request that the sandbox received, and how its response went.
+    """A record of one request that the sandbox received, and of the progress of its response.
 
-    Times are seconds of `time.monotonic()`: comparable within one process, not wall-clock times.
-    `Sandbox.requests` lists the records.
+    Times are values of `time.monotonic()` in seconds: they are comparable within one process, but
+    are not wall-clock times. `Sandbox.requests` lists the records.
 
     Args:
         method (str): the HTTP method, such as "POST".
         path (str): the path without the query.
-        query (str): the query string, undecoded; hidden in `repr`, because it may hold a
-            client token.
-        headers (dict[str, str]): the request headers, names in lower case; hidden in `repr`.
-        body (bytes): the request body; hidden in `repr`. See `json`.
-        arrived (float): when the request was read.
-        first_byte (float | None): when the first bytes of the response were written; None
-            before that.
-        ended (float | None): when the response ended, complete or not; None before that.
-        status (int | None): the HTTP status of the response; None before `first_byte`.
+        query (str): the query string, still percent-encoded; hidden in `repr`, because it may
+            contain a client token.
+        headers (dict[str, str]): the request headers, with names in lower case; hidden in `repr`.
+        body (bytes): the request body; hidden in `repr`. The property `json` parses it.
+        arrived (float): when the sandbox had received the request.
+        first_byte (float | None): when the first bytes of the response were sent; None until then.
+        ended (float | None): when the response ended, complete or not; None until then.
+        status (int | None): the HTTP status of the response; None until `first_byte` is set.
         disconnected (bool): True if the client closed the connection before the response was
             complete.
-        files (list[dict]): the files that the request named, each as it named them plus
-            `uploaded`: True if the sandbox has the bytes, False if they never came, None if
-            the file is on another server.
+        files (list[dict]): the files that the request refers to: each entry as in the request, plus
+            the key `uploaded`: True if the sandbox has the file's content, False if the content
+            was never uploaded, None if the file is on another server.
 
     Example:
         >>> from swiftask_jupyter import Sandbox, Swiftask
@@ -67,12 +66,12 @@ class RecordedRequest:
 
     @property
     def json(self) -> Any:
-        """The body parsed as JSON; raises ValueError if it is not JSON."""
+        """The request body parsed as JSON; raises ValueError if the body is not valid JSON."""
         return json.loads(self.body)
 
 
 class RequestLog:
-    """The most recent requests, newest last. Every method is thread-safe."""
+    """A thread-safe log of the most recent requests, newest last."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -81,7 +80,7 @@ class RequestLog:
         self._open = 0
 
     def add(self, request: RecordedRequest) -> None:
-        """Append a request, and drop the oldest ones beyond the limits of number and bytes."""
+        """Append a request, and drop the oldest requests beyond `MAX_REQUESTS` or `MAX_BYTES`."""
         with self._changed:
             self._requests.append(request)
             self._bytes += len(request.body)
@@ -92,26 +91,26 @@ class RequestLog:
             self._changed.notify_all()
 
     def response_started(self) -> None:
-        """Count one more response in progress."""
+        """Increase the number of responses in progress by one."""
         with self._changed:
             self._open += 1
             self._changed.notify_all()
 
     def response_ended(self) -> None:
-        """Count one response in progress less."""
+        """Decrease the number of responses in progress by one."""
         with self._changed:
             self._open -= 1
             self._changed.notify_all()
 
     def update(self, request: RecordedRequest, **changes: Any) -> None:
-        """Set attributes of a record, and wake the threads that wait in `wait_for`."""
+        """Set attributes of a record, and wake the threads that are blocked in `wait_for`."""
         with self._changed:
             for name, value in changes.items():
                 setattr(request, name, value)
             self._changed.notify_all()
 
     def snapshot(self) -> list[RecordedRequest]:
-        """Return a list of the current records, newest last."""
+        """Return a new list of the recorded requests, newest last."""
         with self._changed:
             return list(self._requests)
 
@@ -122,6 +121,10 @@ class RequestLog:
             return self._open
 
     def wait_for(self, predicate: Callable[[], Result], timeout: float | None) -> Result:
-        """Wait until the predicate is true, at most `timeout` seconds; return its last value."""
+        """Block until the predicate returns a true value, and return this value.
+
+        The predicate is called at once and again after each change of the log. If it is still false
+        after `timeout` seconds, return its last value. A timeout of None means no limit.
+        """
         with self._changed:
             return self._changed.wait_for(predicate, timeout)

@@ -1,8 +1,8 @@
-"""Validation rules for JSON bodies, with the error messages of the JavaScript library Joi.
+"""Validate JSON bodies, with the error messages of the JavaScript validation library Joi.
 
-The documents of the native API name Joi. Where they give a type and no more, these rules follow
-Joi's defaults: an empty string is refused, and so is a number that JavaScript can't represent
-exactly. That the service keeps these defaults is inferred.
+The documentation of the native API (`/api/ai/{slug}`) names Joi. Where it gives only a type, these
+rules follow Joi's defaults: an empty string is invalid, and so is a number outside the range of
+integers that JavaScript represents exactly. It is inferred that the service uses these defaults.
 """
 
 import re
@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
 Rule: TypeAlias = Callable[[str, Any], str | None]
-"""A function that takes a field's name and value, and returns an error message or None."""
+"""A validation function: it takes the name and the value of a field, and returns an error message,
+or None if the value is valid."""
 
 MAX_SAFE_INTEGER = 2**53 - 1  # JavaScript's
 _URI = re.compile(
@@ -19,17 +20,17 @@ _URI = re.compile(
 
 
 def nonempty_string(name: str, value: Any) -> str | None:
-    """Require a string that is not empty."""
+    """Check that a value is a nonempty string; return an error message, or None if it is valid."""
     if not isinstance(value, str):
         return f'"{name}" must be a string'
     return None if value else f'"{name}" is not allowed to be empty'
 
 
 def number(name: str, value: Any) -> str | None:
-    """Require a number; refuse a string that holds one.
+    """Check that a value is a number; return an error message, or None if it is valid.
 
-    Joi would convert "12345", but the author of a client reports that the service accepts
-    numbers only.
+    A string such as "12345" is invalid. Joi would convert it to a number, but the author of a
+    client reports that the service accepts only numbers.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return f'"{name}" must be a number'
@@ -39,19 +40,19 @@ def number(name: str, value: Any) -> str | None:
 
 
 def uri(name: str, value: Any) -> str | None:
-    """Require an absolute URI of any scheme, in ASCII characters."""
+    """Check that a value is an absolute URI in ASCII; return an error message, or None if valid."""
     if problem := nonempty_string(name, value):
         return problem
     return None if _URI.fullmatch(value) else f'"{name}" must be a valid uri'
 
 
 def any_object(name: str, value: Any) -> str | None:
-    """Require an object with any content."""
+    """Check that a value is a JSON object; return an error message, or None if it is valid."""
     return None if isinstance(value, dict) else f'"{name}" must be of type object'
 
 
 def one_of(*allowed: str) -> Rule:
-    """Return a rule that requires one of the given strings."""
+    """Return a rule (a validation function) that accepts only the given strings."""
 
     def rule(name: str, value: Any) -> str | None:
         valid = isinstance(value, str) and value in allowed
@@ -61,7 +62,7 @@ def one_of(*allowed: str) -> Rule:
 
 
 def array_of(element_rule: Rule) -> Rule:
-    """Return a rule that requires a list; `element_rule` checks each element."""
+    """Return a rule (a validation function) for a list; `element_rule` validates each element."""
 
     def rule(name: str, value: Any) -> str | None:
         if not isinstance(value, list):
@@ -73,11 +74,11 @@ def array_of(element_rule: Rule) -> Rule:
 
 
 def object_with(fields: Mapping[str, Rule], required: Collection[str] = ()) -> Rule:
-    """Return a rule that requires an object with these fields and no others.
+    """Return a rule (a validation function) for an object that has only the given fields.
 
     Args:
-        fields: the rule of each allowed key.
-        required: the keys that must be present.
+        fields: the rule for the value of each allowed key.
+        required: the keys that the object must contain.
     """
 
     def rule(name: str, value: Any) -> str | None:

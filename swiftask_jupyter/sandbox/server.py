@@ -1,4 +1,4 @@
-"""The sandbox server: started from Python on a thread of its own, or run until a signal ends it."""
+"""Run the sandbox server, in a background thread or in the foreground until a signal stops it."""
 
 import asyncio
 import atexit
@@ -25,29 +25,32 @@ SILENCED_LOGGERS = ("asyncio", "tornado.access", "tornado.application", "tornado
 
 
 class Sandbox:
-    """A local server on 127.0.0.1 that speaks the APIs as documented, with agents of its own.
+    """A local server on 127.0.0.1 that imitates the documented HTTP APIs and runs its own agents.
 
-    It needs no network and no account. Use it as a context manager, or call `start` and `stop`.
-    The built-in agents are `echo`, `lorem`, `slow`, `math`, `mirror`, `image`, `image-markdown`
-    and `smollm2`, a real small model that has to be downloaded once.
+    It needs no network access and no account. Use it as a context manager, or call `start` and
+    `stop`. The built-in agents are `echo`, `lorem`, `slow`, `math`, `mirror`, `image`,
+    `image-markdown` and `smollm2`, a small language model that has to be downloaded once.
 
     Args:
         port (int): the TCP port; 0 takes a free one.
         model (bool): True to load the small model in `start`, which takes about a second;
-            False to load it with the first prompt to `smollm2`.
-        usage (str): the usage reported for agents that count no tokens: "zero" (0 prompt and
-            completion tokens but a total, as measured on the documented API), "counted" (one
-            token per word) or "none".
-        agents (Mapping[str, Any] | None): more agents by slug: a callable that takes the list
-            of messages, a fixed text, or an `Agent`. They replace built-in agents of the same
-            slug.
-        seed (int | None): makes the model's answers and the generated ids repeatable; tokens
-            are never seeded.
+            False to load it when `smollm2` gets its first prompt.
+        usage (str): the token usage to report: "zero" (0 prompt tokens and 0 completion tokens,
+            but a total above 0, as measured on the real API), "counted" (one token per word) or
+            "none". Only `/v1/chat/completions` reports zeros; other routes treat "zero" as
+            "counted". If an agent counts its own tokens, its counts are reported, unless the
+            setting is "none".
+        agents (Mapping[str, Any] | None): additional agents by slug, the agent's id in requests:
+            a callable that takes the list of messages, a fixed text, or an `Agent`. They replace
+            built-in agents of the same slug.
+        seed (int | None): a seed that makes the model's answers and the generated ids
+            repeatable; access tokens are always random.
         threads (int): CPU threads for the model.
-        rate_limit (int): requests per hour on `/v1/api/chat/{slug}`.
-        faults (Iterable[Fault | str]): wrong responses for the first prompts, one each, in
-            order: a `Fault`, or the name of one, such as "429". Also without this argument: an
-            agent `fault-429`, or a request header `X-Sandbox-Fault: 429`.
+        rate_limit (int): requests allowed per hour on `/v1/api/chat/{slug}`.
+        faults (Iterable[Fault | str]): deliberately wrong responses to the first prompts, one per
+            prompt, in order. Each is a `Fault` or the name of a fault, such as "429". A client
+            can also request a fault: by the agent `fault-429`, or by the request header
+            `X-Sandbox-Fault: 429`.
 
     Raises:
         ValueError: `usage`, `rate_limit` or a fault's name is invalid.
@@ -100,19 +103,19 @@ class Sandbox:
         self.stop()
 
     def start(self) -> Self:
-        """Start the server, unless it runs already, and return this sandbox.
+        """Start the server in a background thread, unless it is running, and return this sandbox.
 
         Raises:
-            OSError: the port is taken or does not exist.
+            OSError: the port is in use or not a valid port.
             ModuleNotFoundError: tornado is not installed.
-            ModelUnavailable: `model=True`, and the model is not installed or does not load.
+            ModelUnavailable: `model=True`, but the model is not installed or can't be loaded.
         """
         if self._thread is not None and self._process == os.getpid():
             return self
         if self._model and (reason := unmet_requirement()):
             raise ModelUnavailable(reason)
         _require_tornado()
-        self.stop()  # in a forked child: release what belongs to the parent
+        self.stop()  # in a forked child: forget the server of the parent process
         listener = _listen(self._port)
         self._bound_port = listener.getsockname()[1]
         self._process = os.getpid()
@@ -135,9 +138,9 @@ class Sandbox:
         return self
 
     def stop(self) -> None:
-        """Close every connection and stop the server; does nothing if it is stopped.
+        """Close all connections and stop the server; do nothing if the server is not running.
 
-        It runs automatically when the process exits.
+        This method runs automatically when the process exits.
         """
         thread, self._thread = self._thread, None
         if thread is None:
@@ -153,58 +156,60 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """The base URL, such as "http://127.0.0.1:8000", without a slash at the end."""
+        """The base URL, such as "http://127.0.0.1:8000", without a trailing slash."""
         return f"http://127.0.0.1:{self._bound_port}"
 
     @property
     def token(self) -> str:
-        """The account's API key, a new one for each sandbox."""
+        """The account's API key, which is generated at random for each sandbox."""
         return self._state.token
 
     def client_token(self, slug: str) -> str:
-        """Return the client token of one agent, a UUID; it is not valid for other agents.
+        """Return the client token of an agent: a UUID that gives access to this agent only.
 
         Raises:
-            KeyError: the sandbox has no agent of this slug.
+            KeyError: the sandbox has no agent with this slug.
         """
         return self._state.client_tokens[slug]
 
     @property
     def agencii_token(self) -> str:
-        """The token for `/get_completion` and its sibling routes; not valid on other routes."""
+        """The bearer token for `/get_completion` and `/create_new_chat`; other routes reject it."""
         return self._state.agencii_token
 
     def integration_id(self, slug: str, *, text_only: bool = False) -> str:
-        """Return the id by which `/get_completion` knows an agent.
+        """Return the id by which a request to `/get_completion` selects an agent.
 
         Args:
             slug: the agent's slug.
-            text_only: True for the integration that answers in plain text, False for JSON.
+            text_only: True for the id whose responses are plain text, False for JSON.
         """
         return integration_id(slug, text_only=text_only)
 
     @property
     def agents(self) -> tuple[str, ...]:
-        """The slugs of all agents that the catalogue lists."""
+        """The slugs of the agents that the catalogue lists."""
         return tuple(slug for slug, each in self._state.agents.items() if each.listed)
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """The requests received, newest last; at most 4000, or 64 MB of bodies."""
+        """The recorded requests, newest last: at most 4000, and at most 64 MB of request bodies."""
         return self._state.requests.snapshot()
 
     @property
     def open_streams(self) -> int:
-        """The number of responses in progress."""
+        """The number of responses in progress, streamed or not."""
         return self._state.requests.open_count
 
     def wait_for(self, predicate: Callable[[], Result], timeout: float | None = 10) -> Result:
-        """Wait until a predicate is true, and return its last value.
+        """Block until the predicate returns a true value, and return this value.
+
+        If the time runs out, return the predicate's last value.
 
         Args:
-            predicate: called at once, and again whenever a request arrives, gets its first
-                response byte or ends.
-            timeout: seconds to wait at most; None for no limit.
+            predicate: a function without arguments, such as a check of `requests`. It is called at
+                once, and again when a request arrives, its response starts, or its response ends.
+            timeout: the maximum number of seconds to wait; None for no limit.
         """
         return self._state.requests.wait_for(predicate, timeout)
 
@@ -216,24 +221,25 @@ class Sandbox:
         path: str | None = None,
         times: int | None = 1,
     ) -> None:
-        """Answer the next matching prompts with a fault.
+        """Queue a fault, so that the next matching requests get a deliberately wrong response.
 
-        Faults are queued: a request gets the first one that matches it.
+        If several queued faults match a request, the request gets the one that was queued first.
 
         Args:
-            fault: what to answer.
-            agent: the slug that must be asked; None for any agent.
-            path: the path that must be requested, such as "/public/bots"; None for any prompt
-                to an agent. Paths without an agent need it.
-            times: how many requests get the fault; None for all until `clear_faults`.
+            fault: the wrong response to send.
+            agent: the slug of the agent that a request must address; None for any agent.
+            path: the path that a request must have, such as "/public/bots"; None for requests to an
+                agent on any path. It is required for routes that address no agent.
+            times: how many requests get the fault; None for every matching request until
+                `clear_faults` is called.
 
         Raises:
-            ValueError: `times` is not a whole number of at least 1, nor None.
+            ValueError: `times` is neither None nor an integer of at least 1.
         """
         self._state.faults.add(fault, agent, path, times)
 
     def clear_faults(self) -> None:
-        """Drop the queued faults that no request has received yet."""
+        """Remove all queued faults."""
         self._state.faults.clear()
 
     def _run(self, listener: socket.socket, ready: threading.Event) -> None:
@@ -273,16 +279,18 @@ class Sandbox:
 def serve_forever(
     port: int = 0, *, model: bool = False, on_ready: Callable[[Sandbox], None] | None = None
 ) -> None:
-    """Run a sandbox until SIGINT or SIGTERM; used by `swiftask-jupyter sandbox`.
+    """Run a sandbox until the process gets SIGINT or SIGTERM.
+
+    The command `swiftask-jupyter sandbox` calls this function.
 
     Args:
         port: the TCP port; 0 takes a free one.
         model: True to load the small model before serving.
-        on_ready: called with the sandbox once it accepts connections.
+        on_ready: called with the sandbox once the server accepts connections.
 
     Raises:
-        OSError: the port is taken or does not exist.
-        ModelUnavailable: `model=True`, and the model is not installed or does not load.
+        OSError: the port is in use or not a valid port.
+        ModelUnavailable: `model=True`, but the model is not installed or can't be loaded.
     """
     stop_requested = threading.Event()
 
@@ -294,7 +302,7 @@ def serve_forever(
         with Sandbox(port, model=model) as box:
             if on_ready is not None:
                 on_ready(box)
-            # In steps, because some systems can't interrupt a wait without a timeout.
+            # With a timeout, because on some systems a signal can't interrupt a wait without one.
             while not stop_requested.wait(0.5):
                 pass
     finally:

@@ -1,4 +1,4 @@
-"""The state that all dialects of one sandbox share: agents, tokens, faults, requests, sessions."""
+"""Define the state that all request handlers of one sandbox share, such as agents and tokens."""
 
 import random
 import secrets
@@ -21,7 +21,7 @@ from .uploads import UploadStore
 
 @dataclass
 class SandboxState:
-    """Everything that the request handlers of one sandbox read and change."""
+    """The state of one sandbox, which all of its request handlers read and change."""
 
     agents: dict[str, Agent]
     llama: Llama
@@ -43,26 +43,33 @@ class SandboxState:
     """The threads in which blocking agents run; None before the sandbox is started."""
     native_sessions: SessionStore = field(default_factory=SessionStore)
     widget_sessions: SessionStore = field(default_factory=SessionStore)
-    """The sessions of widgets; clients may make up their ids."""
+    """The sessions of the `widget` dialect; clients may choose the ids."""
     chats: SessionStore = field(default_factory=SessionStore)
-    """The conversations of `chat` and `agencii`, which the service itself stores."""
+    """The conversations of the dialects `chat` and `agencii`."""
     uploads: UploadStore = field(default_factory=UploadStore)
     stopping: bool = False
 
     @property
     def usage_outside_v1(self) -> str:
-        """How usage is reported on other routes than /v1: zeros were only measured on /v1."""
+        """The way to report token usage on routes other than `/v1/chat/completions`.
+
+        One of `USAGES`. The setting "zero" becomes "counted" on these routes, because the real
+        service was seen to report zeros only on `/v1/chat/completions`.
+        """
         return "counted" if self.usage == "zero" else self.usage
 
     def random_id(self, length: int) -> str:
-        """Return lower-case letters and digits; the same sequence of ids for the same seed."""
+        """Return a random id of lower-case letters and digits.
+
+        If the sandbox has a seed, the sequence of ids is the same in each run.
+        """
         return "".join(self.random.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=length))
 
 
 def create_state(
     agents: Mapping[str, Any] | None, usage: str, seed: int | None, threads: int, rate_limit: int
 ) -> SandboxState:
-    """Return the state of a new sandbox; the arguments are those of `Sandbox`.
+    """Create the state of a new sandbox from the arguments of `Sandbox`.
 
     Raises:
         ValueError: `usage` or `rate_limit` is invalid.

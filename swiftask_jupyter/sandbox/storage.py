@@ -1,4 +1,4 @@
-"""The file routes: PUT a file once to its signed URL, GET it as often as wanted."""
+"""Serve stored files: PUT stores a file once at its signed URL, GET sends it as often as asked."""
 
 from html import escape
 from urllib.parse import quote
@@ -9,20 +9,30 @@ from .uploads import ROOT, UploadRefused
 
 
 def routes(state: SandboxState) -> list[Route]:
-    """Return the routes of stored files; a fault for all of them has the path "/files/"."""
+    """Return the tornado route for all stored files.
+
+    A fault queued with the path "/files/" matches every request to this route.
+    """
     return [(ROOT + r"[^/]+/[^/]+", StorageHandler, {"state": state})]
 
 
 class StorageHandler(DialectHandler):
-    """Handler of /files/...: behaves like an object store, so its errors are XML."""
+    """Tornado request handler for /files/..., which stores uploaded files and sends stored files.
+
+    It imitates an object store such as Amazon S3, so its error responses are XML.
+    """
 
     async def put(self) -> None:
-        """Store the body and its content type under the signed URL."""
+        """Store the request body and its content type as the file at this signed URL.
+
+        Respond 403 if the signature is wrong, expired or already used, and 400 if the request also
+        has an Authorization header.
+        """
         request = self.request
         if await self.respond_fault(self.take_fault(path=ROOT)):
             return
         if "Authorization" in request.headers:
-            # The answer of such stores to a signed URL with a second credential.
+            # Object stores send this error if a request to a signed URL has another credential.
             self.respond_error(400, "Only one auth mechanism allowed")
             return
         try:
@@ -34,7 +44,10 @@ class StorageHandler(DialectHandler):
             self.finish()
 
     async def get(self) -> None:
-        """Send the stored bytes; no credential is needed."""
+        """Send the content of the stored file; no credential is needed.
+
+        Respond 404 if the file does not exist or is not uploaded yet.
+        """
         if await self.respond_fault(self.take_fault(path=ROOT)):
             return
         stored = self.state.uploads.find(self.request.path)
@@ -50,7 +63,7 @@ class StorageHandler(DialectHandler):
         self.finish(stored.content)
 
     def respond_error(self, status: int, message: str, shape: str | None = None) -> None:
-        """Send an error as XML, or in the given shape if a fault asks for one."""
+        """Send an error response as XML, or in the format `shape` if a fault specifies one."""
         if shape is not None:
             super().respond_error(status, message, shape)
             return

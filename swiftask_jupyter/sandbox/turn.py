@@ -1,6 +1,7 @@
-"""One turn: an agent's reply to one prompt, with its pauses and faults, and its usage.
+"""Produce an agent's reply to one prompt, with pauses, faults and the reported token usage.
 
-All dialects share this code; a dialect only decides how the pieces are written on the wire.
+All dialects (the HTTP APIs that the sandbox imitates) share this code. A dialect only defines how
+the pieces of the reply are encoded in the HTTP response.
 """
 
 import asyncio
@@ -19,17 +20,17 @@ _WORD = re.compile(r"\S+")
 
 
 class StreamFault(enum.Enum):
-    """A fault among the pieces of a reply; each dialect writes it in its own format."""
+    """A fault that is sent between two pieces of a reply; each dialect encodes it differently."""
 
     GARBAGE = "not JSON"
     ERROR = "an error, and the end"
 
 
 class ConnectionDropped(Exception):
-    """Raised where a fault demands that the connection is closed in the middle of the response.
+    """Raised so that the request handler closes the connection, as a fault specifies.
 
     Args:
-        reset: True to close by a TCP RST.
+        reset: True to close the connection with a TCP RST.
     """
 
     def __init__(self, *, reset: bool) -> None:
@@ -38,21 +39,21 @@ class ConnectionDropped(Exception):
 
 
 class Turn:
-    """One prompt to one agent, and its reply.
+    """One prompt to one agent, and the agent's reply to it.
 
     Args:
         state: the sandbox's state.
-        agent: who answers.
-        prompt: what to answer.
-        fault: what is to go wrong; None for a correct reply.
-        store_file: stores a file that the agent made and returns its URL.
-        usage: how usage is reported, one of `USAGES`; None for the sandbox's own setting. A
-            fault's `usage` overrides it.
+        agent: the agent that answers.
+        prompt: the messages to answer, and the limits of the reply.
+        fault: the deliberate error in the reply; None for a correct reply.
+        store_file: stores a file that the agent generated and returns its URL.
+        usage: the way to report token usage, one of `USAGES`; None for the sandbox's own setting.
+            If the fault has a `usage`, that value takes precedence.
 
     Attributes:
-        fault: the fault, an empty one for a correct reply.
-        finish_reason: "stop" or "length"; final once `pieces` is exhausted.
-        files: the files that the agent made, in the form of the native API.
+        fault: the fault; a `Fault()` without effect for a correct reply.
+        finish_reason: why the reply ended, "stop" or "length"; final once `pieces` is exhausted.
+        files: the files that the agent generated, as dicts in the format of the native API.
     """
 
     def __init__(
@@ -82,12 +83,13 @@ class Turn:
         self._inside_word = False
 
     async def pieces(self) -> AsyncGenerator[str | StreamFault, None]:
-        """Yield the pieces of the reply with their pauses, and the stream faults among them.
+        """Run the agent and yield the pieces of its reply, with pauses and faults in between.
 
         Raises:
-            ConnectionDropped: the fault demands to close the connection here.
-            AgentFailed: the agent raised an exception or yielded something else than text.
-            AgentRefused: the agent will not answer this prompt.
+            ConnectionDropped: the fault specifies that the connection is closed at this point.
+            AgentFailed: the agent raised an exception, or returned or yielded a value of an
+                unsupported type.
+            AgentRefused: the agent declined to answer this prompt.
         """
         fault = self.fault
         pause = 0.0 if fault.burst else self._agent.pause if fault.pause is None else fault.pause
@@ -98,7 +100,7 @@ class Turn:
                     yield stream_fault
                     if stream_fault is StreamFault.ERROR:
                         return
-                # Also without a pause: hundreds of turns share this event loop.
+                # Even a pause of 0 s lets other tasks run: hundreds of replies share this loop.
                 await asyncio.sleep(pause if number else 0)
                 yield piece
                 number += 1
@@ -106,10 +108,10 @@ class Turn:
             yield stream_fault
 
     def usage(self) -> dict[str, int] | None:
-        """Return the usage to report, None for none.
+        """Return the token usage to report, or None if no usage is to be reported.
 
-        In the mode "zero", prompt and completion tokens are 0 and the total is not their sum, as
-        measured on the documented API.
+        In the mode "zero", the prompt and completion tokens are 0 but the total is not, as measured
+        on the real API. The counts are final once `pieces` is exhausted.
         """
         if self.fault.disguised:
             return _usage(0, 0, 1)
@@ -155,7 +157,10 @@ class Turn:
                     return
 
     def _add_file(self, file: File) -> str:
-        """Store a file; return the text that links it, "" if it goes to the list of files."""
+        """Store a file that the agent generated, and return the text to insert into the reply.
+
+        The text is a Markdown image, or "" if the file is added to `files` instead.
+        """
         url = self._store_file(file)
         if file.in_text:
             return f"![{file.name}]({url})"
@@ -164,9 +169,9 @@ class Turn:
         return ""
 
     def _truncate(self, text: str) -> str:
-        """Count the words of a piece, and return the part within the limit of words.
+        """Return the start of a piece that is within the limit of words, and count its words.
 
-        A word may be spread over several pieces.
+        A word that continues from the previous piece is not counted again.
         """
         for match in _WORD.finditer(text):
             if match.start() == 0 and self._inside_word:

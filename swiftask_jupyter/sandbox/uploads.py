@@ -1,4 +1,4 @@
-"""The files that the sandbox stores: uploads of clients to signed URLs, and files of agents."""
+"""Store files in memory: clients' uploads to signed URLs, and files that agents generate."""
 
 import hmac
 import secrets
@@ -12,21 +12,25 @@ from .faults import Fault
 MAX_FILES = 2000
 MAX_BYTES = 64 * 1024 * 1024
 SIGNED_URL_SECONDS = 900.0
-"""How long a signed URL is valid. Undocumented; a similar service says 15 minutes."""
+"""The seconds for which a signed URL is valid. The value is not documented; a similar service
+documents 15 minutes."""
 ROOT = "/files/"
 
 
 class UploadRefused(Exception):
-    """The upload is not accepted; the message says why."""
+    """Raised if an upload is not accepted; the message gives the reason."""
 
 
 @dataclass
 class StoredFile:
-    """One file; its content is None while a signed URL waits for the upload."""
+    """A stored file, or a place that is reserved for an upload.
+
+    `content` is None until the file is uploaded.
+    """
 
     name: str
     signature: str = field(default="", repr=False)
-    """What the upload must carry in its query; "" if the bare URL is enough."""
+    """The signature that the query of the upload must contain; "" if no signature is needed."""
     expires_at: float = 0.0
     """When the signed URL expires, in seconds of `time.monotonic()`."""
     content: bytes | None = field(default=None, repr=False)
@@ -34,18 +38,23 @@ class StoredFile:
 
 
 class UploadStore:
-    """The newest files by path, limited in number and bytes. Not thread-safe."""
+    """The stored files of one sandbox, by URL path. Not thread-safe.
+
+    If there are more files than `MAX_FILES` or more bytes than `MAX_BYTES`, the store drops the
+    oldest files.
+    """
 
     def __init__(self) -> None:
         self._files: dict[str, StoredFile] = {}
         self._bytes = 0
 
     def create_urls(self, name: str, fault: Fault) -> dict[str, str]:
-        """Reserve a place for an upload; return its paths by the keys of the HTTP response.
+        """Reserve a place for an upload, and return the URL paths for uploading and downloading.
 
-        The documents show a signed URL for the upload and the file's own URL. The author of a
-        client saw a bare `url` that takes the PUT, and a `fileUrl` signed for downloading;
-        `fault.signed_url_key` selects this variant.
+        The keys of the dict are those of the HTTP response. In the documentation, "signedUrl" is
+        for the upload and "fileUrl" is the file's URL without a signature. If
+        `fault.signed_url_key` is "url", the keys follow the report of a client's author: "url" is
+        for the upload and has no signature, and "fileUrl" has a signature.
         """
         signature = secrets.token_hex(32)
         seconds = fault.signed_url_seconds
@@ -59,10 +68,11 @@ class UploadStore:
         return {"signedUrl": signed, "fileUrl": path}
 
     def receive(self, path: str, query: str, content: bytes, content_type: str | None) -> None:
-        """Store the bytes of an upload in its reserved place.
+        """Store the content of an upload in its reserved place.
 
         Raises:
-            UploadRefused: the signature is wrong, expired or used already; nothing is stored.
+            UploadRefused: the path is unknown, or the signature is wrong, expired or already used;
+                nothing is stored.
         """
         file = self._files.get(path)
         signature = "".join(parse_qs(query).get("X-Amz-Signature", ()))
@@ -78,28 +88,28 @@ class UploadStore:
         self._evict(path)
 
     def add(self, content: bytes, content_type: str, name: str) -> str:
-        """Store a file that an agent made, and return its path."""
+        """Store a file that an agent generated, and return its URL path."""
         self._bytes += len(content)
         path = self._insert(StoredFile(name, content=content, type=content_type))
         self._evict(path)
         return path
 
     def find(self, path: str) -> StoredFile | None:
-        """Return the file of this path, None if it is unknown or not uploaded yet."""
+        """Return the file with this URL path, or None if it is unknown or not uploaded yet."""
         file = self._files.get(path)
         return None if file is None or file.content is None else file
 
     def describe(self, file: dict[str, Any], host: str) -> dict[str, Any]:
-        """Return the entry of a file that a request names, with what the store knows of it.
+        """Return a copy of a request's file entry, extended by the metadata of the stored file.
 
         Args:
-            file: the entry as the request gives it, with its "url".
-            host: this server's host and port, as the client addressed it.
+            file: the file entry in the request, with the key "url".
+            host: the host and port of this server, as in the request's Host header.
 
         Returns:
-            The entry, with "uploaded" added: True if the bytes are here, False if they are
-            missing, None if the URL is on another server. If the bytes are here, a "name",
-            "type" or "size" that the request left out is added too.
+            The entry with the key "uploaded": True if this server has the file's content, False if
+            it does not, None if the URL is invalid or on another server. If this server has the
+            content, the keys "name", "type" and "size" are added where the entry lacks them.
         """
         try:
             url = urlsplit(file["url"])
@@ -119,10 +129,10 @@ class UploadStore:
         return path
 
     def _evict(self, newest: str) -> None:
-        """Drop the oldest files until both limits hold, but never the newest one.
+        """Drop the oldest files until both limits hold, but never the newest file.
 
-        A file that waits for its upload holds no bytes, so only the limit on the number of
-        files can drop it.
+        If only the limit on bytes is exceeded, files without content are kept, because dropping
+        them would free no bytes.
         """
         for path, file in list(self._files.items()):
             too_many = len(self._files) > MAX_FILES

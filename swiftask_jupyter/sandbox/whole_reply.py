@@ -1,4 +1,4 @@
-"""Responses that hold an agent's whole reply, sent once the reply is complete."""
+"""Send an agent's whole reply as one response body, once the reply is complete."""
 
 import contextlib
 from collections.abc import Callable
@@ -11,7 +11,7 @@ JSON = "application/json; charset=utf-8"
 
 
 class WholeReplyHandler(DialectHandler):
-    """Base class of handlers that respond with the whole reply of an agent."""
+    """Base class of request handlers that send an agent's whole reply as one response body."""
 
     async def respond_whole(
         self,
@@ -21,19 +21,25 @@ class WholeReplyHandler(DialectHandler):
         content_type: str = JSON,
         on_failure: Callable[[str], None] | None = None,
     ) -> str | None:
-        """Collect the reply of a turn and send it as one body.
+        """Run the agent of a turn (one prompt and its reply), and send the whole reply as one body.
 
-        If the fault of the turn drops the connection, half of the promised body is sent first.
+        If the agent fails, send an error response. If the turn's fault closes the connection, send
+        the text up to that point with a Content-Length about twice as large, and re-raise the
+        exception.
 
         Args:
-            turn: the turn, not yet started.
-            encode: returns the response body for the reply's text.
-            content_type: the Content-Type of that body.
-            on_failure: called with the reason to respond in place of status 500, if the agent
-                fails.
+            turn: the turn; its agent must not have been started yet.
+            encode: converts the text of the reply to the response body.
+            content_type: the Content-Type of the response.
+            on_failure: sends the response if the agent fails, and is called with the error message;
+                None to respond with status 500.
 
         Returns:
-            The text of the reply; None if it failed.
+            The text of the reply; None if the agent failed or the fault replaced the reply with an
+            error.
+
+        Raises:
+            ConnectionDropped: the fault specifies that the connection is closed.
         """
         texts: list[str] = []
         try:
@@ -60,7 +66,7 @@ class WholeReplyHandler(DialectHandler):
         async with contextlib.aclosing(turn.pieces()) as pieces:
             async for piece in pieces:
                 if piece is StreamFault.ERROR:
-                    # An error body with a status of success: clients must cope with that too.
+                    # An error body with status 200, because clients must handle this case too.
                     self.respond_error(200, turn.fault.message)
                     return None
                 invalid = invalid or piece is StreamFault.GARBAGE

@@ -1,7 +1,8 @@
-"""The dialect `widget`: one agent, named by its client token in the query, and its visitors.
+"""Serve the `widget` dialect: the HTTP API of a chat widget for the visitors of a website.
 
-The documents show the requests and hardly any responses. Where a response is called undocumented
-below, the sandbox sends the smallest one that makes sense.
+A dialect is one of the HTTP APIs that the sandbox imitates. In this dialect, the client token in
+the query selects the agent. The documentation shows the requests but hardly any responses. Where a
+docstring calls a response undocumented, the sandbox sends a minimal plausible response.
 """
 
 import hmac
@@ -18,7 +19,7 @@ FEEDBACK = one_of("POSITIVE", "NEGATIVE")
 
 
 def routes(state: SandboxState) -> list[Route]:
-    """Return the routes under /api/widget, and that of uploads, which has no /api."""
+    """Return the tornado routes under /api/widget, and the route /widget/get-signed-url."""
     arguments = {"state": state}
     return [
         (r"/api/widget/ai", WidgetAskHandler, arguments),
@@ -32,12 +33,12 @@ def routes(state: SandboxState) -> list[Route]:
 
 
 class WidgetHandler(NativeHandler):
-    """Base class of this dialect's handlers: reads the query and its client token."""
+    """Base class of this dialect's request handlers, which reads the query and the client token."""
 
     def agent_of_token(self) -> str | None:
-        """Return the slug of the agent whose client token is in the query.
+        """Return the slug of the agent to which the client token in the query belongs.
 
-        Respond 401 and return None if the token is missing or invalid.
+        If the token is missing or invalid, send a 401 response and return None.
         """
         given = self.get_query_argument("clientToken", "", strip=False).encode()
         for slug, token in self.state.client_tokens.items():
@@ -47,22 +48,28 @@ class WidgetHandler(NativeHandler):
         return None
 
     def require_query(self, name: str) -> str | None:
-        """Return a parameter of the query; respond 400 and return None if it is missing."""
+        """Return the value of a query parameter.
+
+        If the parameter is missing or empty, send a 400 response and return None.
+        """
         if value := self.get_query_argument(name, ""):
             return value
         self.respond_error(400, f'"{name}" is required')
         return None
 
     async def respond_path_fault(self) -> bool:
-        """Send the fault queued for this path, if there is one; return whether it was sent."""
+        """Apply the fault that is requested by a header or queued for this path, if there is one.
+
+        Return True if the fault's response was sent, and False if the caller must respond.
+        """
         return await self.respond_fault(self.take_fault())
 
 
 class WidgetAskHandler(WidgetHandler):
-    """Handler of POST /api/widget/ai: sends a visitor's prompt to the agent."""
+    """Tornado request handler for POST /api/widget/ai, which sends a prompt to the agent."""
 
     async def post(self) -> None:
-        """Respond with the agent's reply."""
+        """Send the agent's reply as a JSON object."""
         await self.run_until_disconnect(self._answer())
 
     async def _answer(self) -> None:
@@ -72,8 +79,9 @@ class WidgetAskHandler(WidgetHandler):
         if await self.respond_fault(fault):
             return
         fault = fault or Fault()
-        # The documents' list of fields is lost; they show a request with input and sessionId.
-        # The other fields of the native dialect are accepted too (inferred).
+        # The list of fields is missing in the documentation, which only shows a request with
+        # `input` and `sessionId`. It is inferred that the other fields of the native dialect are
+        # accepted too.
         session_type = fault.session_type or "string"
         if problem := request_rule(session_type)("", body):
             self.respond_error(400, problem)
@@ -85,8 +93,8 @@ class WidgetAskHandler(WidgetHandler):
         if (session_id := body.get("sessionId")) is None:
             session_id = sessions.new_id() if session_type == "number" else str(sessions.new_id())
         session = sessions.get_or_create(session_id)
-        # Inferred: the service remembers a visitor's messages, unless the request brings a
-        # history.
+        # Inferred: the service uses the stored messages of the session, unless the request
+        # contains a history.
         messages = self.messages(body, body.get("messageHistory", session.messages))
         reply = await self.respond(ValidRequest(slug, agent, messages, session_id, session, fault))
         if reply is not None:
@@ -94,10 +102,13 @@ class WidgetAskHandler(WidgetHandler):
 
 
 class ConfigHandler(WidgetHandler):
-    """Handler of GET /api/widget/config: the appearance of the widget."""
+    """Tornado request handler for GET /api/widget/config, which sends the widget's appearance."""
 
     async def get(self) -> None:
-        """Respond with colours and an avatar, which are documented; their keys are invented."""
+        """Send the agent's name, an avatar and colours.
+
+        The documentation mentions an avatar and colours but no JSON keys, so the keys are invented.
+        """
         if (slug := self.agent_of_token()) is None or await self.respond_path_fault():
             return
         name = self.state.agents[slug].name or slug
@@ -106,7 +117,7 @@ class ConfigHandler(WidgetHandler):
 
 
 class FeedbackHandler(WidgetHandler):
-    """Handler of POST /api/widget/feedback: a visitor's rating of a conversation."""
+    """Tornado request handler for POST /api/widget/feedback: a visitor rates a conversation."""
 
     async def post(self) -> None:
         """Validate the rating and discard it; the response is undocumented."""
@@ -125,12 +136,15 @@ class FeedbackHandler(WidgetHandler):
 
 
 class LikeHandler(WidgetHandler):
-    """Handler of POST /api/widget/like-dislike: a rating of one message; needs no token."""
+    """Tornado request handler for POST /api/widget/like-dislike: a visitor rates one message.
+
+    It needs no token.
+    """
 
     async def post(self) -> None:
-        """Validate the rating and discard it.
+        """Validate the rating and discard it, without a check whether the message exists.
 
-        The response is undocumented, also that to an unknown message.
+        The response is undocumented.
         """
         if (body := self.read_json()) is None or await self.respond_path_fault():
             return
@@ -142,10 +156,16 @@ class LikeHandler(WidgetHandler):
 
 
 class ConversationHandler(WidgetHandler):
-    """Handler of GET /api/widget/conversation: the messages of a session; needs no token."""
+    """Tornado request handler for GET /api/widget/conversation, which sends a session's messages.
+
+    It needs no token.
+    """
 
     async def get(self) -> None:
-        """Respond with the messages, or 404 to an unknown session; both are undocumented."""
+        """Send the messages of a session, or 404 if the session does not exist.
+
+        Both responses are undocumented.
+        """
         if (
             await self.respond_path_fault()
             or (session_id := self.require_query("sessionId")) is None
@@ -159,10 +179,16 @@ class ConversationHandler(WidgetHandler):
 
 
 class DeleteConversationHandler(WidgetHandler):
-    """Handler of POST /api/widget/conversation/delete; needs no token."""
+    """Tornado request handler for POST /api/widget/conversation/delete, which deletes a session.
+
+    It needs no token.
+    """
 
     async def post(self) -> None:
-        """Delete the session, or respond 404 if it is unknown; both are undocumented."""
+        """Delete a session, or respond 404 if the session does not exist.
+
+        Both responses are undocumented.
+        """
         if (
             await self.respond_path_fault()
             or (session_id := self.require_query("sessionId")) is None
@@ -175,13 +201,16 @@ class DeleteConversationHandler(WidgetHandler):
 
 
 class SignedUrlHandler(WidgetHandler):
-    """Handler of GET /widget/get-signed-url: where to upload a file for a later request."""
+    """Tornado request handler for GET /widget/get-signed-url, which creates the URLs of an upload.
+
+    A later request can refer to the uploaded file.
+    """
 
     async def get(self) -> None:
-        """Respond with two URLs. No token is documented, but a wrong token is refused.
+        """Send two URLs for a new file: one for the upload and one for the download.
 
-        The author of a client reports that the account's key is accepted here as a client
-        token.
+        The client token is optional, because the documentation shows none, but a wrong token is
+        rejected. The author of a client reports that the account's API key is also accepted here.
         """
         fault = self.take_fault()
         if await self.respond_fault(fault):

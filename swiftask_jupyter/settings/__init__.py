@@ -1,1 +1,1 @@
-"""Where requests go and with which token: option > %config > environment > .env > files."""
+"""The service and the token to use. Precedence: option > %config > environment > .env > files."""

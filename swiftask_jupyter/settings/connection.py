@@ -1,4 +1,4 @@
-"""Resolves the settings into a connection: address, agent, token, and the host that gets it."""
+"""Combines all settings into a connection: the service's address, token, agent and dialect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from swiftask_jupyter.support.structs import Redacted, Struct, field
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether the host name or IP address is this machine's loopback."""
+    """Return whether a host name or IP address means this machine, such as `127.0.0.1`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -21,14 +21,14 @@ def is_loopback(host: str) -> bool:
 
 
 def parse_base_url(url: str) -> str:
-    """Return the root of a user's base URL, to which `/v1`, `/api` and so on are appended.
+    """Return the root of a base URL, without the path of an API such as `/v1` or `/api`.
 
-    A URL that already ends in one of those paths, as the API documents print it, is accepted:
+    Users may copy a URL with such a path from the API's documentation:
     `https://api.swiftask.fr/v1/` gives `https://api.swiftask.fr`.
 
     Raises:
         ConfigurationError: the URL is not a plain http or https address. The message does not
-            repeat it, because it may hold a password.
+            repeat it, because it may contain a password.
     """
     url = url.strip().rstrip("/")
     try:
@@ -48,10 +48,10 @@ def parse_base_url(url: str) -> str:
 
 
 def token_host(root: str) -> str:
-    """Return the host for which a token is valid, as a key for stored tokens.
+    """Return the host for which a token is valid; tokens are stored under this key.
 
-    The scheme and port are included unless the host is loopback or is reached by https on port 443:
-    a token for `https://host` must not travel unencrypted to `http://host`.
+    The scheme and the port are included unless the host is loopback or is reached by https on port
+    443: a token for `https://host` must not be sent unencrypted to `http://host`.
     """
     parts = urlsplit(root)
     host = parts.hostname or ""
@@ -75,15 +75,16 @@ HOW_TO_NAME_AGENT = "name one (%%swiftask my-agent) or set SWIFTASK_AGENT_SLUG"
 
 
 class ConnectionOverrides(Redacted, frozen=True):
-    """The settings given by a call, a client or `%config`; `None` means not given.
+    """The settings given in code: by a call, a client or `%config`; `None` means not given.
 
     Attributes:
-        base_url: the root of the service.
+        base_url: the root URL of the service.
         token: an API key, or an agent's client token.
         agent: the agent's slug.
         dialect: the protocol's name, or `auto`.
         connection: the name of a configured connection.
-        origins: who set a setting, by its name, if another than the caller did.
+        origins: by the name of a setting, a text that says where it was set. Only for settings
+            that were set elsewhere than the others, such as by `%swiftask use`.
     """
 
     redacted_fields = frozenset(("token",))
@@ -96,11 +97,11 @@ class ConnectionOverrides(Redacted, frozen=True):
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def validated(self) -> ConnectionOverrides:
-        """Return these settings if all of them are usable.
+        """Return these settings unchanged if all of them are usable.
 
         Raises:
-            ConfigurationError: a value is not a string, or is an empty string (which would
-                silently select the default).
+            ConfigurationError: a value is not a string, or a value other than `agent` is empty: an
+                empty value would select the default without a message.
         """
         for key in ("base_url", "token", "agent", "dialect", "connection"):
             value = getattr(self, key)
@@ -111,10 +112,10 @@ class ConnectionOverrides(Redacted, frozen=True):
         return self
 
     def settings(self, origin: str) -> dict[str, ResolvedSetting]:
-        """Return the settings that are given, with where each was set.
+        """Return the settings that are given, by name, each with a text that says where it was set.
 
         Args:
-            origin: where they were set, in words; `origins` takes precedence.
+            origin: the text for the settings that are not in `origins`.
         """
         return {
             key: ResolvedSetting(value, self.origins.get(key, origin))
@@ -124,16 +125,16 @@ class ConnectionOverrides(Redacted, frozen=True):
 
 
 class Connection(Struct, frozen=True):
-    """A service, a token for it, and a default agent.
+    """The resolved settings for one service: its address, a token and a default agent.
 
     Attributes:
         base_url: the root to which `/api`, `/v1`, `/public` and `/widget` are appended; `None`
-            for the documented addresses.
+            for the addresses in Swiftask's documentation.
         token: an API key, or an agent's client token.
         agent: the slug of the agent to ask if a call names none.
         dialect: the protocol's name, or `auto`.
         name: the connection's name in the configuration, if it has one.
-        origins: where each setting was set, in words, by the setting's name.
+        origins: by the name of each setting, a text that says where it was set.
         missing_token_reason: why a named connection has no token; empty otherwise.
     """
 
@@ -152,19 +153,19 @@ class Connection(Struct, frozen=True):
 
     @property
     def token_host(self) -> str:
-        """The key under which `login` stores a token for this service; see `token_host`."""
+        """The key under which `%swiftask login` stores a token for this service."""
         return token_host(self.base_url or SWIFTASK_ROOT)
 
     @property
     def digest_host(self) -> str:
-        """The host as part of a request's digest: `loopback` for every port of this machine.
+        """The host name in a request's digest; stored answers are found by the digest.
 
-        Equal requests to one host share cached answers, and each host has its own agents.
+        It is `loopback` for every port of this machine, so that a local server may change its port.
         """
         return "loopback" if is_loopback(self.host) else self.host
 
     def root(self, family: str) -> str:
-        """Return the address of a family of routes, such as `/v1`, without a slash at the end."""
+        """Return the URL of a group of routes, such as `/v1`, without a slash at the end."""
         documented = OPENAI_ROOT if family == "/v1" else SWIFTASK_ROOT
         return (self.base_url or documented) + family
 
@@ -174,17 +175,18 @@ def resolve(
     overrides: Mapping[str, ConnectionOverrides],
     login_token: Callable[[str], str | None] = lambda _: None,
 ) -> Connection:
-    """Resolve all settings into one connection.
+    """Combine the settings of all sources into one connection.
 
     Args:
-        sources: the environment and the files.
-        overrides: the settings given in code, by where they were given, in descending order of
-            precedence; they take precedence over the sources.
-        login_token: returns the token that `login` stored for a host; called only if no other
-            setting gives a token.
+        sources: the environment variables and the files.
+        overrides: the settings given in code, which take precedence over `sources`. The keys are
+            texts that say where they were given; the first has the highest precedence.
+        login_token: returns the token that `login` stored for a host, or `None`; called only if
+            no other source gives a token.
 
     Raises:
-        ConfigurationError: a setting is unusable, or a project's file would redirect a token.
+        ConfigurationError: a setting is unusable, or a project's file names a host to which a token
+            from another source must not be sent.
     """
     given = [each.settings(origin) for origin, each in overrides.items()]
     name, layers = _layers(sources, given)
@@ -214,10 +216,13 @@ def resolve(
 def _layers(
     sources: Sources, given: list[dict[str, ResolvedSetting]]
 ) -> tuple[ResolvedSetting | None, list[dict[str, ResolvedSetting]]]:
-    """Return the named connection, if any, and all layers of settings in order of precedence.
+    """Return the setting that names a connection, or `None`, and all layers of settings.
 
-    A named connection replaces all layers below the one that names it, with one exception: if it
-    has no agent, it takes one from below, but not from a layer that gives another base URL.
+    A layer holds the settings of one source; the layer with the highest precedence comes first. A
+    connection named in code replaces the layers below it; one named in the environment or a file
+    replaces all layers of the environment and the files. But if the connection has no agent, the
+    agent comes from the first replaced layer that has one and no base URL. If code gives a base URL
+    with a higher precedence than any connection, no connection is used.
     """
     for n, layer in enumerate(given):
         if "connection" in layer:
@@ -242,9 +247,13 @@ def _first(layers: list[dict[str, ResolvedSetting]], key: str) -> ResolvedSettin
 
 
 def _check_redirection(base: ResolvedSetting, token: ResolvedSetting, root: str) -> None:
-    """Refuse to send a token to a host that only a project's file names.
+    """Raise an error if a project's file names a host that must not receive the token.
 
-    Allowed are a token from the same file, loopback and the documented hosts over https.
+    The host is allowed if it is loopback or a documented host over https, or if the token comes
+    from the same file.
+
+    Raises:
+        ConfigurationError: the host is not allowed.
     """
     host = token_host(root)  # has a scheme if the connection would not be encrypted
     if not base.file or base.file == token.file or host in DOCUMENTED_HOSTS or is_loopback(host):
@@ -259,8 +268,8 @@ def parse_token(token: str) -> Secret:
     """Return the token as a `Secret`, without surrounding spaces.
 
     Raises:
-        ConfigurationError: it contains characters that an HTTP header cannot carry. The message
-            does not repeat the token.
+        ConfigurationError: the token contains a character that is not allowed in an HTTP header,
+            or a space or quote. The message does not repeat the token.
     """
     token = token.strip()
     if not token.isascii() or any(each <= " " or each in '"\\\x7f' for each in token):
@@ -271,7 +280,10 @@ def parse_token(token: str) -> Secret:
 
 
 def describe_settings(connection: Connection) -> Iterator[tuple[str, str, str]]:
-    """Yield the name, the value and the origin of each setting; the token's value is not shown."""
+    """Yield the name, the value and the origin of each setting as texts, for the user.
+
+    For the token, the value says only whether it is set.
+    """
     values = {
         "connection": connection.name or "default",
         "base_url": connection.base_url or f"{SWIFTASK_ROOT}, {OPENAI_ROOT}/v1",

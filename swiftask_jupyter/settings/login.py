@@ -1,6 +1,7 @@
-"""Tokens that `%swiftask login` stores: in the system's keyring if there is one, else in memory.
+"""Stores the tokens of `%swiftask login`: in the system's keyring if there is one, else in memory.
 
-A token is stored under the host it is valid for (see `token_host`) and only returned for that host.
+A token is stored under the host for which it is valid (see `token_host`), and is returned only for
+this host.
 """
 
 from __future__ import annotations
@@ -15,16 +16,18 @@ KEYRING_SERVICE = "swiftask_jupyter"
 
 
 class Logins:
-    """The tokens that the user has typed, each under its host."""
+    """The tokens that the user typed for `%swiftask login`, each under its host."""
 
     def __init__(self) -> None:
         self._tokens: dict[str, str] = {}
 
     def keep(self, host: str, token: str) -> bool:
-        """Store a token for a host; return whether the system's keyring stored it.
+        """Store a token for a host; return whether it was stored in the system's keyring.
+
+        If not, the token is kept in memory until the process ends.
 
         Raises:
-            ConfigurationError: the token contains characters that an HTTP header cannot carry.
+            ConfigurationError: the token contains characters that are not allowed in a token.
         """
         secret = parse_token(token).reveal()
         self._tokens[host] = secret
@@ -48,7 +51,7 @@ class Logins:
 
 
 def _keyring() -> Any:
-    """Return the optional package `keyring`, or `None` if it is not installed."""
+    """Return the module of the optional package `keyring`, or `None` if it is not installed."""
     if importlib.util.find_spec("keyring") is None:
         return None
     import keyring

@@ -1,4 +1,4 @@
-"""`Secret`: an API token that masks itself in repr, str, error messages and URLs."""
+"""`Secret`: an API token that hides itself in its repr and can mask itself in other texts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ MIN_SEARCHED_LENGTH = 8
 
 
 class Secret:
-    """A string whose repr and str are masked, and which cannot be pickled.
+    """An API token whose repr and str are masked, and which cannot be pickled.
 
-    Each dialect calls `reveal()` in one place, where it writes the request.
+    Code that sends or stores the token must call `reveal()`.
     """
 
     __slots__ = ("_secret",)
@@ -24,20 +24,25 @@ class Secret:
         self._secret = secret.strip()
 
     def reveal(self) -> str:
-        """Return the secret itself."""
+        """Return the token as a plain string."""
         return self._secret
 
     def mask(self, text: str) -> str:
-        """Return the text with each occurrence of the secret masked, such as in a service's error.
+        """Return the text with each occurrence of the token masked.
 
-        The URL-encoded form is masked too, because the widget's routes carry the token in the URL.
+        The URL-encoded form is masked too, because the widget's routes have the token in the URL. A
+        token of fewer than 4 characters is not masked.
         """
         if len(self._secret) < MIN_MASKED_LENGTH:
             return text
         return text.replace(self._secret, MASK).replace(quote_plus(self._secret), MASK)
 
     def is_in(self, text: str | bytes) -> bool:
-        """Tell whether a text or a file's content contains the secret, if it is long enough."""
+        """Return whether a text or a file's content contains the token.
+
+        Always false for a token of fewer than 8 characters, because a short word occurs in many
+        texts.
+        """
         if len(self._secret) < MIN_SEARCHED_LENGTH:
             return False
         return self._secret in text if isinstance(text, str) else self._secret.encode() in text

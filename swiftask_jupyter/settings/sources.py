@@ -27,13 +27,13 @@ TABLE_KEYS = frozenset(("agent", "base_url", "dialect", "token_env", "connection
 
 
 class ResolvedSetting(Redacted, frozen=True):
-    """The value of a setting and where it was set.
+    """The value of one setting, and where it was set.
 
     Attributes:
         value: the value.
-        origin: where it was set, in words, such as `SWIFTASK_API_KEY in the environment`.
-        file: the project's file that sets it, which another person may have written; empty for
-            every other origin.
+        origin: a text that says where it was set, such as `SWIFTASK_API_KEY in the environment`.
+        file: the path of the project's file that sets it, which another person may have written;
+            empty for all other sources.
     """
 
     redacted_fields = frozenset(("value",))
@@ -44,12 +44,12 @@ class ResolvedSetting(Redacted, frozen=True):
 
 
 class Table(Redacted, frozen=True):
-    """The settings in one table of a TOML file.
+    """The settings in one table of a TOML file: those of the file, or of one named connection.
 
     Attributes:
         values: the keys and values.
-        origin: the file, and the connection in it, in words.
-        file: the project's file; empty for the user's own `config.toml`.
+        origin: a text that names the file and, for a named connection, the connection.
+        file: the path of a project's `pyproject.toml`; empty for the user's own `config.toml`.
     """
 
     redacted_fields = frozenset(("values",))
@@ -66,12 +66,12 @@ class Table(Redacted, frozen=True):
 
 
 class Sources:
-    """The environment and the files that settings are read from.
+    """Reads settings from the environment variables and the files.
 
     Args:
         environ: the environment variables.
-        directory: where the search for `.env` and `pyproject.toml` begins; it goes up through the
-            parent directories. Default: the current directory at each reading.
+        directory: where the search for `.env` and `pyproject.toml` begins; it continues in the
+            parent directories. Default: the current directory at the time of each reading.
     """
 
     def __init__(self, environ: Mapping[str, str], directory: Path | None = None) -> None:
@@ -80,7 +80,7 @@ class Sources:
         self._cache: dict[Path, tuple[tuple[int, int], Any]] = {}
 
     def layers(self) -> Iterator[dict[str, ResolvedSetting]]:
-        """Yield the settings of each source, in descending order of precedence.
+        """Yield the settings of each source by name; the highest precedence comes first.
 
         Raises:
             ConfigurationError: a file cannot be read, or has an invalid setting.
@@ -92,7 +92,10 @@ class Sources:
             yield self._from_table(table)
 
     def tables(self) -> Iterator[Table]:
-        """Yield the table of the nearest `pyproject.toml`, then that of the user's `config.toml`.
+        """Yield the table of the project's `pyproject.toml`, then that of the user's `config.toml`.
+
+        The project's file is the nearest one with a table `tool.swiftask`, in the start directory
+        or above. A missing file is skipped.
 
         Raises:
             ConfigurationError: a file cannot be read, or has an invalid setting.
@@ -108,7 +111,7 @@ class Sources:
             yield _validated(self._read(path, _toml), str(path), "")
 
     def connection_names(self) -> list[str]:
-        """Return the sorted names of all configured connections."""
+        """Return the sorted names of all connections in `pyproject.toml` and `config.toml`."""
         return sorted({name for table in self.tables() for name in table.connections})
 
     def connection(self, name: str) -> dict[str, ResolvedSetting]:
@@ -120,7 +123,7 @@ class Sources:
         return self._from_table(self._connection_table(name))
 
     def missing_token_reason(self, name: str) -> str:
-        """Return a sentence that says why a named connection has no token."""
+        """Return the reason why a named connection has no token, as a part of an error message."""
         variable = self._connection_table(name).values.get("token_env")
         if variable is None:
             return f"connection {name} names no token_env"
@@ -146,7 +149,14 @@ class Sources:
         return settings
 
     def _token(self, variable: str, table: Table) -> ResolvedSetting | None:
-        """Read the variable that `token_env` names: from the environment, else from a `.env`."""
+        """Return the token in this variable, from the environment or else from a `.env` file.
+
+        Return `None` if neither sets the variable.
+
+        Raises:
+            ConfigurationError: a project's file names a variable that does not begin with
+                `SWIFTASK_`.
+        """
         if table.file and not variable.startswith("SWIFTASK_"):
             raise ConfigurationError(
                 f"{table.origin} asks for the variable {variable} as its token",
@@ -172,7 +182,11 @@ class Sources:
         return next((path for each in self._directories() if (path := each / name).is_file()), None)
 
     def _read(self, path: Path, parse: Callable[[Path], Any]) -> Any:
-        """Return the parsed file, from the cache if neither its time nor its size has changed."""
+        """Return the parsed content of a file; parse it again only if its time or size has changed.
+
+        Raises:
+            ConfigurationError: the file can't be read or parsed.
+        """
         try:
             state = path.stat()
             stamp = (state.st_mtime_ns, state.st_size)
@@ -184,7 +198,7 @@ class Sources:
 
 
 def user_config_path() -> Path:
-    """Return the path of the user's `config.toml`, which need not exist."""
+    """Return the path of the user's `config.toml`; the file may not exist."""
     import platformdirs
 
     return Path(platformdirs.user_config_dir("swiftask_jupyter", appauthor=False)) / "config.toml"
@@ -214,10 +228,13 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _validated(values: Any, origin: str, file: str) -> Table:
-    """Return a table of settings after checking its keys and the types of its values.
+    """Check the keys and the types of the values in a table of settings, and return the table.
 
-    A value of the wrong type must not be ignored: without its base URL, a connection would send its
-    token to the default host.
+    A value of the wrong type is an error and is not ignored: a connection whose base URL is ignored
+    would send its token to the default host.
+
+    Raises:
+        ConfigurationError: a key is unknown, or a value has the wrong type.
     """
     if not isinstance(values, dict):
         raise ConfigurationError(f"{origin} is not a table of settings")

@@ -1,7 +1,7 @@
 """The I/O thread: one daemon thread with its own asyncio loop, where all network traffic happens.
 
-A cell cannot run an asyncio loop, because the kernel's loop is already running in its thread.
-Nested loops drop the queued cells of a Run All on current kernels. So a coroutine is submitted to
+A cell cannot run an asyncio loop, because the kernel's loop is already running in its thread. With
+nested loops, current kernels lose the queued cells of a Run All. So a coroutine is submitted to
 another thread's loop (`IOThread`), and the caller waits for its result (`BackgroundTask`) or
 iterates over the items of an asynchronous iterator (`StreamIterator`).
 """
@@ -43,7 +43,7 @@ class IOThread:
     The thread is started on first use, and started again in a forked child.
 
     Args:
-        on_stop: returns the last coroutine to run on the loop; it closes what was opened there.
+        on_stop: returns a coroutine that cleans up; it runs on the loop before the loop is closed.
     """
 
     def __init__(self, on_stop: Cleanup | None = None) -> None:
@@ -71,7 +71,7 @@ class IOThread:
         return task.result()
 
     def stream(self, items: AsyncIterator[T], tick: float | None = None) -> StreamIterator[T]:
-        """Iterate in the caller's thread over an asynchronous iterator on the I/O thread.
+        """Return an iterator for the caller's thread over an asynchronous one on the I/O thread.
 
         Args:
             items: the asynchronous iterator; it is closed at the end.
@@ -80,7 +80,7 @@ class IOThread:
         return StreamIterator(self._running_loop(), items, tick)
 
     async def stream_async(self, items: AsyncIterator[T]) -> AsyncIterator[T]:
-        """Iterate in the caller's own loop over an asynchronous iterator on the I/O thread."""
+        """Yield the items in the caller's event loop while the iterator runs on the I/O thread."""
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[T | type[EndOfStream]] = asyncio.Queue()
 
@@ -133,9 +133,9 @@ class IOThread:
 
 
 class BackgroundTask(Generic[T]):
-    """A coroutine on the I/O thread, as seen by the thread that waits for it.
+    """A coroutine that runs on the I/O thread while another thread waits for its result.
 
-    Ctrl-C may interrupt the caller between any two steps. So this class holds no lock that is
+    Ctrl-C may interrupt the caller between any two steps. So this class uses no lock that is
     written in Python: a `Condition` interrupted halfway would block the I/O thread for ever.
 
     Attributes:
@@ -158,7 +158,8 @@ class BackgroundTask(Generic[T]):
     def start(self) -> None:
         """Submit the coroutine to the loop.
 
-        The constructor does not, so that the caller has the object when Ctrl-C comes in between.
+        This is not done in the constructor, so that the caller already has an object to cancel if
+        Ctrl-C interrupts the start.
         """
         try:
             self._loop.call_soon_threadsafe(self._start)
@@ -188,19 +189,19 @@ class BackgroundTask(Generic[T]):
         return self.done
 
     def end_if_abandoned(self) -> None:
-        """End as cancelled if the loop was closed before the coroutine began."""
+        """Mark the task as cancelled if the loop was closed before the coroutine ended."""
         if not self.done and self._loop.is_closed():
             self._work.close()
             self._end(asyncio.CancelledError())
 
     def cancel_and_wait(self) -> None:
-        """Cancel the coroutine if it runs, and wait until it has closed its resources."""
+        """Cancel the coroutine and wait until it has ended, but at most `CLOSE_SECONDS`."""
         if not self.done:
             self.cancel()
             self.wait(CLOSE_SECONDS)
 
     def result(self) -> T:
-        """Return the coroutine's result, or raise its exception.
+        """Return the coroutine's result, or raise its exception; call this only when it is done.
 
         Raises:
             ConnectionFailed: the client was closed while the coroutine ran.
@@ -235,7 +236,7 @@ class BackgroundTask(Generic[T]):
 
 
 class EndOfStream:
-    """The marker that ends a stream in a queue; the class itself is put, never an instance."""
+    """Marks the end of a stream in a queue; the class itself is the marker and has no instances."""
 
 
 class StreamIterator(Iterator[T | None]):
@@ -276,7 +277,7 @@ class StreamIterator(Iterator[T | None]):
         raise StopIteration
 
     def _take(self) -> T | type[EndOfStream] | None:
-        """Return the next item; with a tick, return `None` if no item arrives within that time."""
+        """Return the next item; with a tick, return `None` if no item arrives within this time."""
         while True:
             with suppress(Empty):
                 return self._queue.get(timeout=self._tick or POLL_SECONDS)
@@ -289,9 +290,9 @@ class StreamIterator(Iterator[T | None]):
         self._queue.put(None)
 
     def close(self) -> None:
-        """Cancel the iterator and wait until its connection is closed.
+        """Cancel the iterator and wait a short time until its connection is closed.
 
-        Any thread may call it, several times. A thread that iterates reaches the end.
+        Any thread may call this, several times. For a thread that is iterating, the iteration ends.
         """
         self._closed = True
         self._task.cancel_and_wait()
@@ -302,7 +303,7 @@ class StreamIterator(Iterator[T | None]):
 
 
 async def forward(items: AsyncIterator[T], put: Callable[[T], object]) -> None:
-    """Call `put` with each item of an asynchronous iterator, and close the iterator in any case."""
+    """Call `put` with each item of an asynchronous iterator, and always close the iterator."""
     async with aclosing(items) as source:  # type: ignore[type-var]  # our iterators are generators
         async for item in source:
             put(item)
@@ -311,8 +312,9 @@ async def forward(items: AsyncIterator[T], put: Callable[[T], object]) -> None:
 def run_loop_while_waiting(items: Iterator[T | None], step: float = 0.02) -> Iterator[T | None]:
     """Yield the items, and run the caller's own event loop whenever an item is `None`.
 
-    The tasks of the kernel's loop stand still while a cell waits. `nest_asyncio` lets that loop run
-    inside itself. Callers must not use this on kernels where nested loops are known to break.
+    Otherwise the tasks of the kernel's loop would not run while a cell waits. `nest_asyncio` allows
+    the running loop to be run again. Do not use this on kernels where nested loops are known to
+    break.
 
     Args:
         items: an iterator that yields `None` at once when no item is ready.
@@ -359,7 +361,7 @@ def _run_loop(loop: asyncio.AbstractEventLoop, on_stop: Cleanup | None) -> None:
 
 
 async def _cancel_all() -> None:
-    """Cancel every other task, and wait until each has closed its resources."""
+    """Cancel every other task of the loop, and wait until each has closed its resources."""
     await asyncio.sleep(0)  # lets a coroutine that was just submitted become a task
     tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in tasks:
@@ -368,7 +370,7 @@ async def _cancel_all() -> None:
 
 
 def _stop_loop(loop: asyncio.AbstractEventLoop, thread: threading.Thread, pid: int) -> None:
-    """Stop the loop and join its thread; do nothing in a forked child, which has neither."""
+    """Stop the loop and join its thread; do nothing in a forked child, which has no such thread."""
     if pid == os.getpid() and not loop.is_closed():
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(loop.stop)

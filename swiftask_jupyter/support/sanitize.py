@@ -1,9 +1,9 @@
-"""Sanitize text from outside: replace invisible control characters by visible marks.
+"""Sanitizes text from outside: replaces invisible control characters by visible marks.
 
-A model's answer can carry characters that a reader does not see: ESC sequences that rewrite a
+A model's answer can contain characters that a reader does not see: ESC sequences that control a
 terminal, bidirectional controls that reorder a line of code, and zero-width and tag characters that
-hide text. Every surface sanitizes its text with this module, so that the cell, the panel and
-text/plain show the same marks.
+hide text. All output is sanitized by this module, so that the cell, the panel and text/plain show
+the same marks.
 """
 
 import re
@@ -44,21 +44,21 @@ def sanitize(text: str) -> str:
 
 
 def sanitize_line(text: str) -> str:
-    """Return the sanitized text on one line, for a name that another person may have written."""
+    """Return the sanitized text on one line; for names that another person may have written."""
     return " ".join(sanitize(text).split())
 
 
 class StreamSanitizer:
-    """Sanitizes a text that arrives in pieces, with the same result wherever it is cut."""
+    """Sanitizes a text that arrives in pieces; the result does not depend on where it is split."""
 
     def __init__(self) -> None:
         self._last_character = ""
         self._held_back: list[str] = []
 
     def feed(self, delta: str) -> str:
-        """Return the sanitized text that is ready after this piece.
+        """Add a piece of the text, and return the sanitized text that is ready.
 
-        Characters at its end whose meaning depends on the next piece are held back.
+        Characters at the end whose meaning depends on the next piece are held back.
         """
         undecided = _UNDECIDED.search(delta)
         cut = undecided.start() if undecided else len(delta)
@@ -70,12 +70,15 @@ class StreamSanitizer:
         return self._sanitize(ready)
 
     def finish(self) -> str:
-        """Return the sanitized rest of the text, which was held back."""
+        """Return the sanitized characters that `feed` held back; call it at the end of the text."""
         ready, self._held_back = "".join(self._held_back), []
         return self._sanitize(ready)
 
     def _sanitize(self, text: str) -> str:
-        """Sanitize the text, given the character before it, which was returned already."""
+        """Sanitize the next part of the text, and return it.
+
+        The result depends on the last character of the part before, which was already returned.
+        """
         before = self._last_character
         self._last_character = text[-1:] or before
         return sanitize(before + text)[len(sanitize(before)) :]

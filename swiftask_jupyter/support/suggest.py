@@ -1,4 +1,4 @@
-"""Suggest the known name that is nearest to a misspelt one."""
+"""Finds the known name that is nearest to a misspelt one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ LIKELY = 0.6  # how alike two names must be, from 0 to 1, as `difflib` measures 
 
 
 def closest(word: str, known: Iterable[str], *, cutoff: float = LIKELY) -> str | None:
-    """Return the known name that is most like `word`, whatever its case, or `None`.
+    """Return the known name that is most similar to `word`, or `None`; case is ignored.
 
     Args:
         word: what the user wrote.
         known: the names that exist.
-        cutoff: how alike the two must be: 1 for equal, 0 for nothing in common.
+        cutoff: the least similarity: 1 for equal, 0 for nothing in common.
     """
     import difflib  # 2 ms, paid only when something is misspelt
 
@@ -25,6 +25,6 @@ def closest(word: str, known: Iterable[str], *, cutoff: float = LIKELY) -> str |
 def did_you_mean(
     word: str, known: Iterable[str], *, otherwise: str = "", cutoff: float = LIKELY
 ) -> str:
-    """Return `did you mean …?` for the nearest known name, or else `otherwise`."""
+    """Return `did you mean …?` with the nearest known name, or `otherwise` if none is similar."""
     name = closest(word, known, cutoff=cutoff)
     return otherwise if name is None else f"did you mean {name}?"

@@ -1,11 +1,11 @@
-"""Counts with their noun, for messages: `1 turn`, `2 turns`."""
+"""Formats a count with its noun, for messages: `1 turn`, `2 turns`."""
 
 
 def quantity(count: int, noun: str) -> str:
     """Return the count and the noun, such as `1 turn` or `1,000 turns`.
 
     Args:
-        count: how many there are.
+        count: the number of things.
         noun: the noun in the singular; its plural must be formed by adding an `s`.
     """
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,1 +1,1 @@
-"""HTTP: everything that opens a socket. All of it runs on the I/O thread."""
+"""The HTTP client, which contains all code that opens sockets. It runs on the I/O thread."""

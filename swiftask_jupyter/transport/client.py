@@ -1,7 +1,8 @@
-"""`Transport`: sends a dialect's requests and yields the events of the answer.
+"""`Transport`: sends the requests for a prompt, and yields the events of the answer.
 
-Direct requests use our own HTTP/1.1, which needs a fraction of a general client's time and no
-import. Requests through a proxy, large uploads and unusual hosts use httpx, which is loaded then.
+Most requests are sent by this package's own HTTP/1.1 client, which is several times faster than
+httpx. Only requests through a proxy, large uploads, and URLs that the own client does not support
+are sent by httpx, which is imported when it is first needed.
 """
 
 from __future__ import annotations
@@ -24,20 +25,20 @@ from swiftask_jupyter.transport.httpx_pool import LARGE_BODY_BYTES, HttpxPool, m
 from swiftask_jupyter.transport.pool import ConnectionPool
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-MAX_ERROR_BYTES = 64 * 1024  # of an error's body; the rest is not read
-MAX_FETCH_BYTES = 8 * 1024 * 1024  # of a response that is returned whole
-DRAIN_SECONDS = 0.25  # that a finished answer's body may take to end
+MAX_ERROR_BYTES = 64 * 1024  # of the body of an error response; the rest is not read
+MAX_FETCH_BYTES = 8 * 1024 * 1024  # the default limit for the body that `fetch` returns
+DRAIN_SECONDS = 0.25  # how long to wait for the end of the body after the end of the answer
 
 
 def _ignore_progress(_: str) -> None:
-    """Discard the progress of an upload."""
+    """Do nothing; the default for the `on_progress` callbacks."""
 
 
 class Transport:
-    """Sends requests over the network; only `stream` knows of dialects.
+    """An HTTP client that keeps connections open for later requests.
 
-    Connections belong to the event loop that opened them, so a new loop, or a forked process,
-    starts with new ones.
+    A connection can be used only on the event loop on which it was opened. So new connections are
+    opened on a new event loop, including the one of a forked process.
     """
 
     def __init__(self) -> None:
@@ -47,7 +48,9 @@ class Transport:
         self._httpx_pool = HttpxPool(self._tls)
 
     async def warm(self, url: str) -> None:
-        """Import and create what a request to this URL needs, before the first request.
+        """Import httpx or create the TLS context if a request to this URL needs it; send nothing.
+
+        This makes the first request faster.
 
         Raises:
             ConfigurationError: a proxy setting or a certificate file is unusable.
@@ -66,19 +69,21 @@ class Transport:
         on_progress: Callable[[str], None] = _ignore_progress,
         hook: RequestHook = NO_HOOK,
     ) -> AsyncGenerator[list[Event], None]:
-        """Ask a prompt, and yield the events of the answer, one list for each network read.
+        """Send a prompt, and yield the events of the answer, one list for each network read.
 
         Args:
-            protocol: the dialect, with its address and token.
-            prompt: the question; its files are uploaded first if the dialect takes files.
-            on_progress: receives an upload's progress as text for the user.
-            hook: called before each request is sent, and with each response's head.
+            protocol: creates the requests and decodes the responses.
+            prompt: the prompt; its files are uploaded first if the protocol accepts files.
+            on_progress: called with the progress of an upload, as text for the user.
+            hook: called before each request is sent, and with the head of each response.
 
         Raises:
+            NotSent: the hook prevented a request.
             PromptError: the request cannot be encoded.
-            ConnectionFailed: no response came.
+            ConfigurationError: a proxy setting or a certificate file is unusable.
+            ConnectionFailed: no response arrived.
             ServiceError: the service answered with an error.
-            StreamError: the answer broke off or cannot be decoded.
+            StreamError: the answer was cut short, is too long or cannot be decoded.
         """
         prompt = await self._prepare(protocol, prompt, on_progress, hook)
         request = protocol.build_request(prompt)
@@ -112,7 +117,10 @@ class Transport:
         on_progress: Callable[[str], None],
         hook: RequestHook,
     ) -> Prompt:
-        """Send the requests that must precede the question, such as uploads."""
+        """Send the requests that the protocol needs before the prompt, such as file uploads.
+
+        Return the prompt to send, which contains the URLs of the uploaded files.
+        """
         steps = protocol.prepare(prompt)
         response: tuple[ResponseHead, bytes] | None = None
         try:
@@ -130,17 +138,22 @@ class Transport:
         limit: int = MAX_FETCH_BYTES,
         hook: RequestHook = NO_HOOK,
     ) -> tuple[ResponseHead, bytes]:
-        """Send a request, and return the whole response, whatever its status.
+        """Send a request, and return the head and the body of the response.
+
+        A response with an error status is returned like any other.
 
         Args:
             request: the request.
-            on_progress: receives an upload's progress as text for the user.
-            limit: the longest body to accept, in bytes.
-            hook: called before the request is sent, and with the response's head.
+            on_progress: called with the progress of an upload, as text for the user.
+            limit: the maximum length of the body, in bytes.
+            hook: called before the request is sent, and with the head of the response.
 
         Raises:
-            ConnectionFailed: no response came.
-            StreamError: the body is longer than the limit, or broke off.
+            NotSent: the hook prevented the request.
+            PromptError: a header cannot be encoded.
+            ConfigurationError: a proxy setting or a certificate file is unusable.
+            ConnectionFailed: no response arrived.
+            StreamError: the body is longer than the limit, or was cut short.
         """
         async with self._exchange(request, None, hook, on_progress) as response:
             body = await _read_at_most(response, limit + 1)
@@ -149,7 +162,7 @@ class Transport:
         return response.head, body
 
     async def aclose(self) -> None:
-        """Close every connection of the running event loop."""
+        """Close all connections that were opened on the running event loop."""
         if self._loop is asyncio.get_running_loop():
             await self._pool.aclose()
             await self._httpx_pool.aclose()
@@ -162,23 +175,37 @@ class Transport:
         hook: RequestHook,
         on_progress: Callable[[str], None],
     ) -> AbstractAsyncContextManager[Response]:
-        """Send a request by our own HTTP/1.1 or by httpx, whichever suits it."""
+        """Return a context manager that sends a request and provides the response.
+
+        The request is sent by httpx if it needs a proxy, its body is large, or its URL is not
+        `simple`; otherwise by this package's own HTTP/1.1 client.
+
+        Args:
+            request: the request.
+            timeout: how many seconds the service may send nothing; `None` for `READ_TIMEOUT`.
+            hook: called before the request is sent, and with the head of the response.
+            on_progress: called with the progress of an upload, as text for the user.
+        """
         address, read_timeout = parse_url(request.url), timeout or READ_TIMEOUT
         if self._is_direct(address) and len(request.content) < LARGE_BODY_BYTES:
             return self._pool.exchange(request, address, read_timeout, hook)
         return self._httpx_pool.exchange(request, address, read_timeout, hook, on_progress)
 
     def _is_direct(self, address: Address) -> bool:
-        """Tell whether our own HTTP/1.1 can reach an address: no proxy, and an ordinary URL."""
+        """Return whether this package's own HTTP/1.1 client can send requests to an address.
+
+        It cannot use a proxy, and supports only addresses that are `simple`. If the event loop has
+        changed since the last call, also replace the connection pools by empty ones.
+        """
         if self._loop is not (loop := asyncio.get_running_loop()):
-            # The connections of another loop can be neither used nor closed on this one.
+            # Connections that were opened on another loop can be neither used nor closed here.
             self._loop = loop
             self._pool, self._httpx_pool = ConnectionPool(self._tls), HttpxPool(self._tls)
         # Requests to this machine never go through a proxy.
         return address.simple and (is_loopback(address.host) or not may_use_proxy())
 
     def _tls(self) -> ssl.SSLContext:
-        """Return the TLS context, which trusts the system's certificates.
+        """Return the TLS context, which uses the system's certificates; the first call creates it.
 
         Raises:
             ConfigurationError: the certificates cannot be read.
@@ -196,7 +223,10 @@ class Transport:
 
 
 def _collect(events: Iterator[Event]) -> tuple[list[Event], SwiftaskError | None]:
-    """Return the events that precede an error, and the error; `None` if there is no error."""
+    """Read all events of an iterator; return them, and the error that it raised or `None`.
+
+    So the events before an error are not lost.
+    """
     collected: list[Event] = []
     try:
         collected.extend(events)  # extend keeps what was yielded before an exception
@@ -206,7 +236,7 @@ def _collect(events: Iterator[Event]) -> tuple[list[Event], SwiftaskError | None
 
 
 async def _read_at_most(response: Response, limit: int) -> bytes:
-    """Return the body's first `limit` bytes."""
+    """Read a response's body, and return at most `limit` bytes of it."""
     body = bytearray()
     while len(body) <= limit and (data := await response.read()):
         body += data
@@ -214,7 +244,11 @@ async def _read_at_most(response: Response, limit: int) -> bytes:
 
 
 async def _read_error_body(response: Response) -> bytes:
-    """Return as much of an error's body as arrives; a failure must not hide the status."""
+    """Return the first `MAX_ERROR_BYTES` bytes of an error response's body.
+
+    If reading fails, return the bytes received so far and raise nothing: the status of the response
+    is more informative than the failure.
+    """
     body = bytearray()
     with suppress(Exception):
         while len(body) < MAX_ERROR_BYTES and (data := await response.read()):
@@ -223,9 +257,11 @@ async def _read_error_body(response: Response) -> bytes:
 
 
 async def _drain(response: Response) -> None:
-    """Wait a moment for the end of a finished answer's body, so that the connection can be kept.
+    """Read the body up to its end, for at most `DRAIN_SECONDS`, and discard the bytes.
 
-    The answer is complete, so a failure or a timeout here is ignored.
+    Called after the end marker of an answer. The connection can be used for another request only if
+    the body was read completely. Errors and the timeout are ignored, because the answer is
+    complete.
     """
     with suppress(Exception):
         async with asyncio.timeout(DRAIN_SECONDS):

@@ -1,7 +1,8 @@
-"""One HTTP/1.1 connection, which carries one exchange after another.
+"""`Connection`: one HTTP/1.1 connection, used for one request and response after another.
 
-Also here, because httpx's exchanges share them: the `RequestHook` that is called when a request is
-sent, and the `Response` whose body is read, and decompressed, piece by piece.
+This module also contains two classes that `httpx_pool` uses too: `RequestHook`, whose methods are
+called when a request is sent and when a response begins, and `Response`, whose body is read in
+pieces.
 """
 
 from __future__ import annotations
@@ -17,53 +18,58 @@ from swiftask_jupyter.support.structs import Struct
 from swiftask_jupyter.transport.errors import describe, read_timed_out, truncated, unreachable
 from swiftask_jupyter.transport.http1 import MalformedResponse, ResponseReader
 
-MAX_UNREAD_BYTES = 1024 * 1024  # of a body; beyond that the service has to wait for the reader
+# If more bytes of a body than this have not been read by the caller, no more are received.
+MAX_UNREAD_BYTES = 1024 * 1024
 # Many services close an idle connection after 5 s (the default of Node and uvicorn), and a
-# request sent just before that is lost.
+# request that is sent just before the close is lost.
 MAX_IDLE_SECONDS = 4.0
-# If a reused connection closes this soon after a request, the service had closed it before the
-# request arrived: llama.cpp's server does so after each stream, without a `Connection: close`.
-# If it closes later, the service may have read the request.
+# If a reused connection is closed within this time after a request was sent, the service is
+# assumed to have closed it before the request arrived: llama.cpp's server does so after each
+# stream, without a header `Connection: close`. After this time, the service may have read the
+# request.
 STALE_CLOSE_SECONDS = 0.5
 
 _IDENTITY = frozenset(("", "identity"))
 _GZIP = frozenset(("gzip", "x-gzip"))
-_INFLATE_BYTES = 1024 * 1024  # decompressed at once: gzip can hold a thousand times its size
+# How many bytes are decompressed at once; decompressed data can be a thousand times larger.
+_INFLATE_BYTES = 1024 * 1024
 
-# Returns all bytes of the body that have arrived, waiting for at least one; b"" at the end.
+# Waits until bytes of the body have arrived, and returns them; b"" at the end of the body.
 BodyReader = Callable[[], Awaitable[bytes]]
 
 
 class NotSent(Exception):
-    """Raised by a hook to hold a request back; nothing of it has been written."""
+    """Raised by `RequestHook.before_send` to prevent a request; no byte of it was sent."""
 
 
 class RequestHook:
-    """Called when a request is sent and when its response begins. This one does nothing.
+    """Callbacks for one or more requests: before a request is sent, and when a response begins.
 
-    Subclasses use it to hold requests back after the service has asked to wait.
+    The methods of this class do nothing. The subclass of `batch.limiter` uses them to pause all
+    requests when the service asks for a pause.
     """
 
     def before_send(self) -> None:
-        """Called with the connection open, just before the first byte is written.
+        """Called before the first byte of a request is written.
 
         Raises:
-            NotSent: in a subclass, to keep the request from being sent.
+            NotSent: the request must not be sent; only subclasses raise it.
         """
 
     def on_response(self, head: ResponseHead) -> None:
-        """Called with the response's head as soon as it is parsed, before anything else."""
+        """Called with the status and headers of a response, before its body is read."""
 
 
 NO_HOOK = RequestHook()
 
 
 class Response(Struct, frozen=True):
-    """A response whose body has not been read yet.
+    """A response whose head has arrived, and whose body is still to be read.
 
     Attributes:
         head: the status and the headers.
-        read: returns the next bytes of the body, all that have arrived; `b""` at its end.
+        read: waits until bytes of the body have arrived, and returns them; `b""` at the end of the
+            body.
     """
 
     head: ResponseHead
@@ -71,7 +77,11 @@ class Response(Struct, frozen=True):
 
 
 def decompress(head: ResponseHead, read: BodyReader) -> BodyReader:
-    """Return a reader of the body without its content encoding.
+    """Return a function that reads a body and decompresses it if it is compressed with gzip.
+
+    Args:
+        head: the response's head; `Content-Encoding` says whether the body is compressed.
+        read: reads the next bytes of the body as they are transferred.
 
     Raises:
         StreamError: the `Content-Encoding` is neither gzip nor identity.
@@ -85,7 +95,7 @@ def decompress(head: ResponseHead, read: BodyReader) -> BodyReader:
 
 
 class _GzipReader:
-    """Decompresses a gzip body, at most `_INFLATE_BYTES` a call."""
+    """Reads a body that is compressed with gzip; each call returns some decompressed bytes."""
 
     def __init__(self, read: BodyReader) -> None:
         import zlib
@@ -95,7 +105,11 @@ class _GzipReader:
         self._inflater = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
 
     async def __call__(self) -> bytes:
-        """Return the next decompressed bytes; `b""` at the end."""
+        """Return the next decompressed bytes; `b""` at the end of the body.
+
+        Raises:
+            StreamError: the gzip data is invalid or incomplete.
+        """
         while data := self._inflater.unconsumed_tail or await self._read():
             try:
                 inflated = self._inflater.decompress(data, _INFLATE_BYTES)
@@ -109,13 +123,13 @@ class _GzipReader:
 
 
 class Connection(asyncio.Protocol):
-    """A socket that sends one request at a time and parses its response as the bytes arrive.
+    """An open HTTP/1.1 connection, which sends one request at a time and parses the response.
 
-    For each exchange, call `send`, `read_head`, `read_body` until it returns no bytes, and
-    `end_exchange`.
+    An exchange is one request with its response. For each exchange, call `send`, then `read_head`,
+    then `read_body` until it returns `b""`, and finally `end_exchange`, even after an error.
 
     Args:
-        host: the host and port, as errors name them.
+        host: the host and port to show in error messages.
 
     Attributes:
         closed: a future that is done once the socket is closed.
@@ -129,7 +143,7 @@ class Connection(asyncio.Protocol):
         self._reader: ResponseReader | None = None  # of the current exchange
         self._hook = NO_HOOK
         self._error: SwiftaskError | None = None
-        self._reused = False  # an earlier exchange has used the connection
+        self._reused = False  # an earlier request was sent on this connection
         self._received = False  # a byte of the current response has arrived
         self._unread: list[bytes] = []
         self._unread_size = 0
@@ -138,19 +152,19 @@ class Connection(asyncio.Protocol):
         self._last_activity = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
 
-    # Called by the exchange.
+    # Called by `ConnectionPool`.
 
     def send(self, data: bytes, read_timeout: float, hook: RequestHook) -> None:
-        """Write a request, if the hook lets it pass.
+        """Send a request, without waiting for the response.
 
         Args:
-            data: the request's bytes.
-            read_timeout: seconds that the service may be silent.
-            hook: called before the write, and with the response's head.
+            data: the bytes of the request.
+            read_timeout: how many seconds the service may send nothing.
+            hook: called before the request is sent, and with the head of the response.
 
         Raises:
             ConnectionFailed: the service has closed the connection; nothing was sent.
-            NotSent: the hook held the request back.
+            NotSent: the hook prevented the request; nothing was sent.
         """
         if self._transport is None:
             raise unreachable(self._host, "the connection closed at once", sent=False)
@@ -162,10 +176,11 @@ class Connection(asyncio.Protocol):
         self._timer = self._loop.call_later(read_timeout, self._check_timeout)
 
     async def read_head(self) -> ResponseHead:
-        """Return the response's status and headers.
+        """Wait for the status and the headers of the response, and return them.
 
         Raises:
-            ConnectionFailed: the connection failed, or the timeout expired, before they came.
+            ConnectionFailed: the connection was closed, the timeout expired or the bytes were
+                invalid, before the head was complete.
         """
         assert self._reader is not None
         while self._reader.head is None:
@@ -173,11 +188,12 @@ class Connection(asyncio.Protocol):
         return self._reader.head
 
     async def read_body(self) -> bytes:
-        """Return the next bytes of the body, all that have arrived; `b""` at its end.
+        """Wait until bytes of the body have arrived, and return them; `b""` at the end of the body.
 
         Raises:
-            StreamError: the body was cut short.
-            ConnectionFailed: the timeout expired.
+            StreamError: the body is invalid or was cut short.
+            ConnectionFailed: the timeout expired; or the body of an error response is invalid or
+                was cut short.
         """
         assert self._reader is not None
         while not self._unread:
@@ -193,7 +209,13 @@ class Connection(asyncio.Protocol):
         return data
 
     def end_exchange(self) -> bool:
-        """End the exchange, wherever it is; return whether the connection can carry another."""
+        """Finish the current request, and return whether the connection can be used for another.
+
+        The method can be called at any time: before the request was sent, during the response, or
+        after an error. The connection can be reused if the request was not sent, or if the whole
+        response was read and the service keeps the connection open. Otherwise the caller must
+        close it.
+        """
         reader, self._reader, self._hook = self._reader, None, NO_HOOK
         self._reused = True
         has_unread = bool(self._unread)  # then reading may be paused
@@ -209,10 +231,12 @@ class Connection(asyncio.Protocol):
         return reader.keep_alive and not self._transport.get_write_buffer_size()
 
     def is_usable(self) -> bool:
-        """Tell whether an idle connection is still open and may be used again.
+        """Return whether a connection that was kept for later requests is still usable.
 
-        Readable bytes, or an end of file, mean that the service closed the connection or broke
-        the protocol, even if the event loop has not noticed yet.
+        It is not usable if it was idle for more than `MAX_IDLE_SECONDS`, or if the socket has bytes
+        to read or is at its end: then the service has closed the connection or has sent bytes that
+        no request asked for. The socket is checked directly, because the event loop may not have
+        reported this yet.
         """
         if self._transport is None or self._transport.is_closing():
             return False
@@ -221,14 +245,18 @@ class Connection(asyncio.Protocol):
         return not _is_readable(self._transport.get_extra_info("socket").fileno())
 
     def close(self) -> None:
-        """Close the socket at once, without sending what is still buffered."""
+        """Close the socket immediately; bytes in the write buffer are discarded."""
         if self._timer is not None:
             self._timer.cancel()
         if self._transport is not None:
             self._transport.abort()
 
     async def _wait_for_data(self) -> None:
-        """Wait for the next bytes or the end of the connection; raise the error if there is one."""
+        """Wait until bytes arrive or the connection is closed.
+
+        Raises:
+            SwiftaskError: the error that was stored before the call, if there is one.
+        """
         if self._error is not None:
             raise self._error
         self._waiter = self._loop.create_future()
@@ -244,11 +272,11 @@ class Connection(asyncio.Protocol):
     # Called by the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport of the open socket."""
+        """Store the asyncio transport, by which bytes are written to the socket."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Parse bytes of the response; bytes that belong to no exchange close the connection."""
+        """Parse bytes of the response; close the connection if no more bytes were expected."""
         reader = self._reader
         if reader is None or reader.done or self._error is not None:
             self.close()
@@ -270,7 +298,7 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Handle the closed connection: the response is then either complete or truncated."""
+        """Mark the connection as closed; store an error if the current response is incomplete."""
         self._transport = None
         self.closed.set_result(None)
         if self._reader is None or self._error is not None:
@@ -286,12 +314,15 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def _check_timeout(self) -> None:
-        """Fail if the service has been silent for too long; else check again later."""
+        """Store an error if the service has sent nothing for too long; otherwise check again later.
+
+        Called by a timer while a response is expected.
+        """
         if self._reader is None or self._reader.done:
             return
         now = self._loop.time()
         if self._unread:
-            self._last_activity = now  # our reader is slow, not the service
+            self._last_activity = now  # the caller of `read_body` is slow, not the service
         left = self._last_activity + self._read_timeout - now
         if left > 0:
             self._timer = self._loop.call_later(left, self._check_timeout)
@@ -300,7 +331,11 @@ class Connection(asyncio.Protocol):
             self._wake()
 
     def _fail(self, reason: str) -> None:
-        """Store the error for a response that is malformed or was cut short."""
+        """Store an error for a malformed or incomplete response, and wake the waiting reader.
+
+        Args:
+            reason: what is wrong, for the error message.
+        """
         head = self._reader.head if self._reader is not None else None
         if head is not None and head.status < 300:
             self._error = truncated(reason)
@@ -312,7 +347,7 @@ class Connection(asyncio.Protocol):
 
 
 def _is_readable(descriptor: int) -> bool:
-    """Tell whether a socket has bytes to read or has been closed by the other side."""
+    """Return whether a socket has bytes to read or was closed by the other side."""
     if not hasattr(select, "poll"):  # Windows
         return bool(select.select([descriptor], [], [], 0)[0])
     poll = select.poll()

@@ -1,4 +1,4 @@
-"""The errors of a failed HTTP request, worded alike for our own HTTP/1.1 and for httpx."""
+"""The exceptions for failed requests, used both by this package's HTTP client and for httpx."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ CONNECTION_ADVICE = "check SWIFTASK_BASE_URL, the network and the proxy"
 
 
 def connect_timed_out(host: str, timeout: float) -> ConnectionFailed:
-    """Return the error for a connection that was not accepted in time; nothing was sent.
+    """Return the exception for a connection that the host did not accept within the timeout.
 
     Args:
-        host: the host and port, as the error names them.
-        timeout: the request's timeout in seconds; connecting gets at most `CONNECT_TIMEOUT`.
+        host: the host and port to show in the message.
+        timeout: the timeout of the request in seconds. The message shows the timeout for
+            connecting, which is this value or `CONNECT_TIMEOUT`, whichever is smaller.
     """
     seconds = min(timeout, CONNECT_TIMEOUT)
     return ConnectionFailed(
@@ -25,18 +26,18 @@ def connect_timed_out(host: str, timeout: float) -> ConnectionFailed:
 
 
 def unreachable(host: str, reason: str, *, sent: bool) -> ConnectionFailed:
-    """Return the error for a request that got no response.
+    """Return the exception for a request that got no usable response.
 
     Args:
-        host: the host and port, as the error names them.
-        reason: what went wrong.
-        sent: whether the request may have arrived at the service.
+        host: the host and port to show in the message.
+        reason: what went wrong, for the message.
+        sent: whether the request may have reached the service.
     """
     return ConnectionFailed(f"cannot reach {host} ({reason})", advice=CONNECTION_ADVICE, sent=sent)
 
 
 def read_timed_out(host: str, timeout: float) -> TimedOut:
-    """Return the error for a service that sent nothing for `timeout` seconds."""
+    """Return the exception for a service that sent nothing for `timeout` seconds."""
     return TimedOut(
         f"{host} was silent for {timeout:g} s",
         advice="the agent may still be working; --timeout allows it more",
@@ -44,12 +45,12 @@ def read_timed_out(host: str, timeout: float) -> TimedOut:
 
 
 def truncated(reason: str) -> StreamError:
-    """Return the error for a response that began and then broke off."""
+    """Return the exception for a response that began but is incomplete or invalid."""
     return StreamError(
         f"the answer was cut short ({reason})", advice="what came is kept; ask again"
     )
 
 
 def describe(error: BaseException) -> str:
-    """Return an error's message, or its class name if the message is empty."""
+    """Return the message of an exception, or the name of its class if the message is empty."""
     return str(error).strip() or type(error).__name__

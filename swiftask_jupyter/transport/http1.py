@@ -1,8 +1,9 @@
-"""HTTP/1.1 without I/O: split a URL, encode a request, parse a response.
+"""HTTP/1.1 without I/O: functions that parse URLs, encode requests and parse responses.
 
-A response is parsed the same however its bytes are split into reads. The parser is strict where
-leniency could take another response's bytes for this one (lengths, chunks, bytes after the end),
-and lenient where it does no harm (bare line feeds, folded headers). The reference is RFC 9112.
+The result of parsing a response does not depend on the sizes of the pieces in which its bytes
+arrive. The parser is strict about lengths, chunks and bytes after the end, because an error there
+could mix up two responses. It accepts deviations that do no harm, such as bare line feeds and
+folded headers. The reference is RFC 9112.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from swiftask_jupyter.support.structs import Struct
 USER_AGENT = "swiftask-jupyter"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_HEAD_BYTES = 100 * 1024
-MAX_SIZE_LINE_BYTES = 4 * 1024  # a chunk's size, with extensions
-MAX_INTERIM_RESPONSES = 16  # such as 100 and 103, before the final response
+MAX_SIZE_LINE_BYTES = 4 * 1024  # of the line with a chunk's size and extensions
+MAX_INTERIM_RESPONSES = 16  # responses with status 100-199 before the final response
 
 _STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: .*)?")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
-# `text.strip(_HEX)` is empty if the text consists of these characters only; likewise below.
+# `text.strip(_HEX)` is empty if all characters of the text are in `_HEX`. `_HEADER_NAME` is used
+# in the same way.
 _HEX = b"0123456789ABCDEFabcdef"
 _HEADER_NAME = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TARGET_SAFE = "/?:@!$&'()*+,;=%-._~[]|"  # characters of a path and query that are not quoted
@@ -36,13 +38,14 @@ class Address(Struct, frozen=True):
 
     Attributes:
         secure: whether the connection uses TLS.
-        host: the host's name or IP address, without brackets.
-        port: the port number; the scheme's default if the URL names none.
-        netloc: host and port as the URL spells them, without user name and password. For errors
-            and the `Host` header.
-        target: path and query; may hold a token.
-        simple: whether our own HTTP/1.1 can send a request there: the scheme is http(s), the host
-            is ASCII, and there is no user name. Everything else is left to httpx.
+        host: the host name or IP address, without brackets.
+        port: the port number; if the URL has none, the default of its scheme.
+        netloc: the host and port as written in the URL, without user name and password. Used in
+            error messages and in the `Host` header.
+        target: the path and the query; may contain a token.
+        simple: whether this package's own HTTP/1.1 client supports the URL: the scheme is http or
+            https, the host is ASCII, the port is not 0, and there is no user name. Requests to
+            other URLs are sent by httpx.
     """
 
     secure: bool
@@ -57,7 +60,8 @@ def parse_url(url: str) -> Address:
     """Split an absolute URL into its parts.
 
     Raises:
-        ConnectionFailed: the URL is malformed; a service may return such a URL.
+        ConnectionFailed: the URL is malformed. This can happen with an upload URL that a service
+            returns.
     """
     try:
         parts = urlsplit(url)
@@ -81,21 +85,24 @@ def parse_url(url: str) -> Address:
 
 
 class MalformedResponse(Exception):
-    """The bytes are not an HTTP/1.1 response, or the response is incomplete."""
+    """Raised if the received bytes are an invalid or incomplete HTTP/1.1 response."""
 
 
 def encode_request(request: Request, address: Address) -> bytes:
-    """Return the bytes of a request, with the general headers added.
+    """Return the bytes of an HTTP/1.1 request.
+
+    General headers such as `Host`, `User-Agent` and `Content-Length` are added.
 
     Raises:
-        ValueError: a header's name or value cannot be sent.
+        ValueError: the name or the value of a header contains characters that cannot be sent.
     """
     content = request.content
     headers = {
         "Host": address.netloc,
         "User-Agent": USER_AGENT,
         "Accept": "*/*",
-        # Compression would delay a stream; the catalogue, which is fetched whole, gains by it.
+        # Compression could delay a streamed answer. Responses to GET requests, such as the
+        # catalogue of agents, are not streamed.
         "Accept-Encoding": "gzip" if request.method == "GET" else "identity",
         **request.headers,
     }
@@ -110,20 +117,23 @@ def encode_request(request: Request, address: Address) -> bytes:
 
 
 def is_valid_header(name: str, value: str) -> bool:
-    """Tell whether name and value form exactly one header: no line break could start another."""
+    """Return whether a name and a value can be sent as one header.
+
+    A line break in either of them would add another header to the request.
+    """
     if not name or name.strip(_HEADER_NAME):
         return False
     return not ("\n" in value or "\r" in value or "\0" in value)
 
 
 def parse_head(block: bytes) -> tuple[str, ResponseHead]:
-    """Return the minor HTTP version (`0` or `1`) and the head of a response.
+    """Parse the head of a response; return the minor HTTP version (`"0"` or `"1"`) and the head.
 
     Args:
-        block: the status line and the header lines, without the blank line.
+        block: the status line and the header lines, without the blank line that follows them.
 
     Raises:
-        MalformedResponse: a line is invalid.
+        MalformedResponse: the status line or a header line is invalid.
     """
     first, *lines = block.decode("latin-1").split("\n")
     status = _STATUS_LINE.fullmatch(first.removesuffix("\r"))
@@ -134,7 +144,7 @@ def parse_head(block: bytes) -> tuple[str, ResponseHead]:
     for line in lines:
         line = line.removesuffix("\r")  # noqa: PLW2901 - the same line, without its ending
         if line[:1] in {" ", "\t"} and name:
-            headers[name] += " " + line.strip(" \t")  # folded, which older servers still do
+            headers[name] += " " + line.strip(" \t")  # a folded header, as older servers send it
             continue
         name, colon, value = line.partition(":")
         if not colon or not is_valid_header(name, value):
@@ -145,10 +155,10 @@ def parse_head(block: bytes) -> tuple[str, ResponseHead]:
 
 
 def parse_content_length(value: str) -> int:
-    """Return the length in bytes; a header that repeats the same length is accepted.
+    """Return the number in a `Content-Length` header; `5, 5` is accepted as 5.
 
     Raises:
-        MalformedResponse: the value is not one length.
+        MalformedResponse: the value is not a number, or contains different numbers.
     """
     lengths = {each.strip() for each in value.split(",")}
     length = lengths.pop()
@@ -158,11 +168,11 @@ def parse_content_length(value: str) -> int:
 
 
 class ResponseReader:
-    """Parses one response.
+    """A parser for one response, whose bytes may be passed in pieces of any size.
 
     Attributes:
-        head: the status and headers; `None` until they are complete.
-        done: whether the whole response has been read.
+        head: the status and the headers; `None` until they are complete.
+        done: whether the whole response has been parsed.
     """
 
     __slots__ = (
@@ -173,22 +183,22 @@ class ResponseReader:
         self.head: ResponseHead | None = None
         self.done = False
         self._reusable = False
-        self._buffer = b""  # the start of a line or head that is incomplete
+        self._buffer = b""  # the beginning of an incomplete line or head
         self._interim = 0
-        self._left = 0  # bytes of the body, or of the current chunk
+        self._left = 0  # how many bytes of the body, or of the current chunk, are missing
         self._trailer_size = 0
         self._step: _Step = ResponseReader._read_head
 
     @property
     def keep_alive(self) -> bool:
-        """Whether the connection can carry another response after this one."""
+        """Whether the connection can be used for another request; false until `done`."""
         return self.done and self._reusable
 
     def feed(self, data: bytes) -> bytes:
-        """Parse the next bytes, and return the part of the body that they complete.
+        """Parse the next bytes of the response, and return the bytes of the body among them.
 
         Raises:
-            MalformedResponse: the bytes do not belong to a valid response.
+            MalformedResponse: the response is invalid.
         """
         if self._buffer:
             data, self._buffer = self._buffer + data, b""
@@ -196,7 +206,7 @@ class ResponseReader:
         at = 0
         while at < len(data):
             if self.done:
-                self._reusable = False  # there are more bytes than one response: trust none
+                self._reusable = False  # the service sent more bytes than one response
                 break
             before, at = at, self._step(self, data, at, body)
             if at == before:
@@ -205,7 +215,9 @@ class ResponseReader:
         return b"".join(body)
 
     def finish(self) -> None:
-        """Note that the connection has closed, which ends a response without a length.
+        """Handle the end of the connection: set `done` if the response has no length.
+
+        A response that has neither a length nor chunks ends when the connection is closed.
 
         Raises:
             MalformedResponse: the response is incomplete.
@@ -218,8 +230,9 @@ class ResponseReader:
             raise MalformedResponse("the connection closed before a response")
         raise MalformedResponse("the connection closed before the end of the response")
 
-    # Each step parses `data` from position `at`, appends what belongs to the body, and returns
-    # the position after what it parsed. The same position means that it needs more bytes.
+    # Each of the following methods parses a part of `data` from position `at`, appends bytes of the
+    # body to `body`, and returns the position after the parsed part. It returns `at` if it needs
+    # more bytes.
 
     def _read_head(self, data: bytes, at: int, _: list[bytes]) -> int:
         end = _BLANK_LINE.search(data, at)
@@ -242,7 +255,15 @@ class ResponseReader:
         return end.end()
 
     def _choose_framing(self, version: str, head: ResponseHead) -> None:
-        """Find out where the body ends, and whether the connection can be used again."""
+        """Determine from the headers how the body ends, and whether the connection can be reused.
+
+        Args:
+            version: the minor HTTP version, `"0"` or `"1"`.
+            head: the status and the headers.
+
+        Raises:
+            MalformedResponse: the length is invalid, or the transfer encoding is not supported.
+        """
         options = {each.strip().lower() for each in head.headers.get("connection", "").split(",")}
         self._reusable = "close" not in options and (version == "1" or "keep-alive" in options)
         coding = head.headers.get("transfer-encoding")
@@ -252,7 +273,7 @@ class ResponseReader:
         elif coding is not None:
             if coding.lower() != "chunked":
                 raise MalformedResponse("its Transfer-Encoding is not supported")
-            # With both headers, a proxy on the way may have used the length instead.
+            # A proxy may have ignored this header and used the length.
             self._reusable = self._reusable and length is None
             self._step = ResponseReader._read_chunk_size
         elif length is not None:
@@ -307,7 +328,10 @@ class ResponseReader:
         return end + 2
 
     def _take(self, data: bytes, at: int, body: list[bytes]) -> int:
-        """Append the available bytes of the body or chunk; return the position after them."""
+        """Append the available bytes of the body, or of the current chunk, to `body`.
+
+        Return the position after these bytes in `data`.
+        """
         piece = data[at : at + self._left]
         self._left -= len(piece)
         body.append(piece)
@@ -315,7 +339,12 @@ class ResponseReader:
 
 
 def _line_end(data: bytes, at: int, max_bytes: int) -> int:
-    """Return the position of the CRLF that ends a line; -1 if it has not arrived.
+    """Return the position of the CRLF at the end of a line; -1 if `data` does not contain it.
+
+    Args:
+        data: the bytes received so far.
+        at: the position at which the line starts.
+        max_bytes: the maximum length of the line.
 
     Raises:
         MalformedResponse: the line is longer than `max_bytes`.

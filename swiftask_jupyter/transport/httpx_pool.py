@@ -1,7 +1,8 @@
-"""Exchanges through httpx: proxies, large uploads, and hosts that our own HTTP/1.1 leaves out.
+"""Sends requests by httpx: through proxies, with large bodies, and to unusual hosts.
 
-Everything that concerns httpx is in this file: its import, its logging, its errors and its
-clients. A client belongs to the event loop that first used it.
+All other requests are sent by this package's own HTTP/1.1 client. This module contains everything
+that concerns httpx: importing it, muting its logging, converting its exceptions and creating its
+clients. A client can be used only on the event loop on which it was first used.
 """
 
 from __future__ import annotations
@@ -36,12 +37,14 @@ from swiftask_jupyter.transport.http1 import USER_AGENT, Address
 if TYPE_CHECKING:
     import httpx
 
-LARGE_BODY_BYTES = 1024 * 1024  # a request body from this size on is uploaded with progress
+# A request body of at least this size is sent by httpx, in chunks, and its progress is reported.
+LARGE_BODY_BYTES = 1024 * 1024
 UPLOAD_CHUNK_BYTES = 256 * 1024
 BAR_WIDTH = 20  # characters
-MAX_CLIENTS = 32  # for each kind of address; more requests share them
+MAX_CLIENTS = 32  # for each `_ClientKind`; additional requests share these clients
 MAX_IDLE_CONNECTIONS = 8  # for each client
-# httpx logs every URL; httpcore logs response headers, where a redirect repeats the URL.
+# These loggers can log a URL, which may contain a token: httpx logs each URL, and httpcore logs
+# response headers, in which a redirect repeats the URL.
 LOGGERS = (
     "httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy",
     "httpcore.socks",
@@ -53,7 +56,10 @@ _logging_muted: ContextVar[bool] = ContextVar("logging_muted", default=False)
 
 
 class _PooledClient:
-    """An httpx client, with the number of requests that are using it."""
+    """An httpx client and the number of requests that are using it now.
+
+    The `with` statement counts a request while its body runs, and provides the client.
+    """
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self.client = client
@@ -68,14 +74,15 @@ class _PooledClient:
 
 
 class HttpxPool:
-    """httpx clients, one for each concurrent request.
+    """A pool of httpx clients, of which each request uses one.
 
-    httpx scans all connections of a client for each request, so the cost of a thousand
-    concurrent requests on one client grows with their square. Therefore each request gets an
-    idle client, up to `MAX_CLIENTS`; beyond that, the one with the fewest requests.
+    For each request, httpx searches all connections of a client. With one client, the time for many
+    concurrent requests would grow with the square of their number. Therefore each request gets an
+    idle client or a new one. When there are `MAX_CLIENTS` clients and none is idle, a request gets
+    the client with the fewest requests.
 
     Args:
-        tls: returns the TLS context, which is created on first use.
+        tls: returns the TLS context; called when a client for https is created.
     """
 
     def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
@@ -91,22 +98,23 @@ class HttpxPool:
         hook: RequestHook,
         on_progress: Callable[[str], None],
     ) -> AsyncGenerator[Response, None]:
-        """Send a request and yield its response.
+        """Send a request; provide the response in an `async with` statement.
 
-        Leaving the context before the body's end closes the connection, which cancels the
-        request at the service.
+        If the statement ends before the whole body was read, the connection is closed, so that the
+        service can stop working on the request.
 
         Args:
-            request: the request; a large body is uploaded in chunks.
-            address: the parts of its URL.
-            read_timeout: seconds that the service may be silent.
-            hook: called before the request is sent, and with the response's head.
-            on_progress: receives an upload's progress as text for the user.
+            request: the request; a large body is sent in chunks.
+            address: the parts of the request's URL.
+            read_timeout: how many seconds the service may send nothing.
+            hook: called before the request is sent, and with the head of the response.
+            on_progress: called with the progress of an upload, as text for the user.
 
         Raises:
-            ConfigurationError: a proxy setting is unusable.
-            ConnectionFailed: no response came.
-            StreamError: the response broke off.
+            NotSent: the hook prevented the request.
+            ConfigurationError: a proxy setting or a certificate file is unusable.
+            ConnectionFailed: no response arrived.
+            StreamError: the response was cut short.
         """
         content = request.content
         body = content if len(content) < LARGE_BODY_BYTES else upload(request, on_progress)
@@ -130,7 +138,10 @@ class HttpxPool:
                 yield Response(head, functools.partial(anext, response.aiter_bytes(), b""))
 
     def client_for(self, address: Address) -> _PooledClient:
-        """Return the least used client for an address; create one if all are in use.
+        """Return the client to use for the next request to an address.
+
+        This is an idle client, a new one if none is idle, or, when there are `MAX_CLIENTS`, the one
+        with the fewest requests.
 
         Raises:
             ConfigurationError: a proxy setting or a certificate file is unusable.
@@ -145,7 +156,11 @@ class HttpxPool:
         return least_used
 
     def _new_client(self, *, secure: bool, direct: bool) -> _PooledClient:
-        """Create a client, and report an unusable setting.
+        """Create a client; convert errors in the settings to `ConfigurationError`.
+
+        Args:
+            secure: whether the client is for https.
+            direct: whether the client must not use a proxy.
 
         Raises:
             ConfigurationError: a proxy setting or a certificate file is unusable.
@@ -153,9 +168,9 @@ class HttpxPool:
         invalid_url = import_httpx().InvalidURL
         try:
             return _PooledClient(self._client(secure=secure, direct=direct))
-        # An invalid proxy URL, a missing SOCKS package, an unreadable certificate file.
+        # The causes: an invalid proxy URL, a missing SOCKS package, an unreadable certificate file.
         except (invalid_url, ImportError, ValueError, OSError) as error:
-            # httpx takes a part of a proxy's password for its port, and quotes it.
+            # httpx may take a part of the proxy's password for a port, and quote it in the message.
             reason = "a proxy's URL is invalid" if isinstance(error, invalid_url) else error
             raise ConfigurationError(
                 f"the HTTP client can't be made ({reason})",
@@ -163,7 +178,12 @@ class HttpxPool:
             ) from None
 
     def _client(self, *, secure: bool, direct: bool) -> httpx.AsyncClient:
-        """Create the httpx client: no redirects, no cookies, and no proxy if `direct`."""
+        """Create an httpx client that follows no redirects and keeps no cookies.
+
+        Args:
+            secure: whether the client is for https; only then are the certificates loaded.
+            direct: whether to ignore proxies and other settings in the environment.
+        """
         from http.cookiejar import CookieJar, DefaultCookiePolicy
 
         library = import_httpx()
@@ -174,27 +194,28 @@ class HttpxPool:
             limits=library.Limits(
                 max_connections=None, max_keepalive_connections=MAX_IDLE_CONNECTIONS
             ),
-            follow_redirects=False,  # a token must not follow to another host
+            follow_redirects=False,  # a redirect could send the token to another host
             trust_env=not direct,
-            # A cookie would link the requests of one token to those of another.
+            # A cookie would allow the service to link requests with different tokens.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             headers={"User-Agent": USER_AGENT},
         )
         return client
 
     async def aclose(self) -> None:
-        """Close every client and its connections."""
+        """Close all clients and their connections."""
         clients, self._clients = self._clients, {}
         for pooled in chain(*clients.values()):
             await pooled.client.aclose()
 
 
 async def upload(request: Request, on_progress: Callable[[str], None]) -> AsyncIterator[bytes]:
-    """Yield a request's body in chunks, and report the progress before each.
+    """Yield the body of a request in chunks, and report the progress before each chunk.
 
     Args:
-        request: the request; its `label` names the body in the progress text.
-        on_progress: receives the progress as text for the user; an empty text at the end.
+        request: the request; its `label` is the name of the body in the progress text.
+        on_progress: called with the progress as text for the user, and with an empty text at the
+            end.
     """
     content = request.content
     for sent in range(0, len(content), UPLOAD_CHUNK_BYTES):
@@ -204,17 +225,22 @@ async def upload(request: Request, on_progress: Callable[[str], None]) -> AsyncI
 
 
 def progress_bar(sent: int, total: int) -> str:
-    """Return a progress bar with the megabytes in words; `sent` and `total` are in bytes."""
+    """Return a text with a progress bar and the megabytes sent, such as `█░ 1 of 2 MB`.
+
+    Args:
+        sent: how many bytes were sent.
+        total: how many bytes there are; not 0.
+    """
     filled = BAR_WIDTH * sent // total
     bar = "█" * filled + "░" * (BAR_WIDTH - filled)
     return f"{bar} {sent >> 20} of {total >> 20} MB"
 
 
 class ExchangeState:
-    """How far an exchange has come, which decides between the errors for a failure.
+    """The progress of one request; `httpx_errors` needs it to choose the right exception.
 
     Attributes:
-        began: whether a successful response has begun.
+        began: whether the head of a response with a status below 300 has arrived.
     """
 
     began = False
@@ -222,14 +248,14 @@ class ExchangeState:
 
 @contextmanager
 def httpx_errors(host: str, read_timeout: float) -> Iterator[ExchangeState]:
-    """Convert httpx's exceptions, raised inside the context, into the package's errors.
+    """Convert exceptions of httpx that the `with` body raises to exceptions of this package.
 
     Args:
-        host: the host and port, as errors name them.
-        read_timeout: the request's timeout in seconds, as errors name it.
+        host: the host and port to show in error messages.
+        read_timeout: the timeout of the request in seconds, to show in error messages.
 
     Yields:
-        The state, which the caller updates when a response begins.
+        The state of the request; the caller sets `began` when a successful response begins.
     """
     import httpx
 
@@ -245,12 +271,19 @@ def httpx_errors(host: str, read_timeout: float) -> Iterator[ExchangeState]:
         yield state
     except httpx_exceptions as error:
         raise _convert(error, host, read_timeout, began=state.began) from None
-    except ExceptionGroup as group:  # from anyio, while connecting: such as a proxy's invalid port
+    except ExceptionGroup as group:  # from anyio, while connecting
         raise unreachable(host, describe(group.exceptions[0]), sent=False) from None
 
 
 def _convert(error: Exception, host: str, read_timeout: float, *, began: bool) -> SwiftaskError:
-    """Return the package's error for an exception of httpx."""
+    """Return the exception of this package that corresponds to an exception of httpx.
+
+    Args:
+        error: the exception of httpx.
+        host: the host and port to show in the message.
+        read_timeout: the timeout of the request in seconds, to show in the message.
+        began: whether the head of a response with a status below 300 had arrived.
+    """
     import httpx
 
     raised_before_sending = (
@@ -270,16 +303,17 @@ def _convert(error: Exception, host: str, read_timeout: float, *, began: bool) -
 
 
 def _timeouts(read_timeout: float) -> Any:
-    """Return httpx's timeouts; connecting gets at most `CONNECT_TIMEOUT` seconds."""
+    """Return an `httpx.Timeout`: `read_timeout`, but at most `CONNECT_TIMEOUT` for connecting."""
     return import_httpx().Timeout(
         read_timeout, connect=min(read_timeout, CONNECT_TIMEOUT), pool=None
     )
 
 
 def proxy_variables() -> tuple[tuple[str, str], ...]:
-    """Return the names and values of the proxy variables in the environment.
+    """Return the names and values of the environment variables that set proxies.
 
-    They are read for each request, because a notebook may set them at any time.
+    These are all non-empty variables whose names end in `_proxy`, including `no_proxy`. They are
+    read for each request, because a notebook may change them at any time.
     """
     return tuple(
         (name, value)
@@ -289,14 +323,14 @@ def proxy_variables() -> tuple[tuple[str, str], ...]:
 
 
 def may_use_proxy() -> bool:
-    """Tell whether the environment or the operating system names any proxy.
+    """Return whether a proxy is configured in the environment or the operating system.
 
-    Which hosts the proxy is for, exceptions included, is left to httpx: if the answer here is
-    yes without need, the request only takes a little longer.
+    If so, requests to other machines are sent by httpx, which decides for each host whether to use
+    the proxy.
     """
     if any(name.lower() != "no_proxy" for name, _ in proxy_variables()):
         return True
-    if sys.platform in {"darwin", "win32"}:  # these have system settings for proxies
+    if sys.platform in {"darwin", "win32"}:  # their system settings can contain proxies
         from urllib.request import getproxies
 
         return bool(getproxies())
@@ -304,10 +338,11 @@ def may_use_proxy() -> bool:
 
 
 def import_httpx() -> Any:
-    """Import httpx without its command line, which takes a third of the time if click is installed.
+    """Import httpx and return the module; its command line is not imported.
 
-    httpx skips its command line if that import fails, and a `None` in `sys.modules` makes it
-    fail. The lock is for several clients in one process, each on a thread of its own.
+    If the package click is installed, the command line takes a third of the time to import httpx.
+    Setting `sys.modules["httpx._main"]` to `None` makes the import of the command line fail, and
+    httpx works without it. A lock prevents two threads from doing this at the same time.
     """
     if "httpx" not in sys.modules:
         with _import_lock:
@@ -327,9 +362,10 @@ def _import_without_command_line() -> None:
 
 
 def mute_logging() -> None:
-    """Stop httpx from logging the running task's requests, whose URLs may hold a token.
+    """Stop httpx from logging requests of the current asyncio task.
 
-    Requests that other code sends through httpx are still logged.
+    The URLs of these requests may contain a token. Requests that other code sends by httpx are
+    still logged.
     """
     _logging_muted.set(True)
     for name in LOGGERS:

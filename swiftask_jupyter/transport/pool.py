@@ -1,4 +1,4 @@
-"""Our own HTTP/1.1 exchanges, over connections that are kept open for later requests."""
+"""Sends requests by this package's own HTTP/1.1 client, and keeps connections for later ones."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ _Endpoint = tuple[bool, str, int]  # whether it uses TLS, host, port
 
 
 class ConnectionPool:
-    """Direct connections, each used by one request at a time.
+    """A pool of open connections to services, without proxies.
+
+    A connection is used for one request at a time, and is kept open for later requests.
 
     Args:
-        tls: returns the TLS context, which is created on first use.
+        tls: returns the TLS context; called when a connection for https is opened.
     """
 
     def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
@@ -40,20 +42,23 @@ class ConnectionPool:
     async def exchange(
         self, request: Request, address: Address, read_timeout: float, hook: RequestHook
     ) -> AsyncGenerator[Response, None]:
-        """Send a request and yield its response.
+        """Send a request; provide the response in an `async with` statement.
 
-        Leaving the context before the body's end closes the connection, which cancels the
-        request at the service.
+        If the statement ends before the whole body was read, the connection is closed, so that the
+        service can stop working on the request.
 
         Args:
             request: the request.
-            address: the parts of its URL.
-            read_timeout: seconds that the service may be silent.
-            hook: called before the request is sent, and with the response's head.
+            address: the parts of the request's URL.
+            read_timeout: how many seconds the service may send nothing.
+            hook: called before the request is sent, and with the head of the response.
 
         Raises:
+            NotSent: the hook prevented the request.
             PromptError: a header cannot be encoded.
-            ConnectionFailed: no response came.
+            ConfigurationError: the system's certificates cannot be read.
+            ConnectionFailed: no response arrived.
+            StreamError: the response is compressed in an unsupported way.
         """
         try:
             data = encode_request(request, address)
@@ -68,7 +73,11 @@ class ConnectionPool:
             self._release(address, connection)
 
     def _take_idle(self, address: Address) -> Connection | None:
-        """Return the most recently used idle connection that is still usable, if there is any."""
+        """Take a usable idle connection to an address out of the pool; `None` if there is none.
+
+        Of several connections, the most recently used one is returned. Idle connections that are no
+        longer usable are closed.
+        """
         idle = self._idle.get(_endpoint(address), [])
         while idle:
             connection = idle.pop()
@@ -78,7 +87,11 @@ class ConnectionPool:
         return None
 
     def _release(self, address: Address, connection: Connection) -> None:
-        """Keep a connection for the next request, or close it if it cannot be used again."""
+        """Put a connection back into the pool after a request, or close it.
+
+        It is closed if it cannot be reused, or if the pool already has `MAX_IDLE_CONNECTIONS` for
+        the address.
+        """
         idle = self._idle.setdefault(_endpoint(address), [])
         if connection.end_exchange() and len(idle) < MAX_IDLE_CONNECTIONS:
             idle.append(connection)
@@ -86,7 +99,14 @@ class ConnectionPool:
             connection.close()
 
     async def _open(self, address: Address, read_timeout: float) -> Connection:
-        """Open a connection, within `CONNECT_TIMEOUT` or the request's own timeout if shorter."""
+        """Open a new connection to an address, within `CONNECT_TIMEOUT` or `read_timeout` seconds.
+
+        The shorter of the two timeouts applies.
+
+        Raises:
+            ConfigurationError: the system's certificates cannot be read.
+            ConnectionFailed: the host cannot be reached, or the timeout expired.
+        """
         tls: dict[str, Any] = {}
         if address.secure:
             tls = {"ssl": self._tls(), "server_hostname": address.host}
@@ -103,7 +123,7 @@ class ConnectionPool:
         return connection
 
     async def aclose(self) -> None:
-        """Close the idle connections, and wait until they are closed."""
+        """Close all idle connections, and wait until their sockets are closed."""
         closing = [each for idle in self._idle.values() for each in idle]
         self._idle.clear()
         for connection in closing:

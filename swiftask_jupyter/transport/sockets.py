@@ -1,8 +1,9 @@
-"""Open a TCP socket to a host that may have several addresses, some of them dead.
+"""Opens a TCP socket to a host that may have several addresses, some of them unreachable.
 
-This is Happy Eyeballs (RFC 8305): a network often announces an IPv6 address that leads nowhere,
-so the next address is tried while the first has not answered. asyncio has its own version, which
-leaks an open socket if the caller is cancelled at the wrong moment.
+The algorithm is Happy Eyeballs (RFC 8305). A host often has an IPv6 address that cannot be reached
+from the local network. So if an address does not answer quickly, the next one is tried at the same
+time. asyncio's implementation is not used, because it leaks an open socket if the caller is
+cancelled at the wrong moment.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ import socket
 from itertools import chain, zip_longest
 from typing import Any
 
-NEXT_ATTEMPT_SECONDS = 0.25  # until the next address is tried along with those before it
+# How long to wait for the addresses tried so far before the next one is tried at the same time.
+NEXT_ATTEMPT_SECONDS = 0.25
 
-_SocketAddress = tuple[int, Any]  # the address family, and the address in its form
+_SocketAddress = tuple[int, Any]  # the address family, and the address as this family needs it
 
 
 async def open_socket(host: str, port: int) -> socket.socket:
-    """Return a non-blocking socket connected to the first address that accepts.
+    """Return a non-blocking socket that is connected to one of the host's addresses.
+
+    If several addresses accept the connection, the first one to do so is used.
 
     Raises:
         OSError: the host is unknown, or none of its addresses accepts.
@@ -48,13 +52,18 @@ async def open_socket(host: str, port: int) -> socket.socket:
 
 
 async def _resolve(host: str, port: int) -> list[_SocketAddress]:
-    """Return the addresses of a host, alternating between the address families."""
+    """Return the addresses of a host, with IPv4 and IPv6 addresses alternating.
+
+    Raises:
+        OSError: the host is unknown.
+        UnicodeError: the host cannot be encoded as a domain name.
+    """
     try:
         number = ipaddress.ip_address(host)
     except ValueError:
         pass
     else:
-        if "%" not in host:  # a scope id names a network interface: getaddrinfo resolves it
+        if "%" not in host:  # `%` begins the name of an interface, which getaddrinfo resolves
             family = socket.AF_INET if number.version == 4 else socket.AF_INET6
             return [(family, (host, port))]
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -78,11 +87,13 @@ async def _connect(address: _SocketAddress) -> socket.socket:
 async def _first_success(
     attempts: list[asyncio.Task[socket.socket]], seconds: float | None
 ) -> asyncio.Task[socket.socket] | None:
-    """Wait until an attempt ends or the time is up; return an attempt that succeeded, if any.
+    """Wait until an attempt to connect ends or the time is over; return a successful attempt.
+
+    Return `None` if no attempt has succeeded yet.
 
     Args:
-        attempts: the attempts so far, at least one of them unfinished.
-        seconds: the longest wait; `None` for no limit.
+        attempts: the attempts so far, of which at least one is unfinished.
+        seconds: how long to wait at most; `None` for no limit.
     """
     unfinished = [each for each in attempts if not each.done()]
     await asyncio.wait(unfinished, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -90,6 +101,9 @@ async def _first_success(
 
 
 def _close_result(attempt: asyncio.Task[socket.socket]) -> None:
-    """Close the socket of an attempt that succeeded after another one had won."""
+    """Close the socket that an attempt opened, if it succeeded; the socket is not needed.
+
+    Called for each attempt other than the one whose socket is used.
+    """
     if not attempt.cancelled() and attempt.exception() is None:
         attempt.result().close()

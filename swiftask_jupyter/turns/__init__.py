@@ -1,1 +1,1 @@
-"""One question and its answer: which way it travels, when it is retried, what it may cost."""
+"""Sending one prompt: choosing the protocol, retrying after errors, and checking budgets."""

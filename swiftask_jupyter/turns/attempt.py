@@ -1,7 +1,7 @@
-"""One attempt to get an answer: the only code that sends a prompt.
+"""`Attempt`: sends one prompt and reads its answer. No other code sends prompts.
 
-A turn of a conversation and a row of a batch both run an `Attempt`; they differ in what they do
-with its events, and in who waits before a retry.
+Conversations (`RunningTurn`) and batches (`RowAttempt`) both use it. In a conversation, the
+`Attempt` waits before it retries a request; in a batch, the scheduler decides about retries.
 """
 
 from __future__ import annotations
@@ -25,25 +25,32 @@ RetryDelay = Callable[[SwiftaskError, int], float | None]
 
 
 def never_retry(_error: SwiftaskError, _requests: int) -> None:
-    """Return no delay: the caller decides about retries."""
+    """Return `None`, so that no request is retried; the default for `retry_delay`."""
 
 
 class Attempt:
-    """Sends one prompt, by whichever dialect the service accepts, and fills in its reply.
+    """Sends one prompt until the service answers, and stores the answer in a `Reply`.
+
+    After an error, the prompt may be sent again, by the same protocol or by another one.
 
     Args:
-        transport: the network.
-        route: the dialects to try, and the token to mask.
-        prompt: what is asked.
-        reply: the reply that grows; dialect, digest, attempts, times and outcome are set too.
-        hook: called before each request is sent, and again with the head of each response.
-        retry_delay: returns the seconds to wait before the prompt is sent again after an error,
-            or `None` to give up; given the error and the number of requests so far.
-        address: adapts the prompt to a dialect, before each request.
+        transport: sends the requests.
+        route: the protocols by which the prompt may be sent, and the token to mask.
+        prompt: the prompt to send.
+        reply: the record of the prompt and its answer. The pieces of the answer are added as they
+            arrive; the protocol, the digest, the number of requests, the durations and the status
+            are set too.
+        hook: called before each request is sent, and with the head of each response.
+        retry_delay: called with an error and the number of requests so far; returns the seconds to
+            wait before the prompt is sent again, or `None` to raise the error.
+        address: called with the protocol and the prompt before each request; returns the prompt to
+            send by this protocol.
 
     Attributes:
-        began: whether any of the answer has arrived; then it may be billed, and is not sent
-            again.
+        prompt: the prompt to send.
+        reply: the record of the prompt and its answer.
+        began: whether a part of the answer has arrived. If so, the prompt is not sent again,
+            because the answer may be billed.
     """
 
     def __init__(
@@ -70,9 +77,11 @@ class Attempt:
     async def events(self) -> AsyncGenerator[list[Event], None]:
         """Send the prompt and yield the events of its answer, one list for each network read.
 
+        The events are also added to the reply. Its final status is set by `end`, not here.
+
         Raises:
-            NotSent: the hook held the request back.
-            SwiftaskError: no answer came, or it broke off (then `began`).
+            NotSent: the hook prevented the request.
+            SwiftaskError: no answer arrived or, if `began` is true, the answer was cut short.
         """
         reply, route = self.reply, self._route
         protocol = await route.protocol()
@@ -93,29 +102,35 @@ class Attempt:
                 if self.began:
                     raise
                 if was_not_accepted(error):
-                    reply.conversation = None  # the service did not add the prompt to it
+                    reply.conversation = None  # the service did not continue it
                 protocol = await self._next_protocol(protocol, error)
         if protocol.takes_alias and reply.conversation is None:
             reply.conversation = prompt.alias
         route.record_success(protocol)
 
     def receive(self, events: list[Event]) -> None:
-        """Add events to the reply, and note when the first text arrived."""
+        """Add events to the reply, and store the time until the first text arrived."""
         if self.reply.first_token_seconds is None and has_text(events):
             self.reply.first_token_seconds = self._seconds()
         self.reply.apply(events)
 
     def preview(self) -> tuple[Protocol, Prompt, str]:
-        """Return how and what would be sent, and what is unknown about it; nothing is sent."""
+        """Return the protocol and the prompt of the first request, and a remark; send nothing.
+
+        The remark says what may be different when the prompt is really sent. It is empty if nothing
+        is uncertain.
+        """
         protocol, unknown = self._route.preview()
         return protocol, self._addressed(protocol), unknown
 
     def end(self, error: BaseException | None = None, *, status: Status | None = None) -> None:
-        """Note how it ended: the status, the seconds, and the error without any token.
+        """Store in the reply how the attempt ended: status, duration and error message.
+
+        Tokens in the message are masked.
 
         Args:
-            error: what went wrong; `None` if nothing did.
-            status: the status; default: the one that fits the error.
+            error: the exception that ended the attempt; `None` if it succeeded.
+            status: the status to store; default: derived from the error.
         """
         reply = self.reply
         reply.status = status or _status_after(error)
@@ -128,10 +143,18 @@ class Attempt:
     async def _next_protocol(
         self, failed: Protocol, error: ServiceError | ConnectionFailed
     ) -> Protocol:
-        """Return the dialect for the next request, after the delay before a retry.
+        """Return the protocol by which to send the prompt again after an error.
+
+        If the route has another protocol for this error, return it at once. Otherwise wait for the
+        retry delay, and return the protocol that failed.
+
+        Args:
+            failed: the protocol of the last request.
+            error: the error of the last request.
 
         Raises:
-            SwiftaskError: there is no further request; the error, which may suggest an agent.
+            SwiftaskError: the prompt must not be sent again; this is `error`, possibly with a
+                suggestion for the agent's slug.
         """
         if isinstance(error, ServiceError) and (other := self._route.fallback(failed, error)):
             return other
@@ -144,7 +167,10 @@ class Attempt:
         return failed
 
     def _addressed(self, protocol: Protocol) -> Prompt:
-        """Return the prompt for a dialect, and note in the reply what the request is."""
+        """Return the prompt to send by a protocol, and update the reply for the next request.
+
+        The number of requests in the reply is increased by 1.
+        """
         reply, prompt = self.reply, self.prompt
         reply.dialect, reply.streams = protocol.name, protocol.streams
         reply.request_digest = prompt.digest(protocol.name, self._route.host)

@@ -1,4 +1,8 @@
-"""Budgets: limits such as `500 credits/day`, `20 calls/hour` or `100k tokens/session`."""
+"""Budgets: limits such as `500 credits/day`, `20 calls/hour` or `100k tokens/session`.
+
+This module parses budgets and compares them with the usage. Budgets and usage are stored in the
+ledger, the database of all calls.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,10 @@ from swiftask_jupyter.support.structs import Struct
 from swiftask_jupyter.support.wording import quantity
 
 HOUR = 3_600
-# Each period ends now: a day is the last 24 hours. So budgets do not all start afresh at midnight.
+# The lengths of the periods in seconds. A period ends now, so a day means the last 24 hours.
 PERIODS = {"hour": HOUR, "day": 24 * HOUR, "week": 7 * 24 * HOUR, "month": 30 * 24 * HOUR}
 SESSION = "session"
-WARNING_SHARE = 0.8  # footers warn when this share of a budget is used
+WARNING_SHARE = 0.8  # when this share of a budget is used, a footer contains a warning
 _FACTORS = {"": 1, "k": 1_000, "m": 1_000_000}
 _GRAMMAR = (
     r"(?P<amount>(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?) ?(?P<factor>[km]?)"
@@ -26,15 +30,17 @@ EXAMPLES = "write 500 credits/day, 20 calls/hour or 100k tokens/session"
 
 
 class Budget(Struct, frozen=True):
-    """A limit on credits, calls or tokens in a period, for one agent, one notebook, or all.
+    """A limit on the credits, calls or tokens that may be used in a period.
+
+    It applies to all calls, or only to those of one agent or one notebook.
 
     Attributes:
-        amount: the limit, in `unit`.
+        amount: the limit, in the unit given by `unit`.
         unit: `credits`, `calls` or `tokens`.
-        period: `hour`, `day`, `week`, `month` (30 days) or `session`. All but `session` are
-            rolling periods that end now.
-        agent: the slug of the agent whose calls count; `None` for every agent.
-        notebook: the path of the notebook whose calls count; `None` for every notebook.
+        period: `hour`, `day`, `week`, `month` (30 days) or `session`. `day` means the last 24
+            hours, and so on.
+        agent: the slug of the agent whose calls are counted; `None` for all agents.
+        notebook: the path of the notebook whose calls are counted; `None` for all notebooks.
     """
 
     amount: float
@@ -48,19 +54,20 @@ class Budget(Struct, frozen=True):
         if self.agent is not None:
             words += f" for {self.agent}"
         if self.notebook is not None:
-            # The name only: footers show this text, and are saved in notebooks.
+            # Only the file's name: footers show this text, and are saved in notebooks.
             words += f" in {PurePath(self.notebook).name}"
         return words
 
 
 class BudgetUsage(Struct, frozen=True):
-    """How much of a budget is used.
+    """The usage of the calls that a budget counts, in the budget's current period.
 
     Attributes:
-        amount: the sum that finished calls reported, in the budget's unit.
-        calls: how many calls were sent.
-        in_flight: how many of them have not finished, or were lost with their process.
-        unreported: how many finished calls reported nothing in this unit.
+        amount: the sum of the usage reported for finished calls, in the budget's unit.
+        calls: the number of calls that were sent.
+        in_flight: the number of calls without an end: still running, or lost because their process
+            died.
+        unreported: the number of finished calls for which no usage was reported in this unit.
     """
 
     amount: float
@@ -70,7 +77,11 @@ class BudgetUsage(Struct, frozen=True):
 
     @property
     def expected(self) -> float:
-        """What the calls in flight will use if each uses the average of the reported calls."""
+        """The estimated usage of the calls in flight, in the budget's unit.
+
+        The estimate for each call is the average of the finished calls that reported their usage;
+        0.0 if there are none.
+        """
         reported = self.calls - self.in_flight - self.unreported
         return self.in_flight * self.amount / reported if reported else 0.0
 
@@ -79,12 +90,12 @@ def parse_budget(text: str, agent: str | None = None, notebook: str | None = Non
     """Parse a budget such as `500 credits/day`.
 
     Args:
-        text: amount, unit and period.
-        agent: the slug of the agent it is for; `None` for every agent.
-        notebook: the path of the notebook it is for; `None` for every notebook.
+        text: the amount, the unit and the period.
+        agent: the slug of the agent whose calls are counted; `None` for all agents.
+        notebook: the path of the notebook whose calls are counted; `None` for all notebooks.
 
     Raises:
-        ConfigurationError: the text is not a budget.
+        ConfigurationError: the text is not a valid budget.
     """
     found = re.fullmatch(_GRAMMAR, " ".join(text.split()), re.IGNORECASE)
     if found is None:
@@ -97,17 +108,17 @@ def parse_budget(text: str, agent: str | None = None, notebook: str | None = Non
 
 
 def check_budget(budget: Budget, usage: BudgetUsage) -> str:
-    """Check whether another call may be sent.
+    """Check whether a budget allows another call; called before the call is sent.
 
     Args:
         budget: the budget.
-        usage: the usage of all other calls; the call that is checked is not included.
+        usage: the usage of all earlier calls that the budget counts.
 
     Returns:
-        A warning for the call's footer, usually empty.
+        A warning to show below the answer; empty if there is nothing to warn of.
 
     Raises:
-        BudgetSpent: the call may not be sent.
+        BudgetSpent: the budget is used up, including the estimated usage of calls in flight.
     """
     used = usage.amount + usage.expected
     if used >= budget.amount:
@@ -129,7 +140,10 @@ def check_budget(budget: Budget, usage: BudgetUsage) -> str:
 
 
 def scope_options(budget: Budget) -> str:
-    """Return a budget's `--agent` and `--notebook`, as options of `%swiftask budget`."""
+    """Return the budget's agent and notebook as options for the command `%swiftask budget`.
+
+    For example ` --agent my-agent`; empty if the budget is for all agents and notebooks.
+    """
     options = {"--agent": budget.agent, "--notebook": budget.notebook}
     return "".join(
         f" {option} {shlex.quote(value)}" for option, value in options.items() if value is not None
@@ -137,13 +151,19 @@ def scope_options(budget: Budget) -> str:
 
 
 def format_amount(amount: float) -> str:
-    """Return a readable amount: `1,500`, `2.50`, and two significant digits below 0.01."""
+    """Return an amount as text, such as `1,500` or `2.50`.
+
+    An amount below 0.01 is written with two significant digits, such as `0.0012`.
+    """
     if 0 < amount < 0.01:
         return f"{amount:.2g}"
     return f"{amount:,.0f}" if amount == int(amount) else f"{amount:,.2f}"
 
 
 def _larger(budget: Budget, used: float) -> str:
-    """Return a budget of 1.5 times the limit or the use, as `%swiftask budget raise` accepts it."""
+    """Return the arguments of `%swiftask budget raise` for a budget that is 1.5 times as large.
+
+    The new limit is 1.5 times the limit or 1.5 times the usage, whichever is larger.
+    """
     amount = max(math.ceil(max(budget.amount, used) * 1.5), 1)
     return f"{amount} {budget.unit}/{budget.period}{scope_options(budget)}"

@@ -1,7 +1,7 @@
 """The catalogue of a service's public agents: `GET /public/bots`, which needs no token.
 
-The catalogue is only a hint. Private agents of a workspace are not in it, so an agent that it does
-not list can still be asked.
+The catalogue is incomplete: it does not list the private agents of a workspace. So a prompt may be
+sent to an agent that is not in the catalogue.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from swiftask_jupyter.protocols.http import Request
 from swiftask_jupyter.support.structs import Struct
 from swiftask_jupyter.transport.client import Transport
 
-# How long a prompt waits for the catalogue, in seconds.
+# How many seconds a prompt waits for the catalogue.
 TIMEOUT_SECONDS = 3.0
-# How long a prompt does not wait for a catalogue again after it could not be fetched.
+# For how many seconds after a failure prompts do not wait for the catalogue.
 RETRY_AFTER_SECONDS = 60.0
 
 
 class Agent(Struct, frozen=True):
-    """An agent of the catalogue.
+    """One agent that the catalogue lists.
 
     Attributes:
-        slug: the name in a request, exactly as the platform spells it.
-        name: the name for people.
-        chat: whether it is a chat agent (`isChatLMM`), or `None` if the catalogue does not say.
+        slug: the agent's identifier in requests, exactly as the platform spells it.
+        name: the agent's name to show to users.
+        chat: whether the agent is a chat agent (field `isChatLMM`); `None` if the catalogue does
+            not contain this field.
     """
 
     slug: str
@@ -38,9 +39,10 @@ class Agent(Struct, frozen=True):
 
 
 class Catalogue:
-    """Fetches the catalogue of each service once.
+    """Fetches the catalogue of each service and keeps it in memory.
 
-    A `root` is the address of the service's public routes, such as `https://host/public`.
+    The argument `root` of the methods is the URL of a service's public routes, such as
+    `https://host/public`.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -49,7 +51,9 @@ class Catalogue:
         self._retry_at: dict[str, float] = {}
 
     async def agents(self, root: str) -> tuple[Agent, ...]:
-        """Return the agents of a service; fetched on the first call, and again after a failure.
+        """Return the public agents of a service.
+
+        They are fetched on the first call, and again if the last fetch failed.
 
         Raises:
             SwiftaskError: the catalogue cannot be fetched.
@@ -57,19 +61,23 @@ class Catalogue:
         task = self._tasks.get(root)
         if task is None or _must_refetch(task):
             task = self._tasks[root] = asyncio.ensure_future(self._fetch(root))
-        return await asyncio.shield(task)  # others may be waiting for it when one caller gives up
+        return await asyncio.shield(task)  # other callers may be waiting too
 
     def fetched_agents(self, root: str) -> tuple[Agent, ...] | None:
-        """Return the agents if they are fetched already, else `None`; callable from any thread."""
+        """Return the agents if they were fetched before, otherwise `None`; send no request.
+
+        May be called on any thread.
+        """
         task = self._tasks.get(root)
         if task is None or not task.done() or task.cancelled() or task.exception() is not None:
             return None
         return task.result()
 
     async def agents_if_available(self, root: str) -> tuple[Agent, ...]:
-        """Return the agents, or an empty tuple if they cannot be fetched within 3 seconds.
+        """Return the public agents, or an empty tuple if they cannot be fetched within 3 seconds.
 
-        After a failure, it returns an empty tuple for one minute without asking the service.
+        For one minute after a failure or a timeout, the method returns an empty tuple and sends no
+        request.
         """
         now = time.monotonic()
         if now < self._retry_at.get(root, now):
@@ -82,7 +90,11 @@ class Catalogue:
             return ()
 
     async def is_chat_agent(self, root: str, slug: str) -> bool | None:
-        """Tell whether the agent is a chat agent; `None` if the catalogue does not say in time."""
+        """Return whether an agent is a chat agent, according to the catalogue.
+
+        Return `None` if the catalogue does not list the agent, does not say whether it is a chat
+        agent, or cannot be fetched in time.
+        """
         agents = await self.agents_if_available(root)
         return next((agent.chat for agent in agents if agent.slug == slug), None)
 
@@ -98,14 +110,22 @@ class Catalogue:
 
 
 def _must_refetch(task: asyncio.Task[Any]) -> bool:
-    """Tell whether a fetch failed, or belongs to a loop that was closed."""
+    """Return whether the catalogue must be fetched again, given the task of the last fetch.
+
+    This is so if the task failed or was cancelled, or if it belongs to another event loop: it then
+    cannot be awaited on the running one.
+    """
     if task.get_loop() is not asyncio.get_running_loop():
         return True
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 def _parse_agents(value: Any) -> list[Agent]:
-    """Parse the list, which services return bare or under `data`; skip entries without a slug."""
+    """Return the agents in the decoded response of the catalogue.
+
+    The response is a list of agents, or an object with this list under `data`. Entries without a
+    slug are skipped.
+    """
     entries = value.get("data") if isinstance(value, dict) else value
     agents = []
     for entry in entries if isinstance(entries, list) else ():

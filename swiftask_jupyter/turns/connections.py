@@ -1,4 +1,4 @@
-"""The connections of a client: settings, secrets, the agent catalogue and the network."""
+"""`Connections`: resolves a client's settings, prepares prompts, and manages its network access."""
 
 from __future__ import annotations
 
@@ -26,17 +26,21 @@ from swiftask_jupyter.turns.routing import Dialects, Route
 
 
 class Connections:
-    """Resolves settings into connections, and prepares prompts and their routes.
+    """The settings, tokens, agent catalogue and network access of one client.
+
+    A `Connection` is the result of combining all settings: base URL, token, agent and dialect (the
+    protocol's name, or `auto`).
 
     Args:
-        overrides: what the client was made with.
+        overrides: the settings passed to the constructor of the client.
 
     Attributes:
-        overrides: what was named when the client was made, or by `%swiftask use`.
-        configured: what `%config SwiftaskMagics` names.
-        sources: the environment and the files with settings.
-        transport: the network.
-        thread: the I/O thread on which the network is used.
+        overrides: the settings passed to the constructor of the client, or changed later by
+            commands such as `%swiftask use`.
+        configured: the settings made by `%config SwiftaskMagics`.
+        sources: the settings in environment variables and files.
+        transport: sends the requests.
+        thread: the I/O thread, on which all requests are sent.
     """
 
     def __init__(self, overrides: ConnectionOverrides) -> None:
@@ -46,18 +50,21 @@ class Connections:
         self.transport = Transport()
         self.thread = IOThread(self.transport.aclose)
         self._logins = Logins()
-        self._secrets: set[Secret] = set()  # every token that was ever used, to be masked
+        self._secrets: set[Secret] = set()  # every token used so far, for masking
         self._dialects = Dialects(Catalogue(self.transport))
 
     def resolve(self, overrides: ConnectionOverrides | None = None) -> Connection:
-        """Return the connection that the settings describe now; changed files are read again.
+        """Combine all current settings into a connection.
+
+        Files with settings are read again if they have changed.
 
         Args:
-            overrides: what one call names itself; it comes before all other settings.
+            overrides: the settings passed to a single call, which take precedence over all others;
+                `None` if there are none.
 
         Raises:
-            ConfigurationError: a setting is unusable, or would send a token to a host that its
-                owner did not name.
+            ConfigurationError: a setting is unusable, or a project's file names a host to which a
+                token from another source must not be sent.
         """
         layers = {
             "the call": overrides or ConnectionOverrides(),
@@ -79,19 +86,21 @@ class Connections:
         needs_token: bool = True,
         **options: Any,
     ) -> tuple[Prompt, Route]:
-        """Return the prompt, and the route by which it is sent.
+        """Create a prompt from the arguments of a call, and the route by which to send it.
+
+        The route holds the protocols by which the prompt may be sent. Nothing is sent.
 
         Args:
-            text: the prompt.
-            agent: the slug; default: the connection's.
-            dialect: the dialect; default: the connection's.
-            connection: the name of a connection.
-            files: the files to attach: paths, URLs, DataFrames, figures, `(name, bytes)`.
-            needs_token: whether a missing token is an error.
-            options: the options of a request.
+            text: the text of the prompt.
+            agent: the agent's slug; `None` for the agent in the settings.
+            dialect: the protocol's name, or `auto`; `None` for the dialect in the settings.
+            connection: the name of a configured connection; `None` for the one in the settings.
+            files: the files to attach: paths, URLs, DataFrames, figures or `(name, bytes)` tuples.
+            needs_token: whether to raise an error if there is no token.
+            options: other options of the request, such as `system` and `timeout`; see `compose`.
 
         Raises:
-            Refused: it can't be sent; the message says why.
+            Refused: the prompt can't be sent; the message says why.
         """
         overrides = ConnectionOverrides(agent=agent, dialect=dialect, connection=connection)
         target = self.resolve(overrides.validated())
@@ -112,27 +121,31 @@ class Connections:
         return prompt, route
 
     def mask(self, text: str) -> str:
-        """Return the text with every known token masked."""
+        """Return the text with all tokens masked that the client has used or could use now."""
         with suppress(ConfigurationError):
-            self.resolve()  # its token may be one that no prompt has used yet
+            self.resolve()  # adds the current token, which may not have been used yet
         for secret in self._known_secrets():
             text = secret.mask(text)
         return text
 
     def _known_secrets(self) -> list[Secret]:
-        """Return every known token, the longest first: one may contain another."""
+        """Return the tokens used so far, and those in the client's settings and the environment.
+
+        The longest token comes first, because a token may contain another one.
+        """
         named = (self.overrides.token, os.environ.get("SWIFTASK_API_KEY"))
         found = (*tuple(self._secrets), *(Secret(each or "") for each in named))
         return sorted(found, key=len, reverse=True)
 
     def catalogue(self, timeout: float | None = None) -> tuple[Agent, ...]:
-        """Return the public agents of the connection's service; they are fetched once.
+        """Return the public agents of the current service; they are fetched on the first call.
 
         Args:
-            timeout: the seconds after which an empty tuple is returned instead; default: none.
+            timeout: how many seconds to wait for the agents before returning an empty tuple;
+                `None` for no limit.
 
         Raises:
-            SwiftaskError: the service did not list them.
+            SwiftaskError: the catalogue cannot be fetched, or the settings are unusable.
         """
         agents = self._dialects.catalogue.agents(self.resolve().root("/public"))
         if timeout is None:
@@ -141,11 +154,15 @@ class Connections:
         return task.result() if task.wait(timeout) else ()
 
     def warm(self) -> None:
-        """Load what the first answer needs, on the I/O thread, without waiting for it."""
+        """Prepare the first prompt in the background, so that its answer starts sooner.
+
+        On the I/O thread, load certificates or httpx if they are needed and, for the dialect
+        `auto`, the catalogue of agents. Do nothing if the settings are unusable or have no token.
+        """
         try:
             connection = self.resolve()
         except ConfigurationError:
-            return  # the first prompt will say so
+            return  # the first prompt will raise this error again
         if connection.token:
             self.thread.submit(self._warm(connection))
 
@@ -157,10 +174,14 @@ class Connections:
             )
 
     def login(self, token: str) -> bool:
-        """Keep a token for the connection's host; return whether it outlives this process.
+        """Store a token for the host of the current service; used by `%swiftask login`.
+
+        Return whether it was stored in the system's keyring. Otherwise it is kept in memory until
+        the process ends.
 
         Raises:
-            ConfigurationError: it is no token.
+            ConfigurationError: the token contains characters that no token has, or the settings
+                are unusable.
         """
         return self._logins.keep(self.resolve().token_host, token)
 
@@ -168,6 +189,6 @@ class Connections:
 def _loaded(files: object) -> tuple[Attachment, ...]:
     if isinstance(files, tuple | list) and not files:
         return ()
-    from swiftask_jupyter.prompts.attachments import load_files  # most prompts have none
+    from swiftask_jupyter.prompts.attachments import load_files  # rarely needed
 
     return load_files(files)

@@ -1,8 +1,8 @@
-"""Dry runs: the request that a prompt would send, and what similar calls have cost.
+"""Dry runs: shows the request for a prompt without sending it, and the cost of earlier calls.
 
-A preview never opens a connection. Requests that come before the question (uploads) are previewed
-too; where the next request depends on the service's response, a placeholder in angle brackets
-stands for it.
+A preview never opens a connection. It also shows the requests that are sent before the prompt, such
+as file uploads. If a request contains data from an earlier response, the preview shows a
+placeholder in angle brackets instead, such as `<the signed URL>`.
 """
 
 from __future__ import annotations
@@ -20,20 +20,24 @@ from swiftask_jupyter.settings.secrets import MASK, Secret
 from swiftask_jupyter.support.sanitize import sanitize
 from swiftask_jupyter.support.structs import Struct, replace
 
-MAX_PRINTED = 2000  # characters of each message and field; `messages` holds all of them
+# How many characters of each message and field `print` shows; the attributes contain all.
+MAX_PRINTED = 2000
 _SECRET_QUERY = re.compile(r"(?<=clientToken=)[^&]*")
-# Fields of the body that are printed as messages and files.
+# Fields of the body that are not printed again, because the messages and files are printed.
 _PRINTED_APART = frozenset(("messages", "messageHistory", "input", "message", "files"))
 
 
 class CallCost(Struct, frozen=True):
-    """What an earlier call of an agent cost, as the service reported it; `None` if it did not.
+    """The tokens, credits and duration of one earlier call to an agent.
+
+    An attribute is `None` if its value is not known, for example because the service did not report
+    it.
 
     Attributes:
-        input_tokens: tokens of the request.
-        output_tokens: tokens of the answer.
-        reported_total: the service's own total, of an undocumented unit.
-        credits: the credits.
+        input_tokens: the tokens of the request.
+        output_tokens: the tokens of the answer.
+        reported_total: the total as the service reported it; its unit is not documented.
+        credits: the credits; their unit is not documented.
         seconds: the time from the request to the end of the answer.
     """
 
@@ -45,20 +49,20 @@ class CallCost(Struct, frozen=True):
 
 
 class RequestPreview(Struct, frozen=True):
-    """A request as it would be sent; `print` shows it in full.
+    """The result of a dry run: the HTTP request that a prompt would send. Print it to read it.
 
     Attributes:
         dialect: the protocol's name.
         method: the HTTP method.
         url: the URL, with the token masked.
         headers: the headers, with the token masked.
-        body: the body, parsed from JSON.
-        messages: the conversation: system message, earlier messages, the prompt.
+        body: the decoded JSON of the body, with the token masked; a string if it is not JSON.
+        messages: the system message, the earlier messages and the prompt, in this order.
         files: the attachments; each has a name, a type and a size in bytes.
-        before: the method and the URL of each request that is sent before this one.
+        before: the method and the URL of each request that would be sent first, such as an upload.
         tokens: the estimated number of tokens of all messages.
-        calls: the costs of this agent's last calls, newest first.
-        note: what is unknown until the prompt is really sent; empty if nothing is.
+        calls: the costs of the last calls to this agent, newest first.
+        note: how the real request may differ from this preview; empty if it cannot differ.
     """
 
     dialect: str
@@ -86,16 +90,17 @@ class RequestPreview(Struct, frozen=True):
 def preview_request(
     protocol: Protocol, prompt: Prompt, note: str, calls: Iterable[CallCost]
 ) -> RequestPreview:
-    """Return a preview of the request for a prompt, without sending it.
+    """Return a preview of the request for a prompt; send nothing.
 
     Args:
-        protocol: the dialect, with its address and token.
+        protocol: creates the request.
         prompt: the prompt.
-        note: what is not known about the dialect.
-        calls: the costs of the agent's last calls, newest first.
+        note: a remark if another protocol may be chosen when the prompt is really sent; may be
+            empty.
+        calls: the costs of the last calls to the agent, newest first.
 
     Raises:
-        PromptError: the dialect cannot send this prompt.
+        PromptError: the protocol cannot encode this prompt.
     """
     before, prepared, unknown = _prepare(protocol, prompt)
     request = protocol.build_request(prepared)
@@ -120,10 +125,12 @@ def preview_request(
 
 
 def _prepare(protocol: Protocol, prompt: Prompt) -> tuple[list[Request], Prompt, str]:
-    """Run the protocol's preparation (uploads) with made-up responses.
+    """Run `Protocol.prepare` with placeholders instead of real responses.
 
     Returns:
-        The requests before the question, the prompt with its uploads, and what is unknown.
+        The requests that would be sent before the prompt, such as uploads; the prompt to send, with
+        the URLs or placeholders of the uploaded files; and a remark if the protocol did not accept
+        the placeholders, otherwise an empty string.
     """
     steps, requests = protocol.prepare(prompt), []
     response: tuple[ResponseHead, bytes] | None = None
@@ -135,7 +142,7 @@ def _prepare(protocol: Protocol, prompt: Prompt) -> tuple[list[Request], Prompt,
     except StopIteration as done:
         prepared: Prompt = done.value
         return requests, prepared, ""
-    except SwiftaskError:  # the protocol needs more from the response than our placeholder
+    except SwiftaskError:  # the protocol does not accept the placeholder
         attachments = tuple(
             replace(each, content=None, url="<its URL>") if each.url is None else each
             for each in prompt.attachments
@@ -202,7 +209,10 @@ def _size(file: Attachment) -> str:
 
 
 def _average_cost(calls: tuple[CallCost, ...]) -> str:
-    """Return a line with the average cost of the last calls; unreported figures are left out."""
+    """Return a line of text with the average tokens, credits and seconds of these calls.
+
+    A value that is `None` for all calls is left out.
+    """
     if not calls:
         return "no earlier call of this agent"
     averages = []

@@ -1,8 +1,9 @@
 """Decides whether a failed request is sent again, and after how many seconds.
 
-A request is sent again only if it cannot have been billed: no connection was made, or the status
-says that the service did not process it. A request that was sent and got no response, or whose
-answer broke off, may have been processed and is not sent again.
+A request is sent again only if it was probably not billed: no connection was opened, or the status
+of the response means that the service did not process the request. A request that got no response,
+or only a part of the answer, may have been processed and is not sent again. For batches, there is
+one exception (see `batch_retry_delay`).
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ def retry_delay(
 ) -> float | None:
     """Return how many seconds to wait before the next try, or `None` to give up.
 
-    The delay grows exponentially, with full jitter: clients that failed together do not retry
-    together. A delay that the service asks for (`Retry-After`) is kept, up to 30 s.
+    The delay is random, and its maximum doubles with each try (exponential backoff with full
+    jitter), so that clients that failed at the same time do not retry at the same time. If the
+    service asks for a delay (`Retry-After`), that delay is used; if it is longer than 30 seconds,
+    the result is `None`.
 
     Args:
-        error: the error of the last try, raised before any text of an answer arrived.
-        tries: how many tries there have been.
-        draw: returns a random number between two numbers.
+        error: the error of the last try, raised before any part of an answer arrived.
+        tries: the number of tries so far.
+        draw: returns a random number between its two arguments; replaced in tests.
     """
     if tries >= MAX_TRIES:
         return None
@@ -49,18 +52,19 @@ def batch_retry_delay(
     max_tries: int,
     draw: Callable[[float, float], float] = random.uniform,
 ) -> float | None:
-    """Return how many seconds a row of a batch waits before its next try, or `None` to give up.
+    """Return how many seconds to wait before a batch sends a prompt again, or `None` to give up.
 
-    Unlike `retry_delay`, it keeps a delay of any length that the service asks for, and it retries
-    after a connection was reset before the response began: with many rows, resets are certain, and
-    each would leave a row without an answer. A timeout is not retried, because the request may have
-    been billed.
+    There are two differences to `retry_delay`. A delay that the service asks for (`Retry-After`) is
+    used even if it is long. And a request is sent again if its connection was closed before the
+    response began, although it may have been billed: in a large batch, some connections are
+    certainly closed, and each time a row would get no answer. After a timeout, a request is not
+    sent again, because it may have been billed.
 
     Args:
-        error: the error of the last try, raised before any text of an answer arrived.
-        tries: how many tries there have been.
-        max_tries: how many tries are allowed.
-        draw: returns a random number between two numbers.
+        error: the error of the last try, raised before any part of an answer arrived.
+        tries: the number of tries so far.
+        max_tries: the number of tries that are allowed.
+        draw: returns a random number between its two arguments; replaced in tests.
     """
     unavailable = isinstance(error, ServiceError) and error.status in RETRY_STATUSES
     reset = isinstance(error, ConnectionFailed) and not isinstance(error, TimedOut)
@@ -71,7 +75,11 @@ def batch_retry_delay(
 
 
 def was_not_accepted(error: SwiftaskError) -> bool:
-    """Tell whether the service certainly did not add the question to its conversation."""
+    """Return whether the error means that the service did not add the prompt to its conversation.
+
+    This is certain if the request was not sent, or if the service answered with a status from 400
+    to 499.
+    """
     if isinstance(error, ConnectionFailed):
         return not error.sent
     return isinstance(error, ServiceError) and 400 <= (error.status or 0) < 500

@@ -1,12 +1,12 @@
-"""Chooses the dialect of a prompt, and the one to try after a refusal.
+"""Chooses the protocol by which a prompt is sent, and another one to try after an error.
 
-`auto` speaks the OpenAI-compatible dialect, which streams, and the native one where that is
-needed:
+The option `--dialect` names the protocol. Its default `auto` uses the OpenAI-compatible protocol
+(`/v1`), because it streams, or Swiftask's native protocol (`/api/ai`) in these cases:
 
-- for an agent that the catalogue does not list as a chat agent: measured, `/v1` answers for it as
-  a generic chatbot;
-- for files and fields that only the native API accepts;
-- for a token that `/v1` refuses: an agent's client token belongs to `/api/ai`.
+- the catalogue says that the agent is not a chat agent: in tests, `/v1` answered prompts to such an
+  agent as a generic chatbot;
+- the prompt has files or fields that only the native API accepts;
+- the token is refused by `/v1`: a client token of an agent is valid only for `/api/ai`.
 """
 
 from __future__ import annotations
@@ -30,22 +30,26 @@ from swiftask_jupyter.support.suggest import closest
 from swiftask_jupyter.turns.catalogue import Catalogue
 
 NATIVE = "native"
-# The dialects of Swiftask itself. The others are platforms without a documented host, and the
-# catalogue does not list their agents.
+# The dialects for Swiftask. The other dialects are for platforms without a documented host, whose
+# agents are not in the catalogue.
 SWIFTASK_DIALECTS = (AUTO, OpenAI.name, NATIVE, "widget")
 
 
 def dialect_choices() -> tuple[str, ...]:
-    """Return the names that `--dialect` accepts."""
+    """Return the values that `--dialect` accepts: `auto` and the names of all protocols."""
     return (AUTO, *protocol_names())
 
 
 class Route:
-    """The dialects by which one prompt may be sent, over one connection.
+    """Chooses the protocols by which one prompt is sent to one service.
+
+    This class always uses the protocol passed to the constructor, or its variants; `AutoRoute`
+    chooses between two protocols.
 
     Attributes:
-        host: the host of the request digest; all ports of this machine count as one host.
-        secrets: the tokens that no prompt may contain, of any connection.
+        host: the host name for `Prompt.digest`; it is `loopback` for every port of this machine.
+        secrets: all tokens of the client. A prompt that contains one of them is not sent, and they
+            are masked in earlier messages.
     """
 
     def __init__(
@@ -60,43 +64,66 @@ class Route:
 
     @property
     def token(self) -> Secret:
-        """The token that the request carries."""
+        """The token with which the requests are authorized."""
         return self._protocol.token
 
     def candidates(self) -> tuple[Protocol, ...]:
-        """Return every dialect that may be used; sends nothing."""
+        """Return all protocols by which the prompt may be sent, without their variants.
+
+        Used to find a stored answer, whose digest contains the protocol's name. Nothing is sent.
+        """
         return (self._protocol,)
 
     async def protocol(self) -> Protocol:
-        """Return the dialect to use first; may fetch the catalogue.
+        """Return the protocol for the first request; `AutoRoute` may fetch the catalogue for it.
 
         Raises:
-            PromptError: the prompt has a field that this dialect does not accept.
+            PromptError: the prompt has a field that the protocol does not accept.
         """
         return self._protocol
 
     def preview(self) -> tuple[Protocol, str]:
-        """Return the dialect that would be used first, and a remark on what is unknown.
+        """Return the protocol for the first request and a remark, without sending anything.
 
-        Sends nothing.
+        Used for dry runs. The remark says if another protocol may be chosen when the prompt is
+        really sent; it is empty if the protocol is certain.
         """
         return self._protocol, ""
 
     def fallback(self, failed: Protocol, error: ServiceError) -> Protocol | None:
-        """Return the dialect to try after a refusal, each one once; `None` to give up."""
+        """Return the protocol by which to send the prompt again after an error of the service.
+
+        No protocol or variant is returned twice. `None` means that there is no other to try.
+
+        Args:
+            failed: the protocol of the last request.
+            error: the error that the service answered with.
+        """
         return failed.fallback(error)
 
     def record_success(self, protocol: Protocol) -> None:
-        """Remember that the service answered in this dialect."""
+        """Handle the success of a request; `AutoRoute` remembers which protocol the token needs.
+
+        Args:
+            protocol: the protocol of the successful request.
+        """
 
     async def enrich(self, error: SwiftaskError) -> SwiftaskError:
-        """Return the error; if no such agent exists, with the most similar slug added."""
+        """Add a suggestion for the slug to an error that says that the agent does not exist.
+
+        Return a new `AgentNotFound` with the suggestion. Return the error unchanged if it is of
+        another class, or the catalogue contains no similar slug.
+        """
         if isinstance(error, AgentNotFound) and (suggested := await self.suggest()):
             return AgentNotFound(f"{error}; did you mean {suggested}?", status=error.status)
         return error
 
     async def suggest(self) -> str | None:
-        """Return the slug in the catalogue most similar to the prompt's, if that is not in it."""
+        """Return the slug in the catalogue that is most similar to the slug in the prompt.
+
+        Return `None` if the catalogue contains the prompt's slug, contains no similar slug or
+        cannot be fetched, or if the dialect is not for Swiftask.
+        """
         if self._connection.dialect not in SWIFTASK_DIALECTS:
             return None
         public = self._connection.root("/public")
@@ -106,18 +133,28 @@ class Route:
 
 
 class AutoRoute(Route):
-    """The route of the dialect `auto`: OpenAI-compatible first, native where that is needed."""
+    """The route for the dialect `auto`: the OpenAI-compatible protocol, or native if needed.
+
+    The docstring of the module says in which cases the native protocol is needed.
+    """
 
     def __init__(self, dialects: Dialects, connection: Connection, prompt: Prompt) -> None:
         super().__init__(dialects, connection, prompt, _protocol(OpenAI, connection))
         self._refused = False
 
     def candidates(self) -> tuple[Protocol, ...]:
-        """Return the OpenAI-compatible dialect, then the native one."""
+        """Return the OpenAI-compatible protocol and the native one, in this order."""
         return self._protocol, _protocol(PROTOCOLS[NATIVE], self._connection)
 
     async def protocol(self) -> Protocol:
-        """Return the dialect that the prompt, the token and the catalogue call for."""
+        """Return the protocol for the first request, native or OpenAI-compatible.
+
+        It depends on the files and fields of the prompt, on the token, and on the catalogue, which
+        is fetched if necessary.
+
+        Raises:
+            PromptError: native is needed, but the prompt has a field that it does not accept.
+        """
         if self._needs_native():
             return self._native()
         public = self._connection.root("/public")
@@ -125,7 +162,15 @@ class AutoRoute(Route):
         return self._native() if chats is False else self._protocol
 
     def preview(self) -> tuple[Protocol, str]:
-        """Return the same, from what is known of the catalogue so far."""
+        """Return the protocol for the first request and a remark, without sending anything.
+
+        If the choice depends on the catalogue and the catalogue was not fetched yet, return the
+        OpenAI-compatible protocol and a remark that the native one may be chosen instead. Otherwise
+        the remark is empty.
+
+        Raises:
+            PromptError: native is needed, but the prompt has a field that it does not accept.
+        """
         if self._needs_native():
             return self._native(), ""
         agents = self._dialects.catalogue.fetched_agents(self._connection.root("/public"))
@@ -135,18 +180,26 @@ class AutoRoute(Route):
         return (self._native() if chats is False else self._protocol), ""
 
     def fallback(self, failed: Protocol, error: ServiceError) -> Protocol | None:
-        """Return the native dialect after a 401 of the OpenAI-compatible one."""
+        """Return the protocol by which to send the prompt again after an error of the service.
+
+        After a 401 response to the OpenAI-compatible protocol, this is the native protocol, or
+        `None` if the prompt cannot be sent by it. After any other error, it is a variant of the
+        protocol that failed, or `None`.
+        """
         if isinstance(failed, OpenAI) and error.status == 401:
             try:
                 native = self._native()
             except PromptError:
-                return None  # the prompt can't be sent as native: the 401 is the reason to report
+                return None  # native can't send this prompt: the caller raises the 401
             self._refused = True
             return native
         return super().fallback(failed, error)
 
     def record_success(self, protocol: Protocol) -> None:
-        """Remember the token as native only, if `/v1` had refused it."""
+        """Remember that the token is valid only for native, if `/v1` refused it before the success.
+
+        Later prompts with this token are then sent by the native protocol at once.
+        """
         if self._refused and protocol.name == NATIVE:
             self._dialects.remember_native(self._connection)
 
@@ -160,18 +213,22 @@ class AutoRoute(Route):
 
 
 class Dialects:
-    """Chooses the route of each prompt, and remembers which tokens `/v1` refused."""
+    """Creates the `Route` for each prompt, and remembers which tokens `/v1` refuses."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
         self._native_only: set[tuple[str, Secret]] = set()
 
     def route(self, connection: Connection, prompt: Prompt) -> Route:
-        """Return the route of a prompt over a connection.
+        """Return the route for a prompt: the protocols by which it may be sent.
+
+        Args:
+            connection: the service's base URL, the token and the dialect.
+            prompt: the prompt.
 
         Raises:
-            ConfigurationError: the dialect does not exist, or needs a base URL.
-            PromptError: the dialect does not accept the prompt's files, system message or fields.
+            ConfigurationError: the dialect does not exist, or it needs a base URL and none is set.
+            PromptError: the protocol does not accept the prompt's files, system message or fields.
         """
         name = connection.dialect
         if name == AUTO:
@@ -192,11 +249,11 @@ class Dialects:
         return Route(self, connection, prompt, _protocol(kind, connection))
 
     def refuses_openai(self, connection: Connection) -> bool:
-        """Return whether `/v1` is known to refuse the connection's token."""
+        """Return whether `/v1` has refused this token before and the native API has accepted it."""
         return (connection.root(""), connection.token) in self._native_only
 
     def remember_native(self, connection: Connection) -> None:
-        """Remember that only the native API accepts the connection's token."""
+        """Remember that this service accepts this token only for the native API."""
         self._native_only.add((connection.root(""), connection.token))
 
 

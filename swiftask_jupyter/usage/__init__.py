@@ -1,1 +1,1 @@
-"""Usage as DataFrames: from the ledger, or from saved notebooks."""
+"""Usage (tokens, credits, times) as DataFrames, read from the ledger or from saved notebooks."""

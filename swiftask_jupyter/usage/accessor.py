@@ -1,4 +1,4 @@
-"""`frame.swiftask`: totals, costs, plots and exports of a usage frame."""
+"""The pandas accessor `frame.swiftask`: totals, costs, plots and exports of a usage frame."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ GROUPS = ("day", "agent", "session", "cell", "notebook", "surface", "status")
 
 @pd.api.extensions.register_dataframe_accessor("swiftask")
 class UsageAccessor:
-    """The methods of a usage frame, as `frame.swiftask`.
+    """The pandas accessor `frame.swiftask`, which adds methods to a usage frame.
 
-    A usage frame is what `Swiftask.usage()` and `usage_from_notebooks()` return, or some of its
-    rows, or several of them concatenated.
+    A usage frame is a DataFrame with one row for each turn (a prompt and its answer). It is
+    returned by `usage_from_notebooks()` and by `Swiftask.usage()` without `by`. A selection of its
+    rows and a concatenation of usage frames are usage frames too.
 
     Args:
-        frame: the frame, with one row for each turn.
+        frame: the usage frame.
 
     Raises:
         AttributeError: the frame lacks a column of a usage frame.
@@ -61,19 +62,22 @@ class UsageAccessor:
 
         The columns, after those of `by`:
 
-        - `calls`: the turns that were sent to a service; `ok`, `error`, `interrupted`, `lost` and
-          `running` say how many of them ended in which way;
-        - `refused`, `cached`: the turns that were not sent;
-        - `unreported`: the calls of which neither tokens nor credits are known. The sums do not
-          include them;
+        - `calls`: the number of calls, which are the turns that were sent to a service;
+        - `ok`, `error`, `interrupted`, `lost`, `running`: the number of calls with this status. A
+          call is lost if its process died before the answer was complete;
+        - `refused`: the number of turns that were refused before they were sent;
+        - `cached`: the number of turns that were answered from the cache;
+        - `unreported`: the number of calls for which the service reported neither tokens nor
+          credits. The sums do not include these calls;
         - `input_tokens`, `output_tokens`, `total_tokens`, `credits`: sums; missing, not 0, if no
           call reported a value;
         - `seconds`, `first_token_seconds`: means.
 
         Args:
-            by: `day`, `agent`, `session`, `cell`, `notebook`, `surface`, `status`, in a shared
-                ledger `user`, or several of them, in a list or separated by commas. The result
-                has one row for each combination of their values. Empty: one row for all turns.
+            by: `day`, `agent`, `session`, `cell`, `notebook`, `surface`, `status`, and in a shared
+                ledger `user`; for several of these, a list or a text with commas. The result has
+                one row for each combination of their values. If it is empty, the result is one row
+                for all turns.
 
         Raises:
             ConfigurationError: there is no such group.
@@ -83,12 +87,12 @@ class UsageAccessor:
         return totals(self._frame, parse_groups(by, ("user",) if "user" in self._frame else ()))
 
     def cost(self) -> pd.DataFrame:
-        """Return the reported cost of each turn: tokens, credits, and a difference of credits.
+        """Return a DataFrame of the reported cost of each turn: tokens and credits.
 
-        `credits` is the service's own value, whose unit is undocumented. `credits_difference` is
-        the difference to the call before it. It is set only if the credits grow with every call
-        throughout a session with one agent, because it is undocumented whether the service
-        reports the credits of the call or of the session so far.
+        The unit of `credits` is undocumented, and so is whether the service counts one call or the
+        session so far. For the second case, `credits_difference` is the increase since the previous
+        call of the same session, agent and protocol. It is missing unless the credits increase with
+        every one of these calls.
         """
         from swiftask_jupyter.usage.totals import credit_differences
 
@@ -98,11 +102,11 @@ class UsageAccessor:
         return result
 
     def plot(self, theme: Literal["light", "dark"] | None = None) -> Figure:
-        """Return a matplotlib figure of credits, tokens, latency and outcomes.
+        """Return a matplotlib figure with charts of credits, tokens, latency and outcomes.
 
         Args:
-            theme: the background for which the figure is drawn; `None`: a transparent figure that
-                can be read on both.
+            theme: the background for which the figure is drawn; `None` for a transparent figure
+                that is readable on both backgrounds.
 
         Raises:
             ConfigurationError: matplotlib is not installed, or there is no such theme.
@@ -112,7 +116,7 @@ class UsageAccessor:
         return plot(self._frame, theme)
 
     def traces(self) -> pd.DataFrame:
-        """Return the frame with the column names of OpenTelemetry's conventions for AI.
+        """Return a copy of the frame with the column names of OpenTelemetry's conventions for AI.
 
         For example, `input_tokens` becomes `gen_ai.usage.input_tokens`. A column that has no name
         in the conventions gets the prefix `swiftask.`.
@@ -122,10 +126,11 @@ class UsageAccessor:
         return traces(self._frame)
 
     def export(self, path: str | Path) -> Path:
-        """Write the frame to a file, and return the path of the file.
+        """Write the frame to a Parquet or CSV file, and return the path of the file.
 
         Args:
-            path: the file; it must end in `.parquet` or `.csv`. A leading `~` is the user's home.
+            path: the file; it must end in `.parquet` or `.csv`. A leading `~` is replaced by the
+                user's home directory.
 
         Raises:
             ConfigurationError: the file cannot be written, its name has another suffix, or the
@@ -134,9 +139,10 @@ class UsageAccessor:
         return export_frame(self._frame, path)
 
     def columns(self) -> pd.DataFrame:
-        """Return the dtype, the unit and the meaning of each column of the frame.
+        """Return a DataFrame that describes each column of the frame: dtype, unit and meaning.
 
-        The meaning includes the source of the values: the service's report or our own clock.
+        The meaning also says whether the service reported the value or this machine measured it.
+        Columns that do not belong to a usage frame are left out.
         """
         every = all_frame_columns()
         known = [every[name] for name in self._frame.columns if name in every]
@@ -151,11 +157,11 @@ class UsageAccessor:
 
 
 def parse_groups(by: str | Sequence[str], further: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the names of groups, each once.
+    """Return the names of the columns to group by, without duplicates.
 
     Args:
         by: a name, several names separated by commas, or a list of names.
-        further: names that are allowed besides `GROUPS`.
+        further: names that are allowed in addition to `GROUPS`.
 
     Raises:
         ConfigurationError: a name is not allowed.
@@ -175,7 +181,7 @@ def parse_groups(by: str | Sequence[str], further: Sequence[str] = ()) -> tuple[
 
 
 def export_frame(frame: pd.DataFrame, path: str | Path) -> Path:
-    """Write a frame to a `.parquet` or `.csv` file, and return the path of the file.
+    """Write a DataFrame to a `.parquet` or `.csv` file, and return the path of the file.
 
     Raises:
         ConfigurationError: the file cannot be written, its name has another suffix, or the

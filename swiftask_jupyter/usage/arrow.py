@@ -1,4 +1,7 @@
-"""Read a large ledger into a usage frame through Arrow, which needs less CPU time and memory."""
+"""Reads a large ledger into a usage frame through Arrow, which needs less CPU time and memory.
+
+A usage frame is a DataFrame with one row for each turn.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +16,23 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-# Below this, starting the process that reads takes longer than Arrow saves.
+# With fewer rows, starting the reading process takes longer than Arrow saves.
 MIN_ROWS = 50_000
 
 
 def read_with_arrow(
     queries: UsageQueries, names: Sequence[str], filters: UsageFilter
 ) -> pd.DataFrame | None:
-    """Return the named columns of the turns, in the order of the ledger.
+    """Read these columns of the selected turns through Arrow, unsorted.
 
     Args:
         queries: the queries of the ledger.
         names: the names of the columns.
-        filters: which turns are read.
+        filters: the condition that selects the turns.
 
     Returns:
-        The frame; `None` if Arrow is not installed, the ledger is not a file, has fewer than
-        `MIN_ROWS` such turns, or cannot be read this way.
+        The frame. `None` if Arrow is not installed, the ledger is not a SQLite file, the filter
+        selects fewer than `MIN_ROWS` turns, or reading through Arrow fails.
     """
     from swiftask_jupyter.ledger import arrow
 
@@ -49,7 +52,7 @@ def read_with_arrow(
     except (OSError, pa.ArrowException):
         return None  # reading without Arrow gives the same frame, or raises the error
     table = pa.Table.from_batches(batches).unify_dictionaries()
-    # Free what is converted at once, so that no column is in memory twice.
+    # Free each Arrow column right after its conversion, so that no column is in memory twice.
     del batches
     columns = {}
     for name in names:
@@ -59,7 +62,7 @@ def read_with_arrow(
 
 
 def _series(name: str, column: pa.ChunkedArray[Any]) -> pd.Series[Any]:
-    """Convert an Arrow column to a series with the dtype of that usage column."""
+    """Convert an Arrow column to a pandas series with the dtype of the usage column `name`."""
     import pandas as pd
     import pyarrow as pa
 

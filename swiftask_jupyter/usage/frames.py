@@ -1,4 +1,4 @@
-"""Build DataFrames with typed columns out of database rows, chunk by chunk."""
+"""Builds DataFrames with typed columns from database rows, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SECONDS_PER_DAY = 86_400
 
 
 def build_frame(names: Sequence[str], chunks: Iterable[Sequence[Sequence[Any]]]) -> pd.DataFrame:
-    """Return a usage frame made of chunks of rows.
+    """Return a usage frame, a DataFrame with one row for each turn, from chunks of database rows.
 
     Each chunk is converted to columns before the next one is read. So the rows of a large ledger
-    are never in memory all at once as Python objects.
+    are never all in memory at once as Python objects.
 
     Args:
-        names: the names of the columns, in the order of the rows' values.
-        chunks: lists of rows, as the ledger reads them.
+        names: the names of the columns, in the order of the values in each row.
+        chunks: lists of rows, as `UsageQueries.rows` yields them.
     """
     import pandas as pd
 
@@ -40,12 +40,12 @@ def build_frame(names: Sequence[str], chunks: Iterable[Sequence[Sequence[Any]]])
 
 
 def build_sums(keys: Sequence[str], rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
-    """Return a frame of the sums that the database computed, sorted by group.
+    """Return a DataFrame of sums that the database computed for groups of turns, sorted by group.
 
     Args:
-        keys: the columns by which the turns are grouped; they come first in each row.
-        rows: a row for each group; the values of `MEASURES` follow the keys. A day is the number
-            of days since the epoch.
+        keys: the columns by which the turns are grouped.
+        rows: a row for each group: the values of the keys, then those of `MEASURES`. The value of
+            the key `day` is the number of days since the epoch.
     """
     import pandas as pd
 
@@ -67,7 +67,7 @@ def _kind_of_sum(name: str, keys: Sequence[str]) -> Kind:
 
 
 def sort_by_time(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a usage frame, oldest first."""
+    """Return a usage frame with its rows sorted by time, oldest first."""
     at = frame["at"].dt.tz_localize(None).to_numpy()
     if (at[1:] > at[:-1]).all():  # the usual order in a ledger
         return frame
@@ -85,11 +85,13 @@ def to_utc(seconds: np.ndarray[Any, Any]) -> pd.Series[Any]:
 
 
 def to_categorical(codes: np.ndarray[Any, Any], values: Sequence[str]) -> pd.Series[Any]:
-    """Return a categorical series with sorted categories, so that equal contents compare equal.
+    """Return a categorical series with sorted categories.
+
+    Because of the sorting, two series with the same values have the same dtype.
 
     Args:
-        codes: for each row the index of its value; -1 if it is missing.
-        values: the values, each once, in any order.
+        codes: for each row, the index of its value in `values`; -1 if the value is missing.
+        values: the distinct values, in any order.
     """
     import numpy as np
     import pandas as pd
@@ -97,13 +99,13 @@ def to_categorical(codes: np.ndarray[Any, Any], values: Sequence[str]) -> pd.Ser
     order = sorted(range(len(values)), key=values.__getitem__)
     new_codes = np.empty(len(values) + 1, dtype="int32")
     new_codes[order] = np.arange(len(values))
-    new_codes[-1] = -1  # what the code -1 of a missing value selects
+    new_codes[-1] = -1  # the code -1 of a missing value selects this last element
     categories = pd.Index([values[number] for number in order], dtype="str")
     return pd.Series(pd.Categorical.from_codes(new_codes[codes], categories=categories))
 
 
 class _TextColumn:
-    """Builds a column of texts that rarely repeat."""
+    """A builder for a column of mostly distinct texts; takes the values chunk by chunk."""
 
     def __init__(self) -> None:
         self._chunks: list[Any] = []
@@ -121,7 +123,7 @@ class _TextColumn:
 
 
 class _NumberColumn:
-    """Builds a nullable column of numbers or booleans.
+    """A builder for a nullable column of numbers or booleans; takes the values chunk by chunk.
 
     Args:
         dtype: the numpy dtype of the values: `int64`, `float64` or `bool`.
@@ -154,7 +156,7 @@ class _NumberColumn:
 
 
 class _TimeColumn:
-    """Builds a column of UTC times out of seconds since the epoch; none may be missing."""
+    """A builder for a column of UTC times from seconds since the epoch; no value may be `None`."""
 
     def __init__(self) -> None:
         self._chunks: list[Any] = []
@@ -171,7 +173,7 @@ class _TimeColumn:
 
 
 class _CategoryColumn:
-    """Builds a categorical column; each distinct text is kept once."""
+    """A builder for a categorical column, which keeps each distinct text only once."""
 
     def __init__(self) -> None:
         self._codes = _Codes()
@@ -191,7 +193,7 @@ class _CategoryColumn:
 
 
 class _Codes(dict[str | None, int]):
-    """Gives each new value the next number, from 0; `None` is -1."""
+    """A dict that assigns each new key the next integer, from 0; the key `None` has value -1."""
 
     def __init__(self) -> None:
         super().__init__({None: -1})
@@ -212,12 +214,14 @@ _BUILDERS: dict[Kind, Callable[[], Any]] = {
 
 
 def agents_frame(catalogue: tuple[Agent, ...], pattern: str) -> pd.DataFrame:
-    """Return the agents that match a pattern, as a frame of `slug`, `name` and `chat`.
+    """Return the agents whose slug or name matches a pattern, as a DataFrame.
+
+    Its columns are `slug`, `name` and `chat`.
 
     Args:
-        catalogue: the agents.
-        pattern: a part of the slug or the name, or a glob pattern that matches all of it; case is
-            ignored.
+        catalogue: the agents to search.
+        pattern: a part of the slug or the name. If it contains `*`, `?` or `[`, it is a glob
+            pattern for the whole slug or name. Case is ignored.
     """
     import pandas as pd
 

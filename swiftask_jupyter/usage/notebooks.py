@@ -1,8 +1,9 @@
-"""The usage frame of saved notebooks, without a kernel, a ledger or the network.
+"""The usage frame of saved notebooks, read without a kernel, a ledger or the network.
 
-Each answer in a notebook has a record of its turn in its output. The files may come from anyone,
-so every field of a record is checked. A record with an implausible field is left out with one
-warning: a forged or broken file affects only its own rows.
+A usage frame is a DataFrame with one row for each turn (a prompt and its answer). The output of
+each answer in a notebook contains a record of its turn. Anyone may have written the files, so every
+field of a record is checked. A record with an impossible value is skipped, and one warning for each
+file reports such records. So a forged or broken file affects only its own rows.
 """
 
 from __future__ import annotations
@@ -27,15 +28,16 @@ if TYPE_CHECKING:
 
 
 class NotebookWarning(UserWarning):
-    """A file or a record was left out of a usage frame, because it is broken or implausible."""
+    """A notebook file, or a turn's record in it, was skipped or contradicts an earlier file."""
 
 
 def usage_from_notebooks(pattern: str | Path) -> pd.DataFrame:
-    """Return the turns that are recorded in saved notebooks, one row a turn, oldest first.
+    """Return the turns that are recorded in saved notebooks, one row for each turn, oldest first.
 
-    The frame has the columns of `Swiftask.usage()`; `notebook` is the file in which the turn was
-    found. A turn that is found in several files, such as a notebook and its copy, is one row. A
-    file or a record that cannot be read is left out with a `NotebookWarning`.
+    The frame has the same columns as that of `Swiftask.usage()`; the column `notebook` is the path
+    of the file that contains the turn. If several files contain the same turn, such as a notebook
+    and its copy, the result has one row, from the first file. A file or a record that cannot be
+    read is skipped with a `NotebookWarning`.
 
     Args:
         pattern: a path, or a glob pattern such as `**/*.ipynb`.
@@ -59,7 +61,10 @@ def usage_from_notebooks(pattern: str | Path) -> pd.DataFrame:
 
 
 def read_notebooks(pattern: str | Path) -> tuple[pd.DataFrame, list[str]]:
-    """Return the turns of saved notebooks, and one line about each thing that is left out.
+    """Return a usage frame of the turns that are recorded in saved notebooks, and messages.
+
+    Each message is one line about a file or a record that was skipped, or about a turn whose
+    records in two files differ.
 
     Args:
         pattern: a path, or a glob pattern.
@@ -84,13 +89,15 @@ def _names() -> tuple[str, ...]:
 
 
 def _files(pattern: str) -> list[Path]:
-    """Return the files that match; only notebooks if the pattern has no suffix.
+    """Return the files that match a path or glob pattern, sorted; leave out Jupyter's checkpoints.
+
+    If a glob pattern has no suffix, only files that end in `.ipynb` match.
 
     Raises:
         ConfigurationError: no file matches.
     """
-    if os.path.isfile(pattern):  # noqa: PTH113 - Path's raises for what can be no file name
-        return [Path(pattern).absolute()]  # a file name may hold brackets
+    if os.path.isfile(pattern):  # noqa: PTH113 - Path's raises for an invalid file name
+        return [Path(pattern).absolute()]  # the file name may contain brackets
     paths = {Path(name).absolute() for name in iglob(pattern, recursive=True)}  # noqa: PTH207 - Path's takes no absolute pattern
     if has_magic(pattern) and Path(pattern).suffix in ("", ".*"):
         paths = {path for path in paths if path.suffix == ".ipynb"}
@@ -103,13 +110,17 @@ def _files(pattern: str) -> list[Path]:
 
 
 def _without_notebook(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return a row without the file in which its record was found."""
+    """Return a row of values without the notebook's path, to compare rows of different files."""
     position = _names().index("notebook")
     return values[:position] + values[position + 1 :]
 
 
 def _rows(path: Path, notes: list[str]) -> Iterator[tuple[Any, ...]]:
-    """Yield a row for each valid record in a file, and add one note about the invalid ones."""
+    """Yield the row of values of each valid record in a notebook file, except imported turns.
+
+    Add a message to `notes` if the file can't be read, or one message about all its invalid
+    records.
+    """
     try:
         records = read_records(path)
     except (OSError, ValueError) as error:
@@ -123,7 +134,7 @@ def _rows(path: Path, notes: list[str]) -> Iterator[tuple[Any, ...]]:
         except InvalidRecord as error:
             reasons.append(str(error))
             continue
-        if values[surface] != "import":  # a panel shows imported turns, which were no calls here
+        if values[surface] != "import":  # an imported turn in a panel is not a call
             yield values
     if reasons:
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""

@@ -1,7 +1,7 @@
-"""The usage frame with the names of OpenTelemetry's semantic conventions for generative AI.
+"""The usage frame with the column names of OpenTelemetry's conventions for generative AI.
 
-The names are those of https://opentelemetry.io/docs/specs/semconv/gen-ai/. They serve to join the
-usage frame with traces of other systems.
+The names are defined at https://opentelemetry.io/docs/specs/semconv/gen-ai/. With them, a usage
+frame can be joined with the traces of other systems.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-# A column without a name in the conventions keeps its own, with the prefix `swiftask.`.
+# All other columns keep their names, with the prefix `swiftask.`.
 NAMES = {
     "session": "gen_ai.conversation.id",
     "agent": "gen_ai.agent.id",
@@ -24,7 +24,7 @@ NAMES = {
 
 
 def traces(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a usage frame with OpenTelemetry's column names.
+    """Return a copy of a usage frame with OpenTelemetry's column names.
 
     `gen_ai.response.finish_reasons` is a list, as in the conventions. In every row,
     `gen_ai.operation.name` is `invoke_agent` and `gen_ai.provider.name` is `swiftask`.

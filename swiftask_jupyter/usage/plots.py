@@ -21,26 +21,27 @@ THEMES: dict[str | None, tuple[str, str, str]] = {
     "dark": ("#111111", "#dddddd", "#dddddd"),
 }
 # The colours of Okabe and Ito (https://jfly.uni-koeln.de/color/), which colour-blind people can
-# distinguish; only those that are visible on white and on black.
+# distinguish, without those that are hard to see on white or on black.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 OTHERS_COLOUR = "#999999"
 STATUS_COLOURS = {
     "ok": "#009e73", "error": "#d55e00", "interrupted": "#e69f00", "lost": "#cc79a7",
     "running": "#56b4e9", "refused": OTHERS_COLOUR, "cached": "#0072b2",
 }  # fmt: skip
-MIN_BARS = 8  # the width of a chart, in bars; fewer bars would look like a wall
+MIN_BARS = 8  # the minimum width of a chart, in bars: fewer bars would be too wide
 MAX_AGENTS = len(COLOURS)
 
 
 def plot(frame: pd.DataFrame, theme: Literal["light", "dark"] | None = None) -> Figure:
-    """Return a figure of four charts.
+    """Return a matplotlib figure of four charts of a usage frame.
 
-    Credits and tokens over time by agent, latency by agent, and outcomes over time.
+    The charts show credits over time and tokens over time, both by agent, then latency by agent,
+    and outcomes over time.
 
     Args:
-        frame: a usage frame.
-        theme: the background for which the figure is drawn; `None`: a transparent figure that can
-            be read on both.
+        frame: a usage frame, which has one row for each turn.
+        theme: the background for which the figure is drawn; `None` for a transparent figure that is
+            readable on both backgrounds.
 
     Raises:
         ConfigurationError: matplotlib is not installed, or there is no such theme.
@@ -66,7 +67,7 @@ def plot(frame: pd.DataFrame, theme: Literal["light", "dark"] | None = None) -> 
     with mpl.rc_context(style):
         figure, axes = plt.subplots(2, 2, figsize=(10, 6), layout="constrained")
         _draw(figure, axes.ravel(), frame)
-        plt.close(figure)  # else a notebook would show it, and the value of the cell again
+        plt.close(figure)  # otherwise a notebook shows it twice: here and as the cell's value
     return figure
 
 
@@ -95,14 +96,20 @@ def _draw(figure: Figure, axes: Any, frame: pd.DataFrame) -> None:
 
 
 def _colours(frame: pd.DataFrame) -> dict[str, str]:
-    """Return the colour of each of the busiest agents, in alphabetical order, and of the others."""
+    """Return a colour for each of the agents with the most turns, and one for `others`.
+
+    The named agents are in alphabetical order.
+    """
     counts = frame["agent"].value_counts()
     busiest = sorted(name for name in counts.index[:MAX_AGENTS] if counts[name])
     return dict(zip(busiest, COLOURS, strict=False)) | {"others": OTHERS_COLOUR}
 
 
 def _period(frame: pd.DataFrame) -> str:
-    """Return the time that one bar covers: so long that about 60 bars suffice, a week at most."""
+    """Return the time span of one bar in a chart over time, as a pandas frequency such as `10min`.
+
+    The span is long enough for a chart of at most about 60 bars, but never longer than a week.
+    """
     if frame.empty:
         return "1h"
     hours = (frame["at"].max() - frame["at"].min()).total_seconds() / 3_600
@@ -117,13 +124,13 @@ def _stack_bars(
     kinds: pd.Series[Any],
     colours: dict[str, str],
 ) -> None:
-    """Draw a stacked bar of sums for each period.
+    """Draw a stacked bar for each period; each segment is the sum of the values of one kind.
 
     Args:
         axes: the chart.
         values: the values to sum, one for each turn.
-        periods: the start of each turn's period.
-        kinds: the agent or the status of each turn; it selects the part of the bar.
+        periods: the start of the period of each turn.
+        kinds: the kind of each turn, which is its agent or its status.
         colours: the colour of each kind.
     """
     import numpy as np
@@ -156,7 +163,10 @@ def _set_time_axis(axes: Axes) -> None:
 
 
 def _set_total_title(axes: Axes, name: str, values: pd.Series[Any]) -> None:
-    """Set a title with the sum of the values, and with the number of calls that reported none."""
+    """Set a title with the sum of the values and the number of calls whose value is missing.
+
+    If all values are missing, the title says so instead.
+    """
     missing = int(values.isna().sum())
     if missing == len(values):
         axes.set_title(f"no {name}")
@@ -169,7 +179,10 @@ def _set_total_title(axes: Axes, name: str, values: pd.Series[Any]) -> None:
 def _draw_latency(
     axes: Axes, frame: pd.DataFrame, agents: pd.Series[Any], colours: dict[str, str]
 ) -> None:
-    """Draw the median and the 90 % quantile of the times to the first text and to the end."""
+    """Draw, for each agent, how many seconds the first text and the complete answer took.
+
+    A bar shows the median, and a line ends at the 90 % quantile.
+    """
     answered = (frame["status"] == "ok") & ~frame["cached"].fillna(value=False)
     names = [name for name in colours if (answered & (agents == name)).any()][::-1]
     for row, name in enumerate(names):

@@ -1,4 +1,4 @@
-"""`Swiftask.usage`: the turns of the ledger as a DataFrame, one row each or one row a group."""
+"""`Swiftask.usage`: the turns of the ledger as a DataFrame, one row for each turn or group."""
 
 from __future__ import annotations
 
@@ -30,27 +30,28 @@ def usage(
     session: str | None = None,
     text: bool = False,
 ) -> pd.DataFrame:
-    """Return one row for each turn, oldest first, or with `by` one row for each group.
+    """Return a DataFrame with one row for each turn, oldest first; with `by`, one for each group.
 
     `frame.swiftask.columns()` gives the unit and the source of each column. A value that a service
-    did not report is missing, never 0. The columns of a group are those of
-    `UsageAccessor.totals`; the database computes them.
+    did not report is missing, never 0. With `by`, the columns are those of `UsageAccessor.totals`,
+    and the database computes the sums.
 
     Args:
         queries: the queries of the ledger.
-        by: the groups: `day`, `agent`, `session`, `cell`, `notebook`, `surface`, `status`, in a
-            shared ledger `user`, or several of them, in a list or separated by commas.
-        since: only turns since then: a time span back from now (`"7d"`, `"12h"`, `"30m"`, `"2w"`
-            or a timedelta), a date or a time, or seconds since the epoch. A time without a zone
-            is in the zone of this machine.
+        by: the columns to group by: `day`, `agent`, `session`, `cell`, `notebook`, `surface`,
+            `status`, and in a shared ledger `user`; for several of these, a list or a text with
+            commas.
+        since: the earliest time of a turn: a time span before now (`"7d"`, `"12h"`, `"30m"`, `"2w"`
+            or a timedelta), a date, a time, or seconds since the epoch. A time without a zone is in
+            the time zone of this machine.
         agent: only turns of the agent with this slug.
         notebook: only turns of the notebook at this absolute path.
         session: only turns of the session with this id.
         text: whether to add the columns `prompt`, `answer`, `liked` and `comment`; the last two
-            are ratings from a chat panel.
+            are ratings from a chat panel. It cannot be combined with `by`.
 
     Raises:
-        ConfigurationError: a group or the time is invalid.
+        ConfigurationError: a group or the time is invalid, or both `by` and `text` are given.
         StoreError: the ledger cannot be read.
     """
     from swiftask_jupyter.usage.accessor import parse_groups
@@ -66,9 +67,13 @@ def usage(
 
 
 def read_frame(queries: UsageQueries, names: Sequence[str], filters: UsageFilter) -> pd.DataFrame:
-    """Return the named columns of the turns, oldest first.
+    """Return these columns of the selected turns as a DataFrame, oldest first.
 
-    A large ledger is read through Arrow if that is installed. The frame is the same without it.
+    A large SQLite ledger is read through Arrow if it is installed. The result is the same either
+    way.
+
+    Raises:
+        StoreError: the ledger cannot be read.
     """
     from swiftask_jupyter.usage.arrow import read_with_arrow
 
@@ -79,10 +84,13 @@ def read_frame(queries: UsageQueries, names: Sequence[str], filters: UsageFilter
 
 
 def parse_since(since: Since) -> float | None:
-    """Return the start of a time span in seconds since the epoch; `None` if there is no limit.
+    """Convert a start time to seconds since the epoch; `None`, which means no limit, stays `None`.
+
+    Args:
+        since: a time span before now, a date, a time, or seconds since the epoch.
 
     Raises:
-        ConfigurationError: it is neither a span nor a time.
+        ConfigurationError: the value is none of these.
     """
     if since is None or isinstance(since, int | float):
         return since
@@ -102,8 +110,8 @@ def _timestamp(since: Any) -> float:
             return time.time() - int(span[1]) * _UNITS[span[2]]
         return datetime.fromisoformat(since.strip()).timestamp()
     if isinstance(since, datetime):
-        # The `timestamp` of pandas' subclass takes a time without a zone for UTC; datetime's
-        # takes it for this machine's zone.
+        # For a time without a zone, the method `timestamp` of the subclass in pandas assumes UTC,
+        # and that of datetime assumes this machine's zone.
         return datetime.combine(since.date(), since.timetz()).timestamp()
     if isinstance(since, date):
         return datetime(since.year, since.month, since.day).timestamp()  # noqa: DTZ001 - in this machine's zone

@@ -1,4 +1,4 @@
-"""Totals of a usage frame: calls, tokens, credits, and how many calls reported nothing."""
+"""Computes the totals of a usage frame: the number of calls, their tokens, credits and times."""
 
 from __future__ import annotations
 
@@ -10,23 +10,20 @@ from swiftask_jupyter.ledger.usage import MEASURES
 if TYPE_CHECKING:
     import pandas as pd
 
-STATUSES = ("ok", "error", "interrupted", "lost", "running")  # of a call; `refused` is none
+STATUSES = ("ok", "error", "interrupted", "lost", "running")  # of calls; a refused turn is none
 SUMS = ("input_tokens", "output_tokens", "total_tokens", "credits")
 MEANS = ("seconds", "first_token_seconds")
 
 
 def totals(frame: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
-    """Return the totals of a usage frame, as the ledger would compute them.
+    """Return the totals of a usage frame, with the same columns as sums from the ledger's database.
 
-    `calls` counts the turns that were sent to a service; `refused` and `cached` turns were not.
-    `unreported` counts the calls of which neither tokens nor credits are known; the sums do not
-    include them. A sum is missing, not 0, if no call reported a value. `seconds` and
-    `first_token_seconds` are means.
+    `UsageAccessor.totals` describes the columns.
 
     Args:
-        frame: a usage frame.
+        frame: a usage frame, which has one row for each turn.
         by: the columns to group by, or `day`; the result has one row for each combination of
-            their values. Empty: one row for all turns.
+            their values. If it is empty, the result is one row for all turns.
     """
     import pandas as pd
 
@@ -55,14 +52,15 @@ def _key(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
 
 
 def credit_differences(frame: pd.DataFrame) -> pd.Series[Any]:
-    """Return the difference between the credits of each call and of the call before it.
+    """Return, for each call, its credits minus those of the previous call.
 
-    It is undocumented whether a service reports the credits of the call or of the session so far.
-    They are taken for a running sum only if they grow with every call throughout a session with
-    one agent. Elsewhere, and for the first call of a session, the difference is missing. Cached
-    turns are not compared: they were no calls, and their 0 is no part of a running sum.
+    It is undocumented whether a service reports the credits of one call or of the session so far.
+    They are treated as a running sum of the session only if they increase with every call of one
+    session, agent and protocol. Otherwise, and for the first of these calls, the difference is
+    missing. Turns that were answered from the cache are left out, and their difference is missing
+    too.
     """
-    rows = frame.reset_index(drop=True)  # concatenated frames may repeat a label
+    rows = frame.reset_index(drop=True)  # concatenated frames may have duplicate index labels
     called = rows["credits"].notna() & ~rows["cached"].fillna(value=False)
     calls = rows[called].sort_values(["at", "turn"], kind="stable")
     keys = [calls[name].astype("string") for name in ("session", "agent", "dialect")]

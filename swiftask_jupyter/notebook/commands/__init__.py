@@ -1,4 +1,4 @@
-"""The commands of `%swiftask`, one module for each noun, and what they have in common."""
+"""The commands of `%swiftask`, one module for each topic, and the class that describes one."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 
 class Command(NamedTuple):
-    """One command of `%swiftask`.
+    """The description of one command of `%swiftask`.
 
     Attributes:
-        run: does it; called with the `NotebookContext` and the words behind the command.
-        usage: for the help: each way to write it, with what that does.
-        least: the fewest words that it takes.
-        most: the most words that it takes.
+        run: the function that runs the command; its arguments are the `NotebookContext` and the
+            words after the command's name.
+        usage: the lines of the help text, as pairs: a way to write the command, and what it does.
+        least: the minimum number of words after the command's name.
+        most: the maximum number of words after the command's name.
     """
 
     run: Callable[..., object]

@@ -1,4 +1,4 @@
-"""`%swiftask ask`, `use` and `agents`: which agent answers."""
+"""`%swiftask ask`, `use` and `agents`: ask, choose the default agent, and list the agents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`%%swiftask --over FRAME`: ask once for each row of a DataFrame, as `Swiftask.map` does."""
+"""`%%swiftask --over FRAME`: send the prompt once for each row of a DataFrame (`Swiftask.map`)."""
 
 from __future__ import annotations
 
@@ -20,16 +20,20 @@ if TYPE_CHECKING:
 
 
 def ask_rows(context: NotebookContext, line: MagicLine, text: str) -> pd.DataFrame | None:
-    """Ask the prompt of the cell for each row; return the frame or put it into the variable.
+    """Run a cell with `--over`: send its prompt for each row of a DataFrame.
+
+    Return a copy of the DataFrame with the answers as new columns. If the line names a variable,
+    the copy is assigned to it; for `NAME <<`, `None` is returned.
 
     Raises:
-        UsageError: there is no such frame, or an option does not go with `--over`.
+        UsageError: `--over` names no existing variable, or an option can't be combined with it.
+        SwiftaskError: the rows were not sent, or the batch failed as a whole.
     """
     names = context.names
     _check_options(line)
     frame = _variable(line.options["over"], names)
     options = request_options(line, BatchOptions, frame="--over names it")
-    if (schema := options.get("schema")) is not None:  # the variable of that name, or the text
+    if (schema := options.get("schema")) is not None:  # a variable's name, or the schema itself
         options["schema"] = names.get(schema, schema)
     agent = next(iter(line.agents), None)
     result = context.client.map(frame, text, agent, **{"names": names, **options})

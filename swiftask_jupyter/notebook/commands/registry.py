@@ -1,4 +1,4 @@
-"""The list of all commands of `%swiftask`, how one is run, and the help on them."""
+"""The table of all `%swiftask` commands, the function that runs a command, and the help text."""
 
 from __future__ import annotations
 
@@ -39,10 +39,14 @@ came later; SWIFTASK_API_KEY, SWIFTASK_AGENT_SLUG, SWIFTASK_BASE_URL, SWIFTASK_D
 
 
 def run_command(context: NotebookContext, line: str) -> object:
-    """Run the line of `%swiftask`: a command, then its own words.
+    """Run a command of `%swiftask`, and return its result, which is the value of the cell.
+
+    Args:
+        context: the shell and its client.
+        line: the command's name and its arguments; the status is shown if it is empty.
 
     Raises:
-        UsageError: there is no such command, or it takes another number of words.
+        UsageError: there is no such command, or it has too few or too many arguments.
     """
     word, _, rest = line.strip().partition(" ")
     word = "help" if word in HELP_WORDS else word
@@ -59,7 +63,7 @@ def run_command(context: NotebookContext, line: str) -> object:
 
 
 def _number(command: Command) -> str:
-    """Return how many words a command takes, in words."""
+    """Return the number of words that a command accepts, as text such as `1 to 2 words`."""
     least, most = command.least, command.most
     if not most:
         return "nothing"
@@ -70,7 +74,7 @@ def _number(command: Command) -> str:
 
 
 def help_text() -> str:
-    """Return the help on the options of `%%swiftask` and on every command."""
+    """Return the text of `%swiftask help`: all options of `%%swiftask`, and all commands."""
     batch = (
         name
         for name, option in options_of(BatchOptions).items()
@@ -91,12 +95,15 @@ def help_text() -> str:
 
 
 def _written(option: Option) -> str:
-    """Return the flags of an option and the word for its value, as the help shows them."""
+    """Return an option's flags and value for the help text, such as `-c, --connection NAME`."""
     return f"{', '.join(option.flags)} {option.metavar}".rstrip()
 
 
 def _rows(rows: Iterable[tuple[str, str]], *, indent: int = 0) -> Iterator[str]:
-    """Yield the lines of a table of two columns; a long left cell has a line for itself."""
+    """Yield the lines of a table with two columns.
+
+    If the left cell of a row is too long for its column, the right cell begins on the next line.
+    """
     for left, right in rows:
         margin = " " * COLUMN
         lines = wrap(right, WIDTH, initial_indent=margin, subsequent_indent=margin)

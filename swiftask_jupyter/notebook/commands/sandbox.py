@@ -1,4 +1,7 @@
-"""`%swiftask sandbox`: start the local server and ask its agents, until `sandbox off`."""
+"""`%swiftask sandbox`: start a local test server to which cells send their prompts.
+
+`%swiftask sandbox off` stops the server.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from IPython.core.error import UsageError
 from swiftask_jupyter.notebook.commands import Command
 from swiftask_jupyter.notebook.context import CONNECTION_SETTINGS, NotebookContext
 
-ORIGIN = "%swiftask sandbox"  # where settings come from while the sandbox is asked
+ORIGIN = "%swiftask sandbox"  # the origin that is shown for settings made by this command
 
 
 def _sandbox(context: NotebookContext, word: str = "") -> None:
@@ -20,7 +23,7 @@ def _sandbox(context: NotebookContext, word: str = "") -> None:
 
 
 def is_asked(context: NotebookContext) -> bool:
-    """Tell whether a cell that names no connection asks the sandbox."""
+    """Return whether a cell that names no connection sends its prompt to the sandbox server."""
     return context.client.connections.overrides.origins.get("base_url") == ORIGIN
 
 
@@ -53,7 +56,7 @@ def _stop(context: NotebookContext) -> None:
 
     if context.sandbox is None:
         raise UsageError("no sandbox runs here")
-    if is_asked(context):  # and no setting was made since
+    if is_asked(context):  # a later `%config` may have replaced the sandbox
         context.client.connections.overrides = ConnectionOverrides()
     context.sandbox.stop()
     context.sandbox = None

@@ -1,4 +1,4 @@
-"""`%swiftask` commands for the conversation: show it, change it, export it, chat in a panel."""
+"""The `%swiftask` commands that show, change or export the conversation, or open a chat panel."""
 
 from __future__ import annotations
 
@@ -57,10 +57,11 @@ def _session(context: NotebookContext, word: str = "") -> None:
 
 
 def history_frame(turns: Iterable[Turn]) -> pd.DataFrame:
-    """Return the turns of a conversation as a DataFrame, one row for each, in their order.
+    """Return turns (prompts with their answers) as a DataFrame, one row for each turn.
 
-    Columns: `number`, `agent`, `prompt`, `answer`, `stale` (whether the turns before it have
-    changed since it was asked), `surface`, `at` (UTC), `cell` and `turn` (ids).
+    Columns: `number`, `agent`, `prompt`, `answer`, `stale` (whether the turns before this one have
+    changed since its prompt was sent), `surface` (where it was asked: cell, panel, python …), `at`
+    (the time in UTC), `cell` (the id of the cell) and `turn` (the id of the turn).
     """
     import pandas as pd
 

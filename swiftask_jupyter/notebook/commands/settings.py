@@ -1,4 +1,7 @@
-"""`%swiftask`, `config`, `login`, `doctor` and `client`: the connection and the settings."""
+"""`%swiftask` (the status) and its commands `config`, `login`, `doctor` and `client`.
+
+They show and check the connection and the settings, store a token, or return the client.
+"""
 
 from __future__ import annotations
 
@@ -44,11 +47,13 @@ def _config(context: NotebookContext) -> None:
 
 
 def _origin(variable: str, configured: object) -> str:
-    """Return where the value of a setting comes from, for a setting that is in no file.
+    """Return a text that says where the value of a setting comes from, such as `default`.
+
+    This is for settings that only `%config` or an environment variable can set, not a file.
 
     Args:
-        variable: the environment variable that sets it; empty if there is none.
-        configured: the value that `%config` gave it, if any.
+        variable: the name of the environment variable for the setting; empty if it has none.
+        configured: the value set by `%config`; a false value means that `%config` did not set it.
     """
     if configured:
         return "%config SwiftaskMagics"
@@ -65,12 +70,17 @@ def _login(context: NotebookContext) -> None:
     in_keyring = context.client.connections.login(token)
     print(f"kept for {host}, {'in the keyring' if in_keyring else 'until this kernel ends'}")
     origin = context.client.connections.resolve().origins.get("token", "")
-    if origin != "login":  # a token of higher precedence, and maybe an old one
+    if origin != "login":  # a token from a source of higher precedence, maybe an old one
         print(f"but {origin} counts before it: unset that to use what you typed")
 
 
 def _read_token(prompt: str) -> str:
-    """Return what the user types, without showing it."""
+    """Ask the user for a token, and return it; the typed characters are not shown.
+
+    Raises:
+        ConfigurationError: the front end can't ask the user for input.
+        Interrupted: the user interrupted the input.
+    """
     from getpass import getpass
 
     from swiftask_jupyter.errors import ConfigurationError, Interrupted

@@ -1,4 +1,4 @@
-"""`%swiftask usage` and `%swiftask budget`: what calls have cost, and what they may cost."""
+"""`%swiftask usage` shows what calls have cost; `%swiftask budget` limits what they may cost."""
 
 from __future__ import annotations
 
@@ -41,12 +41,15 @@ def _parser(command: str, options: dict[str, Option]) -> LineParser:
 
 
 def usage_options() -> dict[str, Option]:
-    """Return the options of `%swiftask usage` by name."""
+    """Return the options of `%swiftask usage` by name, in the order of the help."""
     return {"by": COMMAND_OPTIONS["by"], **options_of(UsageOptions), **COMMAND_OPTIONS}
 
 
 def _usage(context: NotebookContext, *words: str) -> object:
-    """Return the usage frame, or its plot, unless the line names a variable for it."""
+    """Run `%swiftask usage`: return the calls and their cost as a DataFrame, or a plot of them.
+
+    If the line ends with `NAME <<`, assign the result to this variable and return `None`.
+    """
     target, words = _split_target(words)
     options = _parser("usage", usage_options()).parse_args(words)
     for name in ("text", "plot"):
@@ -66,7 +69,13 @@ def _usage(context: NotebookContext, *words: str) -> object:
 
 
 def _split_target(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
-    """Split off `NAME <<`; return the name, `None` if there is none, and the remaining words."""
+    """Remove `NAME <<` from the end of the words; return the name and the remaining words.
+
+    The name is `None` if the words do not end with `<<`.
+
+    Raises:
+        UsageError: there is no valid variable name before `<<`.
+    """
     if not words or not words[-1].endswith("<<"):
         return None, words
     joined = " ".join(words[-2:]) if words[-1] == "<<" else words[-1]
@@ -77,7 +86,13 @@ def _split_target(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _usage_from_files(client: Swiftask, options: argparse.Namespace) -> pd.DataFrame:
-    """Return the turns in saved notebooks, and print how many of the ledger's are not there."""
+    """Return the calls recorded in saved notebooks as a DataFrame; with `--by`, only their sums.
+
+    Also print how many calls of the ledger (the database of all calls) are not in these notebooks.
+
+    Raises:
+        UsageError: the line has an option that can't be combined with `--from`.
+    """
     from swiftask_jupyter.usage.notebooks import read_notebooks
 
     for name in options_of(UsageOptions):
@@ -94,7 +109,10 @@ def _usage_from_files(client: Swiftask, options: argparse.Namespace) -> pd.DataF
 
 
 def _budget(context: NotebookContext, *words: str) -> None:
-    """Set, raise or drop a budget, and print what was spent of each."""
+    """Run `%swiftask budget`: change budgets as the words say, then print the use of each budget.
+
+    Without words, nothing is changed.
+    """
     scope = options_of(UsageOptions)
     parser = _parser("budget", {name: scope[name] for name in ("agent", "notebook")})
     parser.add_argument("words", nargs="*")
@@ -111,12 +129,16 @@ def _budget(context: NotebookContext, *words: str) -> None:
 
 
 def _notebook_path(client: Swiftask, named: str | None, *, exists: bool) -> str | None:
-    """Return the path that `--notebook` names.
+    """Return the absolute path of the notebook that `--notebook` names; `None` if it names none.
 
     Args:
-        client: knows the notebook that `.` stands for.
-        named: the option's value.
-        exists: whether the budget exists already; its notebook may be gone then.
+        client: provides the path of the current notebook, for the value `.`.
+        named: the value of `--notebook`; `None` if the line does not have it.
+        exists: whether an existing budget is to be changed; then the notebook need not exist any
+            more.
+
+    Raises:
+        UsageError: the notebook does not exist, or the path of the current notebook is not known.
     """
     if named != ".":
         path = absolute_path(named) if named else None
@@ -131,7 +153,16 @@ def _notebook_path(client: Swiftask, named: str | None, *, exists: bool) -> str 
 def _change_budget(
     budgets: Budgets, words: list[str], agent: str | None, notebook: str | None
 ) -> None:
-    """Set, raise or drop one budget, or drop all budgets of that agent and that notebook."""
+    """Set, raise or drop one budget, or drop all budgets for an agent and a notebook.
+
+    The words are a budget such as `500 credits/day`, optionally after `raise` or `drop`, or they
+    are `drop all`. If the agent is `None`, the budget is for all agents, and `drop all` drops the
+    budgets of every agent; likewise for the notebook.
+
+    Raises:
+        UsageError: the words name no budget, or `drop all` finds none.
+        ConfigurationError: the budget can't be parsed, raised or dropped.
+    """
     from swiftask_jupyter.turns.budget import parse_budget
 
     verbs = {"raise": budgets.increase, "drop": budgets.drop}
@@ -156,7 +187,10 @@ def _change_budget(
 
 
 def _spent(client: Swiftask, budget: Budget) -> str:
-    """Return one line about a budget: what was spent, in flight, and not reported."""
+    """Return a line about the use of a budget, such as `120 of 500 credits/day (24 %)`.
+
+    The line also counts calls that are still running, and calls whose cost was not reported.
+    """
     from swiftask_jupyter.turns.budget import format_amount
 
     spent = client.budgets.spent(budget, client.session().id)
@@ -172,7 +206,7 @@ def _spent(client: Swiftask, budget: Budget) -> str:
 
 
 def _usage_line() -> str:
-    """Return how `%swiftask usage` is written, with all its options."""
+    """Return the syntax of `%swiftask usage` for the help text, with all options."""
     options = (
         f"[{option.flags[0]} {option.metavar}".rstrip() + "]" for option in usage_options().values()
     )

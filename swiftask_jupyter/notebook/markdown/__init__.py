@@ -1,1 +1,1 @@
-"""Safe rendering of an answer's Markdown: parse to a tree of known tags, then write HTML."""
+"""Safe rendering of an answer's Markdown: parse it to a tree of known tags, then write HTML."""

@@ -1,11 +1,13 @@
-"""Parse an answer into a safe tree, at once or while it streams in.
+"""Parses an answer's Markdown into a safe tree, either as a whole or while it streams in.
 
-An answer is untrusted text, and HTML in a live cell is trusted: a script in it would run. So an
-answer is never displayed as its own Markdown or HTML. It is cleaned (`sanitize.sanitize`), parsed
-into a tree of known tags (`parser`) and rendered by us (`html`); the panel sends the same tree.
+An answer is untrusted text, but a front end trusts the HTML in the output of an executed cell: a
+script in that HTML would run. Therefore an answer is never displayed as its own Markdown or HTML.
+Its text is sanitized (`sanitize.sanitize`), parsed into a tree of known tags (`parser`) and
+rendered as HTML (`html`). The chat panel sends the same tree to the browser.
 
-While an answer streams, a block is settled once a later block has begun on a complete line: it is
-parsed once, rendered once and kept. Only the last block, which is still open, is parsed again.
+While an answer streams, its Markdown blocks (paragraphs, lists, code blocks, …) become settled: a
+block is settled as soon as a later block has started on a complete line. A settled block is parsed
+and rendered once. Only the last block, which is open, is parsed again for each update.
 """
 
 from functools import cached_property
@@ -27,7 +29,10 @@ SHORT_BLOCK = 1024  # up to this length, an open block is parsed as a whole each
 
 
 def to_tree(text: str) -> list[Node]:
-    """Parse a complete answer into the tree."""
+    """Parse a complete answer into a list of top-level nodes.
+
+    Text beyond `MAX_ANSWER` characters is not parsed; it becomes one `pre` node.
+    """
     from swiftask_jupyter.notebook.markdown.parser import parse
 
     cleaned = sanitize(text)
@@ -35,12 +40,15 @@ def to_tree(text: str) -> list[Node]:
 
 
 def to_html(text: str) -> str:
-    """Render a complete answer as HTML that is safe in a trusted cell."""
+    """Return a complete answer as HTML that is safe to display in a cell's output."""
     return html.wrap(html.render(to_tree(text)))
 
 
 class _SettledBlocks:
-    """Blocks that later text cannot change, except by defining a link that they refer to."""
+    """Consecutive Markdown blocks of an answer that were parsed together and are complete.
+
+    Later text cannot change them, with one exception: it may define a link that they refer to.
+    """
 
     def __init__(self, source: str, references: dict[str, object]) -> None:
         self.source = source if "[" in source else ""
@@ -55,19 +63,23 @@ class _SettledBlocks:
 
     @cached_property
     def html(self) -> str:
-        """The blocks as HTML, rendered on first use: a panel needs the tree only."""
+        """The HTML of these blocks.
+
+        It is rendered when it is first read, because a chat panel needs only the nodes.
+        """
         return html.render(self.nodes)
 
 
 class Document:
-    """An answer that arrives in pieces.
+    """An answer whose Markdown is parsed while its text arrives in pieces.
 
-    A block is settled once later text cannot change it any more; it is parsed only once. After
-    `finish`, `html()` returns the same as `to_html` of the whole text.
+    A Markdown block is settled when later text cannot change it any more. Settled blocks are not
+    parsed again for each new piece. After `finish`, `html()` returns the same as `to_html` of the
+    whole text.
 
     Attributes:
-        parsed: the number of characters given to the parser so far, to check that the cost stays
-            proportional to the length of the answer.
+        parsed: the number of characters given to the parser so far. Tests use it to check that the
+            cost stays proportional to the length of the answer.
     """
 
     def __init__(self) -> None:
@@ -87,7 +99,7 @@ class Document:
         self._finished = False
 
     def feed(self, delta: str) -> None:
-        """Append the next piece of the answer; it may be cut anywhere.
+        """Append the next piece of the answer's text; a piece may end anywhere, even inside a word.
 
         Raises:
             ValueError: `finish` was called before.
@@ -97,7 +109,10 @@ class Document:
         self._append(self._sanitizer.feed(delta))
 
     def finish(self) -> None:
-        """Settle all blocks: no more text will come."""
+        """End the answer: parse the remaining text, and add links that were defined late.
+
+        A second call does nothing.
+        """
         if self._finished:
             return
         self._append(self._sanitizer.finish())
@@ -110,46 +125,56 @@ class Document:
 
     @property
     def settled(self) -> int:
-        """The number of characters of the cleaned text that are in settled blocks."""
+        """The number of characters in settled blocks, which later text cannot change.
+
+        Characters are counted in the sanitized text.
+        """
         self._settle_complete_blocks()
         return self._settled
 
     @property
     def in_code(self) -> bool:
-        """Whether the text so far ends inside a code block."""
+        """Whether the text so far ends inside a fenced code block that is not closed yet."""
         self._settle_complete_blocks()
         return self._fence is not None
 
     @property
     def tail(self) -> str:
-        """The cleaned text after the settled blocks."""
+        """The sanitized text after the settled blocks, which later text may still change."""
         self._settle_complete_blocks()
         return self._tail_text() + "".join(self._overflow)
 
     def blocks(self, start: int = 0) -> list[list[Node]]:
-        """Return the settled blocks from index `start` on; `finish` may add links to them."""
+        """Return the node lists of the settled blocks, from index `start` on.
+
+        Each list holds the nodes of blocks that were parsed together. A list does not change until
+        `finish`, which may replace it by a list with more links.
+        """
         self._settle_complete_blocks()
         return [block.nodes for block in self._blocks[start:]]
 
     def open_nodes(self) -> list[Node]:
-        """Return the nodes of the open block, which may still change."""
+        """Return the nodes of the text after the settled blocks, which may still change."""
         self._settle_complete_blocks()
         nodes = [self._fence.node(self._tail_text())] if self._fence else self._parse_open()
         return nodes + _unparsed("".join(self._overflow))
 
     def html(self) -> str:
-        """Return the whole answer so far as HTML."""
+        """Return all the text received so far as HTML."""
         self._settle_complete_blocks()
         overflow = html.render(_unparsed("".join(self._overflow)))
         return html.wrap(self._settled_html() + self._open_html() + overflow)
 
     def settled_html(self) -> str:
-        """Return the settled blocks as HTML."""
+        """Return only the settled blocks as HTML; later text cannot change these blocks."""
         self._settle_complete_blocks()
         return html.wrap(self._settled_html())
 
     def tail_html(self, limit: int) -> str:
-        """Return the open block as HTML, or only its end if it has more than `limit` characters."""
+        """Return the text after the settled blocks as HTML.
+
+        If this text has more than `limit` characters, only its end is returned.
+        """
         self._settle_complete_blocks()
         if self._overflow:
             return html.wrap(html.preformatted(last_characters(self._overflow, limit)))
@@ -173,9 +198,9 @@ class Document:
     def _settle_complete_blocks(self) -> None:
         """Move every complete block from the tail to the settled blocks.
 
-        The tail is parsed only after a new line. Once the open block is long, it must also have
-        grown by an eighth since the last check, so that all checks together cost a constant times
-        its length.
+        The tail is the text after the settled blocks. It is parsed only after a new line. If it is
+        long, it must also have grown by an eighth since it was last parsed. In this way, the total
+        cost stays proportional to its length.
         """
         if self._fence:
             if not self._fence.closed_by(self._tail, self._tail_length):
@@ -198,7 +223,7 @@ class Document:
                 self._fence = None
 
     def _settle(self, length: int) -> None:
-        """Parse the first `length` characters of the tail and move them to the settled blocks."""
+        """Parse the first `length` characters of the tail, and move them to the settled blocks."""
         if length:
             tail = self._tail_text()
             self.parsed += length
@@ -218,7 +243,7 @@ class Document:
         return html.render(self._parse_open())
 
     def _parse_open(self) -> list[Node]:
-        """Parse the tail; return the last result if no text has come since."""
+        """Return the nodes of the tail; reuse the previous result if no text has arrived since."""
         if not self._tail_length:
             return []
         if self._open[0] == self._settled + self._tail_length:
@@ -235,7 +260,7 @@ class Document:
         return nodes
 
     def _parse_draft(self, text: str) -> list[Node]:
-        """Parse text that may still change, without keeping the links that it defines."""
+        """Parse text that may still change, and discard the link definitions that it contains."""
         from swiftask_jupyter.notebook.markdown.parser import parse
 
         self.parsed += len(text)
@@ -248,10 +273,14 @@ class Document:
 
 
 def _unparsed(text: str) -> list[Node]:
-    """Return text over a length limit as one plain block."""
+    """Return text that exceeds a length limit as one `pre` node; an empty list for empty text."""
     return [Node("pre", {}, (text,))] if text else []
 
 
 def _line_start(text: str) -> int:
-    """Return the index of the first complete line, or of the first complete word."""
+    """Return the index of the first line that starts within the text, else of the second word.
+
+    The start of the text may be cut off within a line or a word, so it is skipped. The result is 0
+    if the text has neither a line end nor a space.
+    """
     return text.find("\n") + 1 or text.find(" ") + 1

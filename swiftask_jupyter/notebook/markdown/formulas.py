@@ -1,10 +1,11 @@
-r"""Find formulas and decide which of them may reach MathJax.
+r"""Finds formulas in Markdown, and decides which formulas may be passed to MathJax.
 
-Formulas are `$x$`, `$$x$$`, `\(x\)` and `\[x\]`. MathJax commands can act on the whole page:
-`\href` links to scripts, `\bbox` fetches, `\style` restyles, `\def` changes the formulas of the
-user's other cells. So a formula is passed on only if every command in it is in the list below;
-otherwise its source is shown. Text that merely looks like a formula (the price of $5) never gets
-there either: the HTML writer tells MathJax to ignore the answer except for the formulas found here.
+Formulas are `$x$`, `$$x$$`, `\(x\)` and `\[x\]`. MathJax commands can affect the whole page:
+`\href` can link to scripts, `\bbox` can load files, `\style` can change styles, and `\def` can
+change formulas in other cells. Therefore a formula is passed to MathJax only if every command in it
+is in the list below; otherwise its source is displayed. Text that only looks like a formula (the
+price of $5) is not passed to MathJax either: the HTML tells MathJax to process nothing but the
+formulas found by this module.
 """
 
 import re
@@ -89,7 +90,10 @@ _COMMANDS = frozenset(
 
 
 def is_harmless(formula: str) -> bool:
-    """Tell whether a formula only draws: allowed commands, limited length and nesting."""
+    """Return whether a formula can do nothing but draw symbols.
+
+    Its commands must be in the list of allowed commands, and its length and nesting are limited.
+    """
     if len(formula) > MAX_FORMULA or _UNSAFE.search(formula):
         return False
     depth = 0
@@ -101,7 +105,11 @@ def is_harmless(formula: str) -> bool:
 
 
 def inline_formula(state: "StateInline", silent: bool) -> bool:  # noqa: FBT001 - markdown-it's own signature
-    """Parse a formula within a line, before Markdown interprets its underscores and backslashes."""
+    """Parse a formula within a line; return whether there is one at the current position.
+
+    This is a rule for markdown-it. It runs before the rules for escapes and emphasis, which would
+    interpret the backslashes and underscores in the formula.
+    """
     source, start, end = state.src, state.pos, state.posMax
     opener = source[start : start + 2]
     if opener[:1] == "$" and opener != "$$":
@@ -124,9 +132,11 @@ def inline_formula(state: "StateInline", silent: bool) -> bool:  # noqa: FBT001 
 def formula_block(state: "StateBlock", start: int, end: int, silent: bool) -> bool:  # noqa: FBT001 - markdown-it's own signature
     r"""Parse a formula that starts with a line holding only `$$` or `\[`.
 
-    Its lines are not parsed as lists or headings. The block ends with its closing line. Without
-    one, it ends before the next empty line and becomes text, so that later lines cannot change what
-    came before.
+    This is a rule for markdown-it, which calls it with the first line and the line to stop at. It
+    returns whether such a formula starts there. The lines of the formula are not parsed as lists or
+    headings. The formula ends with the first line that ends with the closing delimiter. If there is
+    none before the next empty line, the lines up to there become plain text. Thus later lines
+    cannot change them.
     """
     if state.is_code_block(start):
         return False
@@ -157,7 +167,10 @@ def _is_allowed(found: re.Match[str]) -> bool:
 
 
 def _find_closer(source: str, opener: str, start: int, end: int) -> int:
-    """Return the index of the first closing delimiter that is not escaped, or -1."""
+    """Return the index of the first closing delimiter that is not escaped.
+
+    The result is -1 if there is no closing delimiter, or if the formula would be empty.
+    """
     closer = _CLOSERS[opener]
     if source.find(closer, start, end) < 0:  # a cheap exit for a flood of opening delimiters
         return -1
@@ -167,8 +180,13 @@ def _find_closer(source: str, opener: str, start: int, end: int) -> int:
 
 
 def _reads_as_formula(inside: str, after: str) -> bool:
-    """Apply Pandoc's rule for `$`, so that "$5 and $6" stays text.
+    """Return whether the text between two `$` is a formula by Pandoc's rule, not part of a price.
 
-    No space directly inside the dollar signs, and no digit directly after the closing one.
+    White space must not follow the first `$` or precede the second `$`, and a digit must not follow
+    the second `$`. Thus "$5 and $6" stays text.
+
+    Args:
+        inside: the text between the two `$`.
+        after: the character after the second `$`; empty at the end of the text.
     """
     return not inside[0].isspace() and not inside[-1].isspace() and not after.isdigit()

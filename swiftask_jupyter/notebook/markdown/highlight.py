@@ -1,6 +1,6 @@
-"""Syntax highlighting with few token kinds, so that the HTML stays close to the source in size.
+"""Syntax highlighting with only a few kinds of tokens, which keeps the HTML small.
 
-This module imports Pygments, so import it on first use.
+This module imports Pygments. To save time at start-up, import this module only when it is needed.
 """
 
 import time
@@ -43,10 +43,11 @@ _KINDS: tuple[tuple[_TokenType, str], ...] = (
 
 
 def highlight(code: str, lang: str) -> list[tuple[str, str]]:
-    """Split code into (kind, text) pairs; the kind "" has no colour.
+    """Split code into (kind, text) pairs for syntax highlighting.
 
-    Returns the code as one pair without colour if the language is unknown, the code or one of its
-    lines is too long, or the lexer fails or takes too long.
+    A kind is a letter of `_KINDS`, such as `k` for a keyword, or "" for text without colour. The
+    code is returned as one pair without colour if the language is unknown, if the code or one of
+    its lines is too long, or if the lexer fails or takes too long.
     """
     plain = [(_PLAIN, code)]
     if lang not in LANGUAGES or len(code) > MAX_CODE:
@@ -61,7 +62,14 @@ def highlight(code: str, lang: str) -> list[tuple[str, str]]:
 
 
 def drop_kinds(pieces: Iterable[tuple[str, str]], kinds: str) -> list[tuple[str, str]]:
-    """Return the (kind, text) pairs with these kinds replaced by "", which has no colour."""
+    """Remove the colour of some token kinds, by setting their kind to "".
+
+    This makes the HTML of the code shorter.
+
+    Args:
+        pieces: the (kind, text) pairs of the code, as `highlight` returns them.
+        kinds: the letters of the kinds to remove.
+    """
     return _merge((_PLAIN if name in kinds else name, text) for name, text in pieces)
 
 
@@ -78,7 +86,7 @@ def _tokenize(code: str, lang: str) -> Iterator[tuple[str, str]]:
 
 
 def _merge(pieces: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Join adjacent pairs of the same kind, also across white space between them."""
+    """Join adjacent pairs of the same kind, also if white space separates them."""
     merged: list[tuple[str, str]] = []
     for name, group in groupby(pieces, lambda piece: piece[0]):
         text = "".join(part for _, part in group)

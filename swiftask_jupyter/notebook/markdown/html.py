@@ -1,8 +1,8 @@
-"""The tree that an answer is parsed into, and how it is written as HTML for a cell.
+"""The tree into which an answer is parsed, and the functions that write it as HTML for a cell.
 
-A node has one of a few tags and attributes, so that nothing in the tree can run, load or restyle
-anything. A cell's HTML is trusted by the front end: all text is escaped, and only the tags and
-attributes of the tree are written. Nothing here imports markdown_it.
+A front end trusts the HTML in a cell's output. Therefore a node can only have a few tags and
+attributes, none of which can run a script, load a file or change the page's style. All text is
+escaped, and other tags and attributes are not written. This module does not import markdown_it.
 """
 
 import re
@@ -25,11 +25,12 @@ _URL = re.compile(
 
 
 class Node(NamedTuple):
-    """One element: tag, attributes, children. `json.dumps` makes it a list of three.
+    """One HTML element of a parsed answer: tag, attributes, children.
 
-    The attributes are `href` (checked by `safe_href`), `start` (an integer), `align`, `lang` (of
-    code) and `class` (`math` or `task`). Our code sets all of them; none is copied from the answer
-    unchecked.
+    `json.dumps` writes a node as a list of three items. The attributes are `href` (checked by
+    `safe_href`), `start` (an integer), `align`, `lang` (the language of code) and `class` (`math`
+    or `task`). Their values are set or checked by this package. Formulas that were converted to
+    MathML have further attributes, see `mathml`.
     """
 
     tag: str
@@ -38,27 +39,30 @@ class Node(NamedTuple):
 
 
 def safe_href(url: str) -> str | None:
-    """Return the URL if it is plain http, https or mailto, so a click can do no harm; else None."""
+    """Return the URL if it is a plain http, https or mailto URL, otherwise `None`.
+
+    A click on a URL that is returned cannot run a script.
+    """
     fits = len(url) <= MAX_URL and url.isascii() and url.isprintable()
     return url if fits and _URL.fullmatch(url) else None
 
 
 def text_content(nodes: "Iterable[Node | str]") -> str:
-    """Return the text of a tree without its tags, like `textContent` in the DOM."""
+    """Return the text of nodes without their tags, like `textContent` in the DOM."""
     return "".join(node if isinstance(node, str) else text_content(node.children) for node in nodes)
 
 
 # JupyterLab typesets everything in an output that looks like a formula, prices included. MathJax 2
 # and 3 (nbviewer's too) skip elements with the first two classes and process elements with the
-# second two inside them, so only the formulas that we found are typeset.
+# second two inside them, so only the formulas that `formulas` has found are typeset.
 NO_MATH = "tex2jax_ignore mathjax_ignore"
 _MATH = "tex2jax_process mathjax_process"
 
 # One short tag per token kind instead of a class, which halves the bytes. In an untrusted notebook,
-# where our style is removed, keywords are still bold and comments italic.
+# where the front end removes the style sheet, keywords are still bold and comments italic.
 _CODE_TAGS = {"k": "b", "c": "i", "s": "tt", "n": "var", "f": "dfn", "b": "samp"}
-# JupyterLab's colours where it defines them, otherwise (VS Code, nbviewer) ours. Each is mixed with
-# the surrounding text colour, which makes it light in a dark theme and dark in a light one.
+# JupyterLab's colours where it defines them, otherwise (VS Code, nbviewer) the given colours. Each
+# colour is mixed with the surrounding text colour, so that it is readable in dark and light themes.
 _COLOURS = {
     "k": ("keyword", "#494"),
     "s": ("string", "#e66"),
@@ -86,8 +90,8 @@ STYLE = (
     + ".swiftask table .r{text-align:right}"
     + "</style>"
 )
-# Highlighted code may have this many characters of HTML per source character, plus the allowance:
-# an answer in one burst then costs at most four times its length.
+# Highlighted code may have this many characters of HTML per source character, plus the allowance.
+# An answer that arrives all at once then produces at most four times its length.
 MAX_PER_CHARACTER = 1.6
 ALLOWANCE = 300
 
@@ -99,40 +103,49 @@ _WITH_DIRECTION = frozenset(("p", "h1", "h2", "h3", "h4", "h5", "h6", "li", "td"
 
 
 def render(nodes: Iterable[Node | str]) -> str:
-    """Render nodes as HTML, one line for each top-level node."""
+    """Return nodes as HTML, one line for each top-level node."""
     return "".join(f"{_render_node(node)}\n" for node in nodes)
 
 
 def preformatted(text: str) -> str:
-    """Render text unparsed, in a `<pre>` element."""
+    """Return text as a `<pre>` element, without parsing it as Markdown; empty for empty text."""
     return f"<pre>\n{escape(text)}</pre>\n" if text else ""
 
 
 def code_block(text: str) -> str:
-    """Render code without highlighting, as an open code block is shown while it grows."""
+    """Return code as an HTML code block without highlighting.
+
+    It is used for a code block whose text is still streaming in.
+    """
     return f"<pre><code>{escape(text)}</code></pre>\n"
 
 
 def wrap_text(text: str) -> str:
-    """Return unparsed text in the root element, with line breaks kept and formulas as source."""
+    """Return text that is not Markdown, such as a prompt, in the root `<div>` of this package.
+
+    Line breaks are kept, and formulas are displayed as their source.
+    """
     style = "white-space:pre-wrap;overflow-wrap:anywhere"
     return f'<div class="swiftask {NO_MATH}" style="{style}">{escape(text)}</div>'
 
 
 def wrap(body: str, *, styled: bool = True) -> str:
-    """Put rendered HTML into the root element, to which our style applies and which MathJax skips.
+    """Return HTML in the root `<div>` of this package.
+
+    The style sheet of this package applies within this element, and MathJax processes nothing in it
+    except the formulas that this package has found.
 
     Args:
-        body: HTML from this module.
-        styled: whether to add the style sheet if the body needs it. A style sheet applies to the
-            whole page, so a second display next to one that has it can go without.
+        body: HTML that was returned by functions of this module.
+        styled: whether to add the style sheet if the body needs it. The style sheet applies to the
+            whole page, so it can be omitted next to another output that has it.
     """
     style = STYLE if styled and _NEEDS_STYLE.search(body) else ""
     return f'<div class="swiftask {NO_MATH}">{style}\n{body}</div>'
 
 
 def escape(text: str) -> str:
-    """Escape text for use between HTML tags."""
+    """Escape the characters `&`, `<` and `>` of a text, for use between HTML tags."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -175,7 +188,11 @@ def _attributes(node: Node, inside: str) -> str:
 
 
 def _highlighted(text: str, lang: str) -> str:
-    """Render code with as many highlighted token kinds as the size limit allows."""
+    """Return code as HTML, with as much syntax highlighting as the size limit allows.
+
+    If the HTML would be too long, numbers lose their colour first, then builtins, functions and
+    finally all other tokens.
+    """
     from swiftask_jupyter.notebook.markdown.highlight import drop_kinds, highlight
 
     pieces = highlight(text, lang)

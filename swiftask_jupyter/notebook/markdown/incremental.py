@@ -1,16 +1,17 @@
-"""Parse the open block of a growing answer without parsing all of it again.
+"""Parses the last, open block of a streaming answer without parsing all its text each time.
 
-An answer streams in, and its last block is still open. Parsing that block from its start for each
-redraw would cost its length squared. Two kinds of long blocks are therefore parsed incrementally:
+An open block is the Markdown block at the end of the text, which later text may still continue. If
+the whole block were parsed for each update, the cost would grow with the square of its length.
+Therefore two kinds of long blocks are parsed incrementally:
 
 - a code block (`OpenFence`): only new text is searched for the closing fence;
-- a list or a table (`IncrementalBlock`): finished items or rows are kept and only the rest is
-  parsed. An item is finished once a later item begins on a complete line, a row once its line is
-  complete.
+- a list or a table (`IncrementalBlock`): finished items or rows are kept, and only the rest is
+  parsed. An item is finished when a later item has started on a complete line; a row is finished
+  when its line is complete.
 
-The intermediate result may differ in details from one parse of the whole (for example for a link
-that is defined far below). When a block is settled it is parsed once as a whole, and that result
-stays.
+The intermediate result may differ in details from the result of parsing the whole block, for
+example if a link is defined far below. When the block is complete, `document` parses it once more
+as a whole and keeps that result.
 """
 
 import re
@@ -30,13 +31,15 @@ References = dict[str, object]
 
 
 class OpenFence:
-    """The open code block at the start of an answer's unsettled text.
+    """A fenced code block that is not closed yet, at the end of a streaming answer.
+
+    The methods take the open text: the part of the answer that starts with this code block.
 
     Args:
-        opening: a match of `FENCE` at the start of that text.
+        opening: a match of `FENCE` at the start of the open text.
 
     Attributes:
-        start: the index at which the code begins, after the opening line.
+        start: the index in the open text at which the code begins, after the opening line.
     """
 
     def __init__(self, opening: re.Match[str]) -> None:
@@ -48,11 +51,13 @@ class OpenFence:
         self._line = ""  # the incomplete last line
 
     def closed_by(self, pieces: list[str], length: int) -> bool:
-        """Tell whether a complete line closes the block; only text after the last call is searched.
+        """Return whether a complete line of the open text closes the code block.
+
+        Each call searches only the text that was added since the previous call.
 
         Args:
-            pieces: the unsettled text, in pieces.
-            length: the number of characters in all pieces.
+            pieces: the open text (the answer from the code block on) as a list of pieces.
+            length: the total number of characters in the pieces.
         """
         fresh = self._line + last_characters(pieces, length - self._searched)
         self._searched = length
@@ -62,10 +67,12 @@ class OpenFence:
         return bool(newline) and bool(self._closing.search(lines))
 
     def node(self, text: str) -> Node:
-        """Return the block so far, without a last line that may turn out to be the closing fence.
+        """Return the code block so far as a `pre` node.
+
+        The last line is omitted if it may become the closing fence.
 
         Args:
-            text: the unsettled text.
+            text: the open text (the answer from the code block on).
         """
         if self._attrs is None:
             from swiftask_jupyter.notebook.markdown.parser import parse
@@ -80,7 +87,7 @@ class OpenFence:
 
 
 def last_characters(pieces: list[str], limit: int) -> str:
-    """Return the last `limit` characters of a text in pieces, without joining all pieces."""
+    """Return the last `limit` characters of a text given in pieces, without joining all pieces."""
     taken: list[str] = []
     for piece in reversed(pieces):
         if limit <= 0:
@@ -91,10 +98,12 @@ def last_characters(pieces: list[str], limit: int) -> str:
 
 
 class IncrementalBlock:
-    """Incremental parser for an open block that is a list or a table.
+    """Parser for one Markdown list or table that is still streaming in.
+
+    It keeps the finished items or rows, and parses only the rest of the text each time.
 
     Attributes:
-        parsed: the number of characters that the last call of `parse` gave to the parser.
+        parsed: the number of characters that the last call of `parse` gave to the Markdown parser.
     """
 
     def __init__(self) -> None:
@@ -103,19 +112,19 @@ class IncrementalBlock:
         self._finished: tuple[Node, ...] = ()  # items or rows
         # Source put before the unfinished part, so that it is parsed as part of the same block.
         self._head = ""
-        self._loose = False  # CommonMark's term: items separated by blank lines
+        self._loose = False  # CommonMark's term for items separated by blank lines
         self._attrs: dict[str, str | int] | None = None
         self._supported = True
 
     def parse(self, text: str, references: References) -> list[Node] | None:
-        """Parse the block's text so far.
+        """Parse the text of the list or table received so far.
 
         Args:
-            text: the text of the block so far; it starts with the text of the previous call.
-            references: the link definitions known so far.
+            text: the whole text of the block so far; it starts with the text of the previous call.
+            references: the link definitions found so far; definitions in the text are added.
 
         Returns:
-            The nodes; `None` if the block cannot be parsed incrementally.
+            The nodes of the block, or `None` if the block cannot be parsed incrementally.
         """
         if not self._supported:
             return None
@@ -152,7 +161,10 @@ class IncrementalBlock:
     def _finish_items(
         self, source: str, starts: Sequence[int], items: Sequence[Node | str], *, loose: bool
     ) -> None:
-        """Keep every item before the last one that begins on a complete line."""
+        """Keep all finished items, so that the next call of `parse` does not parse them again.
+
+        An item is finished if a later item has started on a complete line.
+        """
         offsets = _line_offsets(source)
         begun = [line for line in starts if line < len(offsets) - 1]  # their first line is complete
         from_head = 1 if self._head else 0
@@ -190,7 +202,7 @@ class IncrementalBlock:
 
 
 def _table_rows(nodes: list[Node]) -> tuple[Node, ...] | None:
-    """Return the body rows if the nodes are exactly one table, else None."""
+    """Return the body rows if the nodes are exactly one table, otherwise `None`."""
     if len(nodes) != 1 or nodes[0].tag != "table":
         return None
     bodies = nodes[0].children[1:]
@@ -201,5 +213,5 @@ def _table_rows(nodes: list[Node]) -> tuple[Node, ...] | None:
 
 
 def _line_offsets(text: str) -> list[int]:
-    """Return the index at which each line begins; the last line is incomplete or empty."""
+    """Return the index at which each line begins; the last line has no line end."""
     return [0, *(found.end() for found in re.finditer("\n", text))]

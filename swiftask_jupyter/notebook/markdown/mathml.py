@@ -1,9 +1,9 @@
-"""Convert a formula to MathML, which browsers draw without MathJax.
+"""Converts a formula to MathML, which browsers draw without MathJax.
 
-A cell leaves formulas to the front end's MathJax; a panel may be on a page that has none. Only
-formulas that `formulas.is_harmless` accepts get here, and the converter's result is still checked
-tag by tag: if anything in it is not known, the source is shown. This module imports latex2mathml
-on first use.
+In a cell's output, the front end's MathJax draws the formulas; a chat panel may be on a page
+without MathJax. Only formulas that `formulas.is_harmless` accepts are converted. The converter's
+result is checked as well: if it contains a tag that is not allowed, the source of the formula is
+displayed. The converter, latex2mathml, is imported on first use.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ _ALIGNED_ENVIRONMENT = re.compile(
 
 @lru_cache(512)
 def to_mathml(source: str) -> Node | None:
-    """Convert a formula, delimiters included, to a MathML tree.
+    """Convert a formula, including its delimiters (`$x$`), to a MathML tree.
 
-    Returns `None` if the converter fails or produces anything that is not allowed; the caller then
-    shows the source.
+    The result is `None` if the converter fails, or if its result contains anything that is not
+    allowed. The caller then displays the source of the formula.
     """
     from latex2mathml.converter import convert_to_element
 
@@ -63,7 +63,10 @@ def to_mathml(source: str) -> Node | None:
 
 
 def _use_arrays(formula: str) -> str:
-    """Replace aligning environments by `array`, the only one that the converter aligns."""
+    """Replace environments such as `align` by `array`.
+
+    The converter, latex2mathml, aligns columns only in `array`.
+    """
 
     def array(found: re.Match[str]) -> str:
         return "\\begin{array}{rlrlrl}" if found[1] == "begin" else "\\end{array}"
@@ -72,10 +75,12 @@ def _use_arrays(formula: str) -> str:
 
 
 def _to_node(element: Element) -> Node:
-    """Copy an element into our tree.
+    """Copy an XML element of the converter and its children into nodes.
+
+    Attributes that are not allowed are omitted.
 
     Raises:
-        ValueError: its tag is not allowed, or it contains LaTeX that was not converted.
+        ValueError: a tag is not allowed, or the text contains LaTeX that was not converted.
     """
     tag = element.tag.rpartition("}")[2]
     text = sanitize(unescape(element.text or ""))

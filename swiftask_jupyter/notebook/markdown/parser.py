@@ -1,8 +1,10 @@
-"""Parses Markdown into our tree: markdown-it-py reads it, and the tree is built of its tokens.
+"""Parses Markdown into a tree of nodes that cannot do harm.
 
-Raw HTML is disabled and stays text. An unknown tag, a URL that is not plain http, https or mailto,
-an image, or nesting beyond the limit is replaced by the text inside it: the reader sees everything
-the agent wrote, and none of it can act. This module imports markdown_it: import it on first use.
+The package markdown_it splits the Markdown into tokens, of which this module builds the tree. Raw
+HTML is not interpreted and stays text. An unknown tag, a URL that is not plain http, https or
+mailto, an image, or nesting beyond the limit is replaced by the text inside it. The reader thus
+sees everything that the agent wrote, but nothing of it can run or load anything. Because this
+module imports markdown_it, import this module only when it is needed.
 """
 
 import re
@@ -35,12 +37,12 @@ _TRAILING_PUNCTUATION = ".,;:!?*_~'\"\u2026"
 
 
 def build(tokens: Sequence["Token"]) -> list[Node]:
-    """Return the block nodes that these tokens describe."""
+    """Return the tree for a sequence of markdown-it tokens, as a list of its top-level nodes."""
     return _TreeBuilder().build(tokens)
 
 
 def normalize_url(url: str) -> str:
-    """Return the URL percent-encoded and with an ASCII host; an empty string if it is invalid."""
+    """Return a URL with percent-encoding and an ASCII host name; empty if the URL is invalid."""
     try:
         return normalizeLink(url)
     except Exception:  # noqa: BLE001 - the URL comes from the agent and may break any parser
@@ -48,7 +50,10 @@ def normalize_url(url: str) -> str:
 
 
 class _OpenTag:
-    """A tag that is not closed yet. If `tag` is empty, its children move to the parent."""
+    """An element whose closing token has not been read yet.
+
+    If `tag` is empty, the element is omitted and its children are added to its parent.
+    """
 
     def __init__(self, tag: str, attrs: dict[str, str | int] | None = None) -> None:
         self.tag = tag
@@ -68,7 +73,7 @@ class _TreeBuilder:
         return [node for node in self._stack[0].children if isinstance(node, Node)]
 
     def build_inline(self, tokens: Sequence["Token"]) -> list[Node | str]:
-        """Return the nodes of inline tokens without links, as an image's label needs them."""
+        """Return the nodes of an image's label, with links replaced by their text."""
         self._open_links = 1
         for token in tokens:
             self._add_inline(token)
@@ -135,7 +140,10 @@ class _TreeBuilder:
         self._append(Node(closed.tag, closed.attrs, tuple(children)))
 
     def _merge_text(self, children: list[Node | str]) -> list[Node | str]:
-        """Join adjacent texts, then turn bare URLs in them into links."""
+        """Join adjacent texts, then turn the bare URLs in them into links.
+
+        Text inside a link stays text.
+        """
         merged: list[Node | str] = []
         for is_node, group in groupby(children, lambda child: isinstance(child, Node)):
             if is_node:
@@ -146,7 +154,11 @@ class _TreeBuilder:
         return merged
 
     def _add_image(self, token: "Token") -> None:
-        """Add an image as a link to it: an answer must not make the browser fetch anything."""
+        """Add a link to an image instead of the image.
+
+        An image would make the browser load a file, which an answer must not cause. Only text is
+        added if the URL is not safe, or if the image is inside a link.
+        """
         label = text_content(_TreeBuilder().build_inline(token.children or ()))
         href = safe_href(str(token.attrs.get("src", "")))
         text = f"{IMAGE_SYMBOL} {label or href or ''}".rstrip()
@@ -183,7 +195,7 @@ def _code(token: "Token") -> Node:
 
 
 def _linkify(text: str) -> list[Node | str]:
-    """Split a text into plain pieces and links, one link for each bare URL."""
+    """Split a text into strings and link nodes, with one link for each URL in the text."""
     pieces: list[Node | str] = []
     done = 0
     for found in _BARE_URL.finditer(text):
@@ -196,7 +208,10 @@ def _linkify(text: str) -> list[Node | str]:
 
 
 def _strip_punctuation(url: str) -> str:
-    """Drop a full stop or closing bracket that belongs to the sentence around the URL."""
+    """Remove punctuation from the end of a URL if it belongs to the sentence around the URL.
+
+    This concerns, for example, a full stop or a closing bracket without an opening bracket.
+    """
     end = len(url)
     unopened = url.count(")") - url.count("(")
     while end and (url[end - 1] in _TRAILING_PUNCTUATION or (url[end - 1] == ")" and unopened > 0)):
@@ -217,20 +232,27 @@ References = dict[str, Any]
 
 
 def parse(text: str, references: References) -> list[Node]:
-    """Parse a cleaned text into blocks.
+    """Parse sanitized Markdown into a list of top-level nodes.
 
     Args:
         text: Markdown without hidden characters (see `sanitize.sanitize`).
-        references: the link definitions known so far; definitions in the text are added to it.
+        references: the link definitions found so far; definitions in the text are added to this
+            dict.
     """
     return build(_markdown_it().parse(text, {"references": references}))
 
 
 def parse_list(text: str, references: References) -> tuple[list[Node], list[int], bool]:
-    """Parse a text that begins with a list.
+    """Parse a text that begins with a Markdown list.
 
-    Returns the blocks, the line number on which each item of the list begins, and whether the list
-    is loose (CommonMark's term for a list whose items are separated by blank lines).
+    Args:
+        text: Markdown without hidden characters.
+        references: the link definitions found so far; definitions in the text are added to this
+            dict.
+
+    Returns:
+        The nodes, the line number on which each item of the first list begins, and whether this
+        list is loose (CommonMark's term for a list whose items are separated by blank lines).
     """
     tokens = _markdown_it().parse(text, {"references": references})
     starts: list[int] = []
@@ -245,11 +267,14 @@ def parse_list(text: str, references: References) -> tuple[list[Node], list[int]
 
 
 def settled_length(lines: str) -> int:
-    """Return how many leading characters of these complete lines no later line can change.
+    """Return the length of the text, in characters, that no later line can change.
 
-    That is everything before the last block. One exception: a link definition takes the line right
-    below it as its title, even at the end of a list or a quote, so a block that may end in a
-    definition is not settled by a block directly below it.
+    This is everything before the last Markdown block, with one exception. A link definition takes
+    the line directly below it as its title, even at the end of a list or a quote. Therefore a block
+    that may end in a definition can change until an empty line follows it.
+
+    Args:
+        lines: the text, which consists of complete lines.
     """
     md = _markdown_it()
     tokens: list[Token] = []
@@ -278,8 +303,8 @@ class _SafeMarkdownIt(MarkdownIt):
 
 @cache
 def _markdown_it() -> MarkdownIt:
-    # markdown-it drops what is nested deeper than its own limit. Our `too_deep` rule has a slightly
-    # lower limit and keeps that content as text.
+    # markdown-it deletes content that is nested deeper than its own limit. The `too_deep` rule has
+    # a slightly lower limit and keeps such content as text.
     options = {"html": False, "maxNesting": MAX_DEPTH + 4, "inline_definitions": True}
     md = _SafeMarkdownIt("commonmark", options).enable(["table", "strikethrough"])
     md.disable(["html_block", "html_inline"])
@@ -292,7 +317,10 @@ def _markdown_it() -> MarkdownIt:
 
 
 def _too_deep(state: "StateBlock", start: int, end: int, silent: bool) -> bool:  # noqa: FBT001 - markdown-it's own signature
-    """Keep blocks beyond the nesting limit as one plain text."""
+    """Turn blocks that are nested deeper than `MAX_DEPTH` into one piece of plain text.
+
+    This is a rule for markdown-it; it returns whether it has read the lines.
+    """
     if silent or state.level < MAX_DEPTH:
         return False
     line = start
@@ -305,7 +333,10 @@ def _too_deep(state: "StateBlock", start: int, end: int, silent: bool) -> bool: 
 
 
 def _line_break(state: "StateInline", silent: bool) -> bool:  # noqa: FBT001 - markdown-it's own signature
-    """Accept a literal <br>: it is the only way to break a line inside a table cell."""
+    """Read a literal `<br>` as a line break; return whether there is one.
+
+    This is a rule for markdown-it. A table cell has no other syntax for a line break.
+    """
     found = _BREAK.match(state.src, state.pos, state.posMax)
     if found and not silent:
         state.push("hardbreak", "br", 0)
@@ -314,9 +345,11 @@ def _line_break(state: "StateInline", silent: bool) -> bool:  # noqa: FBT001 - m
 
 
 def _mark_tasks_and_long_paragraphs(state: "StateCore") -> None:
-    """Turn `[x]` at the start of list items into check boxes; keep huge paragraphs as plain text.
+    """Turn `[x]` or `[ ]` at the start of a list item into a check box.
 
-    On hostile input the inline rules take more than linear time, and no real paragraph has 32 KB.
+    This rule for markdown-it also marks paragraphs longer than `MAX_PARAGRAPH` as plain text,
+    because hostile input can make the parser take more than linear time. No real paragraph is that
+    long.
     """
     tokens = state.tokens
     for index, token in enumerate(tokens):

@@ -1,4 +1,4 @@
-"""The agents that a panel offers in its agent field."""
+"""The agents among which the user can choose in a chat panel."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ AgentList = list[dict[str, str]]  # the slug and the name of each agent
 
 
 class AgentCatalogue:
-    """The agents of each service that the client has used, loaded once per service.
+    """The agents of each service that a client has used, kept in memory after the first request.
 
-    A service without a catalogue offers no agents, which is not an error: its agents answer all the
-    same.
+    Some services do not list their agents. For them the list is empty, which is not an error: the
+    user can still ask an agent by its slug.
     """
 
     def __init__(self, client: PanelClient) -> None:
@@ -24,14 +24,16 @@ class AgentCatalogue:
         self._last_loaded = ""
 
     def known(self) -> AgentList:
-        """Return the agents of the current service; empty before `load`."""
+        """Return the agents of the current service; empty if `load` has not loaded them."""
         return self._by_service.get(self._service(), [])
 
     def load(self) -> bool:
-        """Load the agents of the current service, unless they are known.
+        """Load the agents of the current service, unless they are already loaded.
+
+        If the service takes too long, nothing is stored, and the next call tries again.
 
         Returns:
-            Whether `known` may return something else than before.
+            `True` if `known` may return another list than after the previous call of `load`.
 
         Raises:
             ConnectionFailed: the service cannot be reached; the next call tries again.
@@ -49,14 +51,14 @@ class AgentCatalogue:
         self._last_loaded = service
         if found is None:
             self._by_service[service] = []
-        elif found:  # also empty after a timeout: then the next call tries again
+        elif found:  # empty after a timeout: store nothing, so that the next call tries again
             self._by_service[service] = [
                 {"slug": sanitize(each.slug), "name": sanitize(each.name)} for each in found
             ]
         return True
 
     def _service(self) -> str:
-        """Return the base URL of the current service; empty if none is configured."""
+        """Return the URL that identifies the current service; empty if no service is configured."""
         try:
             return self._client.connections.resolve().root("/public")
         except SwiftaskError:

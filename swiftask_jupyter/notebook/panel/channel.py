@@ -1,33 +1,35 @@
-"""The messages between the panel (kernel) and its views (browser).
+"""The messages between the chat panel (in the kernel) and its views (displays in the browser).
 
-A view sends requests: `{"kind": …, "view": its id, "id": the request's id, …}`. It gets exactly one
-`response` (or, for `get_snapshot`, a `snapshot`) with the same `view` and `id`, and `error` if the
-request failed:
+A view sends requests: `{"kind": …, "view": its id, "id": the request's id, …}`. For each request,
+this view gets one message with the same `view` and `id`: a `response`, or a `snapshot` for
+`get_snapshot`. If the request failed, the message is a `response` with the field `error`. The kinds
+of requests and their fields:
 
     get_snapshot                        the state and the newest exchanges
-    get_earlier     key                 the exchanges before that one
+    get_earlier     key                 the exchanges before the exchange with that key
     ask             text, key, agent, uploads   `key`: the exchange to ask again, or null
-    retry           key, agent          ask the same question again
+    retry           key, agent          ask the question of that exchange again
     stop                                stop the answer in flight
     rate            key, liked, comment
     get_source      key                 the answer's Markdown
     export                              the conversation as Markdown
     choose_agent    agent
-    list_agents                         load the service's catalogue
+    list_agents                         load the list of the service's agents
     switch_session  name                null: a new session
     upload          upload, name, size, offset, and the bytes as a buffer
     discard_upload  upload
 
-All views get numbered updates (`revision`):
+An exchange is a question with its answer, identified by its `key`. The kernel sends updates to all
+views, numbered by their field `revision`:
 
     state      state                    session, agents, the key of the answer in flight, …
-    exchange   exchange, after, removed a new exchange; `after`: the key of the one before it
-    patch      key, changes, meta       changes of an answer's tree, and of everything else
-    reload                              the order has changed: request a snapshot
+    exchange   exchange, after, removed a new exchange; `after`: the key of the exchange before it
+    patch      key, changes, meta       changes of an answer's tree, and other changed fields
+    reload                              the list of exchanges has changed: request a snapshot
     heartbeat                           the number of the last update
 
-Updates do get lost (a Jupyter server drops messages that come too fast). A view that finds a gap in
-the numbers requests a snapshot.
+Updates can get lost, because a Jupyter server drops messages that come too fast. A view that finds
+a gap in the numbers requests a snapshot.
 """
 
 from __future__ import annotations
@@ -41,20 +43,20 @@ Send = Callable[[dict[str, Any], list[bytes]], object]
 
 
 class Channel:
-    """Sends messages to all views of one panel.
+    """Sends messages from the kernel to all views (browser displays) of one chat panel.
 
-    Each message is sent as one JSON buffer and not as the content of the widget message, because
-    Jupyter would walk through the items of that content once more.
+    Each message is sent as JSON in a binary buffer. Jupyter would process every item of a message
+    that is sent as ordinary content, which takes time.
 
     Args:
-        send: sends a widget message (content, buffers).
+        send: sends a widget message, given its content and its buffers.
 
     Attributes:
-        closed: set when the panel is closed and no view is left.
-        lock: hold it while you change the panel's state and send that change, so that no other
-            message comes between the two.
+        closed: the event that is set when the panel is closed.
+        lock: hold it while you change the panel's state and send the change, so that no other
+            message is sent between these two steps.
         revision: the number of the last update.
-        last_ended: the key of the exchange whose answer ended last.
+        last_ended: the key of the exchange (question and answer) whose answer ended last.
     """
 
     def __init__(self, send: Send) -> None:
@@ -65,13 +67,20 @@ class Channel:
         self.last_ended = ""
 
     def broadcast(self, kind: str, **fields: Any) -> None:
-        """Send a numbered update to all views."""
+        """Send a numbered update to all views.
+
+        `kind` and `fields` are described at the top of this module.
+        """
         with self.lock:
             self.revision += 1
             self._write({"kind": kind, "revision": self.revision, **fields})
 
     def respond(self, request: dict[str, Any], kind: str = "response", **fields: Any) -> None:
-        """Send a response to the view that made a request."""
+        """Send the response to one request of a view.
+
+        A `snapshot` also holds the number of the last update, from which the view continues to
+        count.
+        """
         with self.lock:
             if kind == "snapshot":
                 fields["revision"] = self.revision
@@ -79,11 +88,17 @@ class Channel:
             self._write({"kind": kind, "view": view, "id": identity, **fields})
 
     def for_conversation(self) -> ConversationChannel:
-        """Return a channel for one of the panel's conversations; it is muted at first."""
+        """Return a new channel for one of the panel's conversations.
+
+        The new channel is muted: it sends no updates until its conversation is displayed.
+        """
         return ConversationChannel(self._send, self)
 
     def heartbeat(self) -> None:
-        """Send the number of the last update to all views, in case that update was lost."""
+        """Send the number of the last update to all views.
+
+        A view that missed updates notices this by the number.
+        """
         with self.lock:  # so that the number never arrives before its update
             self._write({"kind": "heartbeat", "revision": self.revision})
 
@@ -93,10 +108,10 @@ class Channel:
 
 
 class ConversationChannel(Channel):
-    """Sends the updates of one conversation, and drops them while another one is shown.
+    """Sends the updates of one conversation to the views, but only while it is displayed.
 
     Attributes:
-        muted: whether updates are dropped.
+        muted: whether updates are discarded, because the panel displays another conversation.
     """
 
     def __init__(self, send: Send, panel_channel: Channel) -> None:
@@ -106,11 +121,11 @@ class ConversationChannel(Channel):
         self._panel_channel = panel_channel
 
     def broadcast(self, kind: str, **fields: Any) -> None:
-        """Send a numbered update to all views, unless muted."""
+        """Send a numbered update to all views, or discard it if the channel is muted."""
         with self.lock:
             if not self.muted:
                 self._panel_channel.broadcast(kind, **fields)
 
     def heartbeat(self) -> None:
-        """Send the number of the panel's last update to all views."""
+        """Send the number of the panel's last update to all views, even if the channel is muted."""
         self._panel_channel.heartbeat()

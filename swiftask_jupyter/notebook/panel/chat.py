@@ -1,7 +1,8 @@
-"""One conversation as a panel shows it: its exchanges, the questions asked in it, the ratings.
+"""One conversation as a chat panel shows it: its exchanges, its new questions and its ratings.
 
-The conversation is shared: cells, and other panels, ask in the same session. So a `Chat` follows
-the turns that others begin, and reads the history again after each turn and each relevant cell.
+An exchange is one question with its answer. Cells and other panels can ask questions in the same
+session. Therefore a `Chat` watches the session for turns that start elsewhere. It reads the history
+again after each turn, and after each cell whose source contains `swiftask`.
 """
 
 from __future__ import annotations
@@ -30,19 +31,20 @@ RATINGS = {True: "good", False: "bad", None: None}
 
 
 class Chat:
-    """One conversation of a client, as a panel shows it.
+    """One conversation (session) of a client, as a chat panel shows it.
 
     Args:
-        client: sends the questions.
-        name: the name of the session; `None` for the one that cells use.
-        channel: sends updates to the views while they show this conversation.
-        on_change: called after each turn, and after a cell that may have changed something.
+        client: the client that sends the questions.
+        name: the name of the session; `None` for the session that `%%swiftask` cells use.
+        channel: sends updates to the views (browser displays) while they show this conversation.
+        on_change: called after each answer has ended, and after each cell that may have changed the
+            conversation or a setting.
 
     Attributes:
-        exchanges: the exchanges that are shown, in order.
+        exchanges: the questions and answers that the panel shows, in order.
         session: the session.
-        context: the context variables of the last request; threads send messages to the front end
-            in a copy of it.
+        context: the context variables of the last request of a view. Publishing threads run in a
+            copy of them, so that the kernel assigns their messages to that request.
     """
 
     def __init__(
@@ -69,20 +71,26 @@ class Chat:
 
     @property
     def in_flight(self) -> ReplyPublisher | None:
-        """The publisher of the running answer to a question of this panel, if there is one."""
+        """The publisher of an answer that is streaming to a question of this panel, else `None`."""
         own = (each for each in tuple(self._publishers.values()) if each.stream is not None)
         return next((each for each in own if each.exchange.running), None)
 
     def ask(
         self, text: str, agent: str | None, files: Iterable[Any] = (), replaces: str | None = None
     ) -> ExchangeView:
-        """Ask a question at the end, or in the slot of an earlier one, with that one's files.
+        """Ask a question in this conversation; its answer streams in the background.
+
+        If `replaces` is given, the question replaces an earlier question at its place in the
+        conversation. The files of that earlier question are attached again.
 
         Args:
             text: the question.
-            agent: the slug of the agent; `None` for the connection's agent.
+            agent: the slug of the agent; `None` for the default agent of the client's connection.
             files: files to attach.
-            replaces: the key of the exchange to ask again; `None` to ask at the end.
+            replaces: the key of the exchange to replace; `None` to add a question at the end.
+
+        Returns:
+            The new exchange, whose answer is still streaming.
 
         Raises:
             Refused: the question was not sent, and the message says why.
@@ -110,11 +118,14 @@ class Chat:
         return exchange
 
     def retry(self, key: str, agent: str = "") -> ExchangeView:
-        """Ask the same question again in its slot.
+        """Ask the question of an exchange again; the new answer replaces the earlier answer.
 
         Args:
             key: the key of the exchange.
-            agent: the slug of the agent to ask; empty for the same agent.
+            agent: the slug of the agent to ask; empty for the agent that was asked before.
+
+        Returns:
+            The new exchange, whose answer is still streaming.
 
         Raises:
             Refused: the question was not sent, and the message says why.
@@ -123,15 +134,20 @@ class Chat:
         return self.ask(exchange.prompt, agent or exchange.reply.agent, replaces=key)
 
     def rate(self, key: str, *, liked: bool | None, comment: str | None = None) -> ExchangeView:
-        """Save the user's rating of an answer, and send it to a service that accepts ratings.
+        """Save the user's rating of an answer, and send it to the service if it accepts ratings.
 
         Args:
-            key: the key of the exchange.
-            liked: the rating; `None` removes it.
-            comment: the comment; `None` keeps the last one.
+            key: the key of the exchange with the answer.
+            liked: the rating; `None` removes the rating.
+            comment: the comment; `None` keeps the previous comment.
+
+        Returns:
+            The rated exchange.
 
         Raises:
-            SwiftaskError: the service did not accept the rating; it is saved all the same.
+            PromptError: no exchange has this key.
+            StoreError: the rating cannot be saved.
+            SwiftaskError: the service did not accept the rating, which is saved nevertheless.
         """
         exchange = self.exchanges.find(key)
         reply, history = exchange.reply, self.session.runtime.ledger.history
@@ -146,10 +162,13 @@ class Chat:
         return exchange
 
     def refresh(self) -> bool:
-        """Read the history again, and tell whether the list of exchanges has changed.
+        """Read the session's history, and update the list of exchanges.
 
-        Cells may have changed the conversation. While the ledger cannot be read, the list stays as
-        it is.
+        Cells or other panels may have changed the conversation since the last call. While the
+        ledger (the database of all turns) cannot be read, the list does not change.
+
+        Returns:
+            Whether exchanges may have been added, removed or moved.
         """
         read_number = next(self._read_numbers)
         try:
@@ -182,13 +201,19 @@ class Chat:
         return moved
 
     def on_cell_run(self, result: Any) -> None:
-        """Refresh after a cell that may have changed the conversation or a setting."""
+        """Refresh the displayed conversation after a cell whose source contains `swiftask`.
+
+        IPython calls this method after every cell (event `post_run_cell`).
+        """
         ours = "swiftask" in (getattr(result.info, "raw_cell", "") or "")
         if ours and not self._channel.muted:
             self._on_change(moved=self.refresh())
 
     def take_over(self, old: Chat) -> None:
-        """Show the exchanges of an earlier panel's chat; the history does not have all of them."""
+        """Show the exchanges of an earlier panel's chat, which this chat replaces.
+
+        They are copied from `old`, because the history has no running or failed exchanges.
+        """
         self.exchanges = ExchangeList(
             each.unsent_copy() if each.running else each for each in old.exchanges
         )
@@ -201,15 +226,15 @@ class Chat:
         self.refresh()
 
     def show(self) -> None:
-        """Begin to send updates to the views."""
+        """Start sending updates to the views, because the panel now displays this conversation."""
         self._channel.muted = False
 
     def hide(self) -> None:
-        """Send no more updates to the views; running answers continue."""
+        """Stop sending updates to the views; running answers continue in the background."""
         self._channel.muted = True
 
     def close(self) -> None:
-        """Stop the running answers and watch the session no more."""
+        """Stop the answers to this panel's questions, and stop watching the session."""
         if self._on_turn in self.session.watchers:
             self.session.watchers.remove(self._on_turn)
             if (shell := get_ipython()) is not None:
@@ -218,7 +243,7 @@ class Chat:
             publisher.close()
 
     def default_agent(self) -> str:
-        """Return the slug of the connection's agent; empty if there is none."""
+        """Return the slug of the default agent of the client's connection; empty if it has none."""
         try:
             return self._client.connections.resolve().agent or ""
         except SwiftaskError:
@@ -231,9 +256,10 @@ class Chat:
             self._channel.broadcast("exchange", exchange=message, after=after, removed=removed)
 
     def _on_turn(self, turn: RunningTurn) -> None:
-        """Follow a turn that began or ended elsewhere, for example in a cell.
+        """Show a turn that started in a cell or in another panel, and note when any turn ends.
 
-        Called on the I/O thread, which must not wait for the panel's lock.
+        The session calls this method on the I/O thread when a turn starts and when it ends. The
+        method must not wait for the panel's lock, because that would block the network.
         """
         reply = turn.reply
         if reply.slot is None:
@@ -246,7 +272,7 @@ class Chat:
             publisher.turn_ended.set()
 
     def _publish(self, exchange: ExchangeView, announce: Callable[[], None] = lambda: None) -> None:
-        """Start a publisher for an answer that the panel did not ask for."""
+        """Start a publisher for an answer whose question was not asked in this panel."""
         publisher = ReplyPublisher(exchange, self._channel, None, self._on_reply_end)
         self._publishers[exchange.key] = publisher
         publisher.start(self.context.copy(), announce)
@@ -269,14 +295,14 @@ class Chat:
 def save_rating(
     history: History, session: str, turn: str, *, liked: bool | None, comment: str | None
 ) -> None:
-    """Save a rating as marks in the ledger.
+    """Save the user's rating of an answer in the ledger, the database of all turns.
 
     Args:
-        history: the ledger's history.
+        history: the history of the ledger.
         session: the id of the session.
-        turn: the id of the turn.
-        liked: the rating; `None` removes it.
-        comment: the comment; `None` keeps the last one.
+        turn: the id of the turn (the question with its answer).
+        liked: the rating; `None` removes the rating.
+        comment: the comment; `None` keeps the previous comment.
     """
     history.mark("liked", session, turn, RATINGS[liked])
     if comment is not None:
@@ -284,7 +310,12 @@ def save_rating(
 
 
 def read_ratings(marks: Iterable[Mark]) -> tuple[dict[str, bool | None], dict[str, str]]:
-    """Return the newest rating and the newest comment, each by turn id; marks come oldest first."""
+    """Return the newest rating and the newest comment of each turn, as two dicts by turn id.
+
+    Args:
+        marks: the ledger's notes about turns, from oldest to newest; only ratings and comments are
+            read.
+    """
     liked = {value: rating for rating, value in RATINGS.items()}
     marks = tuple(marks)
     return (
@@ -294,9 +325,9 @@ def read_ratings(marks: Iterable[Mark]) -> tuple[dict[str, bool | None], dict[st
 
 
 def has_subshells() -> bool:
-    """Tell whether the kernel handles messages of a view while a cell runs (ipykernel 7 and later).
+    """Return whether the kernel can handle messages of the panel while a cell runs.
 
-    Such kernels have subshells, threads that handle messages concurrently.
+    Since version 7, ipykernel can: it handles such messages in separate threads, called subshells.
     """
     kernel = getattr(get_ipython(), "kernel", None)
     return bool(getattr(kernel, "_supports_kernel_subshells", False))

@@ -1,4 +1,4 @@
-"""What a chat panel needs of the client that it belongs to."""
+"""The interface of the Swiftask client that a chat panel uses."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from swiftask_jupyter.widget_routes import WidgetRoutes
 
 @runtime_checkable
 class PanelClient(Protocol):
-    """The part of `Swiftask` that a chat panel uses.
+    """The attributes and methods of a `Swiftask` client that a chat panel uses.
 
     Attributes:
-        connections: the settings and the network.
+        connections: the client's settings, such as base URL and agent, and its network access.
     """
 
     connections: Connections
 
     def session(self, name: str | None = None) -> Session:
-        """Return the conversation of that name; default: the one that cells continue."""
+        """Return the session (conversation) of this name; `None`: the session that cells use."""
 
     @property
     def widget(self) -> WidgetRoutes:
-        """The further routes of Swiftask's embedded chat: feedback."""
+        """The routes of Swiftask's embedded chat widget; the panel uses the feedback route."""
 
     @property
     def notebook(self) -> str | None:
-        """The notebook's path; `None` outside of a notebook."""
+        """The path of the notebook; `None` outside of a notebook."""

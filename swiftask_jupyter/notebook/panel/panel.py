@@ -1,9 +1,9 @@
-"""`ChatPanel`, the chat widget, and where it can be displayed.
+"""`ChatPanel`, the chat widget, and functions that decide where it can be displayed.
 
-Python holds the state of the panel. Any number of views (`panel.js`, one for each display of the
-widget) draw it and send requests for what the user does; `channel` describes the messages. Every
-request gets a response, with a one-line error if it failed, because no one would see an exception
-that is raised in a widget's callback.
+The kernel holds the state of the panel. Each display of the widget is a view (`panel.js`), which
+draws the state and sends a request for each action of the user; `channel` describes the messages.
+Each request gets a response. If the request failed, the response holds a one-line error, because
+the user would not see an exception that is raised in a widget's callback.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ USE_MAGIC = "ask with %%swiftask"
 CLOSED = "this chat panel is closed"
 OPEN_ANOTHER = "ChatPanel(client) opens another"
 
-PAGE = 30  # exchanges in one message at most
+PAGE = 30  # maximum number of exchanges in one message
 PAGE_BYTES = 400_000  # characters of prompts and answers after which a page ends earlier
 
 _HERE = Path(__file__).parent
@@ -51,23 +51,25 @@ def _source(*names: str) -> str:
 class ChatPanel(AnyWidget):
     """A chat with agents, displayed in the output of a cell.
 
-    The panel shows a conversation of the notebook, the same that `%%swiftask` cells use: questions
-    asked in cells appear in the panel, and questions asked in the panel are history for the next
-    cell. Display the panel by making it the last expression of a cell.
+    The panel shows one of the notebook's sessions (conversations), by default the session that
+    `%%swiftask` cells use. Questions asked in cells appear in the panel, and questions asked in the
+    panel are part of the history that the next cell sends. To display the panel, make it the last
+    expression of a cell.
 
     Args:
-        client: sends the questions; the panel uses its settings, sessions and ledger.
-        agent: the slug of the agent to ask until the user chooses another; default: the agent of
-            the client's connection.
+        client: the `Swiftask` client that sends the questions. The panel uses its settings, its
+            sessions and its ledger (the database of all questions and answers).
+        agent: the slug of the agent to ask until the user chooses another agent; default: the agent
+            of the client's connection.
         session: the name of the session to show; default: the session that cells use.
-        enter_sends: whether Enter sends the message and Shift+Enter breaks the line; if false, only
-            Ctrl+Enter sends.
+        enter_sends: whether Enter sends the message and Shift+Enter starts a new line; if false,
+            only Ctrl+Enter sends the message.
         transcript: whether to display a readable copy of the conversation below the panel. Jupyter
             saves the copy with the notebook, but not the panel.
 
     Attributes:
         client: the client.
-        agent: the slug of the chosen agent; `None` for the connection's agent.
+        agent: the slug of the chosen agent; `None` for the agent of the client's connection.
 
     Raises:
         ConfigurationError: `client` is not a `Swiftask` client.
@@ -116,25 +118,28 @@ class ChatPanel(AnyWidget):
 
     @property
     def chat(self) -> Chat:
-        """The conversation that is shown."""
+        """The conversation that the panel displays."""
         return self.switcher.current
 
     def ask(self, text: str, agent: str | None = None, files: Iterable[Any] = ()) -> ExchangeView:
-        """Ask a question as if it had been typed into the panel; the answer streams into the panel.
+        """Ask a question as if the user had typed it into the panel.
 
-        The call returns as soon as the question is sent.
+        The answer appears in the panel. The call returns as soon as the question is handed over for
+        sending; it does not wait for the answer.
 
         Args:
             text: the question.
             agent: the slug of the agent to ask; default: the panel's agent.
-            files: what to attach: paths, http(s) URLs, `(name, bytes)` pairs, DataFrames, figures.
+            files: files to attach: paths, http(s) URLs, `(name, bytes)` pairs, DataFrames or
+                figures.
 
         Returns:
-            The exchange; `running` tells whether its answer is still streaming.
+            The question with its answer. The attribute `running` is true while the answer is
+            streaming.
 
         Raises:
-            Refused: the question was not sent, for example because it is empty, an answer is still
-                streaming or the panel is closed; the message says why.
+            Refused: the question was not sent, for example because it is empty, another answer is
+                still streaming or the panel is closed; the message says why.
         """
         if self._closed:
             raise ConfigurationError(CLOSED, advice=OPEN_ANOTHER)
@@ -143,7 +148,10 @@ class ChatPanel(AnyWidget):
         return exchange
 
     def stop(self) -> None:
-        """Stop the answer that is streaming; the text received so far is kept."""
+        """Stop the answer that is streaming, and keep the text received so far.
+
+        Nothing happens if no answer to a question of this panel is streaming.
+        """
         if (publisher := self.chat.in_flight) is not None:
             publisher.stop()
 
@@ -162,18 +170,18 @@ class ChatPanel(AnyWidget):
         return self.chat.session.export(path)
 
     def switch(self, session: str | None) -> None:
-        """Show another session of the notebook.
+        """Display another session (conversation) of the notebook.
 
-        An answer that is streaming continues in the background.
+        An answer that is streaming in the current session continues in the background.
 
         Args:
-            session: the name of the session; `None` starts a new one.
+            session: the name of the session; `None` starts a new session.
         """
         self.switcher.switch(session)
         self._on_change()
 
     def close(self) -> None:
-        """Stop all answers and remove the panel from the page."""
+        """Stop the answers to this panel's questions, and remove the panel from the page."""
         if self in self._displayed:
             self._displayed.remove(self)
         self._closed = True
@@ -195,7 +203,10 @@ class ChatPanel(AnyWidget):
             self._transcript.show(self.chat.exchanges, self.switcher.hidden_exchanges())
 
     def _on_request(self, _: object, request: _Message, buffers: list[Any]) -> None:
-        """Handle a request of a view and respond to it."""
+        """Handle a request from a view and send the response to that view.
+
+        The widget calls this method for each message from the browser.
+        """
         self.chat.context = contextvars.copy_context()
         handlers: dict[str, Callable[[_Message], _Message | None]] = {
             "get_snapshot": self._send_snapshot,
@@ -260,7 +271,11 @@ class ChatPanel(AnyWidget):
         self._uploads.receive(upload, name, size, request["offset"], chunk)
 
     def _page(self, before: str | None) -> _Message:
-        """Return one page of exchanges: the newest, or those before the exchange with that key."""
+        """Return up to `PAGE` consecutive exchanges, and the number of exchanges before them.
+
+        The page ends before the exchange with the key `before`; `None` returns the newest
+        exchanges.
+        """
         with self._channel.lock:
             exchanges = self.chat.exchanges
             end = len(exchanges) if before is None else exchanges.index(exchanges.find(before))
@@ -272,7 +287,10 @@ class ChatPanel(AnyWidget):
             return {"exchanges": page, "earlier_count": start}
 
     def _on_change(self, *, moved: bool = True) -> None:
-        """Send the new state; update the transcript if the exchanges may have changed."""
+        """Send the panel's state to all views and, if `moved`, update the transcript.
+
+        `moved` says whether the list of exchanges may have changed.
+        """
         self._broadcast_state()
         if moved and self._transcript is not None:
             self._transcript.update(self.chat.exchanges, self.switcher.hidden_exchanges())
@@ -282,7 +300,10 @@ class ChatPanel(AnyWidget):
             self._channel.broadcast("state", state=self._state())
 
     def _state(self) -> _Message:
-        """Return what a view needs to know besides the exchanges; see `channel`."""
+        """Return the panel's state for the views: session, agents, totals and settings.
+
+        The exchanges (questions with answers) are not included; see `_page`.
+        """
         publisher = self.chat.in_flight
         return {
             "session": sanitize(self.chat.session.name),
@@ -298,10 +319,12 @@ class ChatPanel(AnyWidget):
 
 
 def require_client(client: Any) -> PanelClient:
-    """Return the client if it is a `Swiftask`; check before the widget is created.
+    """Return `client` unchanged, after a check that it is a `Swiftask` client.
+
+    The check runs before the widget is created.
 
     Raises:
-        ConfigurationError: it is anything else.
+        ConfigurationError: `client` is `None` or not a `Swiftask` client.
     """
     if not isinstance(client, PanelClient):
         given = "nothing" if client is None else type(client).__name__
@@ -312,7 +335,13 @@ def require_client(client: Any) -> PanelClient:
 
 
 def display_obstacle(*, closed: bool) -> str:
-    """Return one line that says why a panel cannot be displayed here; empty if it can."""
+    """Return a one-line reason why a panel cannot be displayed; empty if it can be displayed.
+
+    Reasons are that the panel is closed, or that IPython runs in a terminal without a kernel.
+
+    Args:
+        closed: whether the panel is closed.
+    """
     if closed:
         return f"{CLOSED}; {OPEN_ANOTHER}"
     shell = get_ipython()
@@ -320,11 +349,11 @@ def display_obstacle(*, closed: bool) -> str:
 
 
 def close_earlier_panels(panel: Any, displayed: list[Any]) -> None:
-    """Close the panels that earlier runs of the running cell displayed; the new one replaces them.
+    """Close the panels that earlier runs of the current cell displayed; `panel` replaces them.
 
     Args:
-        panel: the panel that is displayed now; it takes over what the closed ones have shown.
-        displayed: all displayed panels; the panel is added.
+        panel: the panel that is displayed now; it continues the conversations of the closed panels.
+        displayed: the list of all displayed panels, to which `panel` is added.
     """
     shell = get_ipython()
     panel.displayed_by = cell, run = (None, None) if shell is None else running_cell(shell)

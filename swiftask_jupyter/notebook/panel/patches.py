@@ -1,16 +1,18 @@
-"""Changes that turn the tree of an answer, as a view has it, into the current tree.
+"""Computes the operations that update a view's copy of an answer's tree.
 
-A view keeps the tree that it was sent last. While the answer streams, it gets a few operations
-instead of the whole tree. An operation is a list; `path` is the child index at each depth:
+A view is one display of the chat panel in the browser. It keeps a copy of the parsed answer, a tree
+of nodes. While the answer streams, the kernel sends a few operations instead of the whole tree. An
+operation is a list; `path` holds the child index at each depth of the tree:
 
     ["+", path, text]        append text to the text node
     ["~", path, drop, text]  remove the last `drop` UTF-16 code units of the text node, append text
     ["i", path, nodes]       append nodes to the children
     ["d", path, keep]        remove the children after the first `keep`
     ["r", path, node]        replace the node
-    ["h", path, runs]        highlight the code: gap, length, kind, gap, length, kind, …
+    ["h", path, runs]        highlight the code; `runs` is as in `_highlight_runs`
 
-A node is a string, or a list of the tag, the attributes (if it has any) and the children.
+A text node is sent as a string. Any other node is sent as a list: the tag, then the attributes
+(omitted if there are none), then the children.
 """
 
 from __future__ import annotations
@@ -28,27 +30,35 @@ Operation = list[Any]
 
 
 class GrowingTree:
-    """The tree of an answer that grows, and the state of it that the views have."""
+    """The parsed tree of one streaming answer, and the part of it that the views already have.
+
+    `changes` and `finish` return the operations that bring the views (displays in the browser) up
+    to date.
+    """
 
     def __init__(self) -> None:
         self._document = Document()
-        self._blocks: list[list[Node]] = []  # settled blocks that were sent
-        self._node_count = 0  # nodes in them
-        self._open: list[Node] = []  # nodes after them that were sent and may still change
+        self._blocks: list[list[Node]] = []  # complete blocks that were sent to the views
+        self._node_count = 0  # top-level nodes in these blocks
+        self._open: list[Node] = []  # later nodes that were sent and may still change
 
     @classmethod
     def of(cls, text: str) -> GrowingTree:
-        """Return the tree of a finished answer."""
+        """Return the tree of an answer that is already complete."""
         tree = cls()
         tree._blocks = [to_tree(text)]
         return tree
 
     def feed(self, text: str) -> None:
-        """Append the next piece of the answer."""
+        """Append the next piece of the answer's text; `changes` parses it."""
         self._document.feed(text)
 
     def changes(self) -> list[Operation]:
-        """Return what has changed since the last call; the caller must send it to all views."""
+        """Return the operations that update the views since the last call of `changes`.
+
+        The caller must send the operations to all views, because they are not returned a second
+        time.
+        """
         new_blocks = self._document.blocks(len(self._blocks))
         open_nodes = self._document.open_nodes()
         settled = [node for block in new_blocks for node in block]
@@ -61,7 +71,11 @@ class GrowingTree:
         return operations
 
     def finish(self) -> list[Operation]:
-        """Return the last changes: no more text will come."""
+        """End the answer, and return the last operations for the views.
+
+        Text that refers to a link definition further below also becomes a link now. After this
+        call, `feed` raises `ValueError`.
+        """
         self._document.finish()
         operations = self.changes()
         start = 0
@@ -76,18 +90,25 @@ class GrowingTree:
         return operations
 
     def append(self, nodes: list[Node]) -> list[Operation]:
-        """Add nodes below a finished answer and return the operation for the views."""
+        """Add nodes below a finished answer, and return the operations for the views.
+
+        The list of operations is empty if `nodes` is empty.
+        """
         self._blocks.append(nodes)
         return [["i", (), [encode(node) for node in nodes]]] if nodes else []
 
     def encoded(self) -> list[Any]:
-        """Return the whole tree in the views' state, for a view that has none yet."""
+        """Return the whole tree as JSON values, for a view that has no copy of the tree yet.
+
+        Text that was fed after the last call of `changes` is not included: all views get that text
+        with the next operations.
+        """
         settled = [encode(node, highlight=True) for block in self._blocks for node in block]
         return settled + [encode(node) for node in self._open]
 
 
 def preload() -> None:
-    """Import the parser and the highlighter, which takes longer than parsing a short answer."""
+    """Import the Markdown parser and the syntax highlighter before the first answer needs them."""
     GrowingTree.of("```python\n```").encoded()
 
 
@@ -99,18 +120,19 @@ def diff(
     *,
     in_place: bool = False,
 ) -> Iterator[Operation]:
-    """Yield operations that turn the children `old` into `new`.
+    """Yield the operations that turn the child nodes `old` into the child nodes `new`.
 
-    It is fast for text that grows at its end: only the first child that differs is compared in
-    depth, and what follows it is sent again.
+    The function is fast for text that is appended at the end: only the first child that differs is
+    compared recursively. Unless `in_place` is set, all children after that child are deleted and
+    sent again.
 
     Args:
-        old: the children that the view has.
-        new: the children that it should have.
-        path: the path of their parent.
-        offset: the number of the parent's children before them.
-        in_place: whether the parent has children after them; then each child that differs is
-            changed or replaced by itself.
+        old: the child nodes that the views have.
+        new: the child nodes that the views should have.
+        path: the path of the parent node.
+        offset: the number of children that the parent has before `old`.
+        in_place: whether the parent has more children after `old`, which must stay. Each child that
+            differs is then changed or replaced separately.
     """
     at, both = 0, min(len(old), len(new))
     while at < both and (old[at] is new[at] or old[at] == new[at]):
@@ -131,11 +153,14 @@ def diff(
 
 
 def encode(node: Child, *, highlight: bool = False) -> Any:
-    """Return a node in the form in which it is sent; formulas become MathML.
+    """Convert a node to the JSON form in which it is sent to the views.
+
+    Formulas become MathML. A formula that cannot be converted becomes a `code` node with its
+    source.
 
     Args:
         node: the node.
-        highlight: whether to add highlighting to code, as the attribute `runs`.
+        highlight: whether to add the highlighting of code to its node, as the attribute `runs`.
     """
     if isinstance(node, str):
         return node
@@ -150,12 +175,15 @@ def encode(node: Child, *, highlight: bool = False) -> Any:
 
 
 def utf16_length(text: str) -> int:
-    """Return the length of a text in UTF-16 code units, in which JavaScript counts."""
+    """Return the number of UTF-16 code units of a text, which is its length in JavaScript."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _change_in_place(old: Child, new: Child, path: Path) -> list[Operation] | None:
-    """Return operations that change `old` into `new`; `None` if it must be replaced."""
+    """Return operations that change the node `old` into the node `new`.
+
+    The result is `None` if the node cannot be changed and must be replaced as a whole.
+    """
     if isinstance(old, str) and isinstance(new, str):
         if new.startswith(old):
             return [["+", path, new[len(old) :]]]
@@ -169,7 +197,10 @@ def _change_in_place(old: Child, new: Child, path: Path) -> list[Operation] | No
 
 
 def _common_prefix(old: str, new: str) -> int:
-    """Return the length of the common prefix, by binary search: a loop would be slow in Python."""
+    """Return the number of characters at the start that two texts have in common.
+
+    The search is binary, because a loop over all characters would be slow in Python.
+    """
     low, high = 0, min(len(old), len(new))
     while low < high:
         middle = (low + high + 1) // 2
@@ -185,7 +216,10 @@ def _is_formula(node: Node) -> bool:
 
 
 def _highlighting(node: Node, path: Path) -> Iterator[Operation]:
-    """Yield operations that highlight all code in a settled node."""
+    """Yield the operations that highlight all code in a node.
+
+    The text of the node must be final, because the operations refer to positions in the text.
+    """
     if runs := _highlight_runs(node):
         yield ["h", path, runs]
     if node.tag in ("p", "table"):
@@ -196,7 +230,12 @@ def _highlighting(node: Node, path: Path) -> Iterator[Operation]:
 
 
 def _highlight_runs(node: Node) -> list[int | str]:
-    """Return the flat list of a code node's runs: gap, length, kind, …; lengths in UTF-16 units."""
+    """Return the highlighted parts of a code node as a flat list: gap, length, kind, gap, …
+
+    Each part has a length, a kind (a letter such as `k` for a keyword) and a gap, which is the
+    length of the plain text before it. Lengths count UTF-16 code units. The list is empty if the
+    node is not code, or if its language is not specified.
+    """
     if node.tag != "code" or not node.attrs.get("lang"):
         return []
     from swiftask_jupyter.notebook.markdown.highlight import highlight

@@ -1,8 +1,8 @@
-"""Sends one growing answer to the views, from a thread.
+"""Sends one streaming answer to the panel's views in the browser, from its own thread.
 
-While an answer streams, the cell that displayed the panel has long ended and other cells may run,
-so each answer has a thread. The thread sends what is new about eight times a second and not for
-each token, because every message costs its envelope.
+The cell that displayed the panel ends before the answer does, and other cells may run meanwhile.
+Therefore each answer has a thread. The thread sends changes at most about eight times a second, and
+not for each token, because every message has a fixed cost.
 """
 
 from __future__ import annotations
@@ -19,28 +19,29 @@ from swiftask_jupyter.notebook.panel.channel import Channel
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
 from swiftask_jupyter.support.io_thread import CLOSE_SECONDS
 
-INTERVAL = 0.12  # seconds between two updates at least
-IDLE_FACTOR = 8  # after an update that took t seconds to make, wait 8 t at least
-HEARTBEAT_AFTER = 6.0  # seconds without a change, so that views know that the kernel is alive
-# Seconds between the heartbeats after the end, in case the last update was lost.
+INTERVAL = 0.12  # minimum seconds between two updates
+IDLE_FACTOR = 8  # after an update that took t seconds to make, wait at least 8 t seconds
+HEARTBEAT_AFTER = 6.0  # seconds without a change; shows the views that the kernel is alive
+# Seconds before each of the heartbeats after the end of the answer. By a heartbeat, a view notices
+# that the last update was lost.
 FINAL_HEARTBEATS = (1.0, 3.0, 6.0, 20.0)
 
 
 class ReplyPublisher:
-    """Publishes one answer until it ends.
+    """Sends the changes of one streaming answer to all views, in a thread, until the answer ends.
 
     Args:
-        exchange: the exchange with the answer.
-        channel: sends the updates.
-        stream: the stream of the answer if the panel asked the question; `None` for a question of
-            a cell, which consumes the stream itself.
-        on_end: called with the exchange when the answer has ended, before the last update.
+        exchange: the question with its answer.
+        channel: sends the updates to the views, the panel's displays in the browser.
+        stream: the stream of the answer if the panel asked the question; `None` if a cell or
+            another panel asked the question and therefore reads the stream itself.
+        on_end: called with the exchange when the answer has ended, before the last update is sent.
         clock: returns the time in seconds.
 
     Attributes:
-        exchange: the exchange.
-        stream: the stream.
-        turn_ended: set by whoever learns that the turn has ended.
+        exchange: the question with its answer.
+        stream: the stream of the answer, or `None`, as in the arguments.
+        turn_ended: the event that tells the thread that the answer has ended.
     """
 
     def __init__(
@@ -61,10 +62,11 @@ class ReplyPublisher:
         self._activity = ""
 
     def announce_and_start(self, announce: Callable[[], None]) -> None:
-        """Call `announce` on this thread, then start the publishing thread.
+        """Call `announce` on the current thread, then start the publishing thread.
 
-        Any exception, such as an interrupt of the kernel, ends the answer: the panel accepts no
-        other question while an answer is in flight.
+        `announce` adds the exchange to the views. If anything raises an exception, including
+        `KeyboardInterrupt`, the answer is stopped and the exception is raised again. Without this,
+        the panel would wait forever for the end of the answer, and accept no new question.
         """
         try:
             announce()
@@ -81,21 +83,26 @@ class ReplyPublisher:
         """Start the publishing thread.
 
         Args:
-            context: the context variables of the request that the thread's messages answer. Without
-                them, the kernel would take the messages for output of the running cell, and the
-                next request of the view would wait until that cell ends.
-            announce: called on the thread first.
+            context: the context variables of the view's request, by which the kernel assigns the
+                thread's messages to that request. Without them, the kernel would treat the messages
+                as output of the running cell, and the view's next request would wait until that
+                cell ends.
+            announce: called on the new thread before any change of the answer is sent.
         """
         args = (self._run, announce)
         Thread(target=context.run, args=args, name="swiftask-panel", daemon=True).start()
 
     def stop(self) -> None:
-        """Stop the answer; the text received so far is kept."""
+        """Stop the answer, and keep the text received so far.
+
+        Nothing happens if the question was not asked by this panel, which then has no stream to
+        stop.
+        """
         if self.stream is not None:
             self.stream.close()
 
     def close(self) -> None:
-        """Stop the answer and let the thread end."""
+        """Stop the answer like `stop`, and tell the publishing thread to end."""
         self.stop()
         self.turn_ended.set()
 
@@ -119,7 +126,7 @@ class ReplyPublisher:
     def _publish_until_end(self) -> None:
         exchange = self.exchange
         if self.stream is None:
-            # A question that was stopped before it was sent (`at` is 0) gets no end event.
+            # `at` is 0 if the question was stopped before it was sent: no end is reported then.
             while (exchange.running or exchange.reply.at) and not self.turn_ended.wait(INTERVAL):
                 self.publish_changes()
             return
@@ -127,16 +134,23 @@ class ReplyPublisher:
             self.publish_changes()
 
     def _wait_for_status(self, failure: str | None) -> None:
-        """Wait until the turn has a final status; set one if it never gets there."""
+        """Wait up to `CLOSE_SECONDS` for the turn's final status; set a status if none comes.
+
+        `failure` is the message of the exception that ended publishing, or `None`. It becomes the
+        error of the reply, unless the reply already has one.
+        """
         reply = self.exchange.reply
-        # `at` is 0 if the question was stopped before it was sent: then no end will come.
+        # `at` is 0 if the question was stopped before it was sent. The session then reports no end.
         ended = reply.at and self.turn_ended.wait(CLOSE_SECONDS)
         if self.exchange.running and not ended:
             reply.status = "error" if failure else "interrupted"
         reply.error = reply.error or failure
 
     def publish_changes(self) -> None:
-        """Send what is new, if an update is due; send a heartbeat after a long silence."""
+        """Send the changes of the answer since the last update, unless that update was too recent.
+
+        A heartbeat is sent instead after a long time without changes.
+        """
         start = self._clock()
         if start < self._due:
             return
@@ -154,7 +168,7 @@ class ReplyPublisher:
                 self._last_sent = start
 
     def publish_end(self) -> None:
-        """Send the last changes and how the answer ended."""
+        """Call `on_end`, then send the last changes and the final status to the views."""
         with suppress(Exception):  # the end is sent even if, say, the ledger cannot be read
             self._on_end(self.exchange)
         with self._channel.lock:

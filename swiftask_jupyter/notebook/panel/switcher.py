@@ -1,4 +1,4 @@
-"""The conversations of a panel: one is shown, the others continue in the background."""
+"""The conversations that a chat panel has opened: one is displayed, the others stay in memory."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ from swiftask_jupyter.support.sanitize import sanitize
 
 
 class ConversationSwitcher:
-    """The conversations that one panel has opened.
+    """The conversations that one chat panel has opened, exactly one of which is displayed.
+
+    Answers in the other conversations continue to stream in the background.
 
     Args:
-        client: sends the questions.
-        session: the name of the session to show first; `None` for the one that cells use.
-        channel: sends updates to the views.
-        on_change: called after each turn, and after a cell that may have changed something.
+        client: the Swiftask client that sends the questions.
+        session: the name of the session (conversation) to display first; `None` for the session
+            that `%%swiftask` cells use.
+        channel: sends updates to the views, the panel's displays in the browser.
+        on_change: called after each answer has ended, and after each cell that may have changed the
+            conversation or a setting.
 
     Attributes:
-        current: the conversation that is shown.
+        current: the conversation that is displayed.
         opened: all opened conversations, by session name.
     """
 
@@ -43,7 +47,11 @@ class ConversationSwitcher:
         self.current.show()
 
     def open(self, name: str | None) -> Chat:
-        """Return the conversation of a session, up to date; `None` for the session of cells."""
+        """Return the `Chat` of a session, with its history read again.
+
+        The session is opened at the first call, but not displayed. The name `None` stands for the
+        session that `%%swiftask` cells use.
+        """
         name = self._client.session(name).name
         if (chat := self.opened.get(name)) is not None:
             chat.refresh()
@@ -53,22 +61,27 @@ class ConversationSwitcher:
         return chat
 
     def names(self) -> list[str]:
-        """Return the names of the notebook's sessions.
+        """Return the names of the notebook's sessions, including the sessions opened in this panel.
 
-        While the ledger cannot be read, these are the names read last.
+        The names are read from the ledger (the database of all turns). While it cannot be read, the
+        names of the last successful read are used.
         """
         session = self.current.session
         with suppress(StoreError):  # the total line shows this error
             self._stored_names = session.log.names()
-        opened = tuple(self.opened)  # a copy: another thread may open one meanwhile
+        opened = tuple(self.opened)  # a copy, because another thread may open a session now
         return [*self._stored_names, *(name for name in opened if name not in self._stored_names)]
 
     def resolve(self, shown_name: str | None) -> str | None:
-        """Return the session name for a name in a view, where hidden characters are marked."""
+        """Return the real name of the session that a view displays as `shown_name`.
+
+        The two names differ if the real name has hidden characters: the view displays visible marks
+        instead of them. An unknown name is returned unchanged.
+        """
         return next((name for name in self.names() if sanitize(name) == shown_name), shown_name)
 
     def switch(self, name: str | None) -> None:
-        """Show the conversation of another session, or of a new one (`None`)."""
+        """Display the conversation of another session; `None` starts a new session."""
         if name is None:
             names = self.names()
             name = next(new for n in range(2, len(names) + 3) if (new := f"chat-{n}") not in names)
@@ -80,18 +93,21 @@ class ConversationSwitcher:
             self._channel.broadcast("reload")
 
     def hidden_exchanges(self) -> list[ExchangeView]:
-        """Return the exchanges of all opened conversations that are not shown."""
+        """Return the exchanges of all opened conversations that are not displayed.
+
+        An exchange is one question with its answer.
+        """
         others = (chat for chat in tuple(self.opened.values()) if chat is not self.current)
         return [each for chat in others for each in tuple(chat.exchanges)]
 
     def take_over(self, old: ConversationSwitcher) -> None:
-        """Show what an earlier panel, now closed, has shown."""
+        """Copy the opened conversations of an earlier panel, which is closed, into this panel."""
         for name, chat in old.opened.items():
             self.open(name).take_over(chat)
-        self._channel.broadcast("reload")  # a view may have had a snapshot before this
+        self._channel.broadcast("reload")  # for views that already had a snapshot
 
     def close(self) -> None:
-        """Stop all answers and watch the sessions no more."""
+        """Stop the answers to this panel's questions, and stop watching the opened sessions."""
         self._channel.closed.set()
         for chat in self.opened.values():
             chat.close()

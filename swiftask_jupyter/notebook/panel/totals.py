@@ -1,4 +1,4 @@
-"""The line below a chat that says what the conversation has cost so far."""
+"""The line below a chat panel with the total usage and cost of the conversation."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from swiftask_jupyter.turns import budget
 
 
 def session_total(session: Session) -> str:
-    """Return a session's calls, tokens and credits, and what is spent of each budget.
+    """Return one line with a session's calls, tokens, credits and the spent part of each budget.
 
-    The line is empty if there were no calls and there are no budgets. If the ledger cannot be
-    read, it is the error message.
+    The line is empty if there were no calls and no budget applies. If the ledger (the database of
+    all turns) cannot be read, the line is the error message.
     """
     try:
         return " · ".join([*_reported_usage(session), *_spent_budgets(session)])

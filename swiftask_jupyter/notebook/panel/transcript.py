@@ -1,8 +1,8 @@
-"""A readable copy of a panel's conversation, which is saved with the notebook.
+"""A readable copy of a chat panel's conversation, which is saved with the notebook.
 
-JupyterLab does not save the content of a widget. So the copy is a second output below the panel,
-and is updated after each turn. (Updating the panel's own output would draw the panel anew and lose
-what the user is typing.)
+JupyterLab does not save the content of a widget. Therefore the copy is a second output below the
+panel, updated after each turn. An update of the panel's own output would draw the panel again and
+delete the text that the user is typing.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from swiftask_jupyter.support.wording import quantity
 
 MAX_TRANSCRIPT = 200_000  # characters of the newest exchanges; an export has all of them
 MAX_TEXT = 40_000  # characters of one prompt or answer
-# The margin puts a name closer to the text below it than to the text above.
+# The margin makes a name stand closer to the text below it than to the text above it.
 _NAME = '<div style="margin-top:1em">'
 
 
 class Transcript:
-    """The output with the copy of one panel's conversation."""
+    """The output below one chat panel that holds a readable copy of the panel's conversation."""
 
     def __init__(self) -> None:
         self._display_id = f"swiftask-{secrets.token_hex(8)}"
         self._publish: Any = None
 
     def show(self, exchanges: Sequence[ExchangeView], others: Iterable[ExchangeView] = ()) -> None:
-        """Display the copy below the outputs that the cell has so far.
+        """Display the copy as a new output of the current cell; do nothing outside of IPython.
 
         Args:
-            exchanges: the conversation.
-            others: exchanges of other conversations, of which only the records are saved, so that
-                the notebook holds the usage of every turn.
+            exchanges: the questions and answers of the displayed conversation.
+            others: the exchanges of other conversations. Only the records of their turns are saved,
+                so that the notebook holds the usage of every turn.
         """
         from IPython.core.getipython import get_ipython
 
@@ -52,7 +52,10 @@ class Transcript:
     def update(
         self, exchanges: Sequence[ExchangeView], others: Iterable[ExchangeView] = ()
     ) -> None:
-        """Replace the displayed copy; takes the arguments of `show`. Without `show`, do nothing."""
+        """Replace the copy that `show` displayed; do nothing if `show` was not called.
+
+        The arguments are the same as those of `show`.
+        """
         if self._publish is not None:
             self._write(exchanges, others, update=True)
 
@@ -67,11 +70,14 @@ class Transcript:
 def transcript_mimebundle(
     exchanges: Sequence[ExchangeView], others: Sequence[ExchangeView] = ()
 ) -> dict[str, Any]:
-    """Return the transcript as HTML and as plain text, with the record of each turn.
+    """Return the transcript as a MIME bundle: HTML, plain text, and the record of each turn.
+
+    A record holds the metadata of a turn, such as its usage, as JSON values.
 
     Args:
-        exchanges: the conversation; the newest exchanges are shown, up to `MAX_TRANSCRIPT`.
-        others: exchanges of which only the records are included.
+        exchanges: the questions and answers of the conversation. Only the newest are displayed, up
+            to `MAX_TRANSCRIPT` characters in total.
+        others: exchanges that are not displayed; only their records are included.
     """
     count, size = 0, 0
     for each in reversed(exchanges):
@@ -98,7 +104,7 @@ def transcript_mimebundle(
 
 
 def _as_html(exchange: ExchangeView) -> str:
-    """Render an exchange: the answer as in a cell, the prompt as plain text."""
+    """Return an exchange as HTML: the answer as rendered Markdown, the prompt as plain text."""
     reply, files = exchange.reply, "".join(f" · {escape(name)}" for name in exchange.files)
     prompt = html.wrap_text(sanitize(_cut(exchange.prompt)))
     answer = html.render(to_tree(_cut(reply.text)))

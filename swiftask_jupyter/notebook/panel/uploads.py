@@ -1,6 +1,7 @@
-"""Files that views upload to the kernel in chunks, one request and response per chunk.
+"""Receives the files that users attach in a chat panel, in chunks of at most 1 MiB.
 
-A single message of more than ten megabytes would silently close the kernel's connection.
+The browser sends one request for each chunk and waits for the response. A single message of more
+than ten megabytes would close the kernel's connection without an error message.
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ class _Upload(Struct):
 
 
 class Uploads:
-    """Complete and incomplete uploads, by the id that the view chose: `<view id>.<number>`.
+    """The files that the views of one panel are uploading or have uploaded, by upload id.
+
+    The view (the panel's display in the browser) chooses the id: `<view id>.<number>`.
 
     Args:
-        max_file: the largest size of a file, in bytes.
+        max_file: the largest allowed size of a file, in bytes.
     """
 
     def __init__(self, max_file: int = MAX_FILE) -> None:
@@ -43,15 +46,15 @@ class Uploads:
         """Store the next chunk of a file.
 
         Args:
-            upload_id: the upload's id.
-            name: the file's name.
+            upload_id: the id of the upload.
+            name: the name of the file.
             size: the size of the whole file, in bytes.
-            offset: where the chunk begins in the file, in bytes.
-            chunk: the bytes.
+            offset: the position of the chunk in the file, in bytes.
+            chunk: the bytes of the chunk.
 
         Raises:
-            PromptError: the file is too large, there are too many files, or the chunk does not
-                follow the ones before it.
+            PromptError: the file or the chunk is too large, there are too many files, or the chunk
+                does not start where the previous chunk ended.
         """
         new = upload_id not in self._uploads
         if new and size <= self._max_file and len(self._uploads) >= MAX_FILES:
@@ -67,21 +70,25 @@ class Uploads:
         upload.content += chunk
 
     def _make_room(self, upload_id: str) -> None:
-        """Discard the oldest upload of another view, which may be of a page that was reloaded."""
+        """Discard the oldest upload of other views, because the number of files is limited.
+
+        That upload may belong to a page that was reloaded and will not use it. Nothing is discarded
+        if all uploads belong to the view of `upload_id`.
+        """
         view = upload_id.rpartition(".")[0]
         others = (each for each in self._uploads if each.rpartition(".")[0] != view)
         self.discard(*islice(others, 1))
 
     def discard(self, *upload_ids: str) -> None:
-        """Discard uploads; unknown ids are ignored."""
+        """Delete uploads; ids that do not exist are ignored."""
         for upload_id in upload_ids:
             self._uploads.pop(upload_id, None)
 
     def get(self, upload_ids: Iterable[str]) -> list[File]:
-        """Return the name and the content of complete uploads.
+        """Return the name and the content of complete uploads, in the order of the ids.
 
         Raises:
-            PromptError: an upload is unknown or incomplete.
+            PromptError: one of the uploads does not exist or is incomplete.
         """
         files = []
         for upload_id in upload_ids:
@@ -94,7 +101,11 @@ class Uploads:
 
 
 def clean_name(name: str) -> str:
-    """Return a file name without folders, hidden characters and excess length."""
+    """Return the base name of a file, with at most `MAX_NAME` characters.
+
+    Folders are removed, and hidden characters are replaced by visible marks. The result is `file`
+    if nothing else is left.
+    """
     base = re.split(r"[/\\]", sanitize(name))[-1].strip(" .")
     stem, dot, ending = base.rpartition(".")
     if len(base) > MAX_NAME:
