@@ -186,11 +186,13 @@ class Batch:
         )
 
     def _new_reply(self, row: RowPrompt) -> Reply:
-        return Reply(
+        reply = Reply(
             id=new_id(), at=time.time(), notebook=self._notebook, session=self._session,
             number=next(self._numbers), cell=self._cell, run=self._run, surface="batch",
             agent=row.prompt.agent, prompt=row.prompt.text,
         )  # fmt: skip
+        row.route.address_turn(reply)
+        return reply
 
     def _settle(self, row: RowPrompt, reply: Reply) -> RowPrompt | None:
         """Store the outcome of a prompt whose reply is complete; called on the I/O thread.

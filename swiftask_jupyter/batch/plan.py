@@ -72,7 +72,7 @@ class Prompts:
 
 def request_digests(prompt: Prompt, route: Route) -> tuple[str, ...]:
     """Return the digests that the ledger may hold for a request: one for each API of its route."""
-    return tuple(prompt.digest(protocol.name, route.host) for protocol in route.candidates())
+    return tuple(prompt.digest(protocol.name, route.service) for protocol in route.candidates())
 
 
 # How many prompts are looked up at once, and how many bytes of files they may have.

@@ -211,7 +211,7 @@ class RunningTurn:
         If an answer is found, the reply is marked as cached.
         """
         for protocol in self._route.candidates():
-            digest = self.prompt.digest(protocol.name, self._route.host)
+            digest = self.prompt.digest(protocol.name, self._route.service)
             if found := self._ledger.history.replay(digest):
                 reply = self.reply
                 reply.dialect, reply.streams, reply.request_digest = protocol.name, True, digest

@@ -228,6 +228,7 @@ class Session:
                 text, agent, needs_token=cache != "strict", **asked
             )
             reply.agent = agent = prompt.agent
+            route.address_turn(reply)
             check(prompt, route.secrets)
             if origin.surface in {"cell", "python"}:
                 reply.cell, reply.run = runtime.running_cell()

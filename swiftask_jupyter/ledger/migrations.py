@@ -80,6 +80,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
     ),
     ("CREATE INDEX marks_of_turn ON marks (turn)",),
+    (
+        "ALTER TABLE turns ADD COLUMN host TEXT",
+        "ALTER TABLE turns ADD COLUMN connection TEXT",
+        "ALTER TABLE turns ADD COLUMN sandbox INTEGER",
+        "ALTER TABLE budgets ADD COLUMN sandbox INTEGER",
+    ),
 )
 
 # Additional statements for PostgreSQL. The key is the number of the migration that they follow,

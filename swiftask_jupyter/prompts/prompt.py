@@ -99,16 +99,16 @@ class Prompt(Struct, frozen=True):
             yield f"the name of {file.name}", file.name
             yield f"the file {file.name}", file.content or file.url or ""
 
-    def digest(self, dialect: str, host: str) -> str:
+    def digest(self, dialect: str, service: str) -> str:
         """Return the SHA-256 of the request in hex digits; equal requests have equal digests.
 
         Args:
             dialect: the name of the protocol by which the request is sent.
-            host: the host of the service, because each host has its own agents.
+            service: the service it is sent to, because each service has its own agents.
         """
         request: list[object] = [
             dialect,
-            host,
+            service,
             self.agent,
             [[message.role, message.text] for message in self.history],
             self.text,

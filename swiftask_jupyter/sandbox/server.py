@@ -9,9 +9,11 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
+from .announcement import announce, withdraw
 from .faults import Fault, parse_fault
 from .integrations import integration_id
 from .model import ModelUnavailable, unmet_requirement
@@ -86,6 +88,7 @@ class Sandbox:
         self._thread: threading.Thread | None = None
         self._process = 0
         self._bound_port = 0
+        self._announced: Path | None = None
 
     def __repr__(self) -> str:
         where = self.url if self._thread is not None else "stopped"
@@ -129,6 +132,7 @@ class Sandbox:
         self._thread.start()
         atexit.register(self.stop)
         ready.wait()
+        self._announced = announce(self._bound_port)
         if self._model:
             try:
                 self._state.llama.start()
@@ -149,6 +153,7 @@ class Sandbox:
             self._state.llama.disown()  # a forked child: the server belongs to the parent
             return
         atexit.unregister(self.stop)
+        withdraw(self._announced)
         self._state.stopping = True
         self._loop.call_soon_threadsafe(self._stopped.set)
         thread.join(timeout=10)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from swiftask_jupyter.errors import ConfigurationError
@@ -58,6 +60,41 @@ def token_host(root: str) -> str:
     if is_loopback(host) or (parts.scheme == "https" and parts.port in {None, 443}):
         return host
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def short_address(root: str) -> str:
+    """Return the root of a service without `https://` and the default port, in lower case.
+
+    Two addresses are one service only if they are equal; `service` says which are exceptions.
+
+    Example:
+        >>> short_address("https://Gateway.example:443/team"), short_address("http://127.0.0.1:80")
+        ('gateway.example/team', 'http://127.0.0.1')
+    """
+    parts = urlsplit(root)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    default = 443 if parts.scheme == "https" else 80
+    port = "" if parts.port in {None, default} else f":{parts.port}"
+    scheme = "" if parts.scheme == "https" else f"{parts.scheme}://"
+    return f"{scheme}{host}{port}{parts.path.rstrip('/')}"
+
+
+def service(address: str | None, *, sandbox: bool) -> str | None:
+    """Return the identity of a service; two addresses with the same identity are one service.
+
+    The documented Swiftask hosts are one service, and so are all sandboxes. Every other address,
+    its port and path included, is a service of its own. `None` means unknown: the turn was stored
+    before addresses were.
+
+    Args:
+        address: as `short_address` returns it.
+        sandbox: whether it is a sandbox of this user.
+    """
+    if sandbox:
+        return "loopback"
+    if address == "loopback":  # a host of that name is no sandbox
+        return "https://loopback"
+    return short_address(SWIFTASK_ROOT) if address in DOCUMENTED_HOSTS else address
 
 
 # The documented addresses: the first for the OpenAI-compatible API, the second for all others.
@@ -157,12 +194,17 @@ class Connection(Struct, frozen=True):
         return token_host(self.base_url or SWIFTASK_ROOT)
 
     @property
-    def digest_host(self) -> str:
-        """The host name in a request's digest; stored answers are found by the digest.
+    def address(self) -> str:
+        """The service's address without `https://` and `:443`; see `short_address`."""
+        return short_address(self.base_url or SWIFTASK_ROOT)
 
-        It is `loopback` for every port of this machine, so that a local server may change its port.
-        """
-        return "loopback" if is_loopback(self.host) else self.host
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether it is a sandbox of this user, which runs on this machine now."""
+        parts = urlsplit(self.base_url or "")
+        if parts.hostname != "127.0.0.1":
+            return False
+        return is_sandbox(parts.port)
 
     def root(self, family: str) -> str:
         """Return the URL of a group of routes, such as `/v1`, without a slash at the end."""
@@ -277,6 +319,36 @@ def parse_token(token: str) -> Secret:
             "the token holds characters that no token has", advice="copy it again, whole"
         )
     return Secret(token)
+
+
+def is_sandbox(port: int | None) -> bool:
+    """Return whether a sandbox of this user listens on this port of 127.0.0.1 now.
+
+    A server can't claim to be a sandbox: each running sandbox writes a file into a directory that
+    belongs to the user alone (`sandbox.announcement`). The file's name is the port, and its
+    content is the process id.
+    """
+    import tempfile
+
+    user = os.getuid() if os.name == "posix" else None
+    name = "swiftask_jupyter" if user is None else f"swiftask_jupyter-{user}"
+    directory = Path(tempfile.gettempdir()) / name
+    try:
+        found = directory.lstat()
+        if user is not None and (found.st_uid != user or found.st_mode & 0o077):
+            return False  # another user could have written it
+        return _is_running(int((directory / str(port)).read_text()))
+    except (OSError, ValueError, OverflowError):
+        return False
+
+
+def _is_running(process: int) -> bool:
+    """Return whether the process that wrote the file runs; a killed one left its file behind."""
+    if os.name != "posix":  # on Windows, os.kill would end the process
+        return True
+    if process > 0:
+        os.kill(process, 0)  # an OSError if there is none
+    return process > 0
 
 
 def describe_settings(connection: Connection) -> Iterator[tuple[str, str, str]]:

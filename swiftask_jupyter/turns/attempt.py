@@ -173,7 +173,7 @@ class Attempt:
         """
         reply, prompt = self.reply, self.prompt
         reply.dialect, reply.streams = protocol.name, protocol.streams
-        reply.request_digest = prompt.digest(protocol.name, self._route.host)
+        reply.request_digest = prompt.digest(protocol.name, self._route.service)
         reply.attempts += 1
         prompt = replace(self._address(protocol, prompt), alias=ALIAS_PREFIX + new_id())
         reply.conversation = prompt.conversation

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from swiftask_jupyter.answers.turn import Turn
 from swiftask_jupyter.errors import (
     AgentNotFound,
     ConfigurationError,
@@ -24,7 +25,7 @@ from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.base import NATIVE_ONLY_FIELDS, OPENAI_ONLY_FIELDS, Protocol
 from swiftask_jupyter.protocols.openai import OpenAI
 from swiftask_jupyter.protocols.registry import PROTOCOLS, find_protocol, protocol_names
-from swiftask_jupyter.settings.connection import AUTO, Connection
+from swiftask_jupyter.settings.connection import AUTO, Connection, service
 from swiftask_jupyter.settings.secrets import Secret
 from swiftask_jupyter.support.suggest import closest
 from swiftask_jupyter.turns.catalogue import Catalogue
@@ -47,7 +48,7 @@ class Route:
     chooses between two protocols.
 
     Attributes:
-        host: the host name for `Prompt.digest`; it is `loopback` for every port of this machine.
+        service: the identity of the service, for `Prompt.digest`; see `settings.connection.service`.
         secrets: all tokens of the client. A prompt that contains one of them is not sent, and they
             are masked in earlier messages.
     """
@@ -55,7 +56,8 @@ class Route:
     def __init__(
         self, dialects: Dialects, connection: Connection, prompt: Prompt, protocol: Protocol
     ) -> None:
-        self.host = connection.digest_host
+        self._sandbox = connection.is_sandbox
+        self.service = str(service(connection.address, sandbox=self._sandbox))
         self.secrets: Sequence[Secret] = (protocol.token,)
         self._protocol = protocol
         self._dialects = dialects
@@ -66,6 +68,11 @@ class Route:
     def token(self) -> Secret:
         """The token with which the requests are authorized."""
         return self._protocol.token
+
+    def address_turn(self, turn: Turn) -> None:
+        """Note in a turn to which service it is sent: address, connection, and if a sandbox."""
+        turn.host, turn.connection = self._connection.address, self._connection.name
+        turn.sandbox = self._sandbox
 
     def candidates(self) -> tuple[Protocol, ...]:
         """Return all protocols by which the prompt may be sent, without their variants.
