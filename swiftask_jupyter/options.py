@@ -126,6 +126,9 @@ class AskOptions(RequestOptions, total=False):
         "whether to send earlier turns, and to keep this one",
         ("--no-history",), default=True, const=False, by_row=False,
         flag_help="send no earlier turns, and do not keep this one")]
+    share_history: Annotated[bool, Option(
+        "send earlier turns to this service although they were said at another one",
+        ("--share-history",), default=False, const=True, by_row=False)]
     replay: Annotated[bool, Option(
         "send a service that keeps conversations itself the turns that it lacks",
         ("--replay",), default=False, const=True, by_row=False)]

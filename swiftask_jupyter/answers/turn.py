@@ -337,6 +337,8 @@ class Reply(Turn, kw_only=True):
         shown_in: the execution count of the cell that displays the answer; `None` if no cell does.
         format: the format in which the answer is displayed: `md`, `text`, `json` or `code`.
         recorded: whether the final state was written to the ledger; false only after a failure.
+        withheld: how many earlier turns were not sent with this one, because another service had
+            received them.
         remarks: additional remarks for the footer, the line below the answer.
     """
 
@@ -345,6 +347,7 @@ class Reply(Turn, kw_only=True):
     shown_in: int | None = None
     format: str = "md"
     recorded: bool = True
+    withheld: int = 0
     remarks: list[str] = field(default_factory=list)
     _parts: list[str] = field(default_factory=list)
 

@@ -11,18 +11,23 @@ A turn is a prompt and its answer. All functions are pure: they read and write n
   the slots that were filled before it.
 - If a cell ran before the notebook was saved, and the saved file does not contain it, the cell was
   deleted: its slot is not part of the conversation.
-- A turn is stale if the turns before it are no longer the ones that were before it when it was
-  sent.
+- An earlier turn is sent again only to the service that received it first, unless the user shares
+  the history (`--share-history`).
+- A turn is stale if the earlier turns that were sent with it have changed since.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from swiftask_jupyter.answers.turn import Turn
 from swiftask_jupyter.ledger.history import Mark
+from swiftask_jupyter.settings.connection import service
+from swiftask_jupyter.support.sanitize import sanitize_line
 from swiftask_jupyter.support.structs import Struct, replace
+from swiftask_jupyter.support.wording import quantity
 
 CLOCK_SKEW = 2.0  # seconds by which a file system's clock may be ahead of this machine's
 
@@ -72,6 +77,37 @@ def around(
     turns = fold([*answered, coming], marks, notebook, coming.slot)
     here = next(number for number, turn in enumerate(turns) if turn.id == coming.id)
     return turns[:here], turns[here + 1 :]
+
+
+def service_of(turn: Turn) -> str | None:
+    """Return the identity of the service where a turn was said; `None` if that is unknown."""
+    return service(turn.host, sandbox=turn.sandbox)
+
+
+def said_at(turns: Iterable[Turn], identity: str) -> list[Turn]:
+    """Return the turns that were said at a service: no other turn may be sent to it unasked."""
+    return [turn for turn in turns if service_of(turn) == identity]
+
+
+def service_name(turn: Turn) -> str:
+    """Return what a remark calls the service where a turn was said."""
+    known = turn.connection or ("the sandbox" if turn.sandbox else turn.host)
+    return sanitize_line(known) if known else "a service that was not recorded"
+
+
+def remark_on_withheld(withheld: Iterable[Turn], surface: str) -> str:
+    """Return the footer's remark on turns that stay with the services where they were said.
+
+    Args:
+        withheld: the earlier turns that are not sent along.
+        surface: where the prompt was asked; the remark says how to send the turns from there.
+    """
+    counts = Counter(service_name(turn) for turn in withheld)
+    stayed = ", ".join(
+        f"{quantity(count, 'earlier turn')} stayed with {name}" for name, count in counts.items()
+    )
+    how = {"cell": "--share-history", "python": "share_history=True"}.get(surface)
+    return f"{stayed}; {how} sends {'it' if counts.total() == 1 else 'them'}" if how else stayed
 
 
 def stale_after(earlier: Sequence[Turn], filled: Turn, later: Sequence[Turn]) -> list[Turn]:
@@ -195,12 +231,30 @@ def _is_deleted(held: list[Turn], notebook: SavedNotebook) -> bool:
 def _with_stale(turns: list[Turn]) -> list[Turn]:
     """Set `stale` on each turn and return the turns.
 
-    A turn is stale if the digest of the turns before it differs from the one stored when it was
-    sent.
+    A turn was sent with the earlier turns of its own service, or with all earlier turns if the
+    history was shared. It is stale if the digest of neither equals the one stored when it was sent.
     """
-    running = hashlib.sha256()
-    for number, turn in enumerate(turns):
-        digest = running.hexdigest()[:16]
-        turn.stale = turn.history_digest is not None and turn.history_digest != digest
-        running.update((("\n" if number else "") + turn.content_digest).encode())
+    everything = _RunningDigest()
+    by_service: dict[str | None, _RunningDigest] = {}
+    for turn in turns:
+        own = by_service.setdefault(service_of(turn), _RunningDigest())
+        fresh = (None, own.value(), everything.value())
+        turn.stale = turn.history_digest not in fresh
+        own.add(turn)
+        everything.add(turn)
     return turns
+
+
+class _RunningDigest:
+    """The `history_digest` of a growing list of turns."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._separator = ""
+
+    def value(self) -> str:
+        return self._digest.hexdigest()[:16]
+
+    def add(self, turn: Turn) -> None:
+        self._digest.update((self._separator + turn.content_digest).encode())
+        self._separator = "\n"

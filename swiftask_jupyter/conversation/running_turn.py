@@ -23,7 +23,12 @@ from swiftask_jupyter.answers.turn import (
     Usage,
     content_digest,
 )
-from swiftask_jupyter.conversation.rules import continued, stale_after
+from swiftask_jupyter.conversation.rules import (
+    continued,
+    remark_on_withheld,
+    said_at,
+    stale_after,
+)
 from swiftask_jupyter.errors import Refused, StoreError, SwiftaskError
 from swiftask_jupyter.ledger import Ledger
 from swiftask_jupyter.prompts.prompt import Prompt, fork_remark, replayed_text
@@ -44,9 +49,11 @@ class TurnContext(Struct, frozen=True):
 
     Attributes:
         earlier: the turns before the new one in the conversation.
+        sendable: those of `earlier` that may be sent to the service of the new turn.
         later: the turns after it, such as those of cells further down in the notebook.
         sent: every turn that was ever sent in the conversation.
-        left_out: how many earlier turns are not sent along because they exceed the history limit.
+        left_out: how many of `sendable` are not sent along because they exceed the history limit.
+        withheld: those of `earlier` that are not sent because another service received them.
         cache: `off`; `on`: show a stored answer to the same request again; `strict`: as `on`, but
             raise an error instead of sending a request.
         replay: whether to send the earlier turns again, as text, to a service that stores
@@ -59,15 +66,35 @@ class TurnContext(Struct, frozen=True):
     """
 
     earlier: Sequence[Turn] = ()
+    sendable: Sequence[Turn] = ()
     later: Sequence[Turn] = ()
     sent: Sequence[Turn] = ()
     left_out: int = 0
+    withheld: Sequence[Turn] = ()
     cache: str = "off"
     replay: bool = False
     fresh: bool = False
     earliest: float = 0.0
     highest: int = 0
     remarks: tuple[str, ...] = ()
+
+    def unsendable(self) -> list[Turn]:
+        """Return the earlier turns that may not be sent along."""
+        sendable = {turn.id for turn in self.sendable}
+        return [turn for turn in self.earlier if turn.id not in sendable]
+
+    def remarks_on_sending(self, surface: str) -> list[str]:
+        """Return what the footer and a dry run say of the turns that are not sent along.
+
+        Args:
+            surface: where the prompt was asked.
+        """
+        found = [*self.remarks]
+        if self.left_out:
+            found.append(f"{quantity(self.left_out, 'earlier turn')} not sent")
+        if self.withheld:
+            found.append(remark_on_withheld(self.withheld, surface))
+        return found
 
     def stale_remarks(self, digest: str) -> list[str]:
         """Return a list with a remark for the answer's footer if this turn makes later turns stale.
@@ -155,11 +182,14 @@ class RunningTurn:
             self._complete()
 
     def preview(self) -> tuple[Protocol, Prompt, str]:
-        """Return the protocol and the prompt that would be sent, and a remark on what is uncertain.
+        """Return the protocol and the prompt that would be sent, and remarks, without sending it.
 
-        The remark is empty if nothing is uncertain. Nothing is sent.
+        The remarks say what is uncertain and which earlier turns would not be sent; they may be
+        empty.
         """
-        return self._attempt().preview()
+        protocol, prompt, unknown = self._attempt().preview()
+        remarks = self._context.remarks_on_sending(self.reply.surface)
+        return protocol, prompt, "; ".join(filter(None, (unknown, *remarks)))
 
     def _attempt(self) -> Attempt:
         return Attempt(
@@ -187,9 +217,8 @@ class RunningTurn:
 
     async def _answer(self, attempt: Attempt) -> AsyncGenerator[list[Event], None]:
         reply = self.reply
-        reply.remarks += (*self._ledger.store.pop_warnings(), *self._context.remarks)
-        if left_out := self._context.left_out:
-            reply.remarks.append(f"{quantity(left_out, 'earlier turn')} not sent")
+        reply.remarks += self._ledger.store.pop_warnings()
+        reply.remarks += self._context.remarks_on_sending(reply.surface)
         if self._context.cache != "off":
             if replayed := self._replayed():
                 attempt.receive(replayed)
@@ -228,8 +257,10 @@ class RunningTurn:
         missing.
         """
         context, reply = self._context, self.reply
-        earlier = () if context.fresh else context.earlier
-        known = continued(earlier, context.sent, protocol.name, prompt.agent)
+        earlier = () if context.fresh else context.sendable
+        # A service's ids mean nothing to another one, even where the history is shared.
+        own, sent = (said_at(each, self._route.service) for each in (earlier, context.sent))
+        known = continued(own, sent, protocol.name, prompt.agent)
         if known is None and protocol.owns_conversation and earlier:
             if context.replay:
                 prompt = replace(prompt, text=replayed_text(prompt))

@@ -12,7 +12,7 @@ from swiftask_jupyter.answers.answer import Answer, answer_from
 from swiftask_jupyter.answers.turn import Event, Reply, Turn, history_digest, new_id
 from swiftask_jupyter.conversation.log import ConversationLog, moment_after
 from swiftask_jupyter.conversation.notebook_file import NotebookFile
-from swiftask_jupyter.conversation.rules import around
+from swiftask_jupyter.conversation.rules import around, said_at
 from swiftask_jupyter.conversation.running_turn import RunningTurn, Stream, TurnContext
 from swiftask_jupyter.errors import (
     ConfigurationError,
@@ -44,6 +44,8 @@ class Runtime(Struct):
         cache: the cache mode: `off`, `on` or `strict`.
         history_limit: the highest number of tokens of earlier turns to send, roughly estimated; 0:
             no limit.
+        share_history: whether earlier turns are also sent to services that did not receive them
+            before.
     """
 
     ledger: Ledger
@@ -51,6 +53,7 @@ class Runtime(Struct):
     running_cell: Callable[[], tuple[str | None, str | None]] = lambda: (None, None)
     cache: str = "off"
     history_limit: int = 0
+    share_history: bool = False
 
 
 class Origin(Struct, frozen=True):
@@ -221,6 +224,7 @@ class Session:
         asked: dict[str, Any] = {**options}
         history, fresh = asked.pop("history", True), asked.pop("fresh", False)
         last, replay = asked.pop("last", None), asked.pop("replay", False)
+        shared = asked.pop("share_history", False) or runtime.share_history
         cache = asked.pop("cache", None) or runtime.cache
         try:
             _check_cache(cache)
@@ -238,13 +242,14 @@ class Session:
             if history:
                 reply.slot = origin.slot or reply.cell or reply.id
                 try:
-                    around = self._context(context, reply)
+                    around = self._context(context, reply, None if shared else route.service)
                     prompt, context = self._with_history(prompt, route, around, last)
+                    reply.withheld = len(context.withheld)
                 except StoreUnreachable as error:
                     # Without the conversation's id, the turn can't be added to it later either.
                     apart = "" if self.log.is_known else ", and stays out of the conversation"
                     context = replace(context, remarks=(f"sent without history{apart}: {error}",))
-                reply.history_digest = None if fresh else history_digest(context.earlier)
+                reply.history_digest = None if fresh else history_digest(context.sendable)
             if origin.superseded:
                 reply.slot, context = None, replace(context, later=())
         except Refused as error:
@@ -256,8 +261,13 @@ class Session:
             transport=runtime.connections.transport, watchers=self.watchers,
         )  # fmt: skip
 
-    def _context(self, context: TurnContext, reply: Reply) -> TurnContext:
+    def _context(self, context: TurnContext, reply: Reply, service: str | None) -> TurnContext:
         """Return the context with the turns before and after the turn that is about to be sent.
+
+        Args:
+            context: the context so far.
+            reply: the turn that is about to be sent.
+            service: the identity of the service whose turns may be sent again; `None` for any.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -268,9 +278,11 @@ class Session:
                       cell=reply.cell, run=reply.run, surface=reply.surface)  # fmt: skip
         earlier, later = around(coming, answered, marks, self.log.saved_notebook())
         highest = max((turn.number for turn in sent), default=0)
+        sendable = earlier if service is None else said_at(earlier, service)
         return replace(
-            context, earlier=earlier, later=later, sent=sent, earliest=earliest, highest=highest
-        )
+            context, earlier=earlier, sendable=sendable, later=later, sent=sent,
+            earliest=earliest, highest=highest,
+        )  # fmt: skip
 
     def _with_history(
         self, prompt: Prompt, route: Route, context: TurnContext, last: int | None
@@ -288,12 +300,14 @@ class Session:
             return prompt, context
         if last is not None and (not isinstance(last, int) or last < 0):
             raise ConfigurationError("--last takes a number of turns, 0 or more")
-        start = 0 if last is None else max(0, len(context.earlier) - last)
-        kept = self.runtime.ledger.history.with_texts(context.earlier[start:])
+        sendable = context.sendable
+        start = 0 if last is None else max(0, len(sendable) - last)
+        kept = self.runtime.ledger.history.with_texts(sendable[start:])
         sent = newest_within(kept, self.runtime.history_limit)
+        withheld = () if last == 0 else context.unsendable()
         return (
             replace(prompt, history=(*prompt.history, *history_messages(sent, route.secrets))),
-            replace(context, left_out=len(kept) - len(sent)),
+            replace(context, left_out=len(kept) - len(sent), withheld=withheld),
         )
 
     def refuse(self, error: Refused, *, agent: str, text: str) -> None:

@@ -78,7 +78,9 @@ def _as_json(turns: Iterable[Turn]) -> str:
 
 def _about(each: Turn) -> dict[str, Any]:
     at = datetime.fromtimestamp(each.at, UTC).isoformat(timespec="seconds")
-    return {"number": each.number, "agent": each.agent, "dialect": each.dialect, "at": at}
+    about = {"number": each.number, "agent": each.agent, "dialect": each.dialect, "at": at}
+    service = {"host": each.host, "connection": each.connection, "sandbox": each.sandbox}
+    return about | {name: value for name, value in service.items() if value}
 
 
 def _from_json(content: str) -> list[dict[str, Any]]:
@@ -112,10 +114,25 @@ def _from_markdown(content: str) -> list[dict[str, Any]]:
     return turns
 
 
-def _turn(*, prompt: str, answer: str, agent: str, dialect: str, **_: Any) -> Turn:
-    if not all(isinstance(text, str) for text in (prompt, answer, agent, dialect)):
+def _turn(
+    *,
+    prompt: str,
+    answer: str,
+    agent: str,
+    dialect: str,
+    host: str | None = None,
+    connection: str | None = None,
+    sandbox: bool = False,
+    **_: Any,
+) -> Turn:
+    """Return the turn that a file describes, with the service where it says it was said."""
+    texts = prompt, answer, agent, dialect, host or "", connection or ""
+    if not all(isinstance(text, str) for text in texts) or not isinstance(sandbox, bool):
         raise TypeError
-    return Turn(agent=agent, dialect=dialect, prompt=prompt, answer=answer)
+    return Turn(
+        agent=agent, dialect=dialect, prompt=prompt, answer=answer,
+        host=host, connection=connection, sandbox=sandbox,
+    )  # fmt: skip
 
 
 _WRITERS = {".md": as_markdown, ".json": _as_json}

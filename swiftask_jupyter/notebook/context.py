@@ -85,6 +85,7 @@ class Settings(Protocol):
     dialect: str
     cache: str
     history_limit: int
+    share_history: bool
     nested: bool
 
 
@@ -153,6 +154,7 @@ class NotebookContext:
         )
         client.runtime.cache = settings.cache or os.environ.get("SWIFTASK_CACHE") or "off"
         client.runtime.history_limit = settings.history_limit
+        client.runtime.share_history = settings.share_history
 
     def drop_override(self, setting: str) -> None:
         """Remove the value that a command, such as `%swiftask use`, gave to a setting.

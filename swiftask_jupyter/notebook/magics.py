@@ -114,6 +114,10 @@ class SwiftaskMagics(Magics):
     history_limit = Int(
         0, min=0, help="the most tokens of history to send, roughly counted; 0 for all"
     ).tag(config=True)
+    share_history = Bool(
+        default_value=False,
+        help="send earlier turns also to services where they were not said",
+    ).tag(config=True)
     nested = Bool(
         default_value=False, help="let the kernel's own tasks run while a cell waits"
     ).tag(config=True)

@@ -199,6 +199,11 @@ class Connection(Struct, frozen=True):
         return short_address(self.base_url or SWIFTASK_ROOT)
 
     @property
+    def service(self) -> str | None:
+        """The identity of the service; see `service`."""
+        return service(self.address, sandbox=self.is_sandbox)
+
+    @property
     def is_sandbox(self) -> bool:
         """Whether it is a sandbox of this user, which runs on this machine now."""
         parts = urlsplit(self.base_url or "")

@@ -175,10 +175,19 @@ def test_marks_replays_and_costs_are_the_same(opened):
     assert [list(each) for each in ledger.turns.costs("mirror")] == READINGS["costs"]
 
 
-def test_the_next_prompt_is_sent_with_the_same_messages(opened):
-    preview = opened("analysis").session().dry_run("what comes next")
+def test_the_next_prompt_is_sent_with_the_same_messages_where_that_is_asked_for(opened):
+    session = opened("analysis").session()
+
+    preview = session.dry_run("what comes next", share_history=True)
 
     assert [[each.role, each.text] for each in preview.messages] == READINGS["next_messages"]
+
+
+def test_turns_of_a_service_that_was_not_recorded_are_sent_to_none_unasked(opened):
+    preview = opened("analysis").session().dry_run("what comes next")
+
+    assert [each.text for each in preview.messages] == ["what comes next"]
+    assert "earlier turns stayed with a service that was not recorded" in preview.note
 
 
 def test_an_earlier_answer_is_replayed_without_asking_anybody(opened):

@@ -6,6 +6,7 @@ import pandas as pd
 
 from swiftask_jupyter import ChatPanel, Swiftask
 from tests.support.frontends import HeadlessView
+from tests.support.servers import RawServer, always, sized
 
 
 def ratings(client):
@@ -102,3 +103,24 @@ def test_a_rating_of_an_answer_from_the_history_is_sent_to_the_service_too(view,
 
     assert box.requests[-1].path.endswith("/widget/feedback")
     assert box.requests[-1].json["feedback"] == "POSITIVE"
+
+
+def test_a_rating_goes_to_no_other_service_than_the_one_that_answered(view, client, box):
+    overrides = type(client.connections.overrides)
+    client.connections.overrides = overrides(
+        box.url, box.client_token("echo"), "echo", "widget", None
+    )
+    view.ask("hi")
+    [exchange] = view.finished()
+    with RawServer(always(sized(b"{}"))) as other:
+        client.connections.overrides = overrides(other.url, "another-token", "echo", "widget")
+
+        response = view.request("rate", key=exchange["key"], liked=False, comment="too short")
+
+        assert not other.requests
+    assert response["error"] == (
+        "the rating is saved, and was not sent: the sandbox gave this answer;"
+        " ask that connection, then rate it again"
+    )
+    assert ratings(client) == [(False, "too short")]
+    assert not [each for each in box.requests if "feedback" in each.path]

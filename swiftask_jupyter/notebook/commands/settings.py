@@ -39,6 +39,11 @@ def _config(context: NotebookContext) -> None:
     others = (
         ("cache", client.runtime.cache, _origin("SWIFTASK_CACHE", settings.cache)),
         ("history_limit", str(limit or "all"), _origin("", limit)),
+        (
+            "share_history",
+            "on" if settings.share_history else "off",
+            _origin("", settings.share_history),
+        ),
         ("nested", "on" if settings.nested else "off", _origin("", settings.nested)),
         ("store", str(client.store), _origin("SWIFTASK_STORE", "")),
     )

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.getipython import get_ipython
 
+from swiftask_jupyter.conversation.rules import service_name, service_of
 from swiftask_jupyter.conversation.session import Origin
-from swiftask_jupyter.errors import PromptError, StoreError, SwiftaskError
+from swiftask_jupyter.errors import ConfigurationError, PromptError, StoreError, SwiftaskError
 from swiftask_jupyter.ledger.history import History
 from swiftask_jupyter.notebook.panel.channel import ConversationChannel
 from swiftask_jupyter.notebook.panel.client import PanelClient
@@ -23,6 +24,7 @@ from swiftask_jupyter.notebook.panel.exchange_view import ExchangeList, Exchange
 from swiftask_jupyter.notebook.panel.reply_publisher import ReplyPublisher
 
 if TYPE_CHECKING:
+    from swiftask_jupyter.answers.turn import Turn
     from swiftask_jupyter.conversation.running_turn import RunningTurn
     from swiftask_jupyter.ledger.history import Mark
 
@@ -76,7 +78,13 @@ class Chat:
         return next((each for each in own if each.exchange.running), None)
 
     def ask(
-        self, text: str, agent: str | None, files: Iterable[Any] = (), replaces: str | None = None
+        self,
+        text: str,
+        agent: str | None,
+        files: Iterable[Any] = (),
+        replaces: str | None = None,
+        *,
+        share_history: bool = False,
     ) -> ExchangeView:
         """Ask a question in this conversation; its answer streams in the background.
 
@@ -88,6 +96,7 @@ class Chat:
             agent: the slug of the agent; `None` for the default agent of the client's connection.
             files: files to attach.
             replaces: the key of the exchange to replace; `None` to add a question at the end.
+            share_history: whether to send the turns too that another service received.
 
         Returns:
             The new exchange, whose answer is still streaming.
@@ -108,7 +117,9 @@ class Chat:
             slot = earlier.reply.slot if earlier else None
             attached = (*(earlier.attached if earlier else ()), *files)
             origin = Origin("panel", slot)
-            stream = self.session.stream_from(origin, text, agent or None, files=attached)
+            stream = self.session.stream_from(
+                origin, text, agent or None, files=attached, share_history=share_history
+            )
             exchange = ExchangeView(text, stream.reply, attached)
             publisher = ReplyPublisher(exchange, self._channel, stream, self._on_reply_end)
             self._publishers[exchange.key] = publisher
@@ -117,12 +128,13 @@ class Chat:
             self._asking = False
         return exchange
 
-    def retry(self, key: str, agent: str = "") -> ExchangeView:
+    def retry(self, key: str, agent: str = "", *, share_history: bool = False) -> ExchangeView:
         """Ask the question of an exchange again; the new answer replaces the earlier answer.
 
         Args:
             key: the key of the exchange.
             agent: the slug of the agent to ask; empty for the agent that was asked before.
+            share_history: whether to send the turns too that another service received.
 
         Returns:
             The new exchange, whose answer is still streaming.
@@ -131,7 +143,8 @@ class Chat:
             Refused: the question was not sent, and the message says why.
         """
         exchange = self.exchanges.find(key)
-        return self.ask(exchange.prompt, agent or exchange.reply.agent, replaces=key)
+        agent = agent or exchange.reply.agent
+        return self.ask(exchange.prompt, agent, replaces=key, share_history=share_history)
 
     def rate(self, key: str, *, liked: bool | None, comment: str | None = None) -> ExchangeView:
         """Save the user's rating of an answer, and send it to the service if it accepts ratings.
@@ -157,9 +170,18 @@ class Chat:
         save_rating(history, self.session.id, reply.id, liked=liked, comment=comment)
         self._channel.broadcast("patch", key=key, changes=[], meta=exchange.meta())
         if reply.dialect == "widget" and liked is not None and reply.conversation is not None:
+            self._check_service(reply)
             feedback = self._client.widget.feedback
             feedback(reply.conversation, good=liked, comment=exchange.comment)
         return exchange
+
+    def _check_service(self, turn: Turn) -> None:
+        """Refuse to send a rating to another service than the one that answered."""
+        if service_of(turn) != self._client.connections.resolve().service:
+            raise ConfigurationError(
+                f"the rating is saved, and was not sent: {service_name(turn)} gave this answer",
+                advice="ask that connection, then rate it again",
+            )
 
     def refresh(self) -> bool:
         """Read the session's history, and update the list of exchanges.

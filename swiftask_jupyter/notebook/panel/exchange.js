@@ -46,7 +46,7 @@ class Exchange {
   // Update everything but the answer's text: status, footer, error, buttons.
   update(meta) {
     Object.assign(this.data, meta);
-    const { status, activity, footer, error, stale, agent, asked_at, from_cell } = this.data;
+    const { status, activity, footer, error, stale, agent, asked_at, from_cell, withheld } = this.data;
     const running = status === "running";
     this.element.classList.toggle("st-running", running);
     this.name.textContent = agent;
@@ -57,7 +57,11 @@ class Exchange {
     const errorLine = make("div", { class: "st-error" }, make("span", {}, error ?? ""), from_cell ? null : retry);
     const remark = stale ? " · an earlier message has changed since" : "";
     const actions = error && !this.body.firstChild ? null : this.actions(); // none without an answer
-    const ended = make("div", {}, actions, make("span", { class: "st-footer-text" }, footer + remark));
+    const share = make("button", { type: "button", class: "st-text-button st-retry",
+      title: `Ask again, and send ${agent} what was said at other services too`,
+      onclick: () => this.retry("", true) }, withheld === 1 ? "Send it too" : "Send them too");
+    const ended = make("div", {}, actions, make("span", { class: "st-footer-text" }, footer + remark),
+      withheld && !from_cell ? share : null);
     for (const each of [...this.footer.children]) if (each !== this.commentForm) each.remove();
     this.footer.prepend(...(error ? [errorLine] : []),
       running ? make("span", { class: "st-activity" }, activity || "…") : ended);
@@ -88,12 +92,12 @@ class Exchange {
     copyText(view, from, text);
   }
 
-  async retry(agent = "") {
+  async retry(agent = "", share_history = false) {
     const { view, data: { key } } = this;
     if (view.state.in_flight || this.retrying) return; // a second click before Python's response
     this.retrying = true;
     view.askedKey = key;
-    const { error } = await view.request({ kind: "retry", key, agent });
+    const { error } = await view.request({ kind: "retry", key, agent, share_history });
     this.retrying = false;
     if (!error) view.showAnswer();
   }

@@ -162,6 +162,7 @@ class ExchangeView:
             "footer": self._footer(),
             "error": reply.error and sanitize(reply.error),
             "stale": self.stale,
+            "withheld": reply.withheld,
             "liked": self.liked,
             "comment": self.comment,
         }

@@ -246,7 +246,8 @@ class ChatPanel(AnyWidget):
         self._broadcast_state()
 
     def _retry(self, request: _Message) -> None:
-        self.chat.retry(request["key"], request.get("agent", ""))
+        shared = bool(request.get("share_history"))
+        self.chat.retry(request["key"], request.get("agent", ""), share_history=shared)
         self._broadcast_state()
 
     def _rate(self, request: _Message) -> None:
