@@ -18,6 +18,7 @@ from tests.support.panels import (
     show_panel,
     violations,
 )
+from tests.support.servers import ANSWER, RawServer, always
 
 pytestmark = pytest.mark.browser
 
@@ -343,3 +344,37 @@ def test_the_panel_is_accessible(notebook: Notebook, env: dict[str, str], axe: s
     expect(sessions).to_have_value("=chat-2")
     expect(panel.text).to_be_focused()
     assert notebook.page_errors == []
+
+
+def test_what_stayed_with_another_service_is_sent_when_the_user_says_so(
+    notebook: Notebook, box: Sandbox, env: dict[str, str]
+):
+    with RawServer(always(ANSWER)) as other:
+        elsewhere = env | {"OTHER_URL": other.url}
+        cells = [
+            "import os, swiftask_jupyter\n%load_ext swiftask_jupyter\nclient = %swiftask client",
+            "%config SwiftaskMagics.dialect = 'openai'\nclient.chat('echo')",
+            "from swiftask_jupyter import Swiftask\nfrom swiftask_jupyter.settings.connection "
+            "import ConnectionOverrides as Settings\n"
+            "client.connections.overrides = Settings(os.environ['OTHER_URL'], 'its-token')",
+            "%%swiftask echo\nsaid elsewhere",
+            "client.connections.overrides = Settings()",
+        ]
+        notebook.open("stays.ipynb", cells, theme="dark", env=elsewhere)
+        for index in (0, 2, 3, 4):
+            notebook.run_cell(index)
+            notebook.wait_idle()
+        notebook.run_cell(1)
+        notebook.wait_idle()
+        panel = Panel(notebook.page)
+        panel.ask("and now?")
+        panel.ended(2)
+        expect(panel.footers.last).to_contain_text(
+            f"1 earlier turn stayed with {other.url.removeprefix('https://')}"
+        )
+        assert not any(b"said elsewhere" in each.body for each in box.requests)
+
+        panel.button("Send it too").click()
+        expect(panel.footers.last).not_to_contain_text("stayed with", timeout=60_000)
+
+    assert b"said elsewhere" in box.requests[-1].body
