@@ -61,7 +61,7 @@ class Batch:
         self._schema = None if settings.schema is None else parse_schema(settings.schema)
         rows = RowTemplate(frame, template, files=settings.files, names=settings.names)
         check_columns(frame, self._schema, settings.prefix)
-        strict = (settings.cache or runtime.cache) == "strict"
+        strict = runtime.cache_mode(settings.cache) == "strict"
         options = {**settings.options, "needs_token": not strict}
         prepare = runtime.connections.prepare
         prompts = Prompts(rows, self._schema, prepare, settings.agent, options)

@@ -60,7 +60,7 @@ def map_dask_frame(client: Any, frame: Any, text: str, options: Mapping[str, Any
     store = client.store if isinstance(client.store, Path) else None
     make_client = partial(client.__class__, store=store)
     given = {**options, "names": names, "concurrency": batch.concurrency}
-    if client.runtime.cache == "strict":
+    if client.runtime.cache_mode(None) == "strict":
         given.setdefault("cache", "strict")
     meta = add_result_columns(sample, [], schema, batch.prefix)
     return frame.map_partitions(_map_partition, make_client, settings, text, given, meta=meta)

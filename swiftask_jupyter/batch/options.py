@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from swiftask_jupyter.errors import ConfigurationError
-from swiftask_jupyter.options import CACHE_MODES, BatchOptions, check_options
+from swiftask_jupyter.options import BatchOptions, check_options
 from swiftask_jupyter.support.structs import Struct, field
 
 RETRY_MODES = (None, "errors", "all")
@@ -62,10 +62,6 @@ class BatchSettings(Struct, frozen=True):
             raise ConfigurationError(f"files must be the name of a column, not {self.files!r}")
         if self.confirm is not None and not isinstance(self.confirm, bool):
             raise ConfigurationError(f"confirm must be true, false or null, not {self.confirm!r}")
-        if self.cache not in (None, *CACHE_MODES):
-            raise ConfigurationError(
-                f"no cache {self.cache!r}", advice=f"there is: {', '.join(CACHE_MODES)}"
-            )
         if self.retry not in RETRY_MODES:
             raise ConfigurationError(
                 f"no retry {self.retry!r}", advice='there is: None, "errors", "all"'

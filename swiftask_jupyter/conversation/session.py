@@ -55,6 +55,19 @@ class Runtime(Struct):
     history_limit: int = 0
     share_history: bool = False
 
+    def cache_mode(self, given: str | None) -> str:
+        """Return the cache mode of a call: the given one, or the client's.
+
+        Raises:
+            ConfigurationError: there is no such mode; a misspelt `strict` must send nothing.
+        """
+        mode = given or self.cache
+        if mode not in CACHE_MODES:
+            raise ConfigurationError(
+                f"no cache {mode!r}", advice=f"there is: {', '.join(CACHE_MODES)}"
+            )
+        return mode
+
 
 class Origin(Struct, frozen=True):
     """Where a prompt comes from, and which place in the conversation its turn takes.
@@ -225,9 +238,9 @@ class Session:
         history, fresh = asked.pop("history", True), asked.pop("fresh", False)
         last, replay = asked.pop("last", None), asked.pop("replay", False)
         shared = asked.pop("share_history", False) or runtime.share_history
-        cache = asked.pop("cache", None) or runtime.cache
+        named = asked.pop("cache", None)
         try:
-            _check_cache(cache)
+            cache = runtime.cache_mode(named)
             prompt, route = runtime.connections.prepare(
                 text, agent, needs_token=cache != "strict", **asked
             )
@@ -359,13 +372,6 @@ class Session:
     def import_file(self, path: str | Path) -> int:
         """Append the turns of an exported file; see `ConversationLog.import_file`."""
         return self.log.import_file(path)
-
-
-def _check_cache(cache: str) -> None:
-    if cache not in CACHE_MODES:
-        raise ConfigurationError(
-            f"no cache {cache!r}", advice=f"there is: {', '.join(CACHE_MODES)}"
-        )
 
 
 def check(prompt: Prompt, secrets: Iterable[Secret]) -> None:

@@ -22,7 +22,6 @@ def test_options_of_the_batch_are_separated_from_those_of_its_requests():
         ({"concurency": 3}, "no option concurency; did you mean concurrency?"),
         ({"concurrency": 0}, "concurrency must be a whole number of at least 1, not 0"),
         ({"tries": 2.5}, "tries must be a whole number of at least 1, not 2.5"),
-        ({"cache": "yes"}, "no cache 'yes'; there is: off, on"),
         ({"retry": "failed"}, "no retry 'failed'"),
         ({"confirm": "maybe"}, "confirm must be true, false or null, not 'maybe'"),
         ({"prefix": 5}, "prefix must be a text, not 5"),

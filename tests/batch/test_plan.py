@@ -145,6 +145,20 @@ def test_the_cache_option_of_a_call_overrides_the_mode_of_the_client(client, box
     assert list(client.map(REPEATED, "say {{text}}", cache="off")["status"]) == ["ok"] * 3
 
 
+@pytest.mark.parametrize("place", ["call", "client", "environment"])
+def test_a_misspelt_cache_mode_sends_nothing(client, box, monkeypatch, place):
+    given = {"cache": "strcit"} if place == "call" else {}
+    if place == "client":
+        client.runtime.cache = "strcit"
+    if place == "environment":
+        monkeypatch.setenv("SWIFTASK_CACHE", "strcit")
+        client = Swiftask(base_url=box.url, token=box.token, agent="echo")
+
+    with client, pytest.raises(errors.ConfigurationError, match="no cache 'strcit'; there is: off"):
+        client.map(REPEATED, "say {{text}}", **given)
+    assert box.requests == []
+
+
 def test_a_plan_of_many_files_keeps_only_some_of_them_in_memory(client, tmp_path, monkeypatch):
     monkeypatch.setattr("swiftask_jupyter.batch.plan.CHUNK_BYTES", 2_000_000)
     for n in range(20):

@@ -31,6 +31,8 @@ while panel.chat.in_flight:
 channel._send = send
 channel.heartbeat()
 """
+USE_OTHER = """from swiftask_jupyter.settings.connection import ConnectionOverrides as Settings
+client.connections.overrides = Settings(os.environ["OTHER_URL"], "its-token")"""
 LIST_UPLOADS = """import time
 for _ in range(500):
     if panel._uploads._uploads:
@@ -354,9 +356,7 @@ def test_what_stayed_with_another_service_is_sent_when_the_user_says_so(
         cells = [
             "import os, swiftask_jupyter\n%load_ext swiftask_jupyter\nclient = %swiftask client",
             "%config SwiftaskMagics.dialect = 'openai'\nclient.chat('echo')",
-            "from swiftask_jupyter import Swiftask\nfrom swiftask_jupyter.settings.connection "
-            "import ConnectionOverrides as Settings\n"
-            "client.connections.overrides = Settings(os.environ['OTHER_URL'], 'its-token')",
+            USE_OTHER,
             "%%swiftask echo\nsaid elsewhere",
             "client.connections.overrides = Settings()",
         ]

@@ -1,6 +1,7 @@
 """Ratings and comments in the panel: marks in the ledger, and feedback to the service."""
 
 import contextlib
+import sqlite3
 
 import pandas as pd
 
@@ -124,3 +125,15 @@ def test_a_rating_goes_to_no_other_service_than_the_one_that_answered(view, clie
     )
     assert ratings(client) == [(False, "too short")]
     assert not [each for each in box.requests if "feedback" in each.path]
+
+
+def test_a_rating_that_could_not_be_saved_is_not_shown(view, panel, client):
+    view.ask("hi")
+    [exchange] = view.finished()
+    with contextlib.closing(sqlite3.connect(client.store)) as ledger, ledger:
+        ledger.execute("ALTER TABLE marks RENAME TO elsewhere")
+
+    assert "error" in view.request("rate", key=exchange["key"], liked=True, comment="lost")
+
+    [shown] = panel.chat.exchanges
+    assert (shown.liked, shown.comment) == (None, "")

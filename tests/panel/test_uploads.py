@@ -3,7 +3,7 @@
 import pytest
 
 from swiftask_jupyter import errors
-from swiftask_jupyter.notebook.panel.uploads import MAX_FILES, Uploads
+from swiftask_jupyter.notebook.panel.uploads import MAX_FILES, Uploads, clean_name
 
 
 def test_a_file_comes_in_chunks_and_is_sent_with_the_question(view, client, box):
@@ -72,3 +72,12 @@ def test_uploads_of_a_page_that_was_reloaded_make_room_for_new_ones():
         uploads.get([f"old.{MAX_FILES - 1}"])
     with pytest.raises(errors.PromptError, match=f"and {MAX_FILES} files"):
         uploads.receive("new.one more", "b", 1, 0, b"y")
+
+
+@pytest.mark.parametrize(
+    ("name", "length"),
+    [("n" * 300, 200), ("n" * 300 + ".csv", 200), ("a." + "e" * 300, 200), ("n" * 200, 200)],
+)
+def test_a_long_name_is_cut_to_the_limit_and_no_shorter(name, length):
+    assert len(clean_name(name)) == length
+    assert clean_name("n" * 300 + ".csv").endswith("n.csv")

@@ -164,10 +164,10 @@ class Chat:
         """
         exchange = self.exchanges.find(key)
         reply, history = exchange.reply, self.session.runtime.ledger.history
+        save_rating(history, self.session.id, reply.id, liked=liked, comment=comment)
         exchange.liked = liked
         if comment is not None:
             exchange.comment = comment
-        save_rating(history, self.session.id, reply.id, liked=liked, comment=comment)
         self._channel.broadcast("patch", key=key, changes=[], meta=exchange.meta())
         if reply.dialect == "widget" and liked is not None and reply.conversation is not None:
             self._check_service(reply)

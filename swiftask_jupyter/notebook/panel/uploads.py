@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from itertools import islice
+from pathlib import PurePath
 
 from swiftask_jupyter.errors import PromptError
 from swiftask_jupyter.prompts.attachments import MAX_BYTES
@@ -107,7 +108,7 @@ def clean_name(name: str) -> str:
     if nothing else is left.
     """
     base = re.split(r"[/\\]", sanitize(name))[-1].strip(" .")
-    stem, dot, ending = base.rpartition(".")
     if len(base) > MAX_NAME:
-        base = stem[: MAX_NAME - len(ending[:20]) - 1] + dot + ending[:20]
+        ending = PurePath(base).suffix[:20]
+        base = base[: MAX_NAME - len(ending)] + ending
     return base or "file"
