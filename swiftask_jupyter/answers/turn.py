@@ -194,14 +194,11 @@ class Turn(Struct, kw_only=True):
     agent: Annotated[str, Column("slug of the agent", kind="category", written="begin")] = ""
     host: Annotated[
         str | None,
-        Column("address of the service: its host, with scheme, port and path where they differ"
-               " from https://HOST", kind="category", written="begin"),
-    ] = None  # fmt: skip
+        Column("address of the service, without https://", kind="category", written="begin"),
+    ] = None
     connection: Annotated[
-        str | None,
-        Column("name of the configured connection, where it has one", kind="category",
-               written="begin"),
-    ] = None  # fmt: skip
+        str | None, Column("name of the configured connection", kind="category", written="begin")
+    ] = None
     sandbox: Annotated[bool, Column("asked of the sandbox: no real usage", written="begin")] = False
     dialect: Annotated[str, Column("the protocol spoken", kind="category", written="both")] = ""
     status: Annotated[

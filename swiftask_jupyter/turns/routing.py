@@ -48,7 +48,7 @@ class Route:
     chooses between two protocols.
 
     Attributes:
-        service: the identity of the service, for `Prompt.digest`; see `settings.connection.service`.
+        service: the identity of the service, for `Prompt.digest`; see `connection.service`.
         secrets: all tokens of the client. A prompt that contains one of them is not sent, and they
             are masked in earlier messages.
     """
