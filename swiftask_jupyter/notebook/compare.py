@@ -237,7 +237,7 @@ class _Columns:
         """
         replies = [reply for reply in self._replies if reply.number]
         plain = "\n\n".join(self._plain_text(reply) for reply in replies)
-        if self._publish is None:
+        if self._publish is None and replies:
             print(plain)
         elif replies:
             html = _ROW.format("".join(self._html_columns()))

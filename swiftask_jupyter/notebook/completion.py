@@ -115,8 +115,15 @@ def _option_values(context: NotebookContext, flag: str) -> tuple[Iterable[str], 
 
         return dialect_choices(), name
     if name == "connection":
-        return context.client.connections.sources.connection_names(), name
+        return _connections(context), name
     return (option.choices, name) if option.choices else None
+
+
+def _connections(context: NotebookContext) -> Iterable[str]:
+    try:
+        return context.client.connections.sources.connection_names()
+    except SwiftaskError:
+        return ()  # a damaged file is reported by the next prompt, not while the user types
 
 
 def _slugs(context: NotebookContext) -> list[str]:

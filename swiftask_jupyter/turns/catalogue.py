@@ -77,8 +77,10 @@ class Catalogue:
         """Return the public agents, or an empty tuple if they cannot be fetched within 3 seconds.
 
         For one minute after a failure or a timeout, the method returns an empty tuple and sends no
-        request.
+        request, unless the fetch has succeeded meanwhile.
         """
+        if (fetched := self.fetched_agents(root)) is not None:
+            return fetched  # perhaps after an earlier caller had stopped waiting
         now = time.monotonic()
         if now < self._retry_at.get(root, now):
             return ()

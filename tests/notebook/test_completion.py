@@ -37,3 +37,16 @@ def test_tab_elsewhere_is_left_to_ipython(connected, text):
         found = {each.text for each in connected.Completer.completions(text, len(text))}
 
     assert "usage" not in found
+
+
+def test_a_damaged_settings_file_is_no_traceback_while_the_user_types(
+    connected, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "pyproject.toml").write_text("[tool.swiftask\n")
+    monkeypatch.chdir(tmp_path)
+    text = "%%swiftask echo -c wo"
+
+    with provisionalcompleter():
+        [*connected.Completer.completions(text, len(text))]
+
+    assert capsys.readouterr() == ("", "")

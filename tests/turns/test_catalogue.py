@@ -43,3 +43,13 @@ def test_a_refusal_does_not_wait_for_a_catalogue_that_is_slow(box, monkeypatch):
         client.ask("hello", "lorm")
 
     assert "did you mean" not in str(caught.value)
+
+
+def test_a_catalogue_that_comes_late_is_used_as_soon_as_it_is_there(auto, box, monkeypatch):
+    monkeypatch.setattr(catalogue, "TIMEOUT_SECONDS", 0.05)
+    box.fail(Fault(delay=0.5), path="/public/bots")
+    assert auto.ask("one", "image").reply.dialect == "openai"  # it is not known yet
+    auto.connections.catalogue()  # waits for the fetch that goes on
+
+    assert auto.ask("two", "image").reply.dialect == "native"
+    assert [seen.path for seen in box.requests].count("/public/bots") == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,7 @@ def _split_target(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
         return None, words
     joined = " ".join(words[-2:]) if words[-1] == "<<" else words[-1]
     name = joined.removesuffix("<<").strip()
-    if not name.isidentifier():
+    if not name.isidentifier() or iskeyword(name):
         raise UsageError("'<<' needs a variable's name before it: calls <<")
     return name, words[:-2] if words[-1] == "<<" else words[:-1]
 

@@ -48,6 +48,12 @@ def test_the_frame_can_be_assigned_in_two_ways(spent, command):
     assert spent.user_ns["calls"]["calls"].tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("name", ["class", "1st", "a.b"])
+def test_what_is_no_name_takes_no_frame(spent, command, name):
+    with pytest.raises(UsageError, match="needs a variable's name"):
+        command(f"usage {name} <<")
+
+
 def test_options_select_and_group_calls(spent, command):
     assert command("usage --since 1h --by day,agent")["agent"].tolist() == ["echo", "lorem"]
     assert command("usage --since 2300-01-01").empty
