@@ -222,8 +222,10 @@ class Turn(Struct, kw_only=True):
                record_name="request_sha256"),
     ] = ""  # fmt: skip
     content_digest: Annotated[
-        str, Column("digest of prompt and answer", name="said", in_frame=False, in_record=False)
-    ] = ""
+        str,
+        Column("digest of prompt and answer", name="said", in_frame=False,
+               record_name="content_digest"),
+    ] = ""  # fmt: skip
     conversation: Annotated[
         int | str | None,
         Column("the service's id of the conversation", kind="text", in_frame=False,

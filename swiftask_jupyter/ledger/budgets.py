@@ -123,8 +123,10 @@ class Budgets:
         self, table: StoreConnection, budget: Budget, session: str, excluded: str
     ) -> BudgetUsage:
         wanted: dict[str, Any] = {"turn <> ?": excluded}
+        own = []
         if budget.period == SESSION:
             wanted["session = ?"] = storable(session)
+            own.append(self._store.own_turns)  # a session belongs to one user
         else:
             wanted["at >= ?"] = self._clock() - PERIODS[budget.period]
         scope = {"agent = ?": budget.agent, "notebook = ?": budget.notebook}
@@ -135,7 +137,7 @@ class Budgets:
             f"SELECT count(*), sum(CASE WHEN {ended} THEN {amount} END),"  # noqa: S608 - our own columns
             f" sum(CASE WHEN NOT ({ended}) THEN 1 ELSE 0 END),"
             f" sum(CASE WHEN {ended} AND {amount} IS NULL THEN 1 ELSE 0 END) FROM turns"
-            f" WHERE {IS_CALL} AND {' AND '.join(wanted)}",
+            f" WHERE {IS_CALL} AND {' AND '.join([*wanted, *own])}",
             tuple(wanted.values()),
         ).fetchone()
         return BudgetUsage(float(row[1] or 0), int(row[0]), int(row[2] or 0), int(row[3] or 0))

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 
 from swiftask_jupyter.answers.turn import Turn, new_id
 from swiftask_jupyter.errors import StoreUnreachable
 from swiftask_jupyter.ledger import schema
+from swiftask_jupyter.ledger.record import RecordedTurn
 from swiftask_jupyter.ledger.schema import IS_CALL, IS_REPLAYABLE, storable
-from swiftask_jupyter.ledger.store import MAX_PARAMETERS, Store
+from swiftask_jupyter.ledger.store import MAX_PARAMETERS, Store, StoreConnection
 from swiftask_jupyter.support.structs import Struct
 
 RECENT = 50
 
-# An SQL condition: the turn is newer than the last time the cache was cleared.
-_SINCE_CLEARED = "turns.at > coalesce((SELECT max(marks.at) FROM marks WHERE kind = 'cleared'), 0)"
+# Kinds of marks. A session has a mark `copied` for each turn that it took over from another
+# session, and one without a turn for each session that it came from. The value of a mark `file` is
+# the identity of the notebook's file.
+COPIED, FILE = "copied", "file"
+
 _BOTH_TABLES = "turns JOIN texts ON texts.turn = turns.turn"
 
 
@@ -45,12 +49,12 @@ class Mark(Struct, frozen=True):
     """A row of the table `marks`: a later change to a turn or to a whole session.
 
     Attributes:
-        at: the time of the change, in seconds since the epoch.
-        kind: `undone`, `forgotten`, `picked` or `reset` for a change of the conversation. Other
-            kinds, such as `liked` and `comment`, do not change the conversation.
-        turn: the id of the turn; `None` if the change affects the whole session.
-        value: for `picked`, the turn's new place in the conversation (its slot; see
-            `conversation.rules`); for `liked` and `comment`, the user's rating or comment.
+        at: when, in seconds since the epoch.
+        kind: `undone`, `forgotten`, `picked`, `reset` or `copied`; others do not change a
+            conversation.
+        turn: the id of the turn; `None` for a whole session.
+        value: for `picked`, the slot that the turn fills; for `copied` without a turn, the id of
+            the session that it was copied from.
     """
 
     at: float
@@ -145,38 +149,64 @@ class History:
     def turns(self, segments: Sequence[SessionSegment]) -> tuple[list[Turn], list[Turn]]:
         """Return two lists of the turns in these segments: the answered turns, and all sent turns.
 
-        An answered turn has the status `ok`; a sent turn has any status but `refused`. Both lists
-        are sorted by time, oldest first. The turns have no texts, such as prompt and answer;
-        `with_texts` adds them.
-
-        In turns that come from the original of a copied session, the service's conversation id
-        (`conversation`) is `None`, because only the original may continue that conversation.
-
-        Args:
-            segments: the segments as returned by `segments`.
+        Texts are left out; `with_texts` adds them. A copied session leaves the service's
+        conversations to the original, which may still use them. Only the user's own turns are
+        read: whoever shares the ledger can write a row that names this session.
 
         Raises:
             StoreError: the ledger can't be read.
         """
-        answered, sent = [], []
-        wanted = schema.selection("turns")
-        with self._store.read() as table:
+        sent: dict[str, Turn] = {}
+        wanted, store = schema.selection("turns"), self._store
+        select = f"SELECT {wanted.sql} FROM turns"  # noqa: S608 - our own columns
+        own = f"status <> 'refused' AND {store.own_turns}"
+        said_in_it = f"{select} WHERE session = ? AND at <= ? AND {own}"
+        copied = (
+            f"{select} JOIN marks ON marks.turn = turns.turn WHERE marks.session = ?"
+            f" AND marks.at <= ? AND kind = '{COPIED}' AND {store.own_marks} AND {own}"
+        )
+        with store.read() as table:
             for segment in segments:
+                for statement in (said_in_it, copied):
+                    for row in table.execute(statement, (segment.session, segment.until)):
+                        turn = wanted.turn(row)
+                        if statement is copied or segment is not segments[0]:
+                            turn.conversation = None
+                        sent.setdefault(turn.id, turn)
+        turns = sorted(sent.values(), key=lambda turn: (turn.at, turn.id))
+        return [turn for turn in turns if turn.status == "ok"], turns
+
+    def matching(self, recorded: Iterable[RecordedTurn]) -> dict[str, str]:
+        """Return the user's turns that such records prove, oldest first, each with its session.
+
+        A record proves a turn if it holds the turn's id and the digest of what was said.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
+        claims: dict[str, set[RecordedTurn]] = {}
+        for each in recorded:
+            claims.setdefault(each.id, set()).add(each)
+        ids, found = list(claims), []
+        with self._store.read() as table:
+            for start in range(0, len(ids), MAX_PARAMETERS):
+                some = ids[start : start + MAX_PARAMETERS]
+                marks = ", ".join("?" * len(some))
                 rows = table.execute(
-                    f"SELECT {wanted.sql} FROM turns"  # noqa: S608 - our own columns
-                    " WHERE session = ? AND at <= ? AND status <> 'refused'",
-                    (segment.session, segment.until),
+                    f"SELECT at, turn, session, said, key FROM turns WHERE turn IN ({marks})"  # noqa: S608 - our own columns
+                    f" AND {self._store.own_turns}",
+                    some,
                 )
-                for row in rows:
-                    turn = wanted.turn(row)
-                    if segment is not segments[0]:
-                        turn.conversation = None
-                    sent.append(turn)
-                    if turn.status == "ok":
-                        answered.append(turn)
-        for turns in (answered, sent):
-            turns.sort(key=lambda turn: (turn.at, turn.id))
-        return answered, sent
+                found += [
+                    (at, turn, session)
+                    for at, turn, session, said, key in rows
+                    if any(
+                        each.content_digest == said if each.content_digest
+                        else each.request_digest == key
+                        for each in claims.get(turn, ())
+                    )
+                ]  # fmt: skip
+        return {turn: session for _, turn, session in sorted(found)}
 
     def with_texts(self, turns: Sequence[Turn]) -> list[Turn]:
         """Read the prompt, answer, error and raw response fields of these turns from the ledger.
@@ -195,16 +225,15 @@ class History:
                 some = ids[start : start + MAX_PARAMETERS]
                 marks = ", ".join("?" * len(some))
                 for identity, *texts in table.execute(
-                    f"SELECT turn, {wanted.sql} FROM texts WHERE turn IN ({marks})",  # noqa: S608 - our own columns
+                    f"SELECT texts.turn, {wanted.sql} FROM {_BOTH_TABLES}"  # noqa: S608 - our own columns
+                    f" WHERE texts.turn IN ({marks}) AND {self._store.own_turns}",
                     some,
                 ):
                     wanted.fill(by_id[identity], texts)
         return list(turns)
 
     def marks(self, segments: Sequence[SessionSegment]) -> list[Mark]:
-        """Return the marks (later changes) on the sessions of these segments and on their turns.
-
-        The marks are sorted by time, oldest first.
+        """Return the user's marks on a session and its turns, oldest first.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -213,7 +242,8 @@ class History:
         with self._store.read() as table:
             for segment in segments:
                 rows = table.execute(
-                    "SELECT at, kind, turn, value FROM marks WHERE session = ? AND at <= ?",
+                    "SELECT at, kind, turn, value FROM marks WHERE session = ? AND at <= ?"  # noqa: S608 - our own words
+                    f" AND kind <> '{FILE}' AND {self._store.own_marks}",
                     (segment.session, segment.until),
                 )
                 marks += [Mark(*row) for row in rows]
@@ -243,14 +273,7 @@ class History:
             StoreError: the ledger can't be written.
         """
         with self._store.write() as rows:
-            rows.execute(
-                "INSERT INTO marks (mark, at, kind, session, turn, value)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    new_id(), max(time.time(), earliest), kind, storable(session), turn,
-                    storable(value),
-                ),
-            )  # fmt: skip
+            insert_mark(rows, session, Mark(max(time.time(), earliest), kind, turn, value))
 
     def replay(self, digest: str) -> Turn | None:
         """Return the turn of the newest stored answer to a request that the cache may show again.
@@ -270,7 +293,7 @@ class History:
             with self._store.read() as table:
                 row = table.execute(
                     f"SELECT {wanted.sql} FROM {_BOTH_TABLES}"  # noqa: S608 - our own columns
-                    f" WHERE key = ? AND {_SINCE_CLEARED} AND {IS_REPLAYABLE}"
+                    f" WHERE key = ? AND {self._since_cleared} AND {IS_REPLAYABLE}"
                     f" AND said IS NOT NULL AND {self._store.own_turns}"
                     " ORDER BY turns.at DESC, turns.turn DESC LIMIT 1",
                     (digest,),
@@ -289,11 +312,17 @@ class History:
         """
         with self._store.read() as table:
             replayable, replayed = table.execute(
-                f"SELECT count(DISTINCT CASE WHEN {_SINCE_CLEARED} AND {IS_REPLAYABLE}"  # noqa: S608 - our own words
+                f"SELECT count(DISTINCT CASE WHEN {self._since_cleared} AND {IS_REPLAYABLE}"  # noqa: S608 - our own words
                 f" THEN key END), count(CASE WHEN cached = 1 THEN 1 END) FROM {_BOTH_TABLES}"
                 f" WHERE {self._store.own_turns}"
             ).fetchone()
         return replayable, replayed
+
+    @property
+    def _since_cleared(self) -> str:
+        """A condition: the answer is not from before the user cleared the cache."""
+        cleared = f"kind = 'cleared' AND {self._store.own_marks}"
+        return f"turns.at > coalesce((SELECT max(marks.at) FROM marks WHERE {cleared}), 0)"  # noqa: S608 - our own words
 
     def purge(self, turns: Sequence[str]) -> int:
         """Erase the texts of turns, and of all other turns with the same request.
@@ -315,8 +344,8 @@ class History:
             every = set(turns)
             for turn in turns:
                 found = rows.execute(
-                    "SELECT turn FROM turns WHERE key = (SELECT key FROM turns WHERE turn = ?)"  # noqa: S608 - our own words
-                    f" AND {own_turns}",
+                    "SELECT turn FROM turns WHERE key ="  # noqa: S608 - our own words
+                    f" (SELECT key FROM turns WHERE turn = ? AND {own_turns}) AND {own_turns}",
                     (turn,),
                 )
                 every |= {row[0] for row in found}
@@ -329,8 +358,7 @@ class History:
                 )
                 rows.execute(
                     "UPDATE marks SET value = NULL WHERE turn = ? AND kind = 'comment'"  # noqa: S608 - as above
-                    " AND EXISTS (SELECT 1 FROM turns"
-                    f" WHERE turns.turn = marks.turn AND {own_turns})",
+                    f" AND {self._store.own_marks}",
                     (turn,),
                 )
                 rows.execute(
@@ -360,3 +388,11 @@ class History:
                 rows.execute(
                     "UPDATE texts SET answer = ? WHERE turn = ?", (storable(turn.answer), turn.id)
                 )
+
+
+def insert_mark(rows: StoreConnection, session: str | None, mark: Mark) -> None:
+    """Write a mark on a session, or on one of its turns, within a transaction."""
+    rows.execute(
+        "INSERT INTO marks (mark, at, kind, session, turn, value) VALUES (?, ?, ?, ?, ?, ?)",
+        (new_id(), mark.at, mark.kind, storable(session), mark.turn, storable(mark.value)),
+    )

@@ -86,12 +86,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE turns ADD COLUMN sandbox INTEGER",
         "ALTER TABLE budgets ADD COLUMN sandbox INTEGER",
     ),
+    ("CREATE INDEX marks_of_file ON marks (value) WHERE kind = 'file'",),
 )
 
-# Additional statements for PostgreSQL. The key is the number of the migration that they follow,
-# counted from 1. The server fills in the user of each row. Each user sees only their own sessions:
-# on a hub, the notebooks of all users have the same path, and nobody may continue another user's
-# conversation.
+_OWNED = ("turns", "marks", "everyones_sessions")
+
+# Additional statements for PostgreSQL, by the number of the migration that they follow. The server
+# fills in the user of each row. Each user sees only their own sessions: on a hub, the notebooks of
+# all users have the same path, and nobody may continue another user's conversation. Triggers keep
+# every user from writing, changing or giving away a row in another user's name.
 POSTGRES_EXTRAS: dict[int, tuple[str, ...]] = {
     5: (
         'ALTER TABLE turns ALTER COLUMN "user" SET DEFAULT current_user',
@@ -99,5 +102,45 @@ POSTGRES_EXTRAS: dict[int, tuple[str, ...]] = {
         'ALTER TABLE everyones_sessions ADD COLUMN "user" TEXT DEFAULT current_user',
         """CREATE VIEW sessions AS SELECT at, session, notebook, name, parent
             FROM everyones_sessions WHERE "user" = current_user""",
+    ),
+    8: (
+        'ALTER TABLE marks ADD COLUMN "user" TEXT',
+        """UPDATE marks SET "user" = (SELECT max(known."user") FROM everyones_sessions AS known
+            WHERE known.session = marks.session)""",
+        """UPDATE marks SET "user" = (SELECT turns."user" FROM turns WHERE turns.turn = marks.turn)
+            WHERE "user" IS NULL""",
+        # Until now, a user who cleared the cache cleared it for all.
+        """INSERT INTO marks (mark, at, kind, "user")
+            SELECT mark || ' ' || known."user", at, kind, known."user"
+            FROM marks, (SELECT DISTINCT "user" FROM turns) AS known
+            WHERE kind = 'cleared' AND marks."user" IS NULL AND known."user" IS NOT NULL""",
+        'ALTER TABLE marks ALTER COLUMN "user" SET DEFAULT current_user',
+        """CREATE FUNCTION swiftask_own_row() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF TG_OP = 'INSERT' THEN
+                NEW."user" := current_user;
+            ELSIF OLD."user" IS DISTINCT FROM current_user THEN
+                RAISE EXCEPTION 'a row of another user cannot be changed';
+            ELSE
+                NEW."user" := OLD."user";
+            END IF;
+            RETURN NEW;
+        END $$""",
+        """CREATE FUNCTION swiftask_own_text() RETURNS trigger LANGUAGE plpgsql
+            SET search_path FROM CURRENT AS $$
+        BEGIN
+            IF NOT EXISTS (SELECT 1 FROM turns
+                WHERE turns.turn = NEW.turn AND turns."user" = current_user) THEN
+                RAISE EXCEPTION 'a text of another user cannot be changed';
+            END IF;
+            RETURN NEW;
+        END $$""",
+        *(
+            f"CREATE TRIGGER own_row BEFORE INSERT OR UPDATE ON {table}"
+            " FOR EACH ROW EXECUTE FUNCTION swiftask_own_row()"
+            for table in _OWNED
+        ),
+        """CREATE TRIGGER own_text BEFORE INSERT OR UPDATE ON texts
+            FOR EACH ROW EXECUTE FUNCTION swiftask_own_text()""",
     ),
 }

@@ -52,15 +52,17 @@ class PostgresStore:
         outbox: the file in which transactions wait while the server is unreachable.
 
     Attributes:
-        path: `None`, because the ledger is not a file.
-        shared: true, because several users write to the ledger.
-        own_turns: an SQL condition that selects the current user's turns.
-        utc_day: an SQL expression for a turn's UTC day, in days since the epoch.
+        path: see `Store`.
+        shared: see `Store`.
+        own_turns: see `Store`.
+        own_marks: see `Store`.
+        utc_day: see `Store`.
     """
 
     path = None
     shared = True
     own_turns = 'turns."user" = current_user'
+    own_marks = 'marks."user" = current_user'
     utc_day = "CAST(floor(at / 86400) AS BIGINT)"
 
     def __init__(self, url: str, outbox: Path) -> None:

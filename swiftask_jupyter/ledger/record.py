@@ -15,8 +15,9 @@ from operator import attrgetter
 from typing import Any
 
 from swiftask_jupyter.answers.turn import Turn
-from swiftask_jupyter.ledger.schema import LedgerColumn, frame_columns
+from swiftask_jupyter.ledger.schema import LedgerColumn, columns, frame_columns, storable
 from swiftask_jupyter.support.sanitize import sanitize
+from swiftask_jupyter.support.structs import Struct
 
 VERSION = 1
 MAX_TEXT = 2_000  # characters
@@ -34,14 +35,37 @@ def record_of(turn: Turn) -> dict[str, Any]:
     """Return the record of a turn, a dict of JSON values for the output of a notebook cell."""
     record: dict[str, Any] = {"version": VERSION, "usage": {}}
     for column, read in _readers():
-        if column.in_record:
-            value = read(turn)
-            if column.kind == "moment":
-                value = datetime.fromtimestamp(value, UTC).isoformat(timespec="microseconds")
-            elif value == "" and column.record_name != column.name:
-                value = None
-            (record["usage"] if column.of_usage else record)[_key(column)] = value
+        value = read(turn)
+        if column.kind == "moment":
+            value = datetime.fromtimestamp(value, UTC).isoformat(timespec="microseconds")
+        elif value == "" and column.record_name != column.name:
+            value = None
+        (record["usage"] if column.of_usage else record)[_key(column)] = value
     return record
+
+
+class RecordedTurn(Struct, frozen=True):
+    """A turn that a record in a notebook names, with the digests by which the ledger checks it.
+
+    Attributes:
+        id: the turn's id.
+        content_digest: the digest of prompt and answer; empty if the record has none.
+        request_digest: the digest of the whole request; empty if the record has none. It counts
+            only without a content digest: earlier versions wrote records without one.
+    """
+
+    id: str
+    content_digest: str
+    request_digest: str
+
+
+def recorded_turn(record: Any) -> RecordedTurn | None:
+    """Return the turn that a record names; `None` if it names none, or holds no digest."""
+    if not isinstance(record, dict):
+        return None
+    values = [record.get(key) for key in ("turn", "content_digest", "request_sha256")]
+    turn, content, request = (storable(each) if isinstance(each, str) else "" for each in values)
+    return RecordedTurn(turn, content, request) if turn and (content or request) else None
 
 
 def record_values(record: Any, notebook: str) -> tuple[Any, ...]:
@@ -72,7 +96,7 @@ def record_values(record: Any, notebook: str) -> tuple[Any, ...]:
 
 @cache
 def _readers() -> tuple[tuple[LedgerColumn, Callable[[Turn], Any]], ...]:
-    return tuple((column, attrgetter(column.path)) for column in frame_columns())
+    return tuple((column, attrgetter(column.path)) for column in columns() if column.in_record)
 
 
 def _key(column: LedgerColumn) -> str:

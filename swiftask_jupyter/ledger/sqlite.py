@@ -55,13 +55,15 @@ class SQLiteStore:
 
     Attributes:
         path: the file's absolute path, which stays valid when the current directory changes.
-        shared: false, because only one user writes to the file.
-        own_turns: an SQL condition that is always true, because all turns belong to one user.
-        utc_day: an SQL expression for a turn's UTC day, in days since the epoch.
+        shared: see `Store`.
+        own_turns: see `Store`.
+        own_marks: see `Store`.
+        utc_day: see `Store`.
     """
 
     shared = False
     own_turns = "1 = 1"
+    own_marks = "1 = 1"
     utc_day = "CAST(at / 86400 AS INTEGER)"
 
     def __init__(self, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:

@@ -63,6 +63,10 @@ class Store(Protocol):
         """An SQL condition on the table `turns` that selects the current user's turns."""
 
     @property
+    def own_marks(self) -> str:
+        """An SQL condition on the table `marks` that selects the current user's marks."""
+
+    @property
     def utc_day(self) -> str:
         """An SQL expression for a turn's UTC day, in days since the epoch (an integer)."""
 

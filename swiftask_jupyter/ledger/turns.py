@@ -107,7 +107,8 @@ class Turns:
         """
         with self._store.write() as rows:
             (highest,) = rows.execute(
-                "SELECT max(number) FROM turns WHERE session = ?", (storable(turn.session),)
+                f"SELECT max(number) FROM turns WHERE session = ? AND {self._store.own_turns}",  # noqa: S608 - our own words
+                (storable(turn.session),),
             ).fetchone()
             turn.number = max(highest or 0, least) + 1
             _insert(rows, turn)

@@ -81,25 +81,21 @@ class UsageQueries:
     def query(self, names: Sequence[str], wanted: UsageFilter) -> tuple[str, tuple[Any, ...]]:
         """Return an SQL statement, with its parameters, that reads these columns of selected turns.
 
-        The statement does not sort. SQLite usually returns the rows nearly sorted by time, because
-        they are stored when a turn begins.
-
-        Args:
-            names: the names of the columns.
-            wanted: the condition that selects the turns.
-
-        Raises:
-            StoreError: the ledger can't be read.
+        Nothing is sorted here: rows are stored as they begin, nearly in order of time. Where
+        several users share the ledger, each reads prompts, answers, ratings and comments only of
+        their own calls.
         """
         where, parameters = wanted.where()
         lost, dead = self._lost()
+        own = self._store.own_turns
+        liked, comment = (_mark(kind, self._store.own_marks) for kind in ("liked", "comment"))
         special = {
             "status": f"{lost} AS status",
             "error": f"CASE WHEN status IN {_FAILED} THEN {_text('error')} END AS error",
-            "prompt": f"{_text('prompt')} AS prompt",
-            "answer": f"{_text('answer')} AS answer",
-            "liked": f"CASE {_mark('liked')} WHEN 'good' THEN 1 WHEN 'bad' THEN 0 END AS liked",
-            "comment": f"nullif({_mark('comment')}, '') AS comment",
+            "prompt": f"CASE WHEN {own} THEN {_text('prompt')} END AS prompt",
+            "answer": f"CASE WHEN {own} THEN {_text('answer')} END AS answer",
+            "liked": f"CASE {liked} WHEN 'good' THEN 1 WHEN 'bad' THEN 0 END AS liked",
+            "comment": f"nullif({comment}, '') AS comment",
             "user": '"user"',
         }
         columns = ", ".join(special.get(name, name) for name in names)
@@ -177,6 +173,7 @@ def _text(name: str) -> str:
     return f"(SELECT {name} FROM texts WHERE texts.turn = turns.turn)"  # noqa: S608 - our own columns
 
 
-def _mark(kind: str) -> str:
+def _mark(kind: str, own_marks: str) -> str:
     newest = "ORDER BY marks.at DESC, mark DESC LIMIT 1"
-    return f"(SELECT value FROM marks WHERE marks.turn = turns.turn AND kind = '{kind}' {newest})"  # noqa: S608 - our own kinds
+    wanted = f"marks.turn = turns.turn AND kind = '{kind}' AND {own_marks}"
+    return f"(SELECT value FROM marks WHERE {wanted} {newest})"  # noqa: S608 - our own kinds

@@ -9,9 +9,12 @@ import psycopg
 import pytest
 
 from swiftask_jupyter import Swiftask, errors
+from swiftask_jupyter.answers.turn import Turn
 from swiftask_jupyter.ledger import Ledger
+from swiftask_jupyter.ledger.migrations import MIGRATIONS
 from swiftask_jupyter.ledger.opening import open_store
-from swiftask_jupyter.ledger.postgres import mask_password
+from swiftask_jupyter.ledger.postgres import mask_password, migrate
+from swiftask_jupyter.ledger.record import RecordedTurn
 from swiftask_jupyter.turns.budget import parse_budget
 
 
@@ -385,3 +388,140 @@ def test_a_usage_frame_is_read_from_the_server_in_chunks(server, monkeypatch):
     assert len(frame) == 20
     assert isinstance(frame, pd.DataFrame)
     ledger.close()
+
+
+def forged(url, session, text, **columns):
+    """Write a turn of another user into the database, as if it belonged to a session of Ada's."""
+    columns = {
+        "turn": f"forged-{text}", "at": time.time(), "session": session, "owner": "x", "number": 99,
+        "slot": f"forged-{text}", "status": "ok", "surface": "python", "agent": "echo",
+        "total_tokens": 10**6, "user": "ada", **columns,
+    }  # fmt: skip
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO turns ({}) VALUES ({})".format(
+                ", ".join(f'"{name}"' for name in columns), ", ".join(["%s"] * len(columns))
+            ),
+            list(columns.values()),
+        )
+        connection.execute("INSERT INTO texts (turn, prompt) VALUES (%s, %s)",
+                           (columns["turn"], text))  # fmt: skip
+    return columns["turn"]
+
+
+@pytest.fixture
+def two(box, server):
+    """Ada's client and Bob's, on one ledger; Ada has asked one question in a notebook."""
+    url = server.database()
+    add_bob(url)
+    bobs = url.replace("ada@", "bob@")
+    with new_client(box, url, notebook="/n.ipynb") as ada, new_client(box, bobs) as bob:
+        ada.session().ask("of Ada")
+        bob.ask("of Bob")
+        yield ada, bob, bobs
+
+
+def test_a_row_that_another_user_wrote_into_my_session_is_not_my_history(two, box):
+    ada, _, bobs = two
+    session = ada.session().id
+    turn = forged(bobs, session, "canary")
+    ada.budgets.set(parse_budget("1k tokens/session"))
+
+    answer = ada.session().ask("next")
+
+    assert "canary" not in box.requests[-1].body.decode()
+    assert [each.prompt for each in ada.session().history()] == ["of Ada", "next"]
+    assert answer.reply.number == 2
+    history = ada.session().runtime.ledger.history
+    assert history.with_texts([Turn(id=turn)])[0].prompt == ""
+    assert history.matching({RecordedTurn(turn, "x", "")}) == {}
+    assert ada.usage()["user"].tolist() == ["ada", "bob", "bob", "ada"]
+
+
+def test_the_server_writes_who_wrote_a_row_whatever_the_row_says(two):
+    ada, _, bobs = two
+    session = ada.session().id
+    [own] = ada.session().history()
+    forged(bobs, session, "canary")
+    with psycopg.connect(bobs, autocommit=True) as connection:
+        connection.execute(
+            'INSERT INTO marks (mark, at, kind, session, turn, "user")'
+            " VALUES ('m', 9e9, 'forgotten', %s, %s, 'ada')",
+            (session, own.id),
+        )
+        connection.execute(
+            'INSERT INTO everyones_sessions (at, session, notebook, name, "user")'
+            " VALUES (9e9, 'bobs', '/n.ipynb', 'main', 'ada')"
+        )
+        for table in ("turns", "marks", "everyones_sessions"):
+            connection.execute(f"UPDATE {table} SET \"user\" = 'ada' WHERE \"user\" = 'bob'")
+            users = connection.execute(f'SELECT DISTINCT "user" FROM {table}').fetchall()
+            assert sorted(users) in [[("ada",), ("bob",)], [("bob",)]]
+        for statement in (
+            "UPDATE turns SET session = 'mine' WHERE turn = %s",
+            "UPDATE texts SET prompt = 'canary' WHERE turn = %s",
+        ):
+            with pytest.raises(psycopg.errors.RaiseException, match="of another user"):
+                connection.execute(statement, (own.id,))
+
+    assert [each.prompt for each in ada.session().history()] == ["of Ada"]
+    assert ada.session().id == session
+
+
+def test_the_texts_and_ratings_of_a_shared_ledger_are_each_users_own(two):
+    ada, bob, _ = two
+    [own] = ada.session().history()
+    for client, said in ((ada, "good"), (bob, "canary")):
+        history = client.session().runtime.ledger.history
+        history.mark("comment", client.session().id, own.id, said)
+
+    frame, others = ada.usage(text=True), bob.usage(text=True)
+
+    assert frame["user"].tolist() == ["ada", "bob"]
+    assert frame["prompt"].fillna("").tolist() == ["of Ada", ""]
+    assert frame["answer"].fillna("").tolist() == ["of Ada", ""]
+    assert frame["comment"].fillna("").tolist() == ["good", ""]
+    assert others["prompt"].fillna("").tolist() == ["", "of Bob"]
+
+
+def test_marks_of_an_earlier_version_get_their_users(box, server, monkeypatch):
+    url = server.database()
+    add_bob(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        monkeypatch.setattr("swiftask_jupyter.ledger.postgres.MIGRATIONS", MIGRATIONS[:7])
+        migrate(connection)
+        monkeypatch.undo()
+        for session, user in (("a", "ada"), ("b", "bob")):
+            connection.execute(
+                "INSERT INTO everyones_sessions VALUES (1, %s, NULL, %s, NULL, %s)",
+                (session, session, user),
+            )
+            connection.execute(
+                'INSERT INTO turns (turn, at, session, owner, status, "user")'
+                " VALUES (%s, 1, %s, 'x', 'ok', %s)",
+                (f"turn {user}", session, user),
+            )
+        connection.execute(
+            "INSERT INTO marks (mark, at, kind, session, turn) VALUES"
+            " ('1', 1, 'undone', 'a', 't'), ('2', 1, 'reset', 'b', NULL),"
+            " ('3', 1, 'liked', 'gone', 'turn ada'), ('4', 1, 'cleared', NULL, NULL)"
+        )
+        migrate(connection)
+        migrate(connection)
+
+        rows = connection.execute('SELECT mark, "user" FROM marks ORDER BY mark').fetchall()
+
+    assert rows == [
+        ("1", "ada"), ("2", "bob"), ("3", "ada"), ("4", None), ("4 ada", "ada"), ("4 bob", "bob"),
+    ]  # fmt: skip
+
+
+def test_a_purge_by_id_of_another_users_turn_erases_nothing_of_mine_either(two):
+    ada, bob, _ = two
+    bob.session("x").ask("of Ada", fresh=True)
+    [adas] = ada.session().history()
+
+    bob.session().runtime.ledger.history.purge([adas.id])
+
+    assert [each.answer for each in ada.session().history()] == ["of Ada"]
+    assert [each.answer for each in bob.session("x").history()] == ["of Ada"]

@@ -6,8 +6,15 @@ import time
 import pytest
 
 from swiftask_jupyter.answers.turn import Turn, Usage
-from swiftask_jupyter.ledger.record import InvalidRecord, record_of, record_values
+from swiftask_jupyter.ledger.record import (
+    InvalidRecord,
+    RecordedTurn,
+    record_of,
+    record_values,
+    recorded_turn,
+)
 from swiftask_jupyter.ledger.schema import frame_columns
+from swiftask_jupyter.support.structs import replace
 
 TURN = Turn(
     id="t1", at=time.time(), session="main-1", number=3, agent="echo", dialect="openai",
@@ -26,6 +33,14 @@ def test_a_record_holds_no_text_and_reads_back_as_the_row():
     assert row["at"] == pytest.approx(TURN.at, abs=1e-6)
     assert row["notebook"] == "/n.ipynb"
     assert (row["turn"], row["key"], row["total_tokens"]) == ("t1", "d" * 64, 3)
+
+
+def test_a_record_holds_the_digest_of_what_was_said():
+    turn = replace(TURN, content_digest="c" * 16)
+
+    assert record_of(turn)["content_digest"] == "c" * 16
+    assert recorded_turn(record_of(turn)) == RecordedTurn("t1", "c" * 16, "d" * 64)
+    assert record_of(TURN)["content_digest"] is None
 
 
 @pytest.mark.parametrize(
