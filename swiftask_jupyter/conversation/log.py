@@ -9,13 +9,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from swiftask_jupyter.answers.turn import Turn, content_digest, new_id
-from swiftask_jupyter.conversation.notebook_file import NotebookFile
+from swiftask_jupyter.conversation.notebook_file import NotebookFile, file_identity, read_cells
 from swiftask_jupyter.conversation.resolver import SessionResolver
 from swiftask_jupyter.conversation.rules import SavedNotebook, fold
 from swiftask_jupyter.errors import ConfigurationError, StoreUnreachable
 from swiftask_jupyter.ledger import Ledger
-from swiftask_jupyter.ledger.history import Mark
+from swiftask_jupyter.ledger.history import COPIED, Mark
+from swiftask_jupyter.ledger.sessions import SessionLocation
 from swiftask_jupyter.support.structs import replace
+from swiftask_jupyter.support.wording import quantity
 
 TICK = 1e-6  # seconds between two turns or marks that follow one another
 
@@ -34,7 +36,8 @@ class ConversationLog:
         self._ledger = ledger
         self._file = file
         self._id: str | None = None
-        self._placed_in: str | None = None  # the notebook's path in the ledger
+        self._placed_in: str | None = None  # what stands for its notebook in the ledger
+        self._file_known = False  # whether the ledger has the identity of its notebook's file
         self._highest_copied: int | None = None
         self._id_while_unreachable = f"{name}-apart-{secrets.token_hex(4)}"
 
@@ -55,31 +58,48 @@ class ConversationLog:
     def names(self) -> list[str]:
         """Return the names of all conversations of the same notebook, the newest last.
 
+        In a kernel whose conversations are its own, these are the conversations that it began.
+
         Raises:
             StoreError: the ledger can't be read.
         """
-        self._locate()  # stores the new path of a renamed notebook in the ledger
-        return self._ledger.sessions.names(self.notebook)
+        self._locate()  # a renamed notebook is in the ledger under its new name from here on
+        if self._file.kernel is None:
+            return self._ledger.sessions.names(self.notebook)
+        shared = [self._file.shared_name] if self._file.shared_name else []
+        return [*shared, *self._ledger.sessions.names(self._file.kernel)]
 
     def _locate(self) -> str:
-        """Return the id of the conversation in the ledger.
-
-        The first call looks it up or creates it; a later one stores the new path of a renamed
-        notebook. While the ledger's server can't be reached, return the id from before or a
-        provisional one.
-        """
-        sessions, notebook = self._ledger.sessions, self.notebook
+        """Return the id; find or begin the session on first use, and follow a renamed notebook."""
+        sessions, place = self._ledger.sessions, self._file.place(self.name)
         try:
             if self._id is None:
-                resolver = SessionResolver(sessions, self._ledger.history, notebook)
-                self._id = resolver.find(self.name)
-            elif notebook != self._placed_in:  # it was renamed
-                sessions.rename_notebook(self._placed_in, notebook)
-                sessions.assign(self._id, notebook, self.name)
-            self._placed_in = notebook
+                self._id = self._resolver.find(self.name)
+            elif place != self._placed_in:  # it was renamed
+                sessions.rename_notebook(self._placed_in, place)
+                sessions.assign(self._id, place, self.name)
+            self._placed_in = place
+            if not self._file_known and place is not None and place == self.notebook:
+                self._write_file_identity(place)
         except StoreUnreachable:
             return self._id or self._id_while_unreachable
         return self._id
+
+    def _write_file_identity(self, path: str) -> None:
+        """Let the ledger know the notebook's file, once this kernel has the session and the file.
+
+        A file that replaces it later, while the kernel runs, may be anybody's.
+        """
+        identity = file_identity(path)
+        if identity is None or self._id is None:
+            return
+        if self._ledger.sessions.file(self._id) != identity:
+            self._ledger.sessions.set_file(self._id, identity)
+        self._file_known = True
+
+    @property
+    def _resolver(self) -> SessionResolver:
+        return SessionResolver(self._ledger.sessions, self._ledger.history, self._file)
 
     @property
     def is_known(self) -> bool:
@@ -124,12 +144,95 @@ class ConversationLog:
         """
         if self._highest_copied is None:
             try:
-                segments = self._ledger.history.segments(self.id)[1:]
-                _, sent = self._ledger.history.turns(segments)
+                own = self.id
+                _, sent = self._ledger.history.turns(self._ledger.history.segments(own))
             except StoreUnreachable:
                 return 0
-            self._highest_copied = max((turn.number for turn in sent), default=0)
+            copied = (turn.number for turn in sent if turn.session != own)
+            self._highest_copied = max(copied, default=0)
         return self._highest_copied
+
+    def left_behind(self, sent: Iterable[Turn], marks: Iterable[Mark]) -> tuple[str, ...]:
+        """Return remarks on the turns that its notebook's file did not prove, with what to do.
+
+        They are for the footers of a new conversation until its first answer; later, there are
+        none.
+
+        Args:
+            sent: all turns that were sent in it.
+            marks: the marks on it.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
+        origins = _origins(marks)
+        if not origins or any(turn.session == self.id and turn.status == "ok" for turn in sent):
+            return ()
+        taken, remarks = {turn.id for turn in sent}, []
+        for origin in origins:
+            count = len([turn for turn in self._turns_of(origin) if turn.id not in taken])
+            location = self._ledger.sessions.location(origin)
+            if not count or location is None:
+                continue
+            if location.notebook in (None, self.notebook):
+                where = "of the file that was here before"
+            else:
+                where = f"of {Path(location.notebook).name}"
+            remarks.append(
+                f"{quantity(count, 'earlier turn')} {where} left there, because this file does not"
+                " hold them; %swiftask session adopt goes on with them"
+            )
+        return tuple(remarks)
+
+    def adopt(self, which: str = "") -> SessionLocation:
+        """Go on with an earlier conversation under this name; return where that one was.
+
+        If another notebook still uses that conversation, this one begins with all its turns.
+
+        Args:
+            which: the name of a conversation of this notebook, or the id of any session; default:
+                the conversation that this one came from, else the one that the name stood for
+                before.
+
+        Raises:
+            ConfigurationError: there is no such conversation, or several may be meant.
+            StoreError: the ledger can't be read or written.
+        """
+        sessions = self._ledger.sessions
+        found = [which] if which else self._adoptable()
+        if len(found) > 1:
+            raise ConfigurationError(
+                "several conversations may be meant",
+                advice=f"name one: %swiftask session adopt {' or '.join(found)}",
+            )
+        session = found[0] if found else None
+        if which:
+            session = sessions.find(self._file.place(which), which) or which
+        location = sessions.location(session) if session else None
+        if session is None or location is None or session == self.id:
+            raise ConfigurationError(
+                f"no other conversation {which!r} is known" if which else "no earlier one is known",
+                advice="%swiftask usage --by notebook,session lists the ids of sessions",
+            )
+        self._id = self._resolver.adopt(session, self.name)
+        self._highest_copied, self._file_known = None, False
+        self._locate()  # writes the identity of the notebook's file
+        return location
+
+    def _adoptable(self) -> list[str]:
+        """Return the sessions that this one came from, else the one of its name before it."""
+        own = self.id
+        origins = _origins(self._ledger.history.marks(self._ledger.history.segments(own)))
+        earlier = self._ledger.sessions.earlier(self._placed_in, self.name)
+        return origins or [each for each in earlier if each != own][-1:]
+
+    def _turns_of(self, session: str) -> list[Turn]:
+        """Return the turns that another conversation holds now."""
+        history, location = self._ledger.history, self._ledger.sessions.location(session)
+        segments = history.segments(session)
+        elsewhere = location is not None and location.notebook not in (None, self.notebook)
+        saved = read_cells(str(location.notebook)) if location is not None and elsewhere else None
+        return fold(history.turns(segments)[0], history.marks(segments), saved)
 
     def undo(self) -> Turn:
         """Remove the newest turn from the conversation and return it.
@@ -255,6 +358,11 @@ class ConversationLog:
         ]  # fmt: skip
         self._ledger.history.add_imported(imported)
         return len(imported)
+
+
+def _origins(marks: Iterable[Mark]) -> list[str]:
+    """Return the ids of the sessions that a session took turns over from, or might have."""
+    return [mark.value for mark in marks if mark.kind == COPIED and not mark.turn and mark.value]
 
 
 def moment_after(turns: Iterable[Turn], marks: Iterable[Mark]) -> float:

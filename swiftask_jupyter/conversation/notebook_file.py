@@ -1,16 +1,16 @@
 """Reads a saved notebook: the ids of its cells, and the records of turns in its outputs.
 
-A notebook may come from an untrusted person, so records are returned unchecked and only the order
-of the cells is relied on. `read_cells` and `session_ids` treat a file that is not a notebook like a
-missing file.
+A notebook may come from anyone. Believed are the order of its cells, and a record whose digest is
+that of the same turn in the ledger; a file that is no notebook counts as none.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections import Counter
-from collections.abc import Iterator
+import struct
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,12 @@ import msgspec
 
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
 from swiftask_jupyter.conversation.rules import SavedNotebook
+from swiftask_jupyter.ledger.record import RecordedTurn, recorded_turn
 
 LARGEST = 512 * 1024 * 1024  # bytes
+
+# Constants of Linux's statx(2).
+_AT_FDCWD, _STATX_BTIME, _STATX_SIZE, _BTIME_OFFSET = -100, 0x800, 256, 80
 
 
 class _Cell(msgspec.Struct):
@@ -57,6 +61,53 @@ def read_cells(path: str | Path) -> SavedNotebook | None:
     return SavedNotebook(tuple(cell.id for cell in found.cells), saved)
 
 
+def serves_visitors(environ: Mapping[str, str]) -> bool:
+    """Return whether Voila started this kernel: each visitor of a page has a kernel of their own.
+
+    Voila names itself in `SERVER_SOFTWARE` as a CGI server does. A kernel that it starts before a
+    visitor comes has only `VOILA_PREHEAT`.
+    """
+    return environ.get("SERVER_SOFTWARE", "").startswith("voila/") or "VOILA_PREHEAT" in environ
+
+
+def file_identity(path: str | Path) -> str | None:
+    """Return what tells a file from all others of its file system; `None` if there is none.
+
+    It stays when the file is renamed or written to; a file that replaces it has another. It is the
+    inode number and the time of birth: some file systems give the number of a deleted file to the
+    next. Where the time is not known, it is the number alone. The number of the device is no part
+    of it: it may change whenever the file system is mounted.
+    """
+    state = _state(path)
+    if state is None:
+        return None
+    born = getattr(state, "st_birthtime", None) or _linux_birth_time(path)
+    return f"{state.st_ino}" if born is None else f"{state.st_ino} {born}"
+
+
+def is_unique(identity: str) -> bool:
+    """Return whether no later file can have the identity: it holds a time of birth."""
+    return " " in identity
+
+
+def _linux_birth_time(path: str | Path) -> str | None:
+    """Return a file's time of birth, which Python's own `stat` does not read on Linux."""
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    found = ctypes.create_string_buffer(_STATX_SIZE)
+    try:
+        failed = ctypes.CDLL(None).statx(_AT_FDCWD, os.fsencode(path), 0, _STATX_BTIME, found)
+    except (OSError, AttributeError):  # a C library without it
+        return None
+    [known] = struct.unpack_from("=I", found, 0)
+    if failed or not known & _STATX_BTIME:
+        return None
+    seconds, nanoseconds = struct.unpack_from("=qI", found, _BTIME_OFFSET)
+    return f"{seconds}.{nanoseconds:09}"
+
+
 class NotebookFile:
     """The file of the running notebook: read again after each save, and found again after a rename.
 
@@ -65,12 +116,28 @@ class NotebookFile:
     none is found, the cells that were read last remain valid.
 
     Args:
-        path: the path of the notebook; `None` if there is no notebook.
+        path: the path; `None` for no notebook.
+        kernel: the id of the kernel, if its conversations are its own: it has no notebook, or its
+            notebook has many visitors.
+        shared_name: the name of the one conversation that such a kernel continues by its name.
+
+    Attributes:
+        kernel: as above.
+        shared_name: as above.
     """
 
-    def __init__(self, path: str | Path | None) -> None:
+    def __init__(
+        self,
+        path: str | Path | None,
+        *,
+        kernel: str | None = None,
+        shared_name: str | None = None,
+    ) -> None:
         self._path = absolute_path(path) if path else None
+        self.kernel = kernel
+        self.shared_name = shared_name
         self._file_id: tuple[int, int] | None = None
+        self._identity: str | None = None
         self._read_state: tuple[int, int] | None = None
         self._cells: SavedNotebook | None = None
         self._follow()
@@ -80,6 +147,15 @@ class NotebookFile:
         """The current path of the notebook; `None` if there is no notebook."""
         self._follow()
         return self._path
+
+    def place(self, name: str) -> str | None:
+        """Return where the ledger keeps the conversation of a name: at a path, kernel or by name.
+
+        It is what stands in the column `notebook` of the table of sessions.
+        """
+        if self.kernel is None:
+            return self.path
+        return None if name == self.shared_name else self.kernel
 
     def cells(self) -> SavedNotebook | None:
         """Return the cell ids of the last saved version; `None` if none could be read so far."""
@@ -100,18 +176,27 @@ class NotebookFile:
             return None
         present = _state(self._path)
         if present is not None and self._file_id in {None, _file_id(present)}:
-            self._file_id = _file_id(present)
+            self._remember(present)
             return present
         for path in Path(self._path).parent.glob("*.ipynb") if self._file_id else ():
             state = _state(path)
             if state is None or _file_id(state) != self._file_id:
                 continue
+            known = self._identity
+            if known and is_unique(known) and file_identity(path) != known:
+                continue  # the number of a deleted file, given to another
             if self._may_be(path) if self._cells is not None else present is None:
                 self._path = str(path)
                 return state
-        if present is not None:  # the editor saves by replacing the file
-            self._file_id = _file_id(present)
+        if present is not None:  # an editor that saves by replacing the file
+            self._remember(present)
         return present
+
+    def _remember(self, present: os.stat_result) -> None:
+        """Remember by which number and identity the file at the path is found again."""
+        if self._path is not None and self._file_id != _file_id(present):
+            self._file_id = _file_id(present)
+            self._identity = file_identity(self._path)
 
     def _may_be(self, path: Path) -> bool:
         """Return whether a file with this notebook's inode number may be this notebook.
@@ -158,17 +243,13 @@ def read_records(path: str | Path) -> list[Any]:
     return found
 
 
-def session_ids(path: str | Path) -> list[str]:
-    """Return the session ids in the notebook's records of turns, the most frequent first.
-
-    The list is empty if the file can't be read or is not a notebook.
-    """
+def recorded_turns(path: str | Path) -> set[RecordedTurn]:
+    """Return the turns that the records in a saved notebook name; none if it can't be read."""
     try:
-        named = [each.get("session") for each in read_records(path) if isinstance(each, dict)]
+        found = map(recorded_turn, read_records(path))
+        return {each for each in found if each is not None}
     except (OSError, ValueError):
-        return []
-    counted = Counter(each for each in named if isinstance(each, str) and each)
-    return [each for each, _ in counted.most_common()]
+        return set()
 
 
 def _bundles(cells: list[Any]) -> Iterator[dict[str, Any]]:

@@ -119,6 +119,19 @@ def stale_after(earlier: Sequence[Turn], filled: Turn, later: Sequence[Turn]) ->
     return [turn for turn in turns[len(earlier) + 1 :] if turn.stale]
 
 
+def not_taken_back(answered: Iterable[Turn], marks: Iterable[Mark]) -> set[str]:
+    """Return the ids of the turns that were not undone, forgotten, or before a reset.
+
+    Unlike `fold`, it returns those too that a later run of their cell has replaced.
+    """
+    marks = list(marks)
+    placed = [
+        replace(turn, slot=turn.id) if turn.slot is None else turn
+        for turn in _with_picks(answered, marks)
+    ]
+    return {turn.id for turn in _visible(placed, marks)}
+
+
 def continued(
     earlier: Sequence[Turn], sent: Sequence[Turn], dialect: str, agent: str
 ) -> int | str | None:
@@ -144,18 +157,8 @@ def continued(
 def _filled_slots(
     answered: list[Turn], marks: list[Mark]
 ) -> tuple[dict[str, list[Turn]], dict[str, float]]:
-    """Return two dictionaries by slot: the turns it holds, and the time when it was first filled.
-
-    A slot is a place in the conversation, such as that of a cell. An answer of a comparison that
-    the user picked counts from the time of the pick, in the slot that its mark names.
-    """
-    picked = {mark.turn: mark for mark in marks if mark.kind == "picked"}
-    placed = [
-        replace(turn, slot=picked[turn.id].value, at=picked[turn.id].at, run=turn.id)
-        if turn.id in picked
-        else turn
-        for turn in answered
-    ]
+    """Return the turns that each slot holds, and when each slot was first filled."""
+    placed = _with_picks(answered, marks)
     placed = sorted((turn for turn in placed if turn.slot is not None), key=lambda turn: turn.at)
     first_filled: dict[str, float] = {}
     for turn in placed:
@@ -167,6 +170,17 @@ def _filled_slots(
             held.clear()
         held.append(turn)
     return slots, first_filled
+
+
+def _with_picks(answered: Iterable[Turn], marks: list[Mark]) -> list[Turn]:
+    """Return the turns, and copies of the picked ones in the slots that they were given."""
+    picked = {mark.turn: mark for mark in marks if mark.kind == "picked"}
+    return [
+        replace(turn, slot=picked[turn.id].value, at=picked[turn.id].at, run=turn.id)
+        if turn.id in picked
+        else turn
+        for turn in answered
+    ]
 
 
 def _visible(placed: list[Turn], marks: list[Mark]) -> list[Turn]:

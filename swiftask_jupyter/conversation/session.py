@@ -22,6 +22,7 @@ from swiftask_jupyter.errors import (
     StoreUnreachable,
 )
 from swiftask_jupyter.ledger import Ledger
+from swiftask_jupyter.ledger.sessions import SessionLocation
 from swiftask_jupyter.options import CACHE_MODES, AskOptions, with_options
 from swiftask_jupyter.prompts.prompt import Prompt, history_messages, newest_within
 from swiftask_jupyter.settings.secrets import Secret
@@ -293,8 +294,8 @@ class Session:
         highest = max((turn.number for turn in sent), default=0)
         sendable = earlier if service is None else said_at(earlier, service)
         return replace(
-            context, earlier=earlier, sendable=sendable, later=later, sent=sent,
-            earliest=earliest, highest=highest,
+            context, earlier=earlier, later=later, sent=sent, earliest=earliest, highest=highest,
+            remarks=self.log.left_behind(sent, marks),
         )  # fmt: skip
 
     def _with_history(
@@ -364,6 +365,10 @@ class Session:
     def pick(self, which: str | int) -> Turn:
         """Add an answer of a comparison to the conversation; see `ConversationLog.pick`."""
         return self.log.pick(which)
+
+    def adopt(self, which: str = "") -> SessionLocation:
+        """Go on with an earlier conversation under this name; see `ConversationLog.adopt`."""
+        return self.log.adopt(which)
 
     def export(self, path: str | Path) -> Path:
         """Write the conversation to a `.md` or `.json` file; see `ConversationLog.export`."""

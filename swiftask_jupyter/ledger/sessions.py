@@ -1,15 +1,19 @@
 """The table of sessions, which finds the session (conversation) of a notebook by its name.
 
-Each row assigns a session to a notebook and a name, from the row's time on. Rows are never changed:
-if a notebook is renamed or a session replaced, a new row is added. The newest row is valid.
+A row says that from its time on, a name stands for this session in this notebook. Rows are never
+changed: a renamed notebook or a new session adds rows. The column `notebook` holds the notebook's
+path, or the id of a kernel whose conversations are its own, or NULL for a conversation that
+scripts continue by its name.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
+from swiftask_jupyter.ledger.history import FILE, Mark, insert_mark
 from swiftask_jupyter.ledger.schema import storable
 from swiftask_jupyter.ledger.store import Store, StoreConnection
 from swiftask_jupyter.support.structs import Struct
@@ -70,35 +74,67 @@ class Sessions:
             ).fetchall()
         return [row[0] for row in rows]
 
+    def earlier(self, notebook: str | None, name: str) -> list[str]:
+        """Return every session that the name has stood for in a notebook, the newest last."""
+        with self._store.read() as table:
+            rows = table.execute(
+                "SELECT session, max(at) FROM sessions WHERE name = ? AND (notebook = ? OR"
+                " notebook IS NULL AND ? IS NULL) GROUP BY session ORDER BY 2",
+                (storable(name), storable(notebook), storable(notebook)),
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    def file(self, session: str) -> str | None:
+        """Return the identity of the notebook's file that a session was last used in, if known."""
+        with self._store.read() as table:
+            row = table.execute(
+                f"SELECT value FROM marks WHERE session = ? AND kind = '{FILE}'"  # noqa: S608 - our own words
+                f" AND {self._store.own_marks} ORDER BY at DESC, mark DESC LIMIT 1",
+                (storable(session),),
+            ).fetchone()
+        return row[0] if row else None
+
+    def set_file(self, session: str, identity: str) -> None:
+        """Write the identity of the notebook's file that a session is used in."""
+        with self._store.write() as rows:
+            insert_mark(rows, session, Mark(time.time(), FILE, value=identity))
+
+    def of_file(self, identity: str) -> list[str]:
+        """Return the sessions that were used in the file of this identity, the newest last."""
+        with self._store.read() as table:
+            rows = table.execute(
+                "SELECT session, max(at) FROM marks WHERE value = ?"  # noqa: S608 - our own words
+                f" AND kind = '{FILE}' AND {self._store.own_marks} GROUP BY session ORDER BY 2",
+                (identity,),
+            ).fetchall()
+        return [row[0] for row in rows]
+
     def create(
         self,
         notebook: str | None,
         name: str,
-        parent: str | None = None,
         instead_of: str | None = None,
+        marks: Iterable[Mark] = (),
     ) -> str:
-        """Create a session, empty or as a copy of another one, and return its id.
+        """Create a session, empty or with the turns of another; return its id.
 
         If another kernel has just created a session with this name in the notebook, return its id
         instead.
 
         Args:
-            notebook: the path of the notebook; `None` outside of any notebook.
-            name: the name of the session.
-            parent: the id of the session to copy with all turns up to now; `None` to create an
-                empty session.
-            instead_of: the id of the session that had this name in the notebook until now, and that
-                the new one replaces; `None` if there was none.
-
-        Raises:
-            StoreError: the ledger can't be written.
+            notebook: the notebook's path; `None` outside of a notebook.
+            name: what the user calls the session.
+            instead_of: the id of the session that the name stood for, and no longer does.
+            marks: which turns it takes over from which session.
         """
         session = f"{storable(name)}-{secrets.token_hex(4)}"
         with self._store.write() as rows:
             meanwhile = _newest(rows, notebook, name)
             if meanwhile is not None and meanwhile != instead_of:
                 return meanwhile
-            _insert(rows, session, notebook, name, parent)
+            _insert(rows, session, notebook, name)
+            for mark in marks:
+                insert_mark(rows, session, mark)
         return session
 
     def assign(self, session: str, notebook: str | None, name: str) -> None:
@@ -108,7 +144,7 @@ class Sessions:
             StoreError: the ledger can't be written.
         """
         with self._store.write() as rows:
-            _insert(rows, session, notebook, name, None)
+            _insert(rows, session, notebook, name)
 
     def rename_notebook(self, old: str | None, new: str | None) -> None:
         """Assign all sessions of a notebook to its new path.
@@ -133,10 +169,8 @@ def _newest(table: StoreConnection, notebook: str | None, name: str) -> str | No
     return str(row[0]) if row and row[0] is not None else None  # row[0] is `None` offline
 
 
-def _insert(
-    rows: StoreConnection, session: str, notebook: str | None, name: str, parent: str | None
-) -> None:
+def _insert(rows: StoreConnection, session: str, notebook: str | None, name: str) -> None:
     rows.execute(
-        "INSERT INTO sessions (at, session, notebook, name, parent) VALUES (?, ?, ?, ?, ?)",
-        (time.time(), *(storable(each) for each in (session, notebook, name, parent))),
+        "INSERT INTO sessions (at, session, notebook, name) VALUES (?, ?, ?, ?)",
+        (time.time(), *(storable(each) for each in (session, notebook, name))),
     )

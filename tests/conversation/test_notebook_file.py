@@ -73,12 +73,38 @@ def test_a_new_notebook_is_followed_when_its_first_save_names_it(page, tmp_path)
     other.close()
 
 
-def test_of_sessions_named_equally_often_the_first_in_the_file_counts(page):
-    names = [f"main-{n}" for n in range(20)]
-    page.save(["c1", "c2"], sessions=[*names, names[7]])
+def test_the_records_in_a_file_name_turns_with_a_digest_and_whatever_else_is_skipped(page):
+    turn, digest = "t" * 32, "d" * 16
+    records = [
+        {"turn": turn, "content_digest": digest}, {"turn": turn, "request_sha256": "r"},
+        {"turn": turn}, {"turn": 7, "content_digest": digest}, {"content_digest": digest},
+        {"turn": turn, "content_digest": 7, "request_sha256": None}, "text", None,
+    ]  # fmt: skip
+    page.save(["c1", "c2"], records=records)
 
-    # Each looked for once: a file of some MB that names ever others held the first question up.
-    assert ipynb.session_ids(page.path) == [names[7], *names[:7], *names[8:]]
+    found = {(each.id, each.content_digest, each.request_digest) for each in
+             ipynb.recorded_turns(page.path)}  # fmt: skip
+
+    assert found == {(turn, digest, ""), (turn, "", "r")}
+    assert ipynb.recorded_turns(page.path.parent / "missing.ipynb") == set()
+
+
+def test_a_file_keeps_its_identity_until_another_takes_its_place(tmp_path):
+    file, moved = tmp_path / "a", tmp_path / "b"
+    file.write_text("first")
+    identity = ipynb.file_identity(file)
+    file.write_text("written to, as Jupyter saves")
+    file.rename(moved)
+    assert ipynb.file_identity(moved) == identity
+    assert ipynb.file_identity(file) is None
+
+    inode = moved.stat().st_ino
+    for _ in range(50):  # until the file system gives the number away again; some never do
+        moved.unlink()
+        moved.write_text("another")
+        if moved.stat().st_ino == inode:
+            break
+    assert ipynb.file_identity(moved) != identity
 
 
 def test_a_file_that_is_written_anew_is_the_same_notebook(page, tmp_path):

@@ -22,7 +22,7 @@ def test_another_notebook_knows_nothing_of_it(page, box, tmp_path):
 
 def test_numbers_of_a_copy_go_on_from_what_it_was_copied_with(page, box, tmp_path):
     page.run("c1", "one")
-    page.save(["c1"], sessions=[page.client.session().id])
+    page.save(["c1"], sessions=["main"])
     (tmp_path / "copy.ipynb").write_bytes(page.path.read_bytes())
     copy = Page(box, tmp_path / "copy.ipynb")
 
@@ -33,8 +33,9 @@ def test_numbers_of_a_copy_go_on_from_what_it_was_copied_with(page, box, tmp_pat
 
 
 def test_a_renamed_notebook_finds_its_conversation(page, tmp_path):
+    page.save([], later=-60)  # as a server makes one
     page.run("c1", "one")
-    page.save(["c1", "c2", "c3"], sessions=[page.client.session().id])
+    page.save(["c1", "c2", "c3"], sessions=["main"])
     renamed = page.path.rename(tmp_path / "renamed.ipynb")
 
     page.run("c2", "two")  # the kernel runs on, and knows the old name only
@@ -49,7 +50,7 @@ def test_a_renamed_notebook_finds_its_conversation(page, tmp_path):
 
 def test_a_copy_goes_on_by_itself_from_what_it_was_copied_with(page, box, tmp_path):
     page.run("c1", "one")
-    page.save(["c1", "c2"], sessions=[page.client.session().id])
+    page.save(["c1", "c2"], sessions=["main"])
     (tmp_path / "copy.ipynb").write_bytes(page.path.read_bytes())
     copy = Page(box, tmp_path / "copy.ipynb")
     copy.run("c2", "copied two")

@@ -353,7 +353,7 @@ def test_the_first_cell_again_is_a_new_conversation_without_a_word(chat):
 
 def test_a_copy_leaves_the_services_conversation_to_the_original(chat, box, tmp_path):
     chat.run("c1", "one")
-    chat.save(["c1", "c2", "c3"], sessions=[chat.client.session().id])
+    chat.save(["c1", "c2", "c3"], sessions=["main"])
     (tmp_path / "copy.ipynb").write_bytes(chat.path.read_bytes())
     copy = Page(box, tmp_path / "copy.ipynb", agent="mirror", dialect="chat")
 

@@ -1,7 +1,10 @@
 """Conversations in the ledger: their turns, marks, replays and earlier batch rows."""
 
+import time
+
 from swiftask_jupyter.answers.turn import Delta, Turn, Usage
-from swiftask_jupyter.ledger.history import EarlierRows
+from swiftask_jupyter.ledger.history import EarlierRows, Mark
+from swiftask_jupyter.ledger.record import RecordedTurn
 from tests.support.ledgers import a_reply
 
 
@@ -33,7 +36,12 @@ def test_a_conversation_is_its_answered_turns_and_their_texts_are_read_apart(led
 def test_a_copied_session_has_the_turns_of_the_original_up_to_the_copy(ledger):
     original = ledger.sessions.create(None, "main")
     before = answered(ledger, session=original, conversation="theirs")
-    copy = ledger.sessions.create(None, "copy", parent=original)
+    copy = ledger.sessions.create(None, "copy")
+    with ledger.store.write() as rows:  # as earlier versions wrote it
+        rows.execute(
+            "INSERT INTO sessions (at, session, name, parent) VALUES (?, ?, 'copy', ?)",
+            (time.time(), copy, original),
+        )
     answered(ledger, session=original)
     own = answered(ledger, session=copy)
 
@@ -42,6 +50,32 @@ def test_a_copied_session_has_the_turns_of_the_original_up_to_the_copy(ledger):
     assert [each.session for each in ledger.history.segments(copy)] == [copy, original]
     assert [turn.id for turn in turns] == [before.id, own.id]
     assert turns[0].conversation is None
+
+
+def test_a_session_has_the_turns_that_it_took_over_and_leaves_their_conversation(ledger):
+    taken, left = (answered(ledger, session="old", conversation="theirs") for _ in range(2))
+    marks = [Mark(9e9, "copied", value="old"), Mark(9e9, "copied", taken.id)]
+    copy = ledger.sessions.create(None, "copy", marks=marks)
+    own = answered(ledger, session=copy, conversation="mine")
+
+    turns, _ = ledger.history.turns(ledger.history.segments(copy))
+
+    assert [(each.id, each.conversation) for each in turns] == [(taken.id, None), (own.id, "mine")]
+    assert left.id not in {each.id for each in turns}
+
+
+def test_a_record_proves_a_turn_by_its_id_and_digest(ledger):
+    first, second = (answered(ledger, text, digest=f"request {text}") for text in ("one", "two"))
+    said, request = first.content_digest, first.request_digest
+
+    def proven(*digests):
+        return list(ledger.history.matching({RecordedTurn(first.id, *digests)}))
+
+    assert proven(said, "") == proven("", request) == proven(said, "wrong") == [first.id]
+    for wrong in [("wrong", request), (second.content_digest, ""), ("", "wrong")]:
+        assert proven(*wrong) == []
+    ledger.history.purge([first.id])
+    assert proven(said, "") == proven("", request) == []
 
 
 def test_marks_are_read_in_the_order_of_their_time(ledger):

@@ -54,3 +54,23 @@ def test_the_sessions_of_a_renamed_notebook_follow_it_but_those_of_a_copied_one_
     ledger.sessions.rename_notebook(old, new)
     assert ledger.sessions.find(new, "main") == session
     assert ledger.sessions.location(session) == SessionLocation(new, "main")
+
+
+def test_a_session_is_found_by_the_file_that_it_was_last_used_in(ledger):
+    first, second = (ledger.sessions.create(name, "main") for name in ("/a.ipynb", "/b.ipynb"))
+    assert ledger.sessions.file(first) is None
+    ledger.sessions.set_file(first, "7 1.5")
+    ledger.sessions.set_file(second, "7 1.5")
+    ledger.sessions.set_file(first, "8 1.5")
+
+    assert ledger.sessions.file(first) == "8 1.5"
+    assert ledger.sessions.of_file("7 1.5") == [first, second]
+    assert ledger.history.marks(ledger.history.segments(first)) == []
+
+
+def test_every_session_that_a_name_has_stood_for_is_kept(ledger):
+    first = ledger.sessions.create("/a.ipynb", "main")
+    second = ledger.sessions.create("/a.ipynb", "main", instead_of=first)
+    ledger.sessions.create("/a.ipynb", "side")
+
+    assert ledger.sessions.earlier("/a.ipynb", "main") == [first, second]

@@ -10,8 +10,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook
 
-from swiftask_jupyter import Sandbox
+from swiftask_jupyter import Sandbox, Swiftask
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
+from swiftask_jupyter.ledger.record import recorded_turn
 from swiftask_jupyter.sandbox.faults import Fault
 from tests.support.cells import LOAD, ledger_frame
 from tests.support.kernels import Kernel
@@ -161,6 +162,22 @@ def test_nbclient_saves_the_answer_its_footer_and_its_record(environment):
     assert answer.data["text/plain"].startswith("#")
     assert answer.data[TURN_MIME_TYPE]["agent"] == "lorem"
     assert footer.data["text/plain"].startswith("lorem · ")
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["%%swiftask echo\nhello", "%%swiftask echo ans <<\nhello", "%%swiftask echo mirror\nhello",
+     "%%swiftask echo -f json\n{}", "%swiftask ask hello echo"],
+)  # fmt: skip
+def test_the_record_of_every_answer_proves_its_turn(kernel, code):
+    ran = kernel.run(code)
+
+    saved = [output["data"].get(TURN_MIME_TYPE, []) for output in ran.outputs]
+    records = [each for value in saved for each in (value if isinstance(value, list) else [value])]
+    with Swiftask() as client:
+        proven = client.runtime.ledger.history.matching(map(recorded_turn, records))
+        assert list(proven) == sorted(client.usage()["turn"])
+    assert all(each["content_digest"] for each in records)
 
 
 def test_nbclient_stops_at_a_failed_prompt(environment):

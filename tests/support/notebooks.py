@@ -9,6 +9,7 @@ import time
 from swiftask_jupyter import Swiftask
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
 from swiftask_jupyter.conversation.session import Origin
+from swiftask_jupyter.ledger.record import record_of
 
 
 class Page:
@@ -71,21 +72,19 @@ class Page:
         """Return the prompts of the stale turns: the turns before them have changed since."""
         return [each.prompt for each in self.client.session().history() if each.stale]
 
-    def save(self, cells, sessions=(), later=10.0):
+    def save(self, cells, sessions=(), later=10.0, records=()):
         """Save the notebook's file.
 
         Args:
             cells: the ids of its cells; `None` for a cell without an id.
-            sessions: the sessions of which the outputs of each cell hold records.
+            sessions: the names of the conversations whose records the outputs of each cell hold.
+            records: further records that the outputs of each cell hold.
             later: how many seconds after now its modification time is.
         """
+        held = [turn for name in sessions for turn in self.client.session(name).history()]
         outputs = [
-            {
-                "output_type": "display_data",
-                "metadata": {},
-                "data": {TURN_MIME_TYPE: {"session": session}},
-            }
-            for session in sessions
+            {"output_type": "display_data", "metadata": {}, "data": {TURN_MIME_TYPE: record}}
+            for record in [*map(record_of, held), *records]
         ]
         nodes = [
             {"cell_type": "code", "source": "", "metadata": {}, "outputs": outputs,

@@ -20,7 +20,7 @@ from swiftask_jupyter.support.wording import quantity
 if TYPE_CHECKING:
     import pandas as pd
 
-NEW = "new"
+NEW, ADOPT = "new", "adopt"
 SHORT = 60  # characters of a text that a list shows
 CACHE_WORDS = (*CACHE_MODES, "clear", "stats")
 
@@ -39,8 +39,13 @@ def _chat(context: NotebookContext, agent: str = "") -> None:
     display(ChatPanel(context.client, agent or None))
 
 
-def _session(context: NotebookContext, word: str = "") -> None:
+def _session(context: NotebookContext, word: str = "", which: str = "") -> None:
     client = context.client
+    if word == ADOPT:
+        _adopt(context, which)
+        return
+    if which:
+        raise UsageError("%swiftask session takes one name")
     known = client.sessions()
     if word == "list":
         for name in dict.fromkeys([*known, client.current]):
@@ -54,6 +59,19 @@ def _session(context: NotebookContext, word: str = "") -> None:
         client.current = word
     turns = len(client.session().history())
     print(f"{sanitize_line(client.current)}: {quantity(turns, 'turn')}")
+
+
+def _adopt(context: NotebookContext, which: str) -> None:
+    session = context.client.session()
+    former = session.id
+    adopted = session.adopt(which)
+    turns = quantity(len(session.history()), "turn")
+    of = f" of {adopted.notebook}" if adopted.notebook else ""
+    print(
+        f"{sanitize_line(session.name)} goes on with the conversation"
+        f" {sanitize_line(adopted.name + of)}: {turns}"
+    )
+    print(f"to go back: %swiftask session adopt {sanitize_line(former)}")
 
 
 def history_frame(turns: Iterable[Turn]) -> pd.DataFrame:
@@ -188,9 +206,13 @@ COMMANDS = {
         (
             ("session [NAME]", "the conversation of the cells; NAME switches to another"),
             ("session list", "this notebook's conversations; `session new` begins one"),
+            (
+                "session adopt [NAME]",
+                "go on with an earlier conversation: of NAME, of a session's id, or of before",
+            ),
         ),
         0,
-        1,
+        2,
     ),
     "history": Command(
         _history, (("history [-n N]", "the turns of the conversation as a DataFrame"),), 0, 2

@@ -9,7 +9,7 @@ from IPython.core.error import UsageError
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
-from swiftask_jupyter import errors
+from swiftask_jupyter import Swiftask, errors
 from tests.support.cells import LOAD, contents, posts
 
 
@@ -201,3 +201,34 @@ def test_pin_writes_a_turn_as_the_next_cell(connected, command, ask, monkeypatch
 def test_a_chat_needs_a_notebook(command):
     with pytest.raises(errors.ConfigurationError, match="needs a notebook"):
         command("chat")
+
+
+def test_adopt_goes_on_with_what_the_name_stood_for_before_and_says_how_to_go_back(
+    ask, command, capsys, monkeypatch, tmp_path
+):
+    path = tmp_path / "nb.ipynb"
+    path.write_text('{"cells": []}')
+    monkeypatch.setenv("JPY_SESSION_NAME", str(path))
+    with Swiftask(agent="echo", notebook=path) as earlier:
+        earlier.session().ask("one")
+        former = earlier.session().id
+    path.unlink()
+    path.write_text('{"cells": []}')  # another file
+    ask("echo", "two")
+    capsys.readouterr()
+
+    command("session adopt")
+
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"main goes on with the conversation main of {path}: 1 turn"
+    command("history")
+    assert list(command("history")["prompt"]) == ["one"]
+    assert second.startswith("to go back: %swiftask session adopt main-")
+    command(second.removeprefix("to go back: %swiftask "))
+    assert list(command("history")["prompt"]) == ["two"]
+    command(f"session adopt {former}")
+    assert list(command("history")["prompt"]) == ["one"]
+    with pytest.raises(errors.ConfigurationError, match="no other conversation 'nobody'"):
+        command("session adopt nobody")
+    with pytest.raises(UsageError, match="takes one name"):
+        command("session one two")
