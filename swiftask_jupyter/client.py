@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from swiftask_jupyter.answers.answer import Answer
 from swiftask_jupyter.answers.turn import Event
-from swiftask_jupyter.conversation.notebook_file import NotebookFile, absolute_path
+from swiftask_jupyter.conversation.notebook_file import (
+    NotebookFile,
+    absolute_path,
+    serves_visitors,
+)
 from swiftask_jupyter.conversation.running_turn import Stream
 from swiftask_jupyter.conversation.session import Runtime, Session
 from swiftask_jupyter.errors import ConfigurationError, Refused
@@ -52,11 +56,12 @@ class Swiftask:
         dialect: the service's API to use: `openai`, `native`, `widget`, `chat`, `agencii`, or
             `auto` for a choice between the first two. Default: `SWIFTASK_DIALECT`, else `auto`.
         connection: the name of a connection in `pyproject.toml` or the user's `config.toml`.
-        store: the ledger's SQLite file, or a `postgresql://…` URL. Default: `SWIFTASK_STORE`, else
-            a file in the user's data directory.
-        notebook: the path of the notebook that the conversations belong to; default: none.
-        session: the name of the conversation to continue. Default: `main` with a notebook, else a
-            new name.
+        store: the ledger's file, or `postgresql://…`. Default: `SWIFTASK_STORE`, else a file in
+            the user's data directory.
+        notebook: the notebook's path; default: none.
+        session: the name of the conversation to continue. Default: `main` in a notebook, else a
+            new one. Outside of a notebook, only the conversation of this name is found again by
+            later scripts; all others belong to this client.
 
     Attributes:
         connections: the settings and the network connections.
@@ -92,8 +97,12 @@ class Swiftask:
         self.store = self._ledger.store.path or str(self._ledger.store)
         cache = os.environ.get("SWIFTASK_CACHE") or "off"
         self.runtime = Runtime(self._ledger, self.connections, cache=cache)
-        self._file = NotebookFile(notebook)
         self.current = session or ("main" if notebook else f"python-{secrets.token_hex(4)}")
+        visitors = serves_visitors(os.environ)
+        kernel = f"kernel-{secrets.token_hex(8)}" if visitors or not notebook else None
+        self._file = NotebookFile(
+            notebook, kernel=kernel, shared_name=None if visitors else self.current
+        )
         self._sessions: dict[str, Session] = {}
         if base_url or token or connection:
             self.connections.resolve()  # raises now if these arguments are invalid
