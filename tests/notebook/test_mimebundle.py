@@ -15,7 +15,7 @@ def test_the_record_holds_neither_prompt_nor_answer():
     assert set(record) == {
         "version", "turn", "session", "number", "cell", "slot", "surface", "agent", "dialect",
         "at", "status", "finish_reason", "attempts", "seconds", "first_token_seconds", "usage",
-        "cached", "request_sha256", "error",
+        "cached", "request_sha256", "content_digest", "error", "host", "connection", "sandbox",
     }  # fmt: skip
 
 
