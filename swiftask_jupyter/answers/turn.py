@@ -1,11 +1,9 @@
 """`Turn`: a question with its answer, the events of an answer, and `Reply`, a turn in progress.
 
-`Turn` lists all data that is recorded about a question and its answer. The `Column` in the
-annotation of a field says what the field means, and how it is stored and displayed. `ledger.schema`
-derives from these annotations the tables of the ledger (the database of all turns), the columns of
-the usage DataFrame, and the record that is saved in a notebook. A new field needs one entry here
-and one migration of the database. Events are the pieces into which a protocol parses a service's
-response; a `Reply` collects them.
+Each field of a `Turn` is annotated with a `Column`, which says what the field means, and how it is
+stored and displayed. `ledger.schema` derives from these annotations the tables of the ledger (the
+database of all turns), the usage DataFrame, and the record in a notebook. A new field needs one
+entry here and one migration. A protocol parses a response into events, and a `Reply` collects them.
 """
 
 from __future__ import annotations

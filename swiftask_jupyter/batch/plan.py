@@ -9,10 +9,9 @@ from swiftask_jupyter.answers.schemas import Schema
 from swiftask_jupyter.answers.turn import Turn
 from swiftask_jupyter.batch.results import NOT_SENT, Outcome, ResultCollector
 from swiftask_jupyter.batch.rows import RowTemplate
-from swiftask_jupyter.conversation.session import check
 from swiftask_jupyter.errors import Refused
 from swiftask_jupyter.ledger.history import EarlierRows
-from swiftask_jupyter.prompts.prompt import Prompt
+from swiftask_jupyter.prompts.prompt import Prompt, validate_prompt
 from swiftask_jupyter.support.structs import Struct, replace
 from swiftask_jupyter.turns.routing import Route
 
@@ -66,7 +65,7 @@ class Prompts:
             prompt, route = self._prepare(text, self.agent, files=files, **self._options)
         else:
             prompt, route = replace(self._pattern, text=text), self._route
-        check(prompt, route.secrets)
+        validate_prompt(prompt, route.secrets)
         return prompt, route
 
 

@@ -70,7 +70,12 @@ class ConversationLog:
         return [*shared, *self._ledger.sessions.names(self._file.kernel)]
 
     def _locate(self) -> str:
-        """Return the id; find or begin the session on first use, and follow a renamed notebook."""
+        """Return the id of the conversation in the ledger.
+
+        The first call looks it up or creates it; a later one stores the new path of a renamed
+        notebook. While the ledger's server can't be reached, return the id from before or a
+        provisional one.
+        """
         sessions, place = self._ledger.sessions, self._file.place(self.name)
         try:
             if self._id is None:

@@ -157,7 +157,11 @@ def continued(
 def _filled_slots(
     answered: list[Turn], marks: list[Mark]
 ) -> tuple[dict[str, list[Turn]], dict[str, float]]:
-    """Return the turns that each slot holds, and when each slot was first filled."""
+    """Return two dictionaries by slot: the turns it holds, and the time when it was first filled.
+
+    A slot is a place in the conversation, such as that of a cell. An answer of a comparison that
+    the user picked counts from the time of the pick, in the slot that its mark names.
+    """
     placed = _with_picks(answered, marks)
     placed = sorted((turn for turn in placed if turn.slot is not None), key=lambda turn: turn.at)
     first_filled: dict[str, float] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -16,7 +16,6 @@ from swiftask_jupyter.conversation.rules import around, said_at
 from swiftask_jupyter.conversation.running_turn import RunningTurn, Stream, TurnContext
 from swiftask_jupyter.errors import (
     ConfigurationError,
-    PromptError,
     Refused,
     StoreError,
     StoreUnreachable,
@@ -24,8 +23,12 @@ from swiftask_jupyter.errors import (
 from swiftask_jupyter.ledger import Ledger
 from swiftask_jupyter.ledger.sessions import SessionLocation
 from swiftask_jupyter.options import CACHE_MODES, AskOptions, with_options
-from swiftask_jupyter.prompts.prompt import Prompt, history_messages, newest_within
-from swiftask_jupyter.settings.secrets import Secret
+from swiftask_jupyter.prompts.prompt import (
+    Prompt,
+    history_messages,
+    newest_within,
+    validate_prompt,
+)
 from swiftask_jupyter.support.structs import Struct, replace
 from swiftask_jupyter.turns.connections import Connections
 from swiftask_jupyter.turns.routing import Route
@@ -247,7 +250,7 @@ class Session:
             )
             reply.agent = agent = prompt.agent
             route.address_turn(reply)
-            check(prompt, route.secrets)
+            validate_prompt(prompt, route.secrets)
             if origin.surface in {"cell", "python"}:
                 reply.cell, reply.run = runtime.running_cell()
             reply.run = reply.run or reply.id
@@ -294,8 +297,8 @@ class Session:
         highest = max((turn.number for turn in sent), default=0)
         sendable = earlier if service is None else said_at(earlier, service)
         return replace(
-            context, earlier=earlier, later=later, sent=sent, earliest=earliest, highest=highest,
-            remarks=self.log.left_behind(sent, marks),
+            context, earlier=earlier, sendable=sendable, later=later, sent=sent,
+            earliest=earliest, highest=highest, remarks=self.log.left_behind(sent, marks),
         )  # fmt: skip
 
     def _with_history(
@@ -377,28 +380,3 @@ class Session:
     def import_file(self, path: str | Path) -> int:
         """Append the turns of an exported file; see `ConversationLog.import_file`."""
         return self.log.import_file(path)
-
-
-def check(prompt: Prompt, secrets: Iterable[Secret]) -> None:
-    """Check that a prompt can and may be sent.
-
-    Raises:
-        PromptError: the text is empty or can't be encoded as UTF-8, or a part of the prompt
-            contains a token.
-    """
-    if not prompt.text.strip():
-        raise PromptError("the prompt is empty", advice="write it below the magic line")
-    for token in secrets:
-        for name, part in prompt.labelled_parts():
-            if token.is_in(part):
-                said = f"{token.mask(name)} holds your token"
-                raise PromptError(said, advice="take it out; it was not sent")
-        if token.is_in(prompt.agent):
-            raise PromptError("the agent's name is your token", advice="name the agent's slug")
-    try:
-        prompt.text.encode()
-    except UnicodeEncodeError as error:
-        raise PromptError(
-            f"character {error.start + 1} of the prompt is half a surrogate pair",
-            advice="it has no encoding; take it out",
-        ) from None

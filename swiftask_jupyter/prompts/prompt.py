@@ -210,6 +210,31 @@ def _valid_timeout(timeout: object) -> float:
     return float(timeout)  # type: ignore[arg-type]  # as above
 
 
+def validate_prompt(prompt: Prompt, secrets: Iterable[Secret]) -> None:
+    """Check that a prompt can and may be sent.
+
+    Raises:
+        PromptError: the text is empty or can't be encoded as UTF-8, or a part of the prompt
+            contains a token.
+    """
+    if not prompt.text.strip():
+        raise PromptError("the prompt is empty", advice="write it below the magic line")
+    for token in secrets:
+        for name, part in prompt.labelled_parts():
+            if token.is_in(part):
+                said = f"{token.mask(name)} holds your token"
+                raise PromptError(said, advice="take it out; it was not sent")
+        if token.is_in(prompt.agent):
+            raise PromptError("the agent's name is your token", advice="name the agent's slug")
+    try:
+        prompt.text.encode()
+    except UnicodeEncodeError as error:
+        raise PromptError(
+            f"character {error.start + 1} of the prompt is half a surrogate pair",
+            advice="it has no encoding; take it out",
+        ) from None
+
+
 def newest_within(turns: list[Turn], limit: int) -> list[Turn]:
     """Return the newest turns whose texts fit into this number of tokens; with 0, all turns.
 
