@@ -19,7 +19,6 @@ from swiftask_jupyter.batch.scheduler import Scheduler
 from swiftask_jupyter.conversation.session import Runtime
 from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError, Refused
 from swiftask_jupyter.ledger.history import EarlierRows
-from swiftask_jupyter.prompts.templates import expression_warnings
 from swiftask_jupyter.support.structs import replace
 
 if TYPE_CHECKING:
@@ -80,8 +79,7 @@ class Batch:
                 f"{missing:,} of {len(rows):,} rows would be sent, and strict asks nobody",
                 advice='send them once with cache="on"',
             )
-        line = summarize_plan(len(rows), counts, earlier.usual_credits(prompts.agent))
-        self._line = "; ".join((line, *expression_warnings(template)))
+        self._line = summarize_plan(len(rows), counts, earlier.usual_credits(prompts.agent))
 
     def run(self) -> pd.DataFrame:
         """Send the prompts that the ledger has no result for; return the frame with answer columns.

@@ -50,7 +50,7 @@ def map_dask_frame(client: Any, frame: Any, text: str, options: Mapping[str, Any
     batch = BatchSettings.from_options(
         None, {name: options[name] for name in options if name != "agent"}
     )
-    used = field_names(text)
+    used = field_names(text, frame.columns)
     names = {name: value for name, value in (batch.names or {}).items() if name in used}
     sample = frame._meta  # noqa: SLF001 - the only way to the columns without computing
     schema = None if batch.schema is None else parse_schema(batch.schema)

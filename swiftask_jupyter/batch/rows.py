@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.errors import ConfigurationError, PromptError
-from swiftask_jupyter.prompts.templates import interpolate
+from swiftask_jupyter.prompts.templates import field_pattern, interpolate
 from swiftask_jupyter.support.suggest import closest
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# The name of the whole row in a template: `{{row["any column"]}}` reaches a column whose name is
-# not an identifier, and `{{row}}` writes out all columns.
+# The name of the whole row in a template: `{{row["any column"]}}` reaches a column whatever its
+# name, and `{{row}}` writes out all columns.
 ROW_NAME = "row"
+# All that may have been meant as a field; a pair of empty braces is not.
+_BRACES = re.compile(r"\{\{([^{}\n]*[^{}\s][^{}\n]*)\}\}")
+_HOW_TO_SEND_BRACES = "to send such braces, put them into a variable and write its name"
 
 
 class RowTemplate:
@@ -56,10 +60,18 @@ class RowTemplate:
         self._names = names or {}
         # The values of each column that was used, and which of them are missing.
         self._columns: dict[Any, tuple[Any, Any]] = {}
-        for name in field_names(template):
-            self._check_name(name)
+        # The columns by the text of their labels, which need be no texts: `{{2020}}`.
+        self._labels: dict[str, Any] = {}
+        for label in frame.columns:
+            seen = self._labels.setdefault(str(label), label)
+            if seen is not label and seen != label:
+                self._labels[str(label)] = _AMBIGUOUS
+        self._pattern = _pattern(template, self._labels)
+        self._check_fields()
         if files is not None and files not in frame.columns:
-            raise ConfigurationError(f"no column {files!r} of files{_suggestion(files, frame)}")
+            raise ConfigurationError(
+                f"no column {files!r} of files{_suggestion(files, self._labels)}"
+            )
         self._files = files
 
     def __len__(self) -> int:
@@ -72,7 +84,7 @@ class RowTemplate:
             PromptError: the row has no value for a name in the template, or the value can't be
                 formatted.
         """
-        text, problems = interpolate(self._template, _Row(self, row))
+        text, problems = interpolate(self._template, _Row(self, row), pattern=self._pattern)
         if problems:
             raise PromptError("; ".join(problems))
         return text
@@ -110,20 +122,35 @@ class RowTemplate:
         Raises:
             KeyError: the name is unknown, or the row has no value in the column.
         """
-        if name in self.frame.columns:
-            if (value := self.value(name, row)) is None:
+        label = self._labels.get(name, name)
+        if label in self.frame.columns:
+            if (value := self.value(label, row)) is None:
                 raise KeyError(name)
             return value
         return _Row(self, row) if name == ROW_NAME else self._names[name]
 
+    def _check_fields(self) -> None:
+        """Refuse a field that no row can fill.
+
+        Raises:
+            PromptError: the message names the nearest column.
+        """
+        for name in dict.fromkeys(
+            field["name"] for field in self._pattern.finditer(self._template)
+        ):
+            self._check_name(name)
+        if braces := _BRACES.search(self._pattern.sub("\n", self._template)):
+            name = braces[1].strip()
+            near = _suggestion(name, self._labels)
+            raise PromptError(f"no column {name!r} for {braces[0]}{near}; {_HOW_TO_SEND_BRACES}")
+
     def _check_name(self, name: str) -> None:
-        if name in self.frame.columns:
-            if self.frame[name].ndim != 1:
-                raise PromptError(f"{name!r} is the name of several columns")
-        elif name != ROW_NAME and name not in self._names:
-            raise PromptError(
-                f"no column {name!r} for {{{{{name}}}}}{_suggestion(name, self.frame)}"
-            )
+        label = self._labels.get(name, name)
+        if label is _AMBIGUOUS or (label in self.frame.columns and self.frame[label].ndim != 1):
+            raise PromptError(f"{name!r} is the name of several columns")
+        if label not in self.frame.columns and name != ROW_NAME and name not in self._names:
+            near = _suggestion(name, self._labels, self._names)
+            raise PromptError(f"no column {name!r} for {{{{{name}}}}}{near}")
 
 
 class _Row(Mapping[str, Any]):
@@ -147,27 +174,40 @@ class _Row(Mapping[str, Any]):
         return "\n".join(f"{name}: {value}" for name, value in values.items() if value is not None)
 
 
-class _NameRecorder(dict[str, Any]):
-    """A dictionary that records each name looked up in it as a key, and raises `KeyError`."""
-
-    def __missing__(self, name: str) -> Any:
-        self[name] = None
-        raise KeyError(name)
+# Stands for several columns whose labels differ, but not as texts: `2020` and `"2020"`.
+_AMBIGUOUS = object()
 
 
-def field_names(template: str) -> tuple[str, ...]:
-    """Return the variable names used in a template: `a` and `b` in `{{a.year}} {{b["key"]}}`."""
-    recorder = _NameRecorder()
-    interpolate(template, recorder)
-    return tuple(recorder)
+def _pattern(template: str, labels: Iterable[str]) -> re.Pattern[str]:
+    """Return the pattern of the template's fields, which may name a column by any label."""
+    return field_pattern(
+        label
+        for label in labels
+        if label.strip() and not label.isidentifier() and label in template
+    )
 
 
-def _suggestion(name: str, frame: pd.DataFrame) -> str:
-    """Return the end of an error message about an unknown column.
+def field_names(template: str, columns: Iterable[Any] = ()) -> tuple[str, ...]:
+    """Return the names in a template's fields: `a` and `b` of `{{a.year}} {{b["key"]}}`.
 
-    It suggests the nearest column name, or else lists the first ten columns.
+    Args:
+        template: the prompt.
+        columns: the labels of the columns; a field may name a column by any label.
     """
-    known = [column for column in frame.columns if isinstance(column, str)]
-    if (near := closest(name, known, cutoff=0.5)) is not None:
+    pattern = _pattern(template, map(str, columns))
+    return tuple(dict.fromkeys(field["name"] for field in pattern.finditer(template)))
+
+
+def _suggestion(name: str, labels: Iterable[str], names: Iterable[str] = ()) -> str:
+    """Return the end of an error about an unknown column: the nearest name, or those there are.
+
+    Args:
+        name: the unknown name.
+        labels: the columns.
+        names: the names of other values, which are suggested if no column is near.
+    """
+    known = [*labels]
+    others = (each for each in names if each[:1] != "_")
+    if near := closest(name, known, cutoff=0.5) or closest(name, others):
         return f"; did you mean {near!r}?"
-    return f"; there is: {', '.join(known[:10])}" if known else "; it has no named columns"
+    return f"; there is: {', '.join(known[:10])}" if known else "; it has no columns"

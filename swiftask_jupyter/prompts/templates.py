@@ -9,14 +9,15 @@ Calls and operators are not supported. All other text stays byte for byte as it 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _STEP = r"""\.[^\W\d]\w*|\[\s*(?:-?\d+|"[^"\]\n]*"|'[^'\]\n]*')\s*\]"""
 # A regular expression with the groups `name` (the variable) and `path` (its attributes and items).
 VARIABLE_PATH = rf"(?P<name>[^\W\d]\w*)(?P<path>(?:{_STEP})*)"
-_STEPS = re.compile(_STEP)
-_FIELD = re.compile(rf"\{{\{{\s*{VARIABLE_PATH}\s*(?::(?P<spec>[^{{}}\n]*))?\}}\}}")
+STEPS = re.compile(_STEP)
+_SPEC = r"\s*(?::(?P<spec>[^{}\n]*))?"
+FIELD = re.compile(rf"\{{\{{\s*{VARIABLE_PATH}{_SPEC}\}}\}}")
 # Also matches text that may have been meant as a field: `{{name.upper()}}`, `{{x + 1}}`.
 _FIELD_OR_EXPRESSION = re.compile(r"\{\{\s*[^\W\d][^{}\n]*\}\}")
 # Raised when a value does not exist; `None["key"]` and `5[0]` raise a `TypeError`.
@@ -25,14 +26,30 @@ _MISSING = (LookupError, AttributeError, TypeError)
 MAX_ROWS = 20
 
 
-def interpolate(text: str, names: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """Replace the `{{…}}` fields of a prompt by the values of variables.
+def field_pattern(names: Iterable[str]) -> re.Pattern[str]:
+    """Return a pattern like `FIELD` that also finds fields with these names, whatever they hold.
+
+    Where a field can be read in two ways, the longest of these names counts: `{{a.b}}` is the
+    name `a.b`, if that is one of them, and else the attribute `b` of `a`.
+    """
+    exact = "".join(f"{re.escape(name)}|" for name in sorted(names, key=len, reverse=True))
+    if not exact:
+        return FIELD
+    path = VARIABLE_PATH.replace("(?P<name>", f"(?P<name>{exact}", 1)
+    return re.compile(rf"\{{\{{\s*{path}{_SPEC}\}}\}}")
+
+
+def interpolate(
+    text: str, names: Mapping[str, Any], *, pattern: re.Pattern[str] = FIELD
+) -> tuple[str, tuple[str, ...]]:
+    """Replace the fields of a prompt by their values.
 
     A DataFrame or Series is inserted as CSV, with its first 20 rows only.
 
     Args:
         text: the prompt.
         names: the variables that a field may name.
+        pattern: finds the fields; see `field_pattern`.
 
     Returns:
         The prompt, and warnings about the fields that were not replaced because they have no value
@@ -54,7 +71,7 @@ def interpolate(text: str, names: Mapping[str, Any]) -> tuple[str, tuple[str, ..
                 failed[field[0]] = type(error).__name__
         return field[0]
 
-    interpolated = _FIELD.sub(replacement, text)
+    interpolated = pattern.sub(replacement, text)
     warnings = [f"no value for {', '.join(missing)}"] if missing else []
     warnings += [f"{field} can't be written ({kind})" for field, kind in failed.items()]
     return interpolated, tuple(warnings)
@@ -66,7 +83,7 @@ def expression_warnings(text: str) -> tuple[str, ...]:
     Only variables, attributes and items are replaced; `{{x + 1}}` is an expression.
     """
     found = dict.fromkeys(match[0] for match in _FIELD_OR_EXPRESSION.finditer(text))
-    return tuple(f"{each} is sent as written" for each in found if not _FIELD.fullmatch(each))
+    return tuple(f"{each} is sent as written" for each in found if not FIELD.fullmatch(each))
 
 
 def resolve_variable(names: Mapping[str, Any], name: str, path: str) -> Any:
@@ -83,7 +100,7 @@ def resolve_variable(names: Mapping[str, Any], name: str, path: str) -> Any:
             raised an error of any type.
     """
     value = names[name]
-    for step in _STEPS.findall(path):
+    for step in STEPS.findall(path):
         if step.startswith("."):
             if step.startswith("._"):
                 raise AttributeError(step)  # private attributes are never sent

@@ -17,13 +17,6 @@ def test_the_summary_counts_the_rows_by_kind(client, box, capsys):
     )
 
 
-def test_the_summary_names_expressions_that_are_sent_as_written(client, capsys):
-    client.map(pd.DataFrame({"t": ["a"]}), "{{t.upper()}} {{t}}")
-
-    line = capsys.readouterr().out.splitlines()[0]
-    assert line == "1 row, 1 to send; {{t.upper()}} is sent as written"
-
-
 def test_the_summary_estimates_credits_from_the_last_calls(client, capsys):
     client.map(pd.DataFrame({"n": range(3)}), "{{n}}", dialect="native", progress=False)
     spent = client.usage()["credits"].median()

@@ -95,3 +95,54 @@ def test_a_row_has_one_file_several_or_none():
     ]  # fmt: skip
     with pytest.raises(ConfigurationError, match="no column 'g' of files"):
         RowTemplate(frame, "look", files="g")
+
+
+LABELS = ["first name", 2020, "😀", "a.b", "x: y", "{1}", "#", "d['k']", 3.5, ("m", "n"), "été 2"]
+
+
+@pytest.mark.parametrize("label", LABELS, ids=str)
+def test_a_column_of_any_label_is_filled_by_the_text_of_its_label(label):
+    frame = pd.DataFrame([range(len(LABELS))], columns=pd.Index(LABELS, tupleize_cols=False))
+    rows = RowTemplate(frame, f"<{{{{{label}}}}}> <{{{{ {label} }}}}>")
+
+    value = LABELS.index(label)
+    assert rows.text(0) == f"<{value}> <{value}>"
+
+
+def test_a_format_and_a_path_may_follow_a_label_of_any_characters():
+    frame = pd.DataFrame({"unit price": [1.5], 2020: [{"k": "v"}]})
+
+    assert RowTemplate(frame, '{{unit price:.2f}} {{2020["k"]}}').text(0) == "1.50 v"
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("{{2021}}", "did you mean '2020'"),
+        ("{{frist name}}", "did you mean 'first name'"),
+        ("{{🙂}}", "there is: first name, 2020"),
+        ("{{first name | upper}}", "did you mean 'first name'"),
+        ("{{}} { {x} } {{first_name}}", "did you mean 'first name'"),
+    ],
+)
+def test_a_field_that_is_no_column_is_refused_whatever_its_characters(field, said):
+    with pytest.raises(PromptError, match="no column") as caught:
+        RowTemplate(pd.DataFrame({"first name": ["a"], 2020: [1]}), field)
+    assert said in str(caught.value)
+
+
+def test_labels_with_one_text_are_the_name_of_several_columns():
+    with pytest.raises(PromptError, match="'2020' is the name of several columns"):
+        RowTemplate(pd.DataFrame({2020: [1], "2020": [2]}), "{{2020}}")
+
+
+def test_braces_that_cannot_be_a_field_stay_in_every_row():
+    text = '{{}} {{ }} {"a":{"b":1}} {% x %} ${HOME} {{a}^2} {x}'
+
+    assert RowTemplate(pd.DataFrame({"a": [1]}), text).text(0) == text
+
+
+def test_a_value_of_names_sends_braces_as_they_are():
+    rows = RowTemplate(pd.DataFrame({"a": [1]}), "{{a}} {{shape}}", names={"shape": "{{x | y}}"})
+
+    assert rows.text(0) == "1 {{x | y}}"

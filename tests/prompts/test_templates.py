@@ -5,7 +5,7 @@ import types
 import pandas as pd
 import pytest
 
-from swiftask_jupyter.prompts.templates import expression_warnings, interpolate
+from swiftask_jupyter.prompts.templates import expression_warnings, field_pattern, interpolate
 
 NAMES = {
     "name": "Ada",
@@ -129,3 +129,15 @@ def test_a_megabyte_of_braces_is_interpolated_quickly():
 
     assert filled == "{{" * 250_000 + "Ada" + "}}" * 250_000
     assert warnings == ()
+
+
+def test_a_pattern_finds_names_of_any_characters_the_longest_first():
+    names = {"first name": "Ada", "a.b": 1, "a": types.SimpleNamespace(b=2, c=3), "2020": 4.5}
+
+    text, warnings = interpolate(
+        "{{first name}} {{ first name[0] }} {{a.b}} {{a.c}} {{2020:.2f}} {{2021}}",
+        names,
+        pattern=field_pattern(["first name", "a.b", "2020"]),
+    )
+
+    assert (text, warnings) == ("Ada A 1 3 4.50 {{2021}}", ())

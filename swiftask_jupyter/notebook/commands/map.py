@@ -10,10 +10,10 @@ from swiftask_jupyter.notebook.arguments import (
     MagicLine,
     line_options,
     request_options,
-    suggestion,
 )
 from swiftask_jupyter.notebook.context import NotebookContext
 from swiftask_jupyter.options import BatchOptions
+from swiftask_jupyter.support.suggest import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,11 @@ def _check_options(line: MagicLine) -> None:
 
 
 def _variable(name: str, names: dict[str, Any]) -> Any:
-    if name not in names:
-        frames = [each for each, value in names.items() if hasattr(value, "columns")]
-        raise UsageError(f"no variable {name}{suggestion(name, frames)}")
-    return names[name]
+    if hasattr(names.get(name), "columns"):
+        return names[name]
+    frames = [
+        each for each, value in names.items() if each[:1] != "_" and hasattr(value, "columns")
+    ]
+    hint = f"there is: {', '.join(frames[:10])}" if frames else "there is no DataFrame"
+    what = f"{name} is no DataFrame" if name in names else f"no variable {name}"
+    raise UsageError(f"{what}; {did_you_mean(name, frames, otherwise=hint, cutoff=0.5)}")
