@@ -1,4 +1,4 @@
-"""Parse the first line of a `%%swiftask` cell: `[AGENT …] [options] [NAME << | NAME =<<]`.
+"""Read the line of `%%swiftask`: `[AGENT …] [options] [NAME << | NAME =<<] [# comment]`.
 
 The prompt follows below this line. The options are declared in `swiftask_jupyter.options`.
 """
@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable
 from functools import cache
+from itertools import pairwise
 from keyword import iskeyword
 from typing import Any, NamedTuple, NoReturn
 
@@ -35,6 +36,12 @@ _INSIDE = rf'(?>{_ESCAPED}|[^"])*'
 _QUOTED = re.compile(rf""""({_INSIDE})"|'([^']*)'""")
 _WORD = re.compile(rf"""(?>[^\s"']|"{_INSIDE}"|'[^']*')+""")
 
+# What the slug of an agent or the id of a model may be, on any service: `gemini-pro-with-search`,
+# `org/model:tag`, `@cf/meta/llama`, `hf.co/org/model`, `/models/a.gguf`, `C:\models\a.gguf`.
+SLUG = re.compile(r"(?=.*[^\W_])(?!.*(?:://|[:\\]$))[\w@/.~][\w@/.~:+\\-]*")
+# An option that would be taken for a missing one if its value were empty.
+_NEVER_EMPTY = ("session", "over", "schema")
+
 
 class MagicLine(NamedTuple):
     """The parsed first line of a `%%swiftask` cell.
@@ -55,6 +62,18 @@ class MagicLine(NamedTuple):
     shown: bool
 
 
+class _Once(argparse.Action):
+    """Stores the value of an option; refuses a second value for it."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object,
+        flag: str | None = None,
+    ) -> None:  # fmt: skip
+        if getattr(namespace, self.dest) is not None:
+            raise UsageError(f"{parser.prog}{flag} is given twice; leave one of them out")
+        setattr(namespace, self.dest, values)
+
+
 class LineParser(argparse.ArgumentParser):
     """An argparse parser for the words of a magic line.
 
@@ -69,7 +88,8 @@ class LineParser(argparse.ArgumentParser):
         if found := re.search(r"unrecognized arguments: (\S+)", message):
             word = found[1]
             kind = "option" if word.startswith("-") else "argument"
-            hint = suggestion(word.partition("=")[0], self.flags())
+            hint = _cell_hint(word) if "--option" in self.flags() else ""
+            hint = hint or suggestion(word.partition("=")[0], self.flags())
             raise UsageError(f"{self.prog}unknown {kind} {word}{hint}")
         raise UsageError(f"{self.prog}{message}; see %swiftask help")
 
@@ -89,10 +109,11 @@ class LineParser(argparse.ArgumentParser):
         else:
             how = {"type": option.parse, "metavar": option.metavar or None}
             how["choices"] = option.choices or None
-            how["action"] = "append" if option.repeats else "store"
+            how["action"] = "append" if option.repeats else _Once
         self.add_argument(*option.flags, dest=name, default=None, **how)
 
 
+@cache
 def line_options() -> dict[str, Option]:
     """Return all options that have a flag in `%%swiftask`, by their names in Python.
 
@@ -121,9 +142,10 @@ def parse_line(line: str) -> MagicLine:
     """Parse the text after `%%swiftask` on the first line of a cell.
 
     Raises:
-        UsageError: an option is unknown or lacks its value, a quote is not closed, or `<<` is not
-            at the end of the line after a valid variable name.
+        UsageError: an option is unknown, lacks its value or is given twice; the target is no
+            variable's name; or a word can't be an agent's slug on any service.
     """
+    line = without_comment(line)
     target, shown = None, True
     if found := _TARGET.search(line):
         target, shown = found["name"], bool(found["shown"])
@@ -135,10 +157,39 @@ def parse_line(line: str) -> MagicLine:
     words = split_words(line)
     if {"<<", "=<<"} & {*words}:
         raise UsageError("'NAME <<' belongs at the end of the line")
+    for flag, word in pairwise(words):
+        if flag in line_options()["fields"].flags and "=" not in word:
+            raise UsageError(f"{flag} {word} has no value; write {flag} {word}=VALUE")
     given = vars(line_parser().parse_args(words))
     agents = given.pop("agents")
     options = {name: value for name, value in given.items() if value is not None}
+    for name in _NEVER_EMPTY:
+        if not options.get(name, name).strip():
+            raise UsageError(f"{line_options()[name].flags[0]} is empty; leave it out")
+    for word in agents:
+        check_slug(word)
     return MagicLine(agents, options, target, shown)
+
+
+def check_slug(word: str) -> None:
+    """Refuse a word that can't be the slug of an agent on any service.
+
+    Raises:
+        UsageError: the message says what the word may have been meant as.
+    """
+    if not SLUG.fullmatch(word):
+        from swiftask_jupyter.notebook.agent_words import explain
+
+        raise UsageError(explain(word))
+
+
+def without_comment(line: str) -> str:
+    """Return the line without its comment: a `#` at the start of a word, and all after it."""
+    if "#" in line:
+        for word in _WORD.finditer(line):
+            if word[0].startswith("#"):
+                return line[: word.start()]
+    return line
 
 
 def split_words(line: str) -> list[str]:
@@ -204,12 +255,13 @@ def parse_fields(words: Iterable[str], refused: dict[str, str]) -> dict[str, Any
         refused: names that can't be set with `-o`; each value is advice on what to write instead.
 
     Raises:
-        PromptError: a word is not `NAME=VALUE`, its name is refused, or its value begins with `{`
-            or `[` but is not valid JSON.
+        PromptError: a word has no name or no value, or its name is refused or given twice.
     """
     fields: dict[str, Any] = {}
     for word in words:
         name, equals, value = word.partition("=")
+        if name in fields:
+            raise PromptError(f"-o {name} is given twice", advice="leave one of them out")
         if not name.isidentifier() or not equals:
             raise PromptError(f"-o {word} names no field", advice="write -o temperature=0")
         if advice := refused.get(name):
@@ -224,6 +276,18 @@ def parse_fields(words: Iterable[str], refused: dict[str, str]) -> dict[str, Any
                 ) from None
             fields[name] = value
     return fields
+
+
+def _cell_hint(word: str) -> str:
+    """Return what to write instead of an unknown word of a cell's line; empty if not known."""
+    if not re.match(r"--?[^\W\d]", word):
+        check_slug(word)
+        return "; name the agents side by side, before the options"
+    name, _, value = word.lstrip("-").replace("-", "_").partition("=")
+    if name in {"agent", "model"}:
+        return "; name the agent without an option: %%swiftask AGENT"
+    option = {**options_of(CellOptions), **options_of(BatchOptions)}.get(name)
+    return f"; write -o {name}={value or 'VALUE'}" if option and not option.flags else ""
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +22,10 @@ from swiftask_jupyter.turns.request_preview import RequestPreview
 if TYPE_CHECKING:
     from swiftask_jupyter.answers.answer import Answer
     from swiftask_jupyter.conversation.running_turn import Stream
+
+# A line of a prompt that was meant as a magic of its own.
+_MAGIC = re.compile(r"^%{1,2}swiftask(?!\S).*", re.MULTILINE)
+_COMMENT = re.compile(r"\s*(?:#(?!\S).*|<!--(?:(?!-->).)*-->\s*)?")
 
 
 def ask_cell(context: NotebookContext, line: str, text: str) -> object:
@@ -60,25 +65,26 @@ def prepare(context: NotebookContext, line: str, text: str) -> Callable[[], obje
     """
     parsed = _parse(context, line, text)
     options = parsed.options
+    client = context.connect(warm="dry_run" not in options)
+    _check(context, parsed, text)
     if "over" in options:
         from swiftask_jupyter.notebook.commands.map import ask_rows
 
         return partial(ask_rows, context, parsed, text)
     if "schema" in options:
         raise UsageError("--schema names the columns of --over; add --over FRAME")
-    context.connect(warm="dry_run" not in options)
-    text, remarks = (text, ()) if "raw" in options else _interpolate(context, text)
     agents: list[str | None] = [*parsed.agents] or [None]
     try:
+        text, remarks = (text, ()) if "raw" in options else _interpolate(context, text)
         asked = _ask_options(context, parsed)
     except PromptError as error:
-        context.client.refuse(error, agent=agents[0], text=text)
+        client.refuse(error, agent=agents[0], text=text)
         raise
     if context.settings.nested:
         check_nesting(sys.modules.get("ipykernel"))
     from swiftask_jupyter.conversation.session import Origin
 
-    session = context.client.session(options.get("session"))
+    session = client.session(options.get("session"))
     if "dry_run" in options:
         previews = [session.dry_run(text, agent, **asked) for agent in agents]
         return partial(_show_previews, previews, parsed, context.names)
@@ -95,6 +101,54 @@ def _parse(context: NotebookContext, line: str, text: str) -> MagicLine:
     except UsageError as error:
         context.client.refuse(PromptError(str(error)), agent=None, text=text)
         raise
+
+
+def _check(context: NotebookContext, line: MagicLine, text: str) -> None:
+    """Refuse a line or a prompt that is probably a slip.
+
+    Raises:
+        UsageError: a word of the line is no agent, or a line of the prompt is a magic or a comment.
+    """
+    try:
+        if may_be_no_agent(line.agents, context.names):
+            from swiftask_jupyter.notebook.agent_words import check_agents
+
+            check_agents(context, line.agents, line.options)
+        if "raw" not in line.options:
+            _check_prompt(text)
+    except UsageError as error:
+        context.client.refuse(PromptError(str(error)), agent=None, text=text)
+        raise
+
+
+def may_be_no_agent(words: list[str], names: dict[str, Any]) -> bool:
+    """Return whether the words of a line must be looked up in the catalogue before they are asked.
+
+    So must several words, and a single word that names a DataFrame or looks like a file's name or
+    like a slug in other letters' case.
+    """
+    if len(words) != 1:
+        return len(words) > 1
+    [word] = words
+    dotted = "." in word and word.rpartition(".")[2].isalpha()
+    path = dotted or "/" in word or "\\" in word
+    return path or word != word.lower() or hasattr(names.get(word), "columns")
+
+
+def _check_prompt(text: str) -> None:
+    """Refuse a prompt with a magic in it, or with comments only.
+
+    Raises:
+        UsageError: the message says what to do.
+    """
+    if found := _MAGIC.search(text):
+        magic = found[0].split()[0]
+        raise UsageError(
+            f"a line of the prompt begins with {magic}; give it a cell of its own;"
+            " --raw sends it as written"
+        )
+    if text.lstrip()[:1] in {"#", "<"} and all(map(_COMMENT.fullmatch, text.splitlines())):
+        raise UsageError("the prompt has only comments; --raw sends it as written")
 
 
 def _interpolate(context: NotebookContext, text: str) -> tuple[str, tuple[str, ...]]:

@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.core.error import UsageError
+from IPython.core.magic import (
+    Magics,
+    line_cell_magic,
+    line_magic,
+    magics_class,
+    no_var_expand,
+)
 from traitlets import Bool, Enum, Int, TraitError, Unicode, observe, validate
 
 from swiftask_jupyter.errors import Interrupted
@@ -139,11 +146,25 @@ class SwiftaskMagics(Magics):
             from swiftask_jupyter.notebook.commands.registry import run_command
 
             return run_command(self.context, line)
+        if not cell.strip():
+            from swiftask_jupyter.notebook.commands.registry import refuse_command
+
+            refuse_command(line)
         with hold_interrupts() as held:  # an interrupted import could lock the module for ever
             from swiftask_jupyter.notebook.ask import ask_cell
         if held:
             raise Interrupted("stopped; nothing was sent")
         return ask_cell(self.context, line, cell.removesuffix("\n"))
+
+    @no_var_expand
+    @line_magic("%swiftask")  # type: ignore[arg-type]  # IPython's hints forbid a name
+    def misplaced(self, line: str) -> None:
+        """Refuse a `%%swiftask` below the first line of a cell, which IPython calls by this name.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(f"%%swiftask {line}".rstrip() + " belongs at the top of its own cell")
 
     @validate("dialect")
     def _check_dialect(self, proposal: Any) -> str:
@@ -199,7 +220,8 @@ def unload(shell: InteractiveShell) -> None:
 
     magics: Any = shell.magics_manager.registry.pop(SwiftaskMagics.__name__, None)
     for kind in ("line", "cell"):
-        shell.magics_manager.magics[kind].pop("swiftask", None)
+        for name in ("swiftask", "%swiftask"):
+            shell.magics_manager.magics[kind].pop(name, None)
     remove_transform(shell)
     remove_formatter(shell)
     completion.unregister(shell)

@@ -22,7 +22,7 @@ from swiftask_jupyter.settings.sources import Sources
 from swiftask_jupyter.support.io_thread import IOThread
 from swiftask_jupyter.transport.client import Transport
 from swiftask_jupyter.turns.catalogue import Agent, Catalogue
-from swiftask_jupyter.turns.routing import Dialects, Route
+from swiftask_jupyter.turns.routing import SWIFTASK_DIALECTS, Dialects, Route
 
 
 class Connections:
@@ -152,6 +152,32 @@ class Connections:
             return self.thread.run(agents)
         task = self.thread.submit(agents)
         return task.result() if task.wait(timeout) else ()
+
+    def known_slugs(
+        self, *, connection: str | None = None, dialect: str | None = None, fetch: bool = True
+    ) -> tuple[set[str], Connection]:
+        """Return the slugs in the catalogue of the service that a call asks, and its connection.
+
+        The set also has the connection's own agent. It is empty if the service has no catalogue,
+        or did not send it within 3 seconds.
+
+        Args:
+            connection: the name of a connection.
+            dialect: the dialect; default: the connection's.
+            fetch: whether the catalogue may be fetched; else only one fetched before counts.
+
+        Raises:
+            ConfigurationError: a setting is unusable.
+        """
+        target = self.resolve(ConnectionOverrides(dialect=dialect, connection=connection))
+        if target.dialect not in SWIFTASK_DIALECTS:
+            return set(), target
+        catalogue, root = self._dialects.catalogue, target.root("/public")
+        agents = catalogue.fetched_agents(root)
+        if agents is None and fetch:
+            agents = self.thread.run(catalogue.agents_if_available(root))
+        slugs = {agent.slug for agent in agents or ()}
+        return slugs | {target.agent} if slugs and target.agent else slugs, target
 
     def warm(self) -> None:
         """Prepare the first prompt in the background, so that its answer starts sooner.

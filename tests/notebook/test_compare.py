@@ -74,10 +74,10 @@ def test_an_agent_asked_twice_that_fails_twice_is_an_error(ask, box):
 
 
 def test_an_agent_that_fails_leaves_the_others_shown_and_fails_the_cell(kernel):
-    ran = kernel.run("%%swiftask echo nobody both <<\nhello")
+    ran = kernel.run("%%swiftask echo fault-400 both <<\nhello")
 
     assert ran.status == "error"
-    assert ran.error.startswith("ServiceError: 1 of 2 answered; nobody: 400: ")
+    assert ran.error.startswith("ServiceError: 1 of 2 answered; fault-400: 400: ")
     assert [record["status"] for record in ran.outputs[0]["data"][TURN_MIME_TYPE]] == [
         "ok",
         "error",

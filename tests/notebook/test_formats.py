@@ -14,10 +14,10 @@ def finished(text, form, status="ok"):
 
 
 def test_text_is_printed_unchanged_except_for_control_characters(echoing, capsys):
-    answer = echoing.run_cell_magic("swiftask", "-f text", "# no *heading*\x1b\n")
+    answer = echoing.run_cell_magic("swiftask", "-f text", "## no *heading*\x1b\n")
 
-    assert capsys.readouterr().out.startswith("# no *heading*␛\n")
-    assert answer.text == "# no *heading*\x1b"
+    assert capsys.readouterr().out.startswith("## no *heading*␛\n")
+    assert answer.text == "## no *heading*\x1b"
 
 
 def test_json_is_printed_with_indentation(echoing, capsys):

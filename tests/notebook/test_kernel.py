@@ -115,7 +115,7 @@ def test_an_interrupt_keeps_the_text_closes_the_stream_and_stops_run_all(kernel,
         "</script><script>alert(1)</script>",
         "🎉 é \u202e \x1b[31m\x00 \u2028 \t tab  trailing  ",
         "\"\"\"quotes''' and \\",
-        "%%swiftask echo\nanother?",
+        "%%swiftasks echo\nanother?",
         "first\n\n\n   last",
         ">>> 1 + 1\n2\n>>> x",
         "In [1]: a\n   ...: b",
@@ -128,9 +128,9 @@ def test_a_prompt_arrives_byte_for_byte(kernel, box, prompt):
 
 
 def test_a_megabyte_arrives_byte_for_byte(kernel, box):
-    prompt = "{{a}} é🎉$x\n" * 70_000 + "end"
+    prompt = "{{a}} %%swiftask é🎉$x\n%%swiftask echo\n" * 30_000 + "end"
 
-    ran = kernel.run(f"%%swiftask echo ans <<\n{prompt}")
+    ran = kernel.run(f"%%swiftask echo --raw ans <<\n{prompt}")
 
     assert ran.status == "ok"
     assert box.requests[-1].json["messages"][-1]["content"] == prompt

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
 
+from swiftask_jupyter.notebook.arguments import check_slug
 from swiftask_jupyter.notebook.commands import Command
 from swiftask_jupyter.notebook.context import NotebookContext
 from swiftask_jupyter.support.sanitize import sanitize_line
@@ -25,6 +26,7 @@ def _ask(context: NotebookContext, text: str, agent: str = "") -> object:
 def _use(context: NotebookContext, agent: str) -> None:
     if not agent.strip():
         raise UsageError("%swiftask use takes an agent's slug")
+    check_slug(agent)
     context.reset_settings("agent")
     overrides = context.client.connections.overrides
     context.client.connections.overrides = replace(

@@ -7,7 +7,12 @@ from textwrap import wrap
 
 from IPython.core.error import UsageError
 
-from swiftask_jupyter.notebook.arguments import line_options, split_words, suggestion
+from swiftask_jupyter.notebook.arguments import (
+    line_options,
+    split_words,
+    suggestion,
+    without_comment,
+)
 from swiftask_jupyter.notebook.commands import (
     Command,
     agents,
@@ -25,7 +30,7 @@ WIDTH = 98
 COLUMN = 28  # where the explanations begin
 
 _HEAD = """\
-%%swiftask [AGENT …] [-a FILE] [-o KEY=VALUE] [-c NAME] [options] [NAME << | NAME =<<]
+%%swiftask [AGENT …] [-a FILE] [-o KEY=VALUE] [-c NAME] [options] [NAME << | NAME =<<] [# …]
 prompt, with {{name}}, {{name.attribute}}, {{name["key"]}}, {{number:.2f}} filled in
 """
 _TARGETS = (
@@ -48,7 +53,7 @@ def run_command(context: NotebookContext, line: str) -> object:
     Raises:
         UsageError: there is no such command, or it has too few or too many arguments.
     """
-    word, _, rest = line.strip().partition(" ")
+    word, _, rest = without_comment(line).strip().partition(" ")
     word = "help" if word in HELP_WORDS else word
     if word not in COMMANDS:
         hint = suggestion(word, COMMANDS)
@@ -60,6 +65,17 @@ def run_command(context: NotebookContext, line: str) -> object:
     if not command.least <= len(words) <= command.most:
         raise UsageError(f"%swiftask {word} takes {_number(command)}; see %swiftask help")
     return command.run(context, *words)
+
+
+def refuse_command(line: str) -> None:
+    """Refuse a command behind two percent signs, in a cell that has no prompt.
+
+    Raises:
+        UsageError: the line begins with a command.
+    """
+    line = without_comment(line).strip()
+    if line.partition(" ")[0] in [*filter(None, COMMANDS)]:
+        raise UsageError(f"a command has one percent sign: %swiftask {line}")
 
 
 def _number(command: Command) -> str:

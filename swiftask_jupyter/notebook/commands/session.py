@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from IPython.core.error import UsageError
 
 from swiftask_jupyter.answers.turn import Turn
-from swiftask_jupyter.notebook.arguments import suggestion
+from swiftask_jupyter.notebook.arguments import check_slug, suggestion
 from swiftask_jupyter.notebook.commands import Command
 from swiftask_jupyter.notebook.context import NotebookContext
 from swiftask_jupyter.options import CACHE_MODES
@@ -30,6 +30,8 @@ def _chat(context: NotebookContext, agent: str = "") -> None:
 
     from swiftask_jupyter.errors import ConfigurationError
 
+    if agent:
+        check_slug(agent)
     if not hasattr(context.shell, "kernel"):
         from swiftask_jupyter.notebook.panel.panel import NO_NOTEBOOK, USE_MAGIC
 

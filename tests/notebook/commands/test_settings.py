@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from IPython.core.error import StdinNotImplementedError
+from IPython.core.error import StdinNotImplementedError, UsageError
 
 from swiftask_jupyter import Swiftask, errors
 
@@ -100,7 +100,7 @@ def test_control_characters_in_a_projects_settings_do_not_reach_the_terminal(
 ):
     (tmp_path / "pyproject.toml").write_text(f"[tool.swiftask]\nagent = {json.dumps(HOSTILE)}")
     monkeypatch.chdir(tmp_path)
-    lines = [f'use "{HOSTILE}"', f'session "{HOSTILE}"', "session list", "",  "config",
+    lines = [f'session "{HOSTILE}"', "session list", "",  "config",
              f'budget 5 calls/day --agent "{HOSTILE}"']  # fmt: skip
     printed = []
 
@@ -108,12 +108,15 @@ def test_control_characters_in_a_projects_settings_do_not_reach_the_terminal(
     for line in lines:
         printed.append(capsys.readouterr().out)
         connected.run_line_magic("swiftask", line)
+    with pytest.raises(UsageError) as refused:
+        connected.run_line_magic("swiftask", f'use "{HOSTILE}"')
+    printed.append(str(refused.value))
     with pytest.raises(errors.SwiftaskError):
         connected.run_cell_magic("swiftask", "", "hello\n")
     printed.append(capsys.readouterr().out)
 
     assert not [mark for mark in "\x1b\x07\u202e" for each in printed if mark in each]
-    assert [each.count("echo ␛]0;owned") for each in printed] == [1, 1, 1, 1, 2, 1, 2]
+    assert [each.count("echo ␛]0;owned") for each in printed] == [1, 1, 1, 2, 1, 0, 2]
     assert printed[-1].count("\n") == 2
 
 
