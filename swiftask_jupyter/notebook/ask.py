@@ -152,14 +152,18 @@ def _check_prompt(text: str) -> None:
 
 
 def _interpolate(context: NotebookContext, text: str) -> tuple[str, tuple[str, ...]]:
-    """Replace the `{{…}}` fields of a prompt by the values of the user's variables.
+    """Return the prompt with the user's values in it, and what the footer remarks on that.
 
-    The second result is a tuple of remarks for the answer's footer about fields that were not
-    replaced.
+    Raises:
+        PromptError: a field that looks like a variable's name has no value.
     """
     from swiftask_jupyter.prompts.templates import expression_warnings, interpolate
 
     filled, remarks = interpolate(text, context.names)
+    if remarks:
+        from swiftask_jupyter.prompts.unknown_names import check_fields
+
+        check_fields(text, context.names, remarks)
     return filled, remarks + expression_warnings(text)
 
 

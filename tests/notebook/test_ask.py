@@ -28,21 +28,34 @@ def test_a_variable_in_double_braces_is_replaced_by_its_value(connected):
     assert answer.text == "Ada 2 {name} $name"
 
 
-def test_a_name_without_a_value_is_sent_as_written_and_named_in_the_footer(connected, capsys):
-    answer = connected.run_cell_magic("swiftask", "echo", "{{nobody}}\n")
+def test_a_name_without_a_value_stops_the_cell_and_is_recorded(connected, box):
+    connected.user_ns["name"] = "Ada"
 
-    assert answer.text == "{{nobody}}"
-    assert "no value for {{nobody}}" in capsys.readouterr().out
+    with pytest.raises(errors.PromptError) as caught:
+        connected.run_cell_magic("swiftask", "echo", "{{nmae}}\n")
+
+    said = "no variable nmae; did you mean {{name}}? --raw sends it as written"
+    assert str(caught.value) == said
+    assert not posts(box)
+    (row,) = ledger_frame().to_dict("records")
+    assert (row["status"], row["error"]) == ("refused", said)
+
+
+def test_a_word_that_python_reserves_is_sent_as_written_and_named_in_the_footer(connected, capsys):
+    answer = connected.run_cell_magic("swiftask", "echo", "{{else}}\n")
+
+    assert answer.text == "{{else}}"
+    assert "no value for {{else}}" in capsys.readouterr().out
 
 
 def test_an_expression_in_braces_is_sent_as_written_and_named_in_the_footer(connected, capsys):
     connected.user_ns["t"] = "x"
 
-    connected.run_cell_magic("swiftask", "echo", "{{t.upper()}} {{t:zz}}\n")
+    connected.run_cell_magic("swiftask", "echo", "{{t.upper()}} {{t: 'red'}}\n")
     connected.run_cell_magic("swiftask", "echo mirror", "{{t.upper()}}\n")
 
     printed = capsys.readouterr().out
-    assert "{{t:zz}} can't be written (ValueError) · {{t.upper()}} is sent as written" in printed
+    assert "{{t: 'red'}} can't be written (ValueError) · {{t.upper()}} is sent as" in printed
     assert printed.count("{{t.upper()}} is sent as written") == 3
 
 

@@ -189,7 +189,7 @@ def test_run_all_twice_with_the_cache_sends_nothing_the_second_time(box, monkeyp
 def test_pin_writes_a_turn_as_the_next_cell(connected, command, ask, monkeypatch):
     written = []
     monkeypatch.setattr(connected, "set_next_input", written.append)
-    ask("echo", "a {{b}}")
+    ask("echo --raw", "a {{b}}")
 
     command("pin 1")
 

@@ -1,0 +1,128 @@
+"""Refuse a `{{…}}` field that looks like a variable's name or path, but has no value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from keyword import iskeyword
+from typing import Any
+
+from swiftask_jupyter.errors import PromptError
+from swiftask_jupyter.prompts.templates import FIELD, STEPS, resolve_variable
+from swiftask_jupyter.support.suggest import closest
+
+HOW_TO_SEND = "--raw sends it as written"
+# Python's format specification (and those of dates, which have a `%`), and our own `all`. A space
+# at its start is a sign, which `{{flex: 1}}` of JSX is not: then a precision must follow.
+_FORMAT = re.compile(
+    r"all|[^\s'\"]*%[a-zA-Z].*"
+    r"|(?:.?[<>=^])?[-+ ]?z?#?0?\d*[_,]?(?:\.\d+)?[a-zA-Z%]?"
+)
+_SPACED_FORMAT = re.compile(r"\s+\d*,?\.\d+[eEfFgG%]?")
+# What only a text in a template language has: tags of Jinja, Handlebars, Go, GitHub's workflows.
+_TEMPLATE = re.compile(
+    r"\{%|\{\{\{?[-~]?\s*[#/^>&!]|\{\{-?\s*(?:if|range|with|define|block|template)\s"
+    r"|\$\{\{\s*(?:env|github|inputs|jobs?|matrix|needs|parameters|runner|secrets|steps|vars"
+    r"|variables)[.\[]"
+)
+# Functions of IPython among the variables, which are never meant.
+_SHELL_NAMES = frozenset(("exit", "quit", "get_ipython", "open"))
+_MOST_NAMES = 5000  # attributes and keys that are compared
+
+
+def check_fields(text: str, names: Mapping[str, Any], remarks: Iterable[str]) -> None:
+    """Refuse the first field that looks like a variable's name or path, but can't be filled.
+
+    A text that has the tags of a template language, and no field with a value, is no prompt with a
+    misspelt name: it is left as it is.
+
+    Args:
+        text: the prompt.
+        names: the variables.
+        remarks: what `interpolate` says about the same prompt.
+
+    Raises:
+        PromptError: the message names the nearest name.
+    """
+    fields = [*FIELD.finditer(text)]
+    if _TEMPLATE.search(text) and not any(field["name"] in names for field in fields):
+        return
+    for field in fields:
+        if iskeyword(field["name"]) or not _is_format(field["spec"] or ""):
+            continue
+        if (problem := _problem(field, names)) is not None:
+            what, nearest = problem
+            hint = f"did you mean {{{{{nearest}}}}}? {HOW_TO_SEND}" if nearest else HOW_TO_SEND
+            raise PromptError(what, advice=hint)
+        for remark in remarks:
+            if remark.startswith(f"{field[0]} can't be written"):
+                raise PromptError(remark, advice=HOW_TO_SEND)
+
+
+def _is_format(spec: str) -> bool:
+    """Return whether a text behind a colon can be a format specification, unlike ` 'red'`."""
+    if spec.startswith((" ", "\t")):
+        return bool(_SPACED_FORMAT.fullmatch(spec.rstrip()))
+    return bool(_FORMAT.fullmatch(spec.rstrip()))
+
+
+def _problem(field: re.Match[str], names: Mapping[str, Any]) -> tuple[str, str | None] | None:
+    """Return what is wrong with a field, and the nearest path; `None` if nothing is wrong."""
+    name, path = field["name"], field["path"]
+    if name not in names:
+        known = [each for each in names if each[:1] != "_" and each not in _SHELL_NAMES]
+        nearest = closest(name, known)
+        return f"no variable {name}", nearest and nearest + path
+    done = ""
+    for step in STEPS.findall(path):
+        value = resolve_variable(names, name, done)
+        try:
+            resolve_variable(names, name, done + step)
+        except (LookupError, AttributeError, TypeError):
+            return _missing_step(f"{name}{done}", step, value)
+        except Exception:  # noqa: BLE001 - of the user's own object; `interpolate` has reported it
+            return None
+        done += step
+    return None
+
+
+def _missing_step(owner: str, step: str, value: Any) -> tuple[str, str | None]:
+    """Return what is wrong with an attribute or item, and the nearest path that exists."""
+    if step.startswith("._"):
+        return f"{owner}{step} is private and never sent", None
+    if step.startswith("."):
+        word = step[1:]
+        what = f"attribute {word}"
+    else:
+        word = step[1:-1].strip()
+        if word[0] not in "\"'":
+            size = f", which has {len(value)}" if isinstance(value, Sequence) else ""
+            return f"no item {word} in {owner}{size}", None
+        what, word = f"item {word}", word[1:-1]
+    items, attributes = _keys(value), _attributes(value)
+    if step.startswith("."):
+        ways = ((attributes, ".{}"), (items, '["{}"]'))
+    else:
+        ways = ((items, '["{}"]'), (attributes, ".{}"))
+    for cutoff in (1.0, 0.6):
+        for known, written in ways:
+            if (near := closest(word, known, cutoff=cutoff)) is not None:
+                return f"no {what} in {owner}", owner + written.format(near)
+    return f"no {what} in {owner}", None
+
+
+def _keys(value: Any) -> list[str]:
+    """Return the keys of a mapping, or the names of the columns of a DataFrame."""
+    if not isinstance(value, Mapping) and not hasattr(value, "columns"):
+        return []
+    try:
+        return [each for each in list(value)[:_MOST_NAMES] if isinstance(each, str)]
+    except Exception:  # noqa: BLE001 - the user's own objects may raise anything
+        return []
+
+
+def _attributes(value: Any) -> list[str]:
+    try:
+        return [each for each in dir(value)[:_MOST_NAMES] if not each.startswith("_")]
+    except Exception:  # noqa: BLE001 - the user's own objects may raise anything
+        return []
