@@ -40,7 +40,7 @@ _HINTS = tuple(
         (r".*\\", "the line can't go on below; write all options in one line"),
         (r"[^=\s]+://\S*", "to attach it: -a {word}"),
         (r"[^=\s]*\{.*|\$\S*", "the line takes no variables; write the slug itself"),
-        (r"[^=\s]*[,;][^=\s]*", "separate agents by spaces"),
+        (r"[^=\s]*[,;&+][^=\s]*", "separate agents by spaces"),
     )
 )
 _PLAIN = re.compile(r"[\w.:/-]+")
@@ -66,7 +66,9 @@ def _hint(word: str) -> str:
         flags = [each for option in _all_options().values() for each in option.flags]
         return f"write {closest(flag, flags) or flag}, with two hyphens"
     if found := _ASSIGNMENT.fullmatch(word):
-        return _option_hint(found[1].replace("-", "_"), found[2])
+        name = found[1].replace("-", "_")
+        if "=" in word or name in _all_options():
+            return _option_hint(name, found[2])
     return PROMPT_HINT
 
 

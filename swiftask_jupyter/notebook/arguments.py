@@ -157,9 +157,7 @@ def parse_line(line: str) -> MagicLine:
     words = split_words(line)
     if {"<<", "=<<"} & {*words}:
         raise UsageError("'NAME <<' belongs at the end of the line")
-    for flag, word in pairwise(words):
-        if flag in line_options()["fields"].flags and "=" not in word:
-            raise UsageError(f"{flag} {word} has no value; write {flag} {word}=VALUE")
+    _check_flags(words)
     given = vars(line_parser().parse_args(words))
     agents = given.pop("agents")
     options = {name: value for name, value in given.items() if value is not None}
@@ -169,6 +167,23 @@ def parse_line(line: str) -> MagicLine:
     for word in agents:
         check_slug(word)
     return MagicLine(agents, options, target, shown)
+
+
+def _check_flags(words: list[str]) -> None:
+    """Refuse what argparse would read otherwise than it was meant.
+
+    Raises:
+        UsageError: a long flag has one hyphen (`-session` would be `-s ession`), or an `-o` has a
+            space around its `=`.
+    """
+    long_flags = {*line_parser().flags()}
+    for word in words:
+        flag = f"-{word.partition('=')[0]}"
+        if flag.startswith("--") and flag in long_flags:
+            raise UsageError(f"write {flag}, with two hyphens")
+    for flag, word in pairwise(words):
+        if flag in line_options()["fields"].flags and "=" not in word:
+            raise UsageError(f"{flag} {word} has no value; write {flag} {word}=VALUE")
 
 
 def check_slug(word: str) -> None:

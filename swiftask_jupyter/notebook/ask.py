@@ -115,7 +115,7 @@ def _check(context: NotebookContext, line: MagicLine, text: str) -> None:
 
             check_agents(context, line.agents, line.options)
         if "raw" not in line.options:
-            _check_prompt(text)
+            _check_prompt(text, "" if "over" in line.options else "; --raw sends it as written")
     except UsageError as error:
         context.client.refuse(PromptError(str(error)), agent=None, text=text)
         raise
@@ -135,8 +135,12 @@ def may_be_no_agent(words: list[str], names: dict[str, Any]) -> bool:
     return path or word != word.lower() or hasattr(names.get(word), "columns")
 
 
-def _check_prompt(text: str) -> None:
+def _check_prompt(text: str, hint: str) -> None:
     """Refuse a prompt with a magic in it, or with comments only.
+
+    Args:
+        text: the prompt.
+        hint: the end of the message.
 
     Raises:
         UsageError: the message says what to do.
@@ -144,11 +148,11 @@ def _check_prompt(text: str) -> None:
     if found := _MAGIC.search(text):
         magic = found[0].split()[0]
         raise UsageError(
-            f"a line of the prompt begins with {magic}; give it a cell of its own;"
-            " --raw sends it as written"
+            f"a line of the prompt begins with {magic}; give it a cell of its own{hint}"
         )
-    if text.lstrip()[:1] in {"#", "<"} and all(map(_COMMENT.fullmatch, text.splitlines())):
-        raise UsageError("the prompt has only comments; --raw sends it as written")
+    marked = text.lstrip()[:1] in {"#", "<"} and "{{" not in text
+    if marked and all(map(_COMMENT.fullmatch, text.splitlines())):
+        raise UsageError(f"the prompt has only comments{hint}")
 
 
 def _interpolate(context: NotebookContext, text: str) -> tuple[str, tuple[str, ...]]:
