@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.errors import ConfigurationError, PromptError
-from swiftask_jupyter.prompts.templates import field_pattern, interpolate
+from swiftask_jupyter.prompts.templates import interpolate, text_in_full
 from swiftask_jupyter.support.suggest import closest
 
 if TYPE_CHECKING:
@@ -47,9 +47,10 @@ class RowTemplate:
         names: Mapping[str, Any] | None = None,
     ) -> None:
         if not hasattr(frame, "columns") or not hasattr(frame, "index"):
-            raise ConfigurationError(
-                f"{type(frame).__name__} has no rows", advice="give a DataFrame"
-            )
+            reason, advice = "has no rows", "give a DataFrame"
+            if callable(getattr(frame, "to_pandas", None)):  # a frame of polars, say
+                reason, advice = "has no index", "give a pandas DataFrame: frame.to_pandas()"
+            raise ConfigurationError(f"{type(frame).__name__} {reason}", advice=advice)
         if not isinstance(template, str):
             raise PromptError(
                 f"the prompt is a text, not {type(template).__name__}",
@@ -81,10 +82,10 @@ class RowTemplate:
         """Return the prompt of a row: the template, with the row's values inserted.
 
         Raises:
-            PromptError: the row has no value for a name in the template, or the value can't be
-                formatted.
+            PromptError: the row has no value for a name of the template, or a value that cannot
+                be sent in full.
         """
-        text, problems = interpolate(self._template, _Row(self, row), pattern=self._pattern)
+        text, problems = interpolate(self._template, _Row(self, row), partial=False)
         if problems:
             raise PromptError("; ".join(problems))
         return text
@@ -171,7 +172,8 @@ class _Row(Mapping[str, Any]):
 
     def __str__(self) -> str:
         values = {name: self._rows.value(name, self._row) for name in self}
-        return "\n".join(f"{name}: {value}" for name, value in values.items() if value is not None)
+        found = {name: value for name, value in values.items() if value is not None}
+        return "\n".join(f"{name}: {text_in_full(value, name)}" for name, value in found.items())
 
 
 # Stands for several columns whose labels differ, but not as texts: `2020` and `"2020"`.

@@ -73,9 +73,12 @@ def prepare(context: NotebookContext, line: str, text: str) -> Callable[[], obje
         return partial(ask_rows, context, parsed, text)
     if "schema" in options:
         raise UsageError("--schema names the columns of --over; add --over FRAME")
+    context.connect(warm="dry_run" not in options)
     agents: list[str | None] = [*parsed.agents] or [None]
+    remarks: tuple[str, ...] = ()
     try:
-        text, remarks = (text, ()) if "raw" in options else _interpolate(context, text)
+        if "raw" not in options:
+            text, remarks = _interpolate(context, text)
         asked = _ask_options(context, parsed)
     except PromptError as error:
         client.refuse(error, agent=agents[0], text=text)
@@ -86,7 +89,7 @@ def prepare(context: NotebookContext, line: str, text: str) -> Callable[[], obje
 
     session = client.session(options.get("session"))
     if "dry_run" in options:
-        previews = [session.dry_run(text, agent, **asked) for agent in agents]
+        previews = [session.dry_run(text, agent, **asked).with_remarks(remarks) for agent in agents]
         return partial(_show_previews, previews, parsed, context.names)
     origin = Origin("cell", superseded=len(agents) > 1)
     if origin.superseded and (name := options.get("format", "md")) != "md":
@@ -215,19 +218,16 @@ def _show_previews(
 def _watcher(
     context: NotebookContext, streams: list[Stream], line: MagicLine, remarks: tuple[str, ...]
 ) -> Callable[[], object]:
-    """Return a function that sends the request, shows the answer, and returns the cell's value.
-
-    The answers of several agents are shown side by side.
-    """
+    """Return the function that shows the answer as it grows, or several side by side."""
+    for each in streams:
+        each.reply.remarks += remarks
     if len(streams) > 1:
         from swiftask_jupyter.notebook.compare import compare
 
-        for each in streams:
-            each.reply.remarks += remarks
         return partial(compare, context.shell, streams, line)
     [stream] = streams
     stream.reply.format = line.options.get("format", "md")
-    display = display_for(context.shell, stream.reply, shown=line.shown, remarks=remarks)
+    display = display_for(context.shell, stream.reply, shown=line.shown)
     return partial(_watch, context, stream, display, line)
 
 

@@ -47,22 +47,19 @@ class Display(Protocol):
         """Show the final state of the answer, and its footer."""
 
 
-def display_for(
-    shell: InteractiveShell, reply: Reply, *, shown: bool, remarks: tuple[str, ...] = ()
-) -> Display:
-    """Create the display for an answer: a `CellDisplay` in a Jupyter kernel, else a terminal's.
+def display_for(shell: InteractiveShell, reply: Reply, *, shown: bool) -> Display:
+    """Return the display for the shell's kind of front end.
 
     Args:
-        shell: the IPython shell.
-        reply: the answer to show; its text may still be arriving.
-        shown: whether to show the text; if false, only the footer is shown.
-        remarks: remarks on the prompt that are appended to the footer.
+        shell: the IPython shell; one with a kernel has front ends that draw HTML.
+        reply: the reply, which grows while it is shown.
+        shown: whether its text is shown, or only its footer.
     """
     if shown:
         reply.shown_in = shell.execution_count
     if hasattr(shell, "kernel"):
-        return CellDisplay(shell.display_pub.publish, reply, shown=shown, remarks=remarks)
-    return TerminalDisplay(reply, shown=shown, remarks=remarks)
+        return CellDisplay(shell.display_pub.publish, reply, shown=shown)
+    return TerminalDisplay(reply, shown=shown)
 
 
 class ByteBudget:
@@ -95,10 +92,9 @@ class CellDisplay:
 
     Args:
         publish: sends a MIME bundle to the front ends, as `display_pub.publish` does.
-        reply: the answer to show; its text may still be arriving.
-        shown: whether to show the text; if false, only the footer is shown.
-        remarks: remarks on the prompt that are appended to the footer.
-        clock: returns the current time in seconds; tests can replace it.
+        reply: the reply, which grows while it is shown.
+        shown: whether its text is shown, or only its footer.
+        clock: returns the time in seconds.
     """
 
     def __init__(
@@ -107,7 +103,6 @@ class CellDisplay:
         reply: Reply,
         *,
         shown: bool,
-        remarks: tuple[str, ...] = (),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         from swiftask_jupyter.notebook.mimebundle import growing_text
@@ -115,7 +110,6 @@ class CellDisplay:
         self._publish = publish
         self._reply = reply
         self._shown = shown
-        self._remarks = remarks
         self._clock = clock
         self._document = growing_text(reply.format)
         self._sanitizer = StreamSanitizer()
@@ -239,8 +233,8 @@ class CellDisplay:
         """
         reply = self._reply
         if not reply.number:
-            return  # nothing was sent; the cell shows only the error
-        line = footer_bundle(footer(reply, self._remarks))
+            return  # nothing was sent: the error that follows says all
+        line = footer_bundle(footer(reply))
         from swiftask_jupyter.notebook import mimebundle
         from swiftask_jupyter.notebook.mimebundle import final_view
 

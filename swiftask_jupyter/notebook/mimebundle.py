@@ -223,15 +223,14 @@ _FOOTER = (
 )
 
 
-def footer(reply: Reply, remarks: tuple[str, ...] = ()) -> str:
-    """Return the footer, the line below an answer: agent, time, tokens sent→received, turn number.
+def footer(reply: Reply) -> str:
+    """Return the line below an answer: agent, time, tokens sent→received, turn.
 
     The dialect (the wire API that was used) is named only if it does not stream or reports no
     tokens.
 
     Args:
-        reply: the finished answer.
-        remarks: remarks that are appended after those of the reply.
+        reply: the reply, which has ended.
     """
     parts = [reply.agent, _duration(reply.seconds)]
     if reply.status not in {"ok", "running"}:
@@ -253,7 +252,7 @@ def footer(reply: Reply, remarks: tuple[str, ...] = ()) -> str:
     parts.append(f"turn {reply.number}")
     if reply.attempts > 1:
         parts.append(f"{reply.attempts} tries")
-    parts += [*reply.remarks, *remarks]
+    parts += reply.remarks
     return sanitize_line(" · ".join(parts))
 
 

@@ -16,15 +16,13 @@ class TerminalDisplay:
     Control characters in the answer are replaced by visible marks.
 
     Args:
-        reply: the answer to show; its text may still be arriving.
-        shown: whether to show the text; if false, only the footer is shown.
-        remarks: remarks on the prompt that are appended to the footer.
+        reply: the reply, which grows while it is shown.
+        shown: whether its text is shown, or only its footer.
     """
 
-    def __init__(self, reply: Reply, *, shown: bool, remarks: tuple[str, ...] = ()) -> None:
+    def __init__(self, reply: Reply, *, shown: bool) -> None:
         self._reply = reply
         self._shown = shown
-        self._remarks = remarks
         self._sanitizer = StreamSanitizer()
         self._written = False
         self._progress = ""
@@ -63,7 +61,7 @@ class TerminalDisplay:
         extras = extras_as_text(extras_of(self._reply)) if self._shown else ""
         if self._shown and (self._written or rest or extras):
             sys.stdout.write(rest + extras + "\n")
-        print(footer(self._reply, self._remarks))
+        print(footer(self._reply))
 
     def _whole_text(self) -> str:
         from swiftask_jupyter.notebook.mimebundle import final_view

@@ -24,7 +24,9 @@ from urllib.parse import unquote, urlsplit
 
 from swiftask_jupyter.errors import PromptError
 from swiftask_jupyter.prompts.prompt import Attachment
+from swiftask_jupyter.prompts.tables import write_csv
 from swiftask_jupyter.prompts.templates import VARIABLE_PATH, resolve_variable
+from swiftask_jupyter.prompts.values import NotWritable, is_table
 from swiftask_jupyter.support.suggest import closest
 
 MAX_BYTES = 100_000_000
@@ -40,7 +42,7 @@ _TYPES = {  # types that mimetypes lacks, or that differ between machines
 }
 _UNKNOWN_TYPE = "application/octet-stream"
 _SUPPORTED = "attach a path, http(s) URL, (name, bytes) pair, DataFrame, Series, figure or image"
-_METHODS = ("to_csv", "head", "save", "_repr_png_")
+_METHODS = ("save", "_repr_png_")
 _SPACES = re.compile(r"[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://|(data):", re.IGNORECASE)
 _VARIABLE = re.compile(VARIABLE_PATH)
@@ -194,6 +196,8 @@ def _from_object(value: Any, variable: str, base: Path) -> Attachment:
         write(file)
         if name.endswith(".png") and not file.getvalue().startswith(b"\x89PNG\r\n\x1a\n"):
             raise ValueError("it shows no PNG picture")  # noqa: TRY301 - reported by the except below
+    except NotWritable as error:
+        raise PromptError(f"{label} {error.reason}", advice=error.advice) from None
     except Exception as error:  # the object's own method may raise anything
         message = f"{label} could not be written as {name[-3:].upper()} ({error})"
         raise PromptError(message, advice="save it, or a part of it, as a file") from error
@@ -218,8 +222,8 @@ def _writer(value: Any) -> tuple[str, Callable[[BytesIO], object] | None]:
     if isinstance(value, type):
         return "", None
     methods = {name for name in _METHODS if callable(getattr(value, name, None))}
-    if {"to_csv", "head"} <= methods:
-        return "table.csv", partial(value.to_csv, mode="wb", encoding="utf-8", lineterminator="\n")
+    if is_table(value):
+        return "table.csv", partial(write_csv, value)
     parent = getattr(value, "figure", None)  # of matplotlib axes; in a subfigure, another level up
     for figure in (value, parent, getattr(parent, "figure", None)):
         if callable(save := getattr(figure, "savefig", None)):

@@ -2,6 +2,7 @@
 
 A field names a variable, its attributes and its items: `{{name}}`, `{{object.attribute}}`,
 `{{mapping["key"]}}`, `{{items[0]}}`; a format specification may follow, as in `{{number:.2f}}`.
+`{{frame:all}}` inserts all of a value, however many rows or characters it has.
 Calls and operators are not supported. All other text stays byte for byte as it is: single braces,
 `$x`, `{% %}` and fields without a value. An inserted value is not searched for fields again.
 """
@@ -11,6 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from swiftask_jupyter.errors import PromptError
 
 _STEP = r"""\.[^\W\d]\w*|\[\s*(?:-?\d+|"[^"\]\n]*"|'[^'\]\n]*')\s*\]"""
 # A regular expression with the groups `name` (the variable) and `path` (its attributes and items).
@@ -22,59 +25,58 @@ FIELD = re.compile(rf"\{{\{{\s*{VARIABLE_PATH}{_SPEC}\}}\}}")
 _FIELD_OR_EXPRESSION = re.compile(r"\{\{\s*[^\W\d][^{}\n]*\}\}")
 # Raised when a value does not exist; `None["key"]` and `5[0]` raise a `TypeError`.
 _MISSING = (LookupError, AttributeError, TypeError)
-# The number of rows that are inserted for a DataFrame or Series.
+# The number of rows that are inserted for a table without `:all`.
 MAX_ROWS = 20
-
-
-def field_pattern(names: Iterable[str]) -> re.Pattern[str]:
-    """Return a pattern like `FIELD` that also finds fields with these names, whatever they hold.
-
-    Where a field can be read in two ways, the longest of these names counts: `{{a.b}}` is the
-    name `a.b`, if that is one of them, and else the attribute `b` of `a`.
-    """
-    exact = "".join(f"{re.escape(name)}|" for name in sorted(names, key=len, reverse=True))
-    if not exact:
-        return FIELD
-    path = VARIABLE_PATH.replace("(?P<name>", f"(?P<name>{exact}", 1)
-    return re.compile(rf"\{{\{{\s*{path}{_SPEC}\}}\}}")
+# The format specification that inserts all of a value.
+ALL = "all"
+_NAME_A_PART = "name a part of it, such as {{name.attribute}}, or a text made of it"
 
 
 def interpolate(
-    text: str, names: Mapping[str, Any], *, pattern: re.Pattern[str] = FIELD
+    text: str, names: Mapping[str, Any], *, partial: bool = True
 ) -> tuple[str, tuple[str, ...]]:
     """Replace the fields of a prompt by their values.
 
-    A DataFrame or Series is inserted as CSV, with its first 20 rows only.
+    A table (a DataFrame or a Series) is inserted as CSV, with its first 20 rows only.
 
     Args:
         text: the prompt.
         names: the variables that a field may name.
-        pattern: finds the fields; see `field_pattern`.
+        partial: whether a part of a table may be inserted, with a warning; `False` refuses it.
 
     Returns:
-        The prompt, and warnings about the fields that were not replaced because they have no value
-        or can't be formatted.
+        The prompt, and a warning for each field that stays because it has no value or cannot be
+        formatted, and for each field of whose value a part is missing.
+
+    Raises:
+        PromptError: a value is too long, or has no complete text.
     """
     missing: dict[str, None] = {}
     failed: dict[str, str] = {}
+    left_out: dict[str, None] = {}
 
     def replacement(field: re.Match[str]) -> str:
         found = False
         try:
             value = resolve_variable(names, field["name"], field["path"])
             found = True
-            return _format(value, (field["spec"] or "").rstrip())
+            filled, remark = _format(value, field, partial=partial)
+        except PromptError:
+            raise
         except Exception as error:  # noqa: BLE001 - the user's own objects may raise anything
             if isinstance(error, _MISSING) and not found:
                 missing[field[0]] = None
             else:
                 failed[field[0]] = type(error).__name__
-        return field[0]
+            return field[0]
+        if remark:
+            left_out[remark] = None
+        return filled
 
     interpolated = pattern.sub(replacement, text)
     warnings = [f"no value for {', '.join(missing)}"] if missing else []
     warnings += [f"{field} can't be written ({kind})" for field, kind in failed.items()]
-    return interpolated, tuple(warnings)
+    return interpolated, (*warnings, *left_out)
 
 
 def expression_warnings(text: str) -> tuple[str, ...]:
@@ -111,21 +113,83 @@ def resolve_variable(names: Mapping[str, Any], name: str, path: str) -> Any:
     return value
 
 
-def _format(value: Any, spec: str) -> str:
-    if spec:
-        return format(value, spec)
-    if hasattr(value, "to_csv") and hasattr(value, "head"):
-        return _first_rows(value)
-    return str(value)
+def text_in_full(value: Any, name: str) -> str:
+    """Return the text of a value that is no table.
 
+    Args:
+        value: the value.
+        name: what an error calls the value.
 
-def _first_rows(frame: Any) -> str:
-    """Return the first rows of a DataFrame or Series as CSV.
-
-    If rows are left out, a last line gives the number of all rows.
+    Raises:
+        PromptError: the value has no complete text.
     """
-    written = str(frame.head(MAX_ROWS).to_csv())
-    rows = len(frame)
-    if rows > MAX_ROWS:
-        written += f"({MAX_ROWS} of {rows} rows)\n"
-    return written
+    from swiftask_jupyter.prompts.values import NotWritable, is_table, write_value
+
+    try:
+        if not isinstance(value, str) and is_table(value):
+            raise NotWritable(f"is a {type(value).__name__}")  # noqa: TRY301 - reported below
+        text, shortened = write_value(value)
+    except NotWritable as error:
+        raise PromptError(f"{name} {error.reason}", advice=error.advice) from None
+    if shortened:
+        raise PromptError(f"the text of {name} may be shortened by its class", advice=_NAME_A_PART)
+    return text
+
+
+def _format(value: Any, field: re.Match[str], *, partial: bool) -> tuple[str, str]:
+    """Return the text of a field's value, and a remark on what it leaves out; empty if nothing.
+
+    Raises:
+        PromptError: the text is too long, or the value has no complete text.
+    """
+    from swiftask_jupyter.prompts import values  # a prompt without fields does not need it
+
+    spec = (field["spec"] or "").rstrip()
+    limit = None if spec == ALL else values.MAX_CHARACTERS
+    name, attach = f"{field['name']}{field['path']}", ""
+    try:
+        if spec and spec != ALL:
+            value = format(value, spec)
+        elif not values.is_simple(value) and values.is_table(value):
+            attach = f" or -a {name}" if partial and "[" not in name else ""
+            return _table(value, name, attach, limit, partial=partial)
+        text, shortened = values.write_value(value, limit)
+    except values.NotWritable as error:
+        raise PromptError(f"{field[0]} {error.reason}", advice=error.advice) from None
+    except RecursionError:
+        raise PromptError(f"{field[0]} is nested too deeply", advice=_NAME_A_PART) from None
+    except values.TooLong:
+        advice = f"{{{{{name}:{ALL}}}}}{attach} sends them"
+        raise PromptError(f"{field[0]} has over {limit:,} characters", advice=advice) from None
+    if not shortened:
+        return text, ""
+    message = f"the text of {name} may be shortened by its class"
+    if not partial:
+        raise PromptError(message, advice=_NAME_A_PART)
+    return text, f"{message}; {_NAME_A_PART}"
+
+
+def _table(
+    table: Any, name: str, attach: str, limit: int | None, *, partial: bool
+) -> tuple[str, str]:
+    """Return the first rows of a table as CSV, or all if there is no limit, and a remark.
+
+    Raises:
+        PromptError: rows would be left out, and the caller does not want that.
+        TooLong: there are too many characters.
+    """
+    from swiftask_jupyter.prompts.tables import csv_of, row_count
+    from swiftask_jupyter.prompts.values import TooLong
+
+    if limit is None:
+        return csv_of(table), ""
+    rows = row_count(table)
+    how, of = f"{{{{{name}:{ALL}}}}}{attach} sends all", f"{MAX_ROWS} of {rows:,} rows of {name}"
+    if rows > MAX_ROWS and not partial:
+        raise PromptError(f"only {of} would be sent", advice=how)
+    written = csv_of(table, MAX_ROWS)
+    if len(written) > limit:
+        raise TooLong
+    if rows <= MAX_ROWS:
+        return written, ""
+    return f"{written}({MAX_ROWS} of {rows} rows)\n", f"{of} sent; {how}"

@@ -61,8 +61,9 @@ class RequestPreview(Struct, frozen=True):
         files: the attachments; each has a name, a type and a size in bytes.
         before: the method and the URL of each request that would be sent first, such as an upload.
         tokens: the estimated number of tokens of all messages.
-        calls: the costs of the last calls to this agent, newest first.
-        note: how the real request may differ from this preview; empty if it cannot differ.
+        calls: the costs of this agent's last calls, newest first.
+        note: what is unknown until the prompt is really sent, and what the prompt leaves out of
+            its variables; empty if nothing is.
     """
 
     dialect: str
@@ -76,6 +77,10 @@ class RequestPreview(Struct, frozen=True):
     tokens: int
     calls: tuple[CallCost, ...]
     note: str
+
+    def with_remarks(self, remarks: Iterable[str]) -> RequestPreview:
+        """Return the preview with remarks on how its prompt was made, added to its note."""
+        return replace(self, note="; ".join(filter(None, (self.note, *remarks))))
 
     def __repr__(self) -> str:
         return f"<RequestPreview: {self.method} {self.url}, about {self.tokens} tokens>"

@@ -5,7 +5,8 @@ import types
 import pandas as pd
 import pytest
 
-from swiftask_jupyter.prompts.templates import expression_warnings, field_pattern, interpolate
+from swiftask_jupyter.errors import PromptError
+from swiftask_jupyter.prompts.templates import expression_warnings, interpolate, text_in_full
 
 NAMES = {
     "name": "Ada",
@@ -131,13 +132,50 @@ def test_a_megabyte_of_braces_is_interpolated_quickly():
     assert warnings == ()
 
 
-def test_a_pattern_finds_names_of_any_characters_the_longest_first():
-    names = {"first name": "Ada", "a.b": 1, "a": types.SimpleNamespace(b=2, c=3), "2020": 4.5}
+def test_a_part_of_a_frame_is_named_in_a_warning_with_the_way_to_send_all():
+    names = {"d": types.SimpleNamespace(df=pd.DataFrame({"x": range(25)}))}
 
-    text, warnings = interpolate(
-        "{{first name}} {{ first name[0] }} {{a.b}} {{a.c}} {{2020:.2f}} {{2021}}",
-        names,
-        pattern=field_pattern(["first name", "a.b", "2020"]),
-    )
+    text, warnings = interpolate("{{d.df}} {{d.df}}", names)
 
-    assert (text, warnings) == ("Ada A 1 3 4.50 {{2021}}", ())
+    assert text.count("(20 of 25 rows)") == 2
+    assert warnings == ("20 of 25 rows of d.df sent; {{d.df:all}} or -a d.df sends all",)
+    assert interpolate("{{d.df:all}}", names) == (names["d"].df.to_csv(), ())
+
+
+def test_a_part_of_a_frame_is_refused_where_all_is_wanted():
+    names = {"df": pd.DataFrame({"x": range(25)})}
+
+    with pytest.raises(PromptError, match=r"only 20 of 25 rows of df .* \{\{df:all\}\} sends all"):
+        interpolate("{{df}}", names, partial=False)
+    assert interpolate("{{df:all}}", names, partial=False)[1] == ()
+
+
+def test_a_format_does_not_lift_the_limit_of_characters():
+    with pytest.raises(PromptError, match="over 100,000 characters"):
+        interpolate("{{t:s}}", {"t": "x" * 100_001})
+
+
+def test_a_list_that_is_nested_too_deeply_is_refused():
+    deep = []
+    for _ in range(5000):
+        deep = [deep]
+
+    with pytest.raises(PromptError, match="nested too deeply"):
+        interpolate("{{deep}}", {"deep": deep})
+
+
+def test_a_text_that_may_be_shortened_is_named_in_a_warning_or_refused():
+    class Short:
+        def __repr__(self):
+            return "[0, 1, ...]"
+
+    text, warnings = interpolate("{{x}}", {"x": Short()})
+
+    assert (text, len(warnings)) == ("[0, 1, ...]", 1)
+    assert "may be shortened" in warnings[0]
+    with pytest.raises(PromptError, match="may be shortened"):
+        interpolate("{{x}}", {"x": Short()}, partial=False)
+    with pytest.raises(PromptError, match="the cell may be shortened"):
+        text_in_full(Short(), "the cell")
+    with pytest.raises(PromptError, match="the cell is a DataFrame"):
+        text_in_full(pd.DataFrame(), "the cell")

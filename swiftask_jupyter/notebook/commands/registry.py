@@ -30,8 +30,9 @@ WIDTH = 98
 COLUMN = 28  # where the explanations begin
 
 _HEAD = """\
-%%swiftask [AGENT …] [-a FILE] [-o KEY=VALUE] [-c NAME] [options] [NAME << | NAME =<<] [# …]
-prompt, with {{name}}, {{name.attribute}}, {{name["key"]}}, {{number:.2f}} filled in
+%%swiftask [AGENT …] [-a FILE] [-o KEY=VALUE] [-c NAME] [options] [NAME << | NAME =<<]
+prompt, with {{name}}, {{name.attribute}}, {{name["key"]}}, {{number:.2f}},
+{{frame:all}} filled in
 """
 _TARGETS = (
     ("NAME <<", "put the answer into a variable and show only its footer"),
