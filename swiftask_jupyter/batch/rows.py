@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.errors import ConfigurationError, PromptError
-from swiftask_jupyter.prompts.templates import interpolate, text_in_full
+from swiftask_jupyter.prompts.templates import field_pattern, interpolate, text_in_full
 from swiftask_jupyter.support.suggest import closest
 
 if TYPE_CHECKING:
@@ -85,7 +85,9 @@ class RowTemplate:
             PromptError: the row has no value for a name of the template, or a value that cannot
                 be sent in full.
         """
-        text, problems = interpolate(self._template, _Row(self, row), partial=False)
+        text, problems = interpolate(
+            self._template, _Row(self, row), pattern=self._pattern, partial=False
+        )
         if problems:
             raise PromptError("; ".join(problems))
         return text

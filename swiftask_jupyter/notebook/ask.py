@@ -73,7 +73,6 @@ def prepare(context: NotebookContext, line: str, text: str) -> Callable[[], obje
         return partial(ask_rows, context, parsed, text)
     if "schema" in options:
         raise UsageError("--schema names the columns of --over; add --over FRAME")
-    context.connect(warm="dry_run" not in options)
     agents: list[str | None] = [*parsed.agents] or [None]
     remarks: tuple[str, ...] = ()
     try:
@@ -218,7 +217,10 @@ def _show_previews(
 def _watcher(
     context: NotebookContext, streams: list[Stream], line: MagicLine, remarks: tuple[str, ...]
 ) -> Callable[[], object]:
-    """Return the function that shows the answer as it grows, or several side by side."""
+    """Return a function that sends the request, shows the answer, and returns the cell's value.
+
+    The answers of several agents are shown side by side.
+    """
     for each in streams:
         each.reply.remarks += remarks
     if len(streams) > 1:

@@ -32,8 +32,25 @@ ALL = "all"
 _NAME_A_PART = "name a part of it, such as {{name.attribute}}, or a text made of it"
 
 
+def field_pattern(names: Iterable[str]) -> re.Pattern[str]:
+    """Return a pattern like `FIELD` that also finds fields with these names.
+
+    Where a field can be read in two ways, the longest of these names counts: `{{a.b}}` is the
+    name `a.b` if that is one of them; otherwise it is the attribute `b` of `a`.
+    """
+    exact = "".join(f"{re.escape(name)}|" for name in sorted(names, key=len, reverse=True))
+    if not exact:
+        return FIELD
+    path = VARIABLE_PATH.replace("(?P<name>", f"(?P<name>{exact}", 1)
+    return re.compile(rf"\{{\{{\s*{path}{_SPEC}\}}\}}")
+
+
 def interpolate(
-    text: str, names: Mapping[str, Any], *, partial: bool = True
+    text: str,
+    names: Mapping[str, Any],
+    *,
+    pattern: re.Pattern[str] = FIELD,
+    partial: bool = True,
 ) -> tuple[str, tuple[str, ...]]:
     """Replace the fields of a prompt by their values.
 
@@ -42,6 +59,7 @@ def interpolate(
     Args:
         text: the prompt.
         names: the variables that a field may name.
+        pattern: finds the fields; see `field_pattern`.
         partial: whether a part of a table may be inserted, with a warning; `False` refuses it.
 
     Returns:

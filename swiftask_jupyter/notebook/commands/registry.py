@@ -30,7 +30,7 @@ WIDTH = 98
 COLUMN = 28  # where the explanations begin
 
 _HEAD = """\
-%%swiftask [AGENT …] [-a FILE] [-o KEY=VALUE] [-c NAME] [options] [NAME << | NAME =<<]
+%%swiftask [AGENT …] [-a FILE] [-o KEY=VALUE] [-c NAME] [options] [NAME << | NAME =<<] [# …]
 prompt, with {{name}}, {{name.attribute}}, {{name["key"]}}, {{number:.2f}},
 {{frame:all}} filled in
 """
