@@ -54,8 +54,8 @@ def test_doctor_sends_a_request_even_if_the_cache_is_on(connected, monkeypatch, 
 
 
 def test_doctor_reports_a_malformed_proxy_and_continues(connected, monkeypatch, capsys):
-    monkeypatch.setenv("SWIFTASK_BASE_URL", "http://service.invalid")
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy:port")
+    monkeypatch.setenv("SWIFTASK_BASE_URL", "https://service.invalid")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:port")
 
     connected.run_line_magic("swiftask", "doctor")
 

@@ -21,6 +21,7 @@ from swiftask_jupyter.answers.turn import Conversation, Delta, Event, Raw, Usage
 from swiftask_jupyter.prompts.prompt import Attachment, Prompt
 from swiftask_jupyter.protocols.base import Decoder, JSONBodyDecoder, Protocol, plausible_usage
 from swiftask_jupyter.protocols.http import Request, ResponseHead
+from swiftask_jupyter.settings.connection import is_unencrypted
 from swiftask_jupyter.settings.secrets import Secret
 from swiftask_jupyter.support.structs import replace
 
@@ -81,6 +82,10 @@ class Native(Protocol):
         if head.status != 200:
             raise self.error(head, body, "")
         upload_url, file_url = parse_upload_urls(body)
+        if is_unencrypted(upload_url) and not is_unencrypted(self.base_url):
+            raise errors.StreamError(
+                "the service gave an unencrypted address to upload to", advice="no file was sent"
+            )
         head, body = yield Request(
             "PUT", upload_url, {"Content-Type": file.type}, file.content or b"", file.name
         )

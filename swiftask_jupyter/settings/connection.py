@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.settings.secrets import Secret
-from swiftask_jupyter.settings.sources import ResolvedSetting, Sources
+from swiftask_jupyter.settings.sources import ALLOW_HTTP, ResolvedSetting, Sources
 from swiftask_jupyter.support.structs import Redacted, Struct, field
 
 
@@ -20,6 +20,15 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_unencrypted(url: str) -> bool:
+    """Return whether a request to a URL leaves this machine without encryption."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False  # no request can be sent there
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
 
 def parse_base_url(url: str) -> str:
@@ -162,17 +171,18 @@ class ConnectionOverrides(Redacted, frozen=True):
 
 
 class Connection(Struct, frozen=True):
-    """The resolved settings for one service: its address, a token and a default agent.
+    """A service, a token for it, and a default agent.
 
     Attributes:
         base_url: the root to which `/api`, `/v1`, `/public` and `/widget` are appended; `None`
-            for the addresses in Swiftask's documentation.
+            for the documented addresses.
         token: an API key, or an agent's client token.
         agent: the slug of the agent to ask if a call names none.
         dialect: the protocol's name, or `auto`.
         name: the connection's name in the configuration, if it has one.
-        origins: by the name of each setting, a text that says where it was set.
+        origins: where each setting was set, in words, by the setting's name.
         missing_token_reason: why a named connection has no token; empty otherwise.
+        unencrypted: why no token may be sent there, in one line; empty if one may.
     """
 
     base_url: str | None = None
@@ -182,6 +192,7 @@ class Connection(Struct, frozen=True):
     name: str | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
     missing_token_reason: str = ""
+    unencrypted: str = ""
 
     @property
     def host(self) -> str:
@@ -221,19 +232,23 @@ def resolve(
     sources: Sources,
     overrides: Mapping[str, ConnectionOverrides],
     login_token: Callable[[str], str | None] = lambda _: None,
+    on_token: Callable[[Secret], object] = lambda _: None,
 ) -> Connection:
-    """Combine the settings of all sources into one connection.
+    """Resolve all settings into one connection.
+
+    Every token that is sent comes from here, and so does the address that it is sent to.
 
     Args:
-        sources: the environment variables and the files.
-        overrides: the settings given in code, which take precedence over `sources`. The keys are
-            texts that say where they were given; the first has the highest precedence.
-        login_token: returns the token that `login` stored for a host, or `None`; called only if
-            no other source gives a token.
+        sources: the environment and the files.
+        overrides: the settings given in code, by where they were given, in descending order of
+            precedence; they take precedence over the sources.
+        login_token: returns the token that `login` stored for a host; called only if no other
+            setting gives a token.
+        on_token: called with the token, even if it is then refused: it must be masked.
 
     Raises:
-        ConfigurationError: a setting is unusable, or a project's file names a host to which a token
-            from another source must not be sent.
+        ConfigurationError: a setting is unusable, a project's file would redirect a token, or the
+            token would be sent unencrypted.
     """
     given = [each.settings(origin) for origin, each in overrides.items()]
     name, layers = _layers(sources, given)
@@ -244,12 +259,16 @@ def resolve(
     token = settings.get("token")
     if token is None and (stored := login_token(token_host(root or SWIFTASK_ROOT))):
         token = settings["token"] = ResolvedSetting(stored, "login")
-    elif token is not None and base is not None:
+    on_token(secret := parse_token(token.value if token else ""))
+    unencrypted = _unencrypted(sources, name, base, root)
+    if token is not None and base is not None:
         _check_redirection(base, token, root or SWIFTASK_ROOT)
+        if unencrypted:
+            raise ConfigurationError(unencrypted)
     origins = {key: value.origin for key, value in settings.items()}
     return Connection(
         base_url=root,
-        token=parse_token(token.value if token else ""),
+        token=secret,
         agent=settings["agent"].value if "agent" in settings else None,
         dialect=settings["dialect"].value if "dialect" in settings else AUTO,
         name=name.value if name else None,
@@ -257,6 +276,7 @@ def resolve(
         missing_token_reason=(
             sources.missing_token_reason(name.value) if name and token is None else ""
         ),
+        unencrypted=unencrypted,
     )
 
 
@@ -308,6 +328,29 @@ def _check_redirection(base: ResolvedSetting, token: ResolvedSetting, root: str)
     raise ConfigurationError(
         f"{base.origin} names the host {host}, and the token comes from {token.origin}",
         advice="if it may go there, set SWIFTASK_BASE_URL in the environment yourself",
+    )
+
+
+def _unencrypted(
+    sources: Sources, name: ResolvedSetting | None, base: ResolvedSetting | None, root: str | None
+) -> str:
+    """Return why no token may be sent to an address: it is plain http and not this machine.
+
+    Only `allow_http` in the user's own `config.toml` allows it: at the top for every address, or
+    in the table of a connection for the address in that table. Empty if a token may be sent.
+    Without a token nothing is refused: there is nothing to steal, as with a local model.
+    """
+    if base is None or root is None or not is_unencrypted(root):
+        return ""
+    named = name.value if name else None
+    if named is not None and sources.connection(named).get("base_url") != base:
+        named = None  # another setting replaces the address of the connection
+    if sources.allows_http(named):
+        return ""
+    ignored = f" ({ALLOW_HTTP} does not count)" if sources.has_variable(ALLOW_HTTP) else ""
+    return (
+        f"{base.origin} would send your token unencrypted to {urlsplit(root).hostname}; use https,"
+        f" or set allow_http = true in your own config.toml{ignored}"
     )
 
 

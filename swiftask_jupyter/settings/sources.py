@@ -24,6 +24,12 @@ VARIABLES = {
 }
 # The keys that a table of settings in a TOML file may have.
 TABLE_KEYS = frozenset(("agent", "base_url", "dialect", "token_env", "connection", "connections"))
+# Further keys, true or false, of the user's own config.toml. A project's files may not set them,
+# because they may come from anyone.
+SWITCHES = frozenset(("allow_http", "keep_texts"))
+CONNECTION_SWITCHES = frozenset(("allow_http",))  # of the table of a connection
+ALLOW_HTTP, KEEP_TEXTS = "SWIFTASK_ALLOW_HTTP", "SWIFTASK_KEEP_TEXTS"
+_YES, _NO = ("", "1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 class ResolvedSetting(Redacted, frozen=True):
@@ -106,9 +112,62 @@ class Sources:
             if isinstance(values, dict) and "swiftask" in values:
                 yield _validated(values["swiftask"], str(path), str(path))
                 break
+        if (own := self._own_table()) is not None:
+            yield own
+
+    def _own_table(self) -> Table | None:
+        """Return the table of the user's `config.toml`; `None` if there is no such file."""
         path = user_config_path()
-        if path.is_file():
-            yield _validated(self._read(path, _toml), str(path), "")
+        if not path.is_file():
+            return None
+        return _validated(self._read(path, _toml), str(path), "", SWITCHES)
+
+    def allows_http(self, connection: str | None) -> bool:
+        """Return whether the user's `config.toml` allows tokens to travel unencrypted.
+
+        Args:
+            connection: the named connection that gives the address; `None` if none does.
+
+        Raises:
+            ConfigurationError: a file cannot be read, or has an invalid setting.
+        """
+        tables = [own] if (own := self._own_table()) is not None else []
+        if connection is not None:
+            tables.append(self._connection_table(connection))
+        return any(table.values.get("allow_http", False) for table in tables)
+
+    def no_texts_origin(self) -> str:
+        """Return which setting says that no prompts and answers are kept; empty if none does.
+
+        `SWIFTASK_KEEP_TEXTS` in the environment or in a `.env` may say so, or `keep_texts` in the
+        user's `config.toml`.
+
+        Raises:
+            ConfigurationError: a file cannot be read, or the value is neither yes nor no.
+        """
+        found = ""
+        if (own := self._own_table()) is not None and not own.values.get("keep_texts", True):
+            found = f"keep_texts in {own.origin}"
+        for values, origin in self._variables():
+            word = values.get(KEEP_TEXTS, "").strip().lower()
+            if word not in _YES + _NO:
+                raise ConfigurationError(
+                    f"{KEEP_TEXTS} in {origin} is neither 0 nor 1",
+                    advice="write 0 to keep no texts",
+                )
+            if word in _NO:
+                found = f"{KEEP_TEXTS} in {origin}"
+        return found
+
+    def has_variable(self, name: str) -> bool:
+        """Return whether the environment or a `.env` has this variable."""
+        return any(values.get(name) for values, _ in self._variables())
+
+    def _variables(self) -> Iterator[tuple[Mapping[str, str], str]]:
+        """Yield the variables of the environment, and those of the nearest `.env`."""
+        yield self._environ, "the environment"
+        if (path := self._find_upward(".env")) is not None:
+            yield self._read(path, _dotenv), str(path)
 
     def connection_names(self) -> list[str]:
         """Return the sorted names of all connections in `pyproject.toml` and `config.toml`."""
@@ -133,7 +192,8 @@ class Sources:
         for table in self.tables():
             if name in table.connections:
                 origin = f"connection {name} in {table.origin}"
-                return _validated(table.connections[name], origin, table.file)
+                switches = frozenset() if table.file else CONNECTION_SWITCHES
+                return _validated(table.connections[name], origin, table.file, switches)
         names = self.connection_names()
         there_is = f"there is: {', '.join(names)}" if names else "none is configured"
         raise ConfigurationError(f"no connection {name!r}", advice=there_is)
@@ -142,7 +202,7 @@ class Sources:
         settings = {
             key: ResolvedSetting(value, table.origin, table.file)
             for key, value in table.values.items()
-            if key not in {"token_env", "connections"}
+            if key not in {"token_env", "connections", *SWITCHES}
         }
         if (name := table.values.get("token_env")) and (token := self._token(name, table)):
             settings["token"] = token
@@ -227,14 +287,19 @@ def _toml(path: Path) -> dict[str, Any]:
     return tomllib.loads(path.read_text("utf-8-sig"))  # some editors write a byte order mark
 
 
-def _validated(values: Any, origin: str, file: str) -> Table:
-    """Check the keys and the types of the values in a table of settings, and return the table.
+def _validated(
+    values: Any, origin: str, file: str, switches: frozenset[str] = frozenset()
+) -> Table:
+    """Return a table of settings after checking its keys and the types of its values.
 
-    A value of the wrong type is an error and is not ignored: a connection whose base URL is ignored
-    would send its token to the default host.
+    A value of the wrong type must not be ignored: without its base URL, a connection would send its
+    token to the default host.
 
-    Raises:
-        ConfigurationError: a key is unknown, or a value has the wrong type.
+    Args:
+        values: the table as it was read.
+        origin: the file, and the connection in it, in words.
+        file: the project's file; empty for the user's own `config.toml`.
+        switches: which of `SWITCHES` the table may have.
     """
     if not isinstance(values, dict):
         raise ConfigurationError(f"{origin} is not a table of settings")
@@ -242,15 +307,27 @@ def _validated(values: Any, origin: str, file: str) -> Table:
         raise ConfigurationError(
             f"{origin} holds a token", advice='write token_env = "SWIFTASK_…" there instead'
         )
-    if unknown := sorted(values.keys() - TABLE_KEYS):
+    if misplaced := sorted((values.keys() & SWITCHES) - switches):
+        raise ConfigurationError(
+            f"{origin} may not set {misplaced[0]}",
+            advice=f"write it at the top of your own {user_config_path()}",
+        )
+    if unknown := sorted(values.keys() - TABLE_KEYS - SWITCHES):
         raise ConfigurationError(
             f"{origin} holds an unknown setting {unknown[0]!r}",
-            advice=f"known are: {', '.join(sorted(TABLE_KEYS))}",
+            advice=f"known are: {', '.join(sorted(TABLE_KEYS | switches))}",
         )
     for key, value in values.items():
-        if key == "connections":
-            if not isinstance(value, dict):
-                raise ConfigurationError(f"connections in {origin} is not a table of connections")
-        elif not isinstance(value, str) or not value.strip():
-            raise ConfigurationError(f"{key} in {origin} must be text, and not empty")
+        _check_type(key, value, origin)
     return Table(values, origin, file)
+
+
+def _check_type(key: str, value: Any, origin: str) -> None:
+    if key == "connections":
+        if not isinstance(value, dict):
+            raise ConfigurationError(f"connections in {origin} is not a table of connections")
+    elif key in SWITCHES:
+        if not isinstance(value, bool):
+            raise ConfigurationError(f"{key} in {origin} must be true or false")
+    elif not isinstance(value, str) or not value.strip():
+        raise ConfigurationError(f"{key} in {origin} must be text, and not empty")

@@ -26,26 +26,25 @@ from swiftask_jupyter.turns.routing import SWIFTASK_DIALECTS, Dialects, Route
 
 
 class Connections:
-    """The settings, tokens, agent catalogue and network access of one client.
-
-    A `Connection` is the result of combining all settings: base URL, token, agent and dialect (the
-    protocol's name, or `auto`).
+    """Resolves settings into connections, and prepares prompts and their routes.
 
     Args:
-        overrides: the settings passed to the constructor of the client.
+        overrides: what the client was made with.
 
     Attributes:
-        overrides: the settings passed to the constructor of the client, or changed later by
-            commands such as `%swiftask use`.
-        configured: the settings made by `%config SwiftaskMagics`.
-        sources: the settings in environment variables and files.
-        transport: sends the requests.
-        thread: the I/O thread, on which all requests are sent.
+        overrides: what was named when the client was made, or by `%swiftask use`.
+        configured: what `%config SwiftaskMagics` names.
+        keep_texts: whether `%config SwiftaskMagics` lets the ledger keep prompts and answers.
+        sources: the environment and the files with settings.
+        transport: the network.
+        thread: the I/O thread on which the network is used.
     """
 
     def __init__(self, overrides: ConnectionOverrides) -> None:
         self.overrides = overrides
         self.configured = ConnectionOverrides()
+        self.keep_texts = True
+        self._no_texts_origin = "a setting that can't be read"
         self.sources = Sources(os.environ)
         self.transport = Transport()
         self.thread = IOThread(self.transport.aclose)
@@ -54,26 +53,37 @@ class Connections:
         self._dialects = Dialects(Catalogue(self.transport))
 
     def resolve(self, overrides: ConnectionOverrides | None = None) -> Connection:
-        """Combine all current settings into a connection.
-
-        Files with settings are read again if they have changed.
+        """Return the connection that the settings describe now; changed files are read again.
 
         Args:
-            overrides: the settings passed to a single call, which take precedence over all others;
-                `None` if there are none.
+            overrides: what one call names itself; it comes before all other settings.
 
         Raises:
-            ConfigurationError: a setting is unusable, or a project's file names a host to which a
-                token from another source must not be sent.
+            ConfigurationError: a setting is unusable, or would send a token unencrypted, or to a
+                host that its owner did not name.
         """
         layers = {
             "the call": overrides or ConnectionOverrides(),
             "Swiftask(…)": self.overrides,
             "%config SwiftaskMagics": self.configured,
         }
-        found = resolve(self.sources, layers, self._logins.token)
-        self._secrets.add(found.token)
-        return found
+        self._no_texts_origin = self.sources.no_texts_origin()
+        return resolve(self.sources, layers, self._logins.token, self._secrets.add)
+
+    def keeps_texts(self) -> bool:
+        """Return whether the ledger may keep prompts and answers: no setting says otherwise."""
+        return not self.no_texts_origin()
+
+    def no_texts_origin(self) -> str:
+        """Return which setting says that no prompts and answers are kept; empty if none does.
+
+        While the settings can't be read, what they said last counts; before that, nothing is kept.
+        """
+        if not self.keep_texts:
+            return "%config SwiftaskMagics"
+        with suppress(ConfigurationError):
+            self._no_texts_origin = self.sources.no_texts_origin()
+        return self._no_texts_origin
 
     def prepare(
         self,
@@ -199,17 +209,32 @@ class Connections:
                 connection.root("/public"), connection.agent
             )
 
-    def login(self, token: str) -> bool:
-        """Store a token for the host of the current service; used by `%swiftask login`.
-
-        Return whether it was stored in the system's keyring. Otherwise it is kept in memory until
-        the process ends.
+    def login_host(self) -> str:
+        """Return the name of the host for which `login` keeps a token.
 
         Raises:
-            ConfigurationError: the token contains characters that no token has, or the settings
-                are unusable.
+            ConfigurationError: a token for it would be sent unencrypted.
         """
-        return self._logins.keep(self.resolve().token_host, token)
+        return self._login_connection().host
+
+    def login(self, token: str) -> bool:
+        """Keep a token for the connection's host; return whether it outlives this process.
+
+        Raises:
+            ConfigurationError: it is no token, or would be sent unencrypted.
+        """
+        return self._logins.keep(self._login_connection().token_host, token)
+
+    def _login_connection(self) -> Connection:
+        connection = self.resolve()
+        if connection.unencrypted:
+            raise ConfigurationError(connection.unencrypted)
+        return connection
+
+    def stored_login(self) -> tuple[bool, str]:
+        """Return whether `login` has kept a token for the connection, and under which name."""
+        host = self.resolve().token_host
+        return self._logins.token(host) is not None, host
 
 
 def _loaded(files: object) -> tuple[Attachment, ...]:

@@ -242,3 +242,107 @@ def test_a_login_for_https_is_not_used_for_http():
         resolve(Sources({}, Path("/nowhere")), {"the call": ConnectionOverrides(url)}, known)
 
     assert asked == ["graphql.swiftask.ai", "http://graphql.swiftask.ai"]
+
+
+TOKEN = {"SWIFTASK_API_KEY": "token"}
+LAN = "http://10.0.0.7:8000"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8000", "http://127.9.9.9", "http://localhost", "http://LOCALHOST:1",
+        "HTTP://[::1]:8000", "http://[0:0:0:0:0:0:0:1]", "https://10.0.0.7", "https://a.example",
+    ],
+)  # fmt: skip
+def test_a_token_may_be_sent_to_loopback_and_encrypted(url):
+    assert resolve_call(TOKEN, base_url=url).token
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        LAN, "http://192.168.1.1", "http://host.docker.internal:11434", "http://box.local",
+        "http://a.example", "HTTP://a.example", "http://[fe80::1]", "http://[2001:db8::1]:8000",
+        "http://0.0.0.0:1", "http://127.1", "http://2130706433", "http://0x7f.0.0.1",
+        "http://0177.0.0.1", "http://localhost.", "http://localhost.evil.example",
+        "http://127.0.0.1.evil.example", "http://127.0.0.1.", "http://evil.example/127.0.0.1",
+        "http://127.0.0.1%2eevil.example", "http://\uff11\uff12\uff17.0.0.1", "http://127.0.0.1\\.evil.example",
+    ],
+)  # fmt: skip
+def test_a_token_is_sent_to_no_other_address_unencrypted(url):
+    with pytest.raises(ConfigurationError, match=r"send your token unencrypted to|is not a plain"):
+        resolve_call(TOKEN, base_url=url)
+
+    with pytest.raises(ConfigurationError):  # a user name is no host
+        resolve_call(TOKEN, base_url=url.replace("://", "://127.0.0.1@"))
+
+
+def own_config(project, text):
+    """Write the user's `config.toml`."""
+    path = project.parent / "user" / "swiftask_jupyter" / "config.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_only_the_users_own_configuration_allows_http(project):
+    environ = {**TOKEN, "SWIFTASK_BASE_URL": LAN}
+    (project / ".env").write_text("SWIFTASK_ALLOW_HTTP=1\nallow_http=true\n")
+    with pytest.raises(ConfigurationError, match=r"\(SWIFTASK_ALLOW_HTTP does not count\)"):
+        resolve_below(project, environ)
+
+    (project / "pyproject.toml").write_text("[tool.swiftask]\nallow_http = true\n")
+    with pytest.raises(ConfigurationError, match=r"pyproject\.toml may not set allow_http; .*own"):
+        resolve_below(project, environ)
+
+    (project / "pyproject.toml").unlink()
+    own_config(project, "allow_http = true\n")
+    assert resolve_below(project, environ).token
+
+
+def test_a_project_cannot_allow_http_for_one_of_its_connections(project):
+    configure_team(project, 'allow_http = true\ntoken_env = "SWIFTASK_KEY"')
+
+    with pytest.raises(ConfigurationError, match="may not set allow_http"):
+        resolve_below(project, {"SWIFTASK_KEY": "token"}, connection="team")
+
+
+def test_a_connection_allows_http_for_its_own_address_alone(project):
+    own_config(
+        project,
+        f'[connections.lan]\nbase_url = "{LAN}"\ntoken_env = "KEY"\nallow_http = true\n'
+        f'[connections.other]\nbase_url = "{LAN}"\ntoken_env = "KEY"\n',
+    )
+    environ = {"KEY": "token"}
+
+    assert resolve_below(project, environ, connection="lan").token
+    with pytest.raises(ConfigurationError, match=r"connection other in .* would send"):
+        resolve_below(project, environ, connection="other")
+    with pytest.raises(ConfigurationError, match="the call would send"):
+        resolve_below(project, environ, connection="lan", base_url="http://10.0.0.8")
+
+
+@pytest.mark.parametrize("text", ['allow_http = "true"', "keep_texts = 0"])
+def test_a_switch_is_true_or_false(project, text):
+    own_config(project, text)
+
+    with pytest.raises(ConfigurationError, match="must be true or false"):
+        resolve_below(project)
+
+
+def test_whether_texts_are_kept_is_said_by_any_source_but_a_project_file(project):
+    def origin(**environ):
+        return Sources(environ, project / "notebooks").no_texts_origin()
+
+    assert origin() == origin(SWIFTASK_KEEP_TEXTS="1") == ""
+    assert origin(SWIFTASK_KEEP_TEXTS="0") == "SWIFTASK_KEEP_TEXTS in the environment"
+    with pytest.raises(ConfigurationError, match="neither 0 nor 1"):
+        origin(SWIFTASK_KEEP_TEXTS="never")
+    (project / ".env").write_text("SWIFTASK_KEEP_TEXTS=0\n")
+    assert origin(SWIFTASK_KEEP_TEXTS="1").endswith(".env")
+    (project / ".env").unlink()
+    own_config(project, "keep_texts = false\n")
+    assert origin(SWIFTASK_KEEP_TEXTS="1").endswith("config.toml")
+    own_config(project, "[connections.a]\nkeep_texts = false\n")
+    with pytest.raises(ConfigurationError, match="may not set keep_texts; write it at the top"):
+        resolve_below(project, connection="a")

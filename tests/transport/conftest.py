@@ -41,3 +41,12 @@ def example_hosts(monkeypatch):
         return real("127.0.0.1" if is_example else host, *args, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+@pytest.fixture
+def http_allowed(monkeypatch, tmp_path):
+    """The user's own configuration allows tokens to travel unencrypted."""
+    path = tmp_path / "user" / "swiftask_jupyter" / "config.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text("allow_http = true\n")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user"))

@@ -204,7 +204,7 @@ def test_nothing_was_sent_to_an_invalid_url(respond_with):
 
 
 @pytest.fixture
-def client_with(respond_with, no_retry_delay):
+def client_with(respond_with, no_retry_delay, http_allowed):
     """Return a whole client whose network is a function, and the list of its requests."""
 
     def client_with(respond):

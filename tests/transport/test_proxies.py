@@ -14,6 +14,8 @@ from swiftask_jupyter.transport.http1 import parse_url
 from tests.support.cells import posts
 from tests.support.servers import Proxy
 
+pytestmark = pytest.mark.usefixtures("http_allowed")  # the services here have no certificate
+
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
