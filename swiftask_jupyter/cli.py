@@ -1,4 +1,4 @@
-"""The command-line program `swiftask-jupyter`: `sandbox`, `model`, `doctor` and `demo`."""
+"""The command line: `swiftask-jupyter sandbox | model | doctor | privacy | demo`."""
 
 from __future__ import annotations
 
@@ -33,18 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands.add_parser("model", help="fetch the small model's weights (98 MB), once")
     commands.add_parser("doctor", help="check settings, network, token, agent and streaming")
+    commands.add_parser("privacy", help="what is sent and kept where, and how to erase it")
     commands.add_parser("demo", help="ask the sandbox one prompt and print what it cost")
     chosen = parser.parse_args(arguments)
     try:
-        match chosen.command:
-            case "sandbox":
-                return _sandbox(chosen.port, model=chosen.model)
-            case "model":
-                return _model()
-            case "doctor":
-                return _doctor()
-            case _:
-                return _demo()
+        if chosen.command == "sandbox":
+            return _sandbox(chosen.port, model=chosen.model)
+        others = {"model": _model, "doctor": _doctor, "privacy": _privacy, "demo": _demo}
+        return others[chosen.command]()
     except KeyboardInterrupt:
         return 130
     except (SwiftaskError, ModuleNotFoundError) as error:  # raised if an extra is missing
@@ -89,6 +85,16 @@ def _doctor() -> int:
             print(finding, flush=True)
             healthy = healthy and finding.ok is not False
     return 0 if healthy else 1
+
+
+def _privacy() -> int:
+    from swiftask_jupyter.client import Swiftask
+    from swiftask_jupyter.notebook.privacy import describe
+
+    with Swiftask() as client:
+        for line in describe(client):
+            print(line)
+    return 0
 
 
 def _demo() -> int:

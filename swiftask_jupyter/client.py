@@ -25,6 +25,7 @@ from swiftask_jupyter.ledger.opening import open_store
 from swiftask_jupyter.options import (
     BatchOptions,
     ChatOptions,
+    PurgeOptions,
     RequestOptions,
     UsageOptions,
     check_known,
@@ -93,7 +94,7 @@ class Swiftask:
     ) -> None:
         overrides = ConnectionOverrides(base_url, token, agent, dialect, connection).validated()
         self.connections = Connections(overrides)
-        self._ledger = Ledger(open_store(store, os.environ))
+        self._ledger = Ledger(open_store(store, os.environ), self.connections.keeps_texts)
         self.store = self._ledger.store.path or str(self._ledger.store)
         cache = os.environ.get("SWIFTASK_CACHE") or "off"
         self.runtime = Runtime(self._ledger, self.connections, cache=cache)
@@ -123,9 +124,7 @@ class Swiftask:
         return self._sessions[name]
 
     def sessions(self) -> list[str]:
-        """Return the names of the conversations of this client's notebook, the newest last.
-
-        If the client has no notebook, return the names of all conversations outside of notebooks.
+        """Return the names of the notebook's conversations, or else of this client's, newest last.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -326,6 +325,25 @@ class Swiftask:
                 "which notebook this is, is not known", advice="name its path, or leave it out"
             )
         return usage(self._ledger.usage_queries, by, notebook=path, **wanted)
+
+    @with_options(PurgeOptions)
+    def purge(self, **options: Unpack[PurgeOptions]) -> int:
+        """Erase texts from the ledger, and return how many turns had any; their counts stay.
+
+        Repeats of an erased turn, such as an answer from the cache, are erased too. What is in
+        notebooks, and what services keep, stays; `%swiftask privacy` says where.
+
+        Args:
+            **options: which turns; name exactly one.
+
+        Raises:
+            ConfigurationError: not exactly one option, or no such conversation.
+            StoreError: the ledger can't be read or written.
+        """
+        from swiftask_jupyter.usage.purge import purge_scope
+
+        names = (*self.sessions(), self.current)
+        return self._ledger.erasure.erase(**purge_scope(options, names, self.session))
 
     def agents(self, pattern: str = "") -> pd.DataFrame:
         """Return the service's public agents as a DataFrame with `slug`, `name` and `chat`.

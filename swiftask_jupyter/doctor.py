@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from swiftask_jupyter.answers.turn import has_text
 from swiftask_jupyter.client import Swiftask
 from swiftask_jupyter.errors import ConfigurationError, ConnectionFailed, SwiftaskError
-from swiftask_jupyter.settings.connection import Connection, describe_settings, is_loopback
+from swiftask_jupyter.settings.connection import OPENAI_ROOT, SWIFTASK_ROOT, Connection, is_loopback
 from swiftask_jupyter.support.sanitize import sanitize_line
 from swiftask_jupyter.support.structs import Struct
 from swiftask_jupyter.support.wording import quantity
@@ -140,3 +140,19 @@ def _check_answer(client: Swiftask) -> Iterator[Finding]:
         )
         text += "" if here else ": a proxy may be holding it back"
         yield Finding(ok=None if here else False, subject="streaming", text=text)
+
+
+def describe_settings(connection: Connection) -> Iterator[tuple[str, str, str]]:
+    """Yield the name, the value and the origin of each setting as texts, for the user.
+
+    For the token, the value says only whether it is set.
+    """
+    values = {
+        "connection": connection.name or "default",
+        "base_url": connection.base_url or f"{SWIFTASK_ROOT}, {OPENAI_ROOT}/v1",
+        "token": "set" if connection.token else "none",
+        "agent": connection.agent or "none",
+        "dialect": connection.dialect,
+    }
+    for name, value in values.items():
+        yield name, value, connection.origins.get(name, "default")

@@ -1,10 +1,10 @@
-"""The options of all methods and magics, each declared once.
+"""The one list of options: those of a question, a conversation, a cell, a batch and a panel.
 
-An option is a field of a `TypedDict`, annotated with an `Option` that describes it. The following
-are derived from these declarations: the keywords that editors and type checkers know (`**options:
-Unpack[AskOptions]`), the signatures that `help()` and Tab completion show, the arguments of
-`%%swiftask`, `%swiftask help`, the README's tables, and the suggestions for misspelt names. To add
-an option, declare it here and write the code that uses it.
+An option is declared once, as a field of a `TypedDict`, with an `Option` that describes it. From
+this list derive: the keywords that editors and type checkers know (`**options:
+Unpack[AskOptions]`), the signatures that `help()` and Tab show, the arguments of `%%swiftask`,
+`%swiftask help`, the README's tables, and the suggestion for a misspelt name. A new option is one
+entry here, and the code that acts on it.
 
     CallOptions                 one request of a question or of a row
     ├── RequestOptions          Swiftask.ask, stream, dry_run …
@@ -12,6 +12,7 @@ an option, declare it here and write the code that uses it.
     │       └── CellOptions     %%swiftask alone
     └── BatchOptions            Swiftask.map, map_async, and %%swiftask --over
     UsageOptions                Swiftask.usage and %swiftask usage
+    PurgeOptions                Swiftask.purge and %swiftask purge
     ChatOptions                 Swiftask.chat
 """
 
@@ -33,22 +34,22 @@ FORMATS = ("md", "text", "json", "code")  # how a cell shows an answer
 
 
 class Option(NamedTuple):
-    """The description of one option: a keyword of a Python method, a flag of a magic, or both.
+    """The description of one option.
 
     Attributes:
         help: what the keyword does, in one line.
-        flags: the option's flags in a magic, such as `-c`; empty if a magic sets the option by
-            `-o NAME=VALUE` or not at all.
-        metavar: the placeholder for the flag's value in the help text, such as `SECONDS`.
-        default: the default value that `help()` shows.
-        const: the value that a flag without an argument sets; `None` if the flag needs one.
-        flag_help: what the flag does, if this differs from `help`; otherwise empty.
-        parse: converts the flag's argument, a string, to the value.
-        choices: the arguments that the flag accepts; empty for any.
-        repeats: whether the flag may be repeated; the value is then the list of all arguments.
-        by_row: whether the flag can be combined with `--over`, which sends a prompt for each row.
-        is_field: whether the option is a field of the service's request, with the same name.
-        method: for a flag without a keyword, the Python call that does the same.
+        flags: its flags in a magic line; empty if a line sets it by `-o NAME=VALUE`.
+        metavar: the word that help shows for the flag's value, such as `SECONDS`.
+        default: the value when the option is left out, as `help()` shows it.
+        const: the value that the flag alone stands for; `None` if the flag takes a value. With a
+            `metavar`, the flag may take a value.
+        flag_help: what the flag does, if that differs from what the keyword does.
+        parse: converts the word behind the flag to the value.
+        choices: the words that the flag takes; empty if it takes any.
+        repeats: whether the flag may be repeated; the value is then the list of all words.
+        by_row: whether the flag can be combined with `--over`.
+        is_field: whether the option is sent to the service under its own name.
+        method: the call that does in Python what the flag does in a cell, if no keyword does.
     """
 
     help: str
@@ -187,6 +188,18 @@ class UsageOptions(TypedDict, total=False):
         "only calls of the session with this id", ("--session",), "ID")]
     text: Annotated[bool, Option(
         "add prompts and answers, ratings and comments", ("--text",), default=False, const=True)]
+
+
+class PurgeOptions(TypedDict, total=False):
+    """The options of `Swiftask.purge` and of `%swiftask purge`: which turns lose their texts."""
+
+    session: Annotated[str | None, Option(
+        "the turns of a conversation of this notebook, or of the session with this id",
+        ("--session",), "NAME", const="", flag_help="the current one, or that of this name or id")]
+    before: Annotated[str | float | timedelta | date | None, Option(
+        "the turns before then: 30d, 12h, a date or a time", ("--before",), "TIME")]
+    everything: Annotated[bool, Option(
+        "all turns of this ledger", ("--all",), default=False, const=True)]
 
 
 class ChatOptions(TypedDict, total=False):

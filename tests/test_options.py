@@ -16,6 +16,7 @@ from swiftask_jupyter.options import (
     CallOptions,
     CellOptions,
     ChatOptions,
+    PurgeOptions,
     RequestOptions,
     UsageOptions,
     check_options,
@@ -33,6 +34,7 @@ KINDS = (
     CallOptions,
     CellOptions,
     ChatOptions,
+    PurgeOptions,
     RequestOptions,
     UsageOptions,
 )
@@ -98,6 +100,7 @@ METHODS = {
     BatchOptions: (Swiftask.map, Swiftask.map_async),
     ChatOptions: (Swiftask.chat,),
     UsageOptions: (Swiftask.usage,),
+    PurgeOptions: (Swiftask.purge,),
 }  # fmt: skip
 
 

@@ -256,6 +256,11 @@ class Turn(Struct, kw_only=True):
     stale: bool = False
 
     @property
+    def has_texts(self) -> bool:
+        """Whether the ledger holds what was said: it was kept, and not erased since."""
+        return bool(self.content_digest)
+
+    @property
     def text(self) -> str:
         """The text of the answer."""
         return self.answer
@@ -322,21 +327,15 @@ _PICTURE = r"!\[([^\]\n]*)\]\((https?://[^\s)]+)\)"
 
 
 class Reply(Turn, kw_only=True):
-    """A turn (a question with its answer) whose answer may still be streaming.
-
-    The cell, the panel, the batch and the ledger (the database of all turns) share this object
-    while the answer arrives.
+    """A turn while its answer grows; cell, panel, batch and ledger read the same object.
 
     Attributes:
-        streams: whether the protocol delivers the text while the agent is still writing it.
-        progress: a message for the user about the wait before the answer starts; empty if there is
-            none.
-        shown_in: the execution count of the cell that displays the answer; `None` if no cell does.
-        format: the format in which the answer is displayed: `md`, `text`, `json` or `code`.
-        recorded: whether the final state was written to the ledger; false only after a failure.
-        withheld: how many earlier turns were not sent with this one, because another service had
-            received them.
-        remarks: additional remarks for the footer, the line below the answer.
+        streams: whether the dialect sends text while it is made.
+        progress: what happens before the answer can come, in words for the user.
+        shown_in: the execution count of the cell that shows it, where one does.
+        format: how it is shown: `md`, `text`, `json` or `code`.
+        recorded: whether its outcome, texts included, was written to the ledger.
+        remarks: what else the footer says.
     """
 
     streams: bool = True

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ASK_ABOVE = 1000  # rows
 TICK = 0.25  # seconds between two updates of the progress bar
+NO_TEXTS_KEPT = "no texts are kept: the answers are in the frame alone, a rerun sends all again"
 HOW_NOT_TO_ASK = "confirm=False sends without asking"
 
 
@@ -79,7 +80,8 @@ class Batch:
                 f"{missing:,} of {len(rows):,} rows would be sent, and strict asks nobody",
                 advice='send them once with cache="on"',
             )
-        self._line = summarize_plan(len(rows), counts, earlier.usual_credits(prompts.agent))
+        line = summarize_plan(len(rows), counts, earlier.usual_credits(prompts.agent))
+        self._line = line if runtime.ledger.keeps_texts() else f"{line}; {NO_TEXTS_KEPT}"
 
     def run(self) -> pd.DataFrame:
         """Send the prompts that the ledger has no result for; return the frame with answer columns.

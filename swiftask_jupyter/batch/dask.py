@@ -62,8 +62,11 @@ def map_dask_frame(client: Any, frame: Any, text: str, options: Mapping[str, Any
     given = {**options, "names": names, "concurrency": batch.concurrency}
     if client.runtime.cache_mode(None) == "strict":
         given.setdefault("cache", "strict")
+    kept = client.connections.keep_texts
     meta = add_result_columns(sample, [], schema, batch.prefix)
-    return frame.map_partitions(_map_partition, make_client, settings, text, given, meta=meta)
+    return frame.map_partitions(
+        _map_partition, make_client, settings, text, given, keep_texts=kept, meta=meta
+    )
 
 
 def _map_partition(
@@ -72,9 +75,12 @@ def _map_partition(
     settings: tuple[ConnectionOverrides, ConnectionOverrides],
     text: str,
     options: dict[str, Any],
+    *,
+    keep_texts: bool,
 ) -> Any:
     """Send the prompts of one partition, on a worker; return the partition with answer columns."""
     with make_client() as client:
+        client.connections.keep_texts = keep_texts
         client.connections.overrides, client.connections.configured = settings
         return client.map(frame, text, **_partition_options(options))
 

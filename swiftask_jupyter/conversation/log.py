@@ -128,7 +128,9 @@ class ConversationLog:
             StoreError: the ledger can't be read.
         """
         segments = self._ledger.history.segments(self.id)
-        return *self._ledger.history.turns(segments), self._ledger.history.marks(segments)
+        answered, sent = self._ledger.history.turns(segments)
+        answered = [turn for turn in answered if turn.has_texts]  # others say nothing any more
+        return answered, sent, self._ledger.history.marks(segments)
 
     def history(self) -> list[Turn]:
         """Return the current turns of the conversation, in order, with their prompts and answers.
@@ -299,7 +301,7 @@ class ConversationLog:
         same = [turn for turn in sent if gone.slot is not None and turn.slot == gone.slot]
         newest = max([gone, *same], key=lambda turn: turn.at)
         self._ledger.history.mark("forgotten", self.id, newest.id)
-        return self._ledger.history.purge([turn.id for turn in [gone, *same]])
+        return self._ledger.erasure.of_turns([turn.id for turn in [gone, *same]])
 
     def pick(self, which: str | int) -> Turn:
         """Add an answer to the conversation that is not part of it, such as one of a comparison.

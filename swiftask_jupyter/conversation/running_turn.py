@@ -96,6 +96,25 @@ class TurnContext(Struct, frozen=True):
             found.append(remark_on_withheld(self.withheld, surface))
         return found
 
+    def unkept_remarks(self, slot: str | None) -> list[str]:
+        """Return what the footer says where no texts are kept: what can't be sent or shown again.
+
+        A conversation that a service keeps itself is not continued either, because no turn
+        without texts is part of a conversation here.
+
+        Args:
+            slot: the slot that the turn fills; a turn that it replaces is not sent in any case.
+        """
+        known = {None, slot, *(turn.slot for turn in self.earlier)}
+        unkept = not self.fresh and any(
+            turn.status == "ok" and turn.slot not in known
+            for turn in self.sent if not turn.has_texts
+        )  # fmt: skip
+        remarks = ["earlier turns whose texts are not kept were not sent along"] if unkept else []
+        if self.cache == "on":
+            remarks.append("not kept for the cache: no texts are kept")
+        return remarks
+
     def stale_remarks(self, digest: str) -> list[str]:
         """Return a list with a remark for the answer's footer if this turn makes later turns stale.
 
@@ -205,6 +224,7 @@ class RunningTurn:
         """
         try:
             self._ledger.turns.complete(self.reply)
+            self.reply.recorded = self.reply.has_texts  # else a panel would drop it from its list
         except StoreError as error:
             self.reply.recorded = False
             self.reply.remarks.append(f"its end is not in the ledger: {error}")
@@ -219,6 +239,8 @@ class RunningTurn:
         reply = self.reply
         reply.remarks += self._ledger.store.pop_warnings()
         reply.remarks += self._context.remarks_on_sending(reply.surface)
+        if not self._ledger.keeps_texts():
+            reply.remarks += self._context.unkept_remarks(reply.slot)
         if self._context.cache != "off":
             if replayed := self._replayed():
                 attempt.receive(replayed)
@@ -227,7 +249,9 @@ class RunningTurn:
             if self._context.cache == "strict":
                 raise Refused(
                     "no answer to this prompt is in the cache, and strict asks nobody",
-                    advice="ask it once with %swiftask cache on",
+                    advice="ask it once with %swiftask cache on"
+                    if self._ledger.keeps_texts()
+                    else "no new answer gets there: no texts are kept, see %swiftask privacy",
                 )
         reply.remarks += self._ledger.budgets.check(reply)
         async with aclosing(attempt.events()) as answer:

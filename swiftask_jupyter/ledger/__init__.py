@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,26 +14,33 @@ from swiftask_jupyter.ledger.store import Store
 from swiftask_jupyter.ledger.turns import Turns
 
 if TYPE_CHECKING:
+    from swiftask_jupyter.ledger.erasure import Erasure
     from swiftask_jupyter.ledger.usage import UsageQueries
 
 __all__ = ["Budgets", "History", "Ledger", "SQLiteStore", "Sessions", "Turns"]
 
 
 class Ledger:
-    """A ledger, the database of all turns, with one attribute for each group of its tables.
+    """The tables of one database.
+
+    Args:
+        store: the database, SQLite or PostgreSQL.
+        keeps_texts: returns whether prompts and answers may be stored; asked at each write.
 
     Attributes:
-        store: the database itself, in SQLite or PostgreSQL.
+        store: the database, SQLite or PostgreSQL.
+        keeps_texts: returns whether prompts and answers may be stored.
         turns: writes turns.
-        history: reads the turns of conversations, and records later changes such as an undo.
-        sessions: finds the session (conversation) of a notebook by its name.
-        budgets: reads and writes budgets, and checks whether they allow a turn.
+        history: reads turns and their marks.
+        sessions: which session a notebook and a name stand for.
+        budgets: the budgets.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, keeps_texts: Callable[[], bool] = lambda: True) -> None:
         self.store = store
-        self.turns = Turns(store)
-        self.history = History(store)
+        self.keeps_texts = keeps_texts
+        self.turns = Turns(store, keeps_texts)
+        self.history = History(store, keeps_texts)
         self.sessions = Sessions(store)
         self.budgets = Budgets(store)
 
@@ -42,6 +50,13 @@ class Ledger:
         from swiftask_jupyter.ledger.usage import UsageQueries
 
         return UsageQueries(self.store)
+
+    @cached_property
+    def erasure(self) -> Erasure:
+        """Erases texts; loaded on first use."""
+        from swiftask_jupyter.ledger.erasure import Erasure
+
+        return Erasure(self.store)
 
     def close(self) -> None:
         """Close all connections to the database; the next use opens new ones."""

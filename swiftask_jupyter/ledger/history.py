@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
 from swiftask_jupyter.answers.turn import Turn, new_id
-from swiftask_jupyter.errors import StoreUnreachable
+from swiftask_jupyter.errors import ConfigurationError, StoreUnreachable
 from swiftask_jupyter.ledger import schema
 from swiftask_jupyter.ledger.record import RecordedTurn
 from swiftask_jupyter.ledger.schema import IS_CALL, IS_REPLAYABLE, storable
@@ -70,14 +70,10 @@ class EarlierRows:
         self._store = store
 
     def known(self, digests: Sequence[str]) -> dict[str, Turn]:
-        """Return the stored batch results for these requests, as a dict by request digest.
+        """Return the newest answer to each request, else its newest failure, by digest.
 
-        The result is the turn of the newest successful answer. If there is none, it is the turn of
-        the newest failure. A request without any stored result is not in the dict. If several users
-        share the ledger, only the current user's turns are searched.
-
-        Args:
-            digests: the digests of the requests, as in `Turn.request_digest`.
+        Rows whose texts were not kept are not found. Where several users share the ledger, only
+        their own rows count.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -91,6 +87,7 @@ class EarlierRows:
                 rows = table.execute(
                     f"SELECT {wanted.sql} FROM {_BOTH_TABLES}"  # noqa: S608 - our own columns
                     f" WHERE key IN ({marks}) AND surface = 'batch' AND status IN ('ok', 'error')"
+                    " AND said IS NOT NULL"
                     f" AND {self._store.own_turns} ORDER BY at, turns.turn",
                     some,
                 )
@@ -120,10 +117,16 @@ class EarlierRows:
 
 
 class History:
-    """The conversations in the ledger: reads their turns, and records later changes (marks)."""
+    """Reads conversations out of the table of turns, and marks turns.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: the database.
+        keeps_texts: returns whether texts may be stored; comments on answers are texts too.
+    """
+
+    def __init__(self, store: Store, keeps_texts: Callable[[], bool] = lambda: True) -> None:
         self._store = store
+        self._keeps_texts = keeps_texts
 
     def segments(self, session: str) -> list[SessionSegment]:
         """Return the segments of a session's conversation: the session itself, then its originals.
@@ -272,6 +275,8 @@ class History:
         Raises:
             StoreError: the ledger can't be written.
         """
+        if kind == "comment" and not self._keeps_texts():
+            value = None
         with self._store.write() as rows:
             insert_mark(rows, session, Mark(max(time.time(), earliest), kind, turn, value))
 
@@ -324,58 +329,18 @@ class History:
         cleared = f"kind = 'cleared' AND {self._store.own_marks}"
         return f"turns.at > coalesce((SELECT max(marks.at) FROM marks WHERE {cleared}), 0)"  # noqa: S608 - our own words
 
-    def purge(self, turns: Sequence[str]) -> int:
-        """Erase the texts of turns, and of all other turns with the same request.
-
-        Prompt, answer, error, raw response and comments are erased. The other columns, such as
-        tokens and credits, remain. In a shared ledger, only the current user's turns are erased.
-
-        Args:
-            turns: the ids of the turns.
-
-        Returns:
-            The number of turns, including those with the same request.
-
-        Raises:
-            StoreError: the ledger can't be written.
-        """
-        own_turns = self._store.own_turns
-        with self._store.write() as rows:
-            every = set(turns)
-            for turn in turns:
-                found = rows.execute(
-                    "SELECT turn FROM turns WHERE key ="  # noqa: S608 - our own words
-                    f" (SELECT key FROM turns WHERE turn = ? AND {own_turns}) AND {own_turns}",
-                    (turn,),
-                )
-                every |= {row[0] for row in found}
-            for turn in sorted(every):
-                rows.execute(
-                    "UPDATE texts SET prompt = NULL, answer = NULL, error = NULL, raw = NULL"  # noqa: S608 - as above
-                    " WHERE turn = ? AND EXISTS (SELECT 1 FROM turns"
-                    f" WHERE turns.turn = texts.turn AND {own_turns})",
-                    (turn,),
-                )
-                rows.execute(
-                    "UPDATE marks SET value = NULL WHERE turn = ? AND kind = 'comment'"  # noqa: S608 - as above
-                    f" AND {self._store.own_marks}",
-                    (turn,),
-                )
-                rows.execute(
-                    f"UPDATE turns SET key = NULL, said = NULL WHERE turn = ? AND {own_turns}",  # noqa: S608 - as above
-                    (turn,),
-                )
-        self._store.checkpoint()
-        return len(every)
-
     def add_imported(self, turns: Sequence[Turn]) -> None:
-        """Store turns that were read from an exported conversation.
-
-        They become part of a conversation, but do not count as calls in usage and budgets.
+        """Write turns that were exported elsewhere; they are history, and no calls.
 
         Raises:
+            ConfigurationError: no texts are kept, so there would be nothing to write.
             StoreError: the ledger can't be written.
         """
+        if not self._keeps_texts():
+            raise ConfigurationError(
+                "no texts are kept, so an import would keep nothing",
+                advice="%swiftask privacy says which setting that is",
+            )
         row, texts = schema.insert("turns", "owner"), schema.insert("texts")
         with self._store.write() as rows:
             for turn in turns:

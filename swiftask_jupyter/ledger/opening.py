@@ -7,10 +7,14 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.ledger.sqlite import SQLiteStore
 from swiftask_jupyter.ledger.store import Store
+
+if TYPE_CHECKING:
+    from swiftask_jupyter.ledger.outbox import Outbox
 
 HOW_TO_NAME_IT = "write a file's path or postgresql://user:password@host/database"
 SCHEMES = ("postgresql", "postgres")
@@ -44,6 +48,12 @@ def open_store(name: str | Path | None, environ: Mapping[str, str]) -> Store:
     digest = hashlib.sha256(url.encode()).hexdigest()[:16]
     outbox = Path(environ.get("SWIFTASK_OUTBOX") or _data_directory()) / f"outbox-{digest}.db"
     return PostgresStore(url, outbox)
+
+
+def outbox_of(store: Store) -> Outbox | None:
+    """Return the outbox of a store that is a server; `None` if the store is a file."""
+    found: Outbox | None = getattr(store, "outbox", None)
+    return found
 
 
 def _postgres_url(name: str) -> str | None:

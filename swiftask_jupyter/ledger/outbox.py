@@ -18,17 +18,17 @@ _TABLE = ("CREATE TABLE waiting (number INTEGER PRIMARY KEY AUTOINCREMENT, state
 
 
 class Outbox:
-    """A SQLite file that stores transactions while the PostgreSQL server can't be reached.
+    """A SQLite file with transactions for a PostgreSQL server, delivered oldest first.
 
-    Once the server can be reached, `deliver` runs the transactions there, oldest first, and deletes
-    them from the file. If the process or the connection fails between these two steps, the
-    transactions run a second time. That is harmless: an INSERT skips an existing row, an UPDATE
-    writes the same values again, and a duplicate row in `sessions`, a table without a primary key,
-    has no effect.
+    A transaction is deleted after the server has committed it. If the process dies in between, it
+    is delivered twice, which is harmless: the second INSERT finds the row and does nothing.
+
+    Attributes:
+        path: the file; it is created when a transaction has to wait.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._store = SQLiteStore(path, migrations=(_TABLE,))
 
     def add(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
@@ -46,13 +46,17 @@ class Outbox:
                     "INSERT INTO waiting (statements) VALUES (?)", (json.dumps(statements),)
                 )
 
+    def pop_warnings(self) -> list[str]:
+        """Return the warnings about the file that no caller has read yet."""
+        return self._store.pop_warnings()
+
     def count(self) -> int:
         """Return the number of waiting transactions; 0 if the file does not exist.
 
         Raises:
             StoreError: the file cannot be read.
         """
-        if not self._path.exists():
+        if not self.path.exists():
             return 0
         with self._store.read() as connection:
             return int(connection.execute("SELECT count(*) FROM waiting").fetchone()[0])
@@ -92,6 +96,12 @@ class Outbox:
                         "the ledger's server went away", advice="turns wait on this machine"
                     ) from error
                 connection.execute("DELETE FROM waiting WHERE number = ?", (number,))
+        self._store.checkpoint()  # the log would keep what was delivered
+
+    def checkpoint(self) -> None:
+        """Remove delivered texts from the file's write-ahead log."""
+        if self.path.exists():
+            self._store.checkpoint()
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""

@@ -158,11 +158,21 @@ class PostgresStore:
                 connection.close()
 
     def checkpoint(self) -> None:
-        """Do nothing: a client cannot control how long the server's files keep erased texts."""
+        """Remove what was delivered from the outbox's write-ahead log.
+
+        The server's administrator decides how long the server's files keep erased texts.
+        """
+        with self._lock:
+            self._outbox.checkpoint()
 
     def pop_warnings(self) -> list[str]:
-        """Return an empty list, because only a ledger in SQLite has warnings."""
-        return []
+        """Return the warnings about the outbox's file that no caller has read yet."""
+        return self._outbox.pop_warnings()
+
+    @property
+    def outbox(self) -> Outbox:
+        """The transactions that wait until the server can be reached."""
+        return self._outbox
 
     def close(self) -> None:
         """Close all connections; the next use opens new ones."""

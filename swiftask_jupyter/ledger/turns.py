@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -87,10 +87,17 @@ def _exists_on_windows(pid: int) -> bool:
 
 
 class Turns:
-    """The ledger's tables `turns` and `texts`, to which turns are written."""
+    """The table of all turns, with their texts.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: the database.
+        keeps_texts: returns whether prompts and answers may be stored. If not, a turn has its
+            counts, and no texts and no digest of them.
+    """
+
+    def __init__(self, store: Store, keeps_texts: Callable[[], bool] = lambda: True) -> None:
         self._store = store
+        self._keeps_texts = keeps_texts
 
     def begin(self, turn: Turn, least: int = 0) -> None:
         """Insert the row of a turn whose request is about to be sent, and number the turn.
@@ -111,7 +118,7 @@ class Turns:
                 (storable(turn.session),),
             ).fetchone()
             turn.number = max(highest or 0, least) + 1
-            _insert(rows, turn)
+            _insert(rows, turn, texts=self._keeps_texts())
 
     def complete(self, turn: Turn) -> None:
         """Store the result of a turn that has ended; do nothing if the ledger already has a result.
@@ -122,7 +129,7 @@ class Turns:
             StoreError: the ledger can't be written.
         """
         with self._store.write() as rows:
-            _complete(rows, turn)
+            _complete(rows, turn, texts=self._keeps_texts())
 
     def group(self, begun: Iterable[Turn], ended: Iterable[Turn]) -> None:
         """Insert the rows of new turns and store the results of ended turns, in one transaction.
@@ -137,11 +144,12 @@ class Turns:
         Raises:
             StoreError: the ledger can't be written.
         """
+        texts = self._keeps_texts()
         with self._store.write() as rows:
             for turn in begun:
-                _insert(rows, turn)
+                _insert(rows, turn, texts=texts)
             for turn in ended:
-                _complete(rows, turn)
+                _complete(rows, turn, texts=texts)
 
     def refuse(self, turn: Turn) -> None:
         """Insert the row of a prompt that was refused and is not sent.
@@ -150,7 +158,7 @@ class Turns:
             StoreError: the ledger can't be written.
         """
         with self._store.write() as rows:
-            _insert(rows, turn)
+            _insert(rows, turn, texts=self._keeps_texts())
 
     def costs(self, agent: str, most: int = 5) -> list[tuple[Any, ...]]:
         """Return the costs of an agent's latest successful calls, newest first.
@@ -176,18 +184,26 @@ class Turns:
             )
 
 
-def _insert(rows: StoreConnection, turn: Turn) -> None:
-    row, texts = schema.insert("turns", "owner"), schema.insert("texts")
+def _insert(rows: StoreConnection, turn: Turn, *, texts: bool) -> None:
+    row, text = schema.insert("turns", "owner"), schema.insert("texts")
     rows.execute(row.sql, (*row.values(turn), this_process()))
-    rows.execute(texts.sql, texts.values(turn))
+    identity, *values = text.values(turn)
+    rows.execute(text.sql, (identity, *(value if texts else None for value in values)))
 
 
-def _complete(rows: StoreConnection, turn: Turn) -> None:
+def _complete(rows: StoreConnection, turn: Turn, *, texts: bool) -> None:
+    """Write how a turn ended; its texts only if they are kept, and its prompt was not erased."""
     turn.answer = turn.text
-    turn.content_digest = content_digest(turn.prompt, turn.answer)
-    row, texts = schema.update("turns"), schema.update("texts")
+    turn.content_digest = content_digest(turn.prompt, turn.answer) if texts else ""
+    row, text = schema.update("turns"), schema.update("texts")
     changed = rows.execute(
         f"{row.sql} WHERE turn = ? AND status = 'running'", (*row.values(turn), turn.id)
     ).rowcount
-    if changed:
-        rows.execute(f"{texts.sql} WHERE turn = ?", (*texts.values(turn), turn.id))
+    if not (changed and texts):
+        return
+    written = rows.execute(
+        f"{text.sql} WHERE turn = ? AND prompt IS NOT NULL", (*text.values(turn), turn.id)
+    ).rowcount
+    if not written:  # erased while the answer was on its way
+        turn.content_digest = ""
+        rows.execute("UPDATE turns SET said = NULL, key = NULL WHERE turn = ?", (turn.id,))

@@ -104,8 +104,11 @@ class LineParser(argparse.ArgumentParser):
             name: the name under which the parsed result holds the value.
             option: the description of the option.
         """
-        if option.const is not None:
-            how: dict[str, Any] = {"action": "store_const", "const": option.const}
+        how: dict[str, Any]
+        if option.const is not None and option.metavar:
+            how = {"nargs": "?", "const": option.const, "metavar": option.metavar}
+        elif option.const is not None:
+            how = {"action": "store_const", "const": option.const}
         else:
             how = {"type": option.parse, "metavar": option.metavar or None}
             how["choices"] = option.choices or None

@@ -86,6 +86,7 @@ class Settings(Protocol):
     cache: str
     history_limit: int
     share_history: bool
+    keep_texts: bool
     nested: bool
 
 
@@ -152,6 +153,7 @@ class NotebookContext:
         client.connections.configured = ConnectionOverrides(
             settings.base_url, None, settings.agent, settings.dialect, settings.connection
         )
+        client.connections.keep_texts = settings.keep_texts
         client.runtime.cache = settings.cache or os.environ.get("SWIFTASK_CACHE") or "off"
         client.runtime.history_limit = settings.history_limit
         client.runtime.share_history = settings.share_history

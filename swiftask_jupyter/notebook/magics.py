@@ -125,6 +125,9 @@ class SwiftaskMagics(Magics):
         default_value=False,
         help="send earlier turns also to services where they were not said",
     ).tag(config=True)
+    keep_texts = Bool(
+        default_value=True, help="False: the ledger keeps counts, and no prompts and answers"
+    ).tag(config=True)
     nested = Bool(
         default_value=False, help="let the kernel's own tasks run while a cell waits"
     ).tag(config=True)

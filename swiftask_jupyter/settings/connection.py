@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -397,19 +397,3 @@ def _is_running(process: int) -> bool:
     if process > 0:
         os.kill(process, 0)  # an OSError if there is none
     return process > 0
-
-
-def describe_settings(connection: Connection) -> Iterator[tuple[str, str, str]]:
-    """Yield the name, the value and the origin of each setting as texts, for the user.
-
-    For the token, the value says only whether it is set.
-    """
-    values = {
-        "connection": connection.name or "default",
-        "base_url": connection.base_url or f"{SWIFTASK_ROOT}, {OPENAI_ROOT}/v1",
-        "token": "set" if connection.token else "none",
-        "agent": connection.agent or "none",
-        "dialect": connection.dialect,
-    }
-    for name, value in values.items():
-        yield name, value, connection.origins.get(name, "default")

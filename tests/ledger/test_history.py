@@ -96,7 +96,7 @@ def test_purging_a_turn_erases_the_texts_of_its_repeats_too(ledger):
     kept = answered(ledger, "harmless", digest="e")
     ledger.history.mark("comment", "main", first.id, "a secret thought")
 
-    assert ledger.history.purge([first.id]) == 2
+    assert ledger.erasure.of_turns([first.id]) == 2
 
     turns, _ = ledger.history.turns(ledger.history.segments("main"))
     texts = {turn.id: turn.answer for turn in ledger.history.with_texts(turns)}

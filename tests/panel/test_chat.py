@@ -295,3 +295,20 @@ def test_an_undo_releases_the_files_of_the_turn_and_brings_back_those_it_replace
 
     view.finished()
     until(lambda: gc.collect() is not None and released() is None)
+
+
+def test_without_texts_an_answer_stays_visible_and_is_not_sent_along(
+    view, client, box, monkeypatch
+):
+    monkeypatch.setenv("SWIFTASK_KEEP_TEXTS", "0")
+    for number, text in enumerate(("one", "two"), 1):
+        view.ask(text)
+        view.finished(number)
+
+    view.request("get_snapshot")
+
+    first, second = view.finished(2)
+    assert (first["text"], second["text"]) == ("one", "two")
+    assert "earlier turns whose texts are not kept were not sent along" in second["footer"]
+    assert [each["content"] for each in box.requests[-1].json["messages"]] == ["two"]
+    assert client.usage(text=True)["prompt"].isna().all()

@@ -16,6 +16,7 @@ from swiftask_jupyter.notebook.arguments import (
 from swiftask_jupyter.notebook.commands import (
     Command,
     agents,
+    privacy,
     sandbox,
     session,
     settings,
@@ -140,6 +141,7 @@ COMMANDS: dict[str, Command] = {
     "": settings.STATUS,
     **agents.COMMANDS,
     **session.COMMANDS,
+    **privacy.COMMANDS,
     **usage.COMMANDS,
     **settings.COMMANDS,
     **sandbox.COMMANDS,

@@ -12,6 +12,7 @@ from IPython.core.error import UsageError
 from swiftask_jupyter.answers.turn import Turn
 from swiftask_jupyter.notebook.arguments import check_slug, suggestion
 from swiftask_jupyter.notebook.commands import Command
+from swiftask_jupyter.notebook.commands.privacy import turn_number
 from swiftask_jupyter.notebook.context import NotebookContext
 from swiftask_jupyter.options import CACHE_MODES
 from swiftask_jupyter.support.sanitize import sanitize_line
@@ -136,20 +137,8 @@ def _undo(context: NotebookContext) -> None:
 
 
 def _forget(context: NotebookContext, number: str) -> None:
-    forgotten = context.client.session().forget(_turn_number(number))
+    forgotten = context.client.session().forget(turn_number(number))
     print(f"turn {forgotten.number} has left the conversation: {_short(forgotten.prompt)}")
-
-
-def _purge(context: NotebookContext, number: str) -> None:
-    session = context.client.session()
-    count = session.purge(_turn_number(number))
-    print(
-        f"erased from the ledger: the texts of {quantity(count, 'turn')}; clear the cell and save"
-    )
-    print("to erase them from the notebook; what was sent stays with the service and in copies of")
-    print("the ledger")
-    for warning in session.runtime.ledger.store.pop_warnings():
-        print(warning)
 
 
 def _reset(context: NotebookContext) -> None:
@@ -186,12 +175,8 @@ def _cache(context: NotebookContext, word: str = "") -> None:
     answers, shown = client.session().runtime.ledger.history.replays()
     mode = context.client.runtime.cache  # reading `context.client` has applied the new setting
     print(f"cache {mode}; {quantity(answers, 'answer')} can be shown again, shown so far: {shown}")
-
-
-def _turn_number(word: str) -> int:
-    if not word.isdecimal():
-        raise UsageError(f"{word!r} is no turn's number; a footer and %swiftask history name it")
-    return int(word)
+    if not client.connections.keeps_texts():
+        print("no texts are kept: no new answer can be shown again")
 
 
 def _short(text: str) -> str:
@@ -228,7 +213,6 @@ COMMANDS = {
     "pin": Command(_pin, (("pin N", "write turn N of the conversation as the next cell"),), 1, 1),
     "undo": Command(_undo, (("undo", "take the newest turn back"),)),
     "forget": Command(_forget, (("forget N", "take turn N out of the conversation"),), 1, 1),
-    "purge": Command(_purge, (("purge N", "erase the texts of turn N from the ledger"),), 1, 1),
     "reset": Command(_reset, (("reset", "begin the conversation anew; the ledger keeps it"),)),
     "pick": Command(
         _pick,

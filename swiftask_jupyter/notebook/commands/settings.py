@@ -32,10 +32,10 @@ def _status(context: NotebookContext) -> None:
 
 
 def _config(context: NotebookContext) -> None:
-    from swiftask_jupyter.settings.connection import describe_settings
+    from swiftask_jupyter.doctor import describe_settings
 
     client, settings = context.client, context.settings
-    limit = settings.history_limit
+    limit, no_texts = settings.history_limit, client.connections.no_texts_origin()
     others = (
         ("cache", client.runtime.cache, _origin("SWIFTASK_CACHE", settings.cache)),
         ("history_limit", str(limit or "all"), _origin("", limit)),
@@ -44,6 +44,7 @@ def _config(context: NotebookContext) -> None:
             "on" if settings.share_history else "off",
             _origin("", settings.share_history),
         ),
+        ("keep_texts", "off" if no_texts else "on", no_texts or "default"),
         ("nested", "on" if settings.nested else "off", _origin("", settings.nested)),
         ("store", str(client.store), _origin("SWIFTASK_STORE", "")),
     )
@@ -68,7 +69,7 @@ def _origin(variable: str, configured: object) -> str:
 def _login(context: NotebookContext) -> None:
     if is_asked(context):
         raise UsageError("the sandbox needs no token; for your own: %swiftask sandbox off, first")
-    host = context.client.connections.resolve().host
+    host = context.client.connections.login_host()
     token = _read_token(f"token for {host}: ")
     if not token.strip():
         raise UsageError("no token was typed; nothing is changed")
