@@ -50,6 +50,14 @@ def box():
 
 
 @pytest.fixture
+def live(monkeypatch, tmp_path):
+    """A sandbox counts as a live service, here and in kernels that the test starts."""
+    monkeypatch.setattr("swiftask_jupyter.settings.connection.is_sandbox", lambda _: False)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "elsewhere"))
+
+
+@pytest.fixture
 def client(box):
     """A client of the sandbox, with a ledger of its own."""
     with Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="openai") as client:

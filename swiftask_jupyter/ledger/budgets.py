@@ -8,7 +8,7 @@ from typing import Any
 
 from swiftask_jupyter.answers.turn import Turn, new_id
 from swiftask_jupyter.errors import ConfigurationError, StoreUnreachable
-from swiftask_jupyter.ledger.schema import IS_CALL, storable
+from swiftask_jupyter.ledger.schema import IS_CALL, IS_SANDBOX, sandbox_condition, storable
 from swiftask_jupyter.ledger.store import Store, StoreConnection
 from swiftask_jupyter.turns.budget import (
     PERIODS,
@@ -109,14 +109,15 @@ class Budgets:
         remarks = []
         try:
             with self._store.read() as table:
-                for budget in _in_force(table):
-                    if budget.agent not in (None, storable(turn.agent)):
-                        continue
-                    if budget.notebook in (None, storable(turn.notebook)):
-                        spent = self._spent(table, budget, turn.session, turn.id)
-                        remarks.append(check_budget(budget, spent))
+                applicable = [each for each in _in_force(table) if _applies(each, turn)]
+                counting = [each for each in applicable if each.sandbox == turn.sandbox]
+                for budget in counting:
+                    spent = self._spent(table, budget, turn.session, turn.id)
+                    remarks.append(check_budget(budget, spent))
         except StoreUnreachable:
             return ["budgets were not checked"]
+        if turn.sandbox and applicable and not counting:
+            remarks.append("sandbox: counts towards no budget")
         return [remark for remark in remarks if remark]
 
     def _spent(
@@ -133,14 +134,18 @@ class Budgets:
         wanted |= {test: value for test, value in scope.items() if value is not None}
         amount = _AMOUNTS[budget.unit]
         ended = "status <> 'running'" if budget.unit != "calls" else "1 = 1"
-        row = table.execute(
-            f"SELECT count(*), sum(CASE WHEN {ended} THEN {amount} END),"  # noqa: S608 - our own columns
-            f" sum(CASE WHEN NOT ({ended}) THEN 1 ELSE 0 END),"
-            f" sum(CASE WHEN {ended} AND {amount} IS NULL THEN 1 ELSE 0 END) FROM turns"
-            f" WHERE {IS_CALL} AND {' AND '.join([*wanted, *own])}",
+        counts = sandbox_condition(sandbox=budget.sandbox)
+        tests = (counts, f"{counts} AND NOT ({ended})",
+                 f"{counts} AND {ended} AND {amount} IS NULL", IS_SANDBOX)  # fmt: skip
+        numbers = ", ".join(f"sum(CASE WHEN {test} THEN 1 ELSE 0 END)" for test in tests)
+        spent, *row = table.execute(
+            f"SELECT sum(CASE WHEN {counts} AND {ended} THEN {amount} END), {numbers}"  # noqa: S608 - our own columns
+            f" FROM turns WHERE {IS_CALL} AND {' AND '.join([*wanted, *own])}",
             tuple(wanted.values()),
         ).fetchone()
-        return BudgetUsage(float(row[1] or 0), int(row[0]), int(row[2] or 0), int(row[3] or 0))
+        calls, in_flight, unreported, sandbox_calls = (int(number or 0) for number in row)
+        left_out = 0 if budget.sandbox else sandbox_calls
+        return BudgetUsage(float(spent or 0), calls, in_flight, unreported, left_out)
 
     def _known(self, budget: Budget) -> Budget:
         in_force = self.all()
@@ -162,14 +167,22 @@ class Budgets:
     def _write(self, budget: Budget, amount: float | None) -> None:
         with self._store.write() as rows:
             rows.execute(
-                "INSERT INTO budgets (budget, at, unit, period, agent, notebook, amount)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO budgets (budget, at, unit, period, agent, notebook, sandbox, amount)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (new_id(), self._clock(), *_scope(budget), amount),
             )
 
 
-def _scope(budget: Budget) -> tuple[str, str, str | None, str | None]:
-    return budget.unit, budget.period, storable(budget.agent), storable(budget.notebook)
+def _scope(budget: Budget) -> tuple[str, str, str | None, str | None, int]:
+    agent, notebook = storable(budget.agent), storable(budget.notebook)
+    return budget.unit, budget.period, agent, notebook, int(budget.sandbox)
+
+
+def _applies(budget: Budget, turn: Turn) -> bool:
+    """Return whether a budget is for the agent and the notebook of a turn."""
+    return budget.agent in (None, storable(turn.agent)) and budget.notebook in (
+        None, storable(turn.notebook),
+    )  # fmt: skip
 
 
 def _in_force(table: StoreConnection) -> list[Budget]:
@@ -179,7 +192,12 @@ def _in_force(table: StoreConnection) -> list[Budget]:
     """
     amounts: dict[tuple[Any, ...], float | None] = {}
     for amount, *scope in table.execute(
-        "SELECT amount, unit, period, agent, notebook FROM budgets ORDER BY at, budget"
+        "SELECT amount, unit, period, agent, notebook, coalesce(sandbox, 0) FROM budgets"
+        " ORDER BY at, budget"
     ):
         amounts[tuple(scope)] = amount
-    return [Budget(amount, *scope) for scope, amount in amounts.items() if amount is not None]
+    return [
+        Budget(amount, unit, period, agent, notebook, bool(sandbox))
+        for (unit, period, agent, notebook, sandbox), amount in amounts.items()
+        if amount is not None
+    ]

@@ -284,6 +284,8 @@ def selection(*tables: str) -> Selection:
 # Imported turns belong to a conversation but are no calls: usage frames and sums exclude them.
 IS_IMPORTED = "coalesce(surface, '') = 'import'"
 IS_CALL = f"status <> 'refused' AND coalesce(cached, 0) = 0 AND NOT ({IS_IMPORTED})"
+# Rows of earlier versions do not say whether the sandbox was asked: they count as real calls.
+IS_SANDBOX = "coalesce(sandbox, 0) = 1"
 
 # Observed on the live API `/v1`: an apology with token counts of 0 and a total of 1.
 _UNCOUNTED = (
@@ -295,6 +297,11 @@ _HAS_CONTENT = f"""(trim(coalesce(answer, ''), '{BLANKS.replace("'", "''")}') <>
  OR coalesce(raw, '') LIKE '%"files": [{{%')"""
 IS_SUSPECT = f"status = 'ok' AND ({_UNCOUNTED} OR NOT {_HAS_CONTENT})"
 IS_REPLAYABLE = f"status = 'ok' AND NOT ({_UNCOUNTED}) AND {_HAS_CONTENT}"
+
+
+def sandbox_condition(*, sandbox: bool) -> str:
+    """Return the SQL condition for the turns of the sandbox, or for all others."""
+    return IS_SANDBOX if sandbox else f"NOT ({IS_SANDBOX})"
 
 
 def is_call(turn: Turn) -> bool:

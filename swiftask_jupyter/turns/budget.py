@@ -30,17 +30,18 @@ EXAMPLES = "write 500 credits/day, 20 calls/hour or 100k tokens/session"
 
 
 class Budget(Struct, frozen=True):
-    """A limit on the credits, calls or tokens that may be used in a period.
+    """A limit on credits, calls or tokens in a period, for one agent, one notebook, or all.
 
-    It applies to all calls, or only to those of one agent or one notebook.
+    A budget counts either the calls to the sandbox, or all other calls.
 
     Attributes:
-        amount: the limit, in the unit given by `unit`.
+        amount: the limit, in `unit`.
         unit: `credits`, `calls` or `tokens`.
-        period: `hour`, `day`, `week`, `month` (30 days) or `session`. `day` means the last 24
-            hours, and so on.
-        agent: the slug of the agent whose calls are counted; `None` for all agents.
-        notebook: the path of the notebook whose calls are counted; `None` for all notebooks.
+        period: `hour`, `day`, `week`, `month` (30 days) or `session`. All but `session` are
+            rolling periods that end now.
+        agent: the slug of the agent whose calls count; `None` for every agent.
+        notebook: the path of the notebook whose calls count; `None` for every notebook.
+        sandbox: whether it counts the calls to the sandbox, and no others.
     """
 
     amount: float
@@ -48,9 +49,12 @@ class Budget(Struct, frozen=True):
     period: str
     agent: str | None = None
     notebook: str | None = None
+    sandbox: bool = False
 
     def __str__(self) -> str:
         words = f"{format_amount(self.amount)} {self.unit}/{self.period}"
+        if self.sandbox:
+            words += " in the sandbox"
         if self.agent is not None:
             words += f" for {self.agent}"
         if self.notebook is not None:
@@ -60,20 +64,21 @@ class Budget(Struct, frozen=True):
 
 
 class BudgetUsage(Struct, frozen=True):
-    """The usage of the calls that a budget counts, in the budget's current period.
+    """How much of a budget is used.
 
     Attributes:
-        amount: the sum of the usage reported for finished calls, in the budget's unit.
-        calls: the number of calls that were sent.
-        in_flight: the number of calls without an end: still running, or lost because their process
-            died.
-        unreported: the number of finished calls for which no usage was reported in this unit.
+        amount: the sum that finished calls reported, in the budget's unit.
+        calls: how many calls were sent.
+        in_flight: how many of them have not finished, or were lost with their process.
+        unreported: how many finished calls reported nothing in this unit.
+        left_out: how many calls to the sandbox were not counted; 0 for a budget for the sandbox.
     """
 
     amount: float
     calls: int
     in_flight: int
     unreported: int
+    left_out: int = 0
 
     @property
     def expected(self) -> float:
@@ -86,16 +91,19 @@ class BudgetUsage(Struct, frozen=True):
         return self.in_flight * self.amount / reported if reported else 0.0
 
 
-def parse_budget(text: str, agent: str | None = None, notebook: str | None = None) -> Budget:
+def parse_budget(
+    text: str, agent: str | None = None, notebook: str | None = None, *, sandbox: bool = False
+) -> Budget:
     """Parse a budget such as `500 credits/day`.
 
     Args:
-        text: the amount, the unit and the period.
-        agent: the slug of the agent whose calls are counted; `None` for all agents.
-        notebook: the path of the notebook whose calls are counted; `None` for all notebooks.
+        text: amount, unit and period.
+        agent: the slug of the agent it is for; `None` for every agent.
+        notebook: the path of the notebook it is for; `None` for every notebook.
+        sandbox: whether it counts the calls to the sandbox, and no others.
 
     Raises:
-        ConfigurationError: the text is not a valid budget.
+        ConfigurationError: the text is not a budget.
     """
     found = re.fullmatch(_GRAMMAR, " ".join(text.split()), re.IGNORECASE)
     if found is None:
@@ -104,7 +112,7 @@ def parse_budget(text: str, agent: str | None = None, notebook: str | None = Non
     unit = f"{found['unit'].lower()}s"
     if not math.isfinite(amount) or (unit == "calls" and not amount.is_integer()):
         raise ConfigurationError(f"{text!r} can't be counted", advice="write a whole number")
-    return Budget(amount, unit, found["period"].lower(), agent, notebook)
+    return Budget(amount, unit, found["period"].lower(), agent, notebook, sandbox)
 
 
 def check_budget(budget: Budget, usage: BudgetUsage) -> str:
@@ -140,14 +148,12 @@ def check_budget(budget: Budget, usage: BudgetUsage) -> str:
 
 
 def scope_options(budget: Budget) -> str:
-    """Return the budget's agent and notebook as options for the command `%swiftask budget`.
-
-    For example ` --agent my-agent`; empty if the budget is for all agents and notebooks.
-    """
+    """Return a budget's options of `%swiftask budget`: `--agent`, `--notebook`, `--sandbox`."""
     options = {"--agent": budget.agent, "--notebook": budget.notebook}
-    return "".join(
+    scope = "".join(
         f" {option} {shlex.quote(value)}" for option, value in options.items() if value is not None
     )
+    return f"{scope} --sandbox" if budget.sandbox else scope
 
 
 def format_amount(amount: float) -> str:

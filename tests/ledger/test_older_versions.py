@@ -158,6 +158,7 @@ def test_budgets_and_what_was_spent_of_them_are_the_same(opened, folder):
 
 
 def test_a_budget_that_was_spent_before_still_refuses_a_call(opened, monkeypatch):
+    monkeypatch.setattr("swiftask_jupyter.settings.connection.is_sandbox", lambda _: False)
     client = opened("analysis")
     client.budgets._clock = lambda: READINGS["now"]
 

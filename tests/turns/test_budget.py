@@ -9,6 +9,8 @@ from IPython.core.error import UsageError
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.turns.budget import Budget, BudgetUsage, check_budget, parse_budget
 
+pytestmark = pytest.mark.usefixtures("live")
+
 
 def sent(box):
     return [seen for seen in box.requests if seen.method == "POST"]
