@@ -80,7 +80,8 @@ class Batch:
                 f"{missing:,} of {len(rows):,} rows would be sent, and strict asks nobody",
                 advice='send them once with cache="on"',
             )
-        line = summarize_plan(len(rows), counts, earlier.usual_credits(prompts.agent))
+        usual = earlier.usual_credits(prompts.agent, sandbox=prompts.sandbox)
+        line = summarize_plan(len(rows), counts, usual)
         self._line = line if runtime.ledger.keeps_texts() else f"{line}; {NO_TEXTS_KEPT}"
 
     def run(self) -> pd.DataFrame:

@@ -54,6 +54,11 @@ class Prompts:
         """The slug of the agent that all prompts are sent to."""
         return self._pattern.agent
 
+    @property
+    def sandbox(self) -> bool:
+        """Whether the sandbox is asked."""
+        return self._route.sandbox
+
     def of(self, row: int) -> tuple[Prompt, Route]:
         """Return the prompt of the row at this position, counted from 0, and its route.
 

@@ -215,7 +215,7 @@ class Session:
         from swiftask_jupyter.turns.request_preview import CallCost, preview_request
 
         turn = self.turn(text, agent, **options)
-        costs = self.runtime.ledger.turns.costs(turn.prompt.agent)
+        costs = self.runtime.ledger.turns.costs(turn.prompt.agent, sandbox=turn.reply.sandbox)
         return preview_request(*turn.preview(), [CallCost(*each) for each in costs])
 
     def turn(

@@ -15,7 +15,7 @@ from swiftask_jupyter.answers.turn import Turn, new_id
 from swiftask_jupyter.errors import ConfigurationError, StoreUnreachable
 from swiftask_jupyter.ledger import schema
 from swiftask_jupyter.ledger.record import RecordedTurn
-from swiftask_jupyter.ledger.schema import IS_CALL, IS_REPLAYABLE, storable
+from swiftask_jupyter.ledger.schema import IS_CALL, IS_REPLAYABLE, sandbox_condition, storable
 from swiftask_jupyter.ledger.store import MAX_PARAMETERS, Store, StoreConnection
 from swiftask_jupyter.support.structs import Struct
 
@@ -98,11 +98,15 @@ class EarlierRows:
                         found[turn.request_digest] = turn
         return found
 
-    def usual_credits(self, agent: str) -> tuple[float, int] | None:
-        """Return the median credits of an agent's latest calls, and the number of these calls.
+    def usual_credits(self, agent: str, *, sandbox: bool = False) -> tuple[float, int] | None:
+        """Return the median credits of the agent's last calls, and how many those were.
 
-        At most `RECENT` calls are considered, all of them successful and with reported credits.
-        Return `None` if there are none.
+        `None` if no call reported credits.
+
+        Args:
+            agent: the slug of the agent.
+            sandbox: whether the agent is one of the sandbox; only its calls count then, and only
+                others otherwise.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -110,7 +114,8 @@ class EarlierRows:
         with self._store.read() as table:
             rows = table.execute(
                 "SELECT credits FROM turns WHERE agent = ? AND status = 'ok'"  # noqa: S608 - our own words
-                f" AND credits IS NOT NULL AND {IS_CALL} ORDER BY at DESC LIMIT ?",
+                f" AND credits IS NOT NULL AND {IS_CALL}"
+                f" AND {sandbox_condition(sandbox=sandbox)} ORDER BY at DESC LIMIT ?",
                 (storable(agent), RECENT),
             ).fetchall()
         return (median(spent for (spent,) in rows), len(rows)) if rows else None

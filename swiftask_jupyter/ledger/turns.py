@@ -17,7 +17,7 @@ from typing import Any
 
 from swiftask_jupyter.answers.turn import Turn, content_digest
 from swiftask_jupyter.ledger import schema
-from swiftask_jupyter.ledger.schema import IS_CALL, storable
+from swiftask_jupyter.ledger.schema import IS_CALL, sandbox_condition, storable
 from swiftask_jupyter.ledger.store import Store, StoreConnection
 
 # Constants of the Windows API.
@@ -160,15 +160,16 @@ class Turns:
         with self._store.write() as rows:
             _insert(rows, turn, texts=self._keeps_texts())
 
-    def costs(self, agent: str, most: int = 5) -> list[tuple[Any, ...]]:
-        """Return the costs of an agent's latest successful calls, newest first.
+    def costs(self, agent: str, most: int = 5, *, sandbox: bool = False) -> list[tuple[Any, ...]]:
+        """Return what the agent's last successful calls cost, newest first.
 
-        Each row holds input tokens, output tokens, total as reported by the service, credits and
-        seconds. A value that was not reported is `None`.
+        Each row: input tokens, output tokens, reported total, credits, seconds.
 
         Args:
             agent: the slug of the agent.
-            most: the maximum number of calls.
+            most: how many calls to return at most.
+            sandbox: whether the agent is one of the sandbox; only its calls are returned then,
+                and only others otherwise.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -178,6 +179,7 @@ class Turns:
                 table.execute(
                     "SELECT input_tokens, output_tokens, reported_total, credits, seconds"  # noqa: S608 - our own words
                     f" FROM turns WHERE agent = ? AND status = 'ok' AND {IS_CALL}"
+                    f" AND {sandbox_condition(sandbox=sandbox)}"
                     " ORDER BY at DESC LIMIT ?",
                     (storable(agent), most),
                 )

@@ -42,22 +42,19 @@ def dialect_choices() -> tuple[str, ...]:
 
 
 class Route:
-    """Chooses the protocols by which one prompt is sent to one service.
-
-    This class always uses the protocol passed to the constructor, or its variants; `AutoRoute`
-    chooses between two protocols.
+    """The dialects by which one prompt may be sent, over one connection.
 
     Attributes:
-        service: the identity of the service, for `Prompt.digest`; see `connection.service`.
-        secrets: all tokens of the client. A prompt that contains one of them is not sent, and they
-            are masked in earlier messages.
+        service: the identity of the service, which is part of each request's digest.
+        sandbox: whether it is a sandbox of this user.
+        secrets: the tokens that no prompt may contain, of any connection.
     """
 
     def __init__(
         self, dialects: Dialects, connection: Connection, prompt: Prompt, protocol: Protocol
     ) -> None:
-        self._sandbox = connection.is_sandbox
-        self.service = str(service(connection.address, sandbox=self._sandbox))
+        self.sandbox = connection.is_sandbox
+        self.service = str(service(connection.address, sandbox=self.sandbox))
         self.secrets: Sequence[Secret] = (protocol.token,)
         self._protocol = protocol
         self._dialects = dialects
@@ -72,7 +69,7 @@ class Route:
     def address_turn(self, turn: Turn) -> None:
         """Note in a turn to which service it is sent: address, connection, and if a sandbox."""
         turn.host, turn.connection = self._connection.address, self._connection.name
-        turn.sandbox = self._sandbox
+        turn.sandbox = self.sandbox
 
     def candidates(self) -> tuple[Protocol, ...]:
         """Return all protocols by which the prompt may be sent, without their variants.
