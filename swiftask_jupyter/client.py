@@ -11,11 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from swiftask_jupyter.answers.answer import Answer
 from swiftask_jupyter.answers.turn import Event
-from swiftask_jupyter.conversation.notebook_file import (
-    NotebookFile,
-    absolute_path,
-    serves_visitors,
-)
+from swiftask_jupyter.conversation.notebook_file import NotebookFile, serves_visitors
 from swiftask_jupyter.conversation.running_turn import Stream
 from swiftask_jupyter.conversation.session import Runtime, Session
 from swiftask_jupyter.errors import ConfigurationError, Refused
@@ -302,29 +298,21 @@ class Swiftask:
 
     @with_options(UsageOptions)
     def usage(self, by: str | Sequence[str] = (), **options: Unpack[UsageOptions]) -> pd.DataFrame:
-        """Return the calls in the ledger as a DataFrame, one row for each call, oldest first.
+        """Return the ledger: one row a call, oldest first, or with `by` one row a group.
 
         Args:
-            by: `day`, `agent`, `session`, `cell`, `notebook`, `surface` or `status`, or a list of
-                these: return one row for each group of calls instead.
-            **options: see `UsageOptions`.
+            by: `day`, `agent`, `session`, `cell`, `notebook`, `surface`, `status`, `host`,
+                `connection`, or several. Groups leave the sandbox out unless `sandbox` is true.
+            **options: which calls.
 
         Raises:
-            ConfigurationError: an option or a group is unknown, or a time can't be parsed.
+            ConfigurationError: no such option or group, or a time that can't be read.
             StoreError: the ledger can't be read.
         """
         from swiftask_jupyter.usage.query import usage
 
         check_known(options, UsageOptions)
-        wanted: dict[str, Any] = {**options}
-        named, path = wanted.pop("notebook", None), self.notebook
-        if named != ".":
-            path = None if named in (None, "all") else absolute_path(named)
-        elif path is None:
-            raise ConfigurationError(
-                "which notebook this is, is not known", advice="name its path, or leave it out"
-            )
-        return usage(self._ledger.usage_queries, by, notebook=path, **wanted)
+        return usage(self._ledger.usage_queries, by, current=self.notebook, **options)
 
     @with_options(PurgeOptions)
     def purge(self, **options: Unpack[PurgeOptions]) -> int:

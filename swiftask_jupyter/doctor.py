@@ -86,7 +86,7 @@ def describe_proxy(url: str) -> str:
 
 def _check_ledger(client: Swiftask) -> Finding:
     try:
-        count = int(client.usage("status")["calls"].sum())
+        count = int(client.usage("status", sandbox=True)["calls"].sum())
     except SwiftaskError as error:
         return Finding(ok=False, subject="ledger", text=str(error))
     return Finding(ok=True, subject="ledger", text=f"{client.store}, {quantity(count, 'call')}")

@@ -188,6 +188,10 @@ class UsageOptions(TypedDict, total=False):
         "only calls of the session with this id", ("--session",), "ID")]
     text: Annotated[bool, Option(
         "add prompts and answers, ratings and comments", ("--text",), default=False, const=True)]
+    sandbox: Annotated[bool | None, Option(
+        "whether sums and plots include calls to the sandbox; default: no",
+        ("--sandbox",), const=True,
+        flag_help="include calls to the sandbox in sums and plots")]
 
 
 class PurgeOptions(TypedDict, total=False):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from swiftask_jupyter.ledger.schema import IS_CALL, IS_IMPORTED, storable
+from swiftask_jupyter.ledger.schema import IS_CALL, IS_IMPORTED, sandbox_condition, storable
 from swiftask_jupyter.ledger.store import Store
 from swiftask_jupyter.ledger.turns import is_alive
 from swiftask_jupyter.support.structs import Struct
@@ -33,19 +33,21 @@ MEASURES = (*_COUNTED, *_SUMMED, *_AVERAGED)
 
 
 class UsageFilter(Struct, frozen=True):
-    """The condition by which a query selects turns; a field that is `None` restricts nothing.
+    """Which turns a query selects; a field that is `None` selects all.
 
     Attributes:
         since: the earliest time, in seconds since the epoch.
         agent: the slug of an agent.
         notebook: the path of a notebook.
         session: the id of a session.
+        sandbox: `True` for only those of the sandbox, `False` for all others.
     """
 
     since: float | None = None
     agent: str | None = None
     notebook: str | None = None
     session: str | None = None
+    sandbox: bool | None = None
 
     def where(self) -> tuple[str, tuple[Any, ...]]:
         """Return the filter as an SQL condition and its parameters.
@@ -59,7 +61,10 @@ class UsageFilter(Struct, frozen=True):
             "session = ?": storable(self.session),
         }
         chosen = {text: value for text, value in wanted.items() if value is not None}
-        return " AND ".join([f"NOT ({IS_IMPORTED})", *chosen]), tuple(chosen.values())
+        fixed = [f"NOT ({IS_IMPORTED})"]
+        if self.sandbox is not None:
+            fixed.append(sandbox_condition(sandbox=self.sandbox))
+        return " AND ".join([*fixed, *chosen]), tuple(chosen.values())
 
 
 class UsageQueries:
@@ -149,6 +154,21 @@ class UsageQueries:
         with self._store.read() as table:
             statement = f"SELECT {columns} FROM ({inner}) AS turns{end}"  # noqa: S608 - as above
             return [tuple(row) for row in table.execute(statement, (*dead, *parameters)).fetchall()]
+
+    def count(self, wanted: UsageFilter) -> tuple[int, int]:
+        """Return how many calls and how many turns there are, unsent turns included.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
+        where, parameters = wanted.where()
+        with self._store.read() as table:
+            calls, turns = table.execute(
+                f"SELECT sum(CASE WHEN {IS_CALL} THEN 1 ELSE 0 END), count(*) FROM turns"  # noqa: S608 - as above
+                f" WHERE {where}",
+                parameters,
+            ).fetchone()
+        return int(calls or 0), int(turns)
 
     def _lost(self) -> tuple[str, tuple[str, ...]]:
         """Return an SQL expression for the status of a turn, and its parameters.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,23 +16,26 @@ from swiftask_jupyter.ledger.schema import all_frame_columns
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from swiftask_jupyter.usage.totals import LeftOut
+
 REQUIRED_COLUMNS = (
     "turn", "at", "session", "agent", "dialect", "status", "seconds", "first_token_seconds",
     "input_tokens", "output_tokens", "total_tokens", "credits", "usage_source", "cached",
 )  # fmt: skip
-GROUPS = ("day", "agent", "session", "cell", "notebook", "surface", "status")
+GROUPS = (
+    "day", "agent", "session", "cell", "notebook", "surface", "status", "host", "connection",
+)  # fmt: skip
 
 
 @pd.api.extensions.register_dataframe_accessor("swiftask")
 class UsageAccessor:
-    """The pandas accessor `frame.swiftask`, which adds methods to a usage frame.
+    """The methods of a usage frame, as `frame.swiftask`.
 
-    A usage frame is a DataFrame with one row for each turn (a prompt and its answer). It is
-    returned by `usage_from_notebooks()` and by `Swiftask.usage()` without `by`. A selection of its
-    rows and a concatenation of usage frames are usage frames too.
+    A usage frame is what `Swiftask.usage()` and `usage_from_notebooks()` return, or some of its
+    rows, or several of them concatenated.
 
     Args:
-        frame: the usage frame.
+        frame: the frame, with one row for each turn.
 
     Raises:
         AttributeError: the frame lacks a column of a usage frame.
@@ -41,7 +45,7 @@ class UsageAccessor:
         >>> with Sandbox() as box, Swiftask(base_url=box.url, token=box.token) as swiftask:
         ...     answer = swiftask.ask("hello", agent="echo")
         ...     usage = swiftask.usage()
-        >>> usage.swiftask.totals(by="agent")[["agent", "calls", "ok", "error"]]
+        >>> usage.swiftask.totals(by="agent", sandbox=True)[["agent", "calls", "ok", "error"]]
           agent  calls  ok  error
         0  echo      1   1      0
         >>> usage.swiftask.columns().loc["seconds", "unit"]
@@ -57,63 +61,92 @@ class UsageAccessor:
             )
         self._frame = frame
 
-    def totals(self, by: str | Sequence[str] = ()) -> pd.DataFrame:
+    def totals(self, by: str | Sequence[str] = (), *, sandbox: bool | None = None) -> pd.DataFrame:
         """Return calls, tokens, credits and times, in total or by group.
 
         The columns, after those of `by`:
 
-        - `calls`: the number of calls, which are the turns that were sent to a service;
-        - `ok`, `error`, `interrupted`, `lost`, `running`: the number of calls with this status. A
-          call is lost if its process died before the answer was complete;
-        - `refused`: the number of turns that were refused before they were sent;
-        - `cached`: the number of turns that were answered from the cache;
-        - `unreported`: the number of calls for which the service reported neither tokens nor
-          credits. The sums do not include these calls;
+        - `calls`: the turns that were sent to a service; `ok`, `error`, `interrupted`, `lost` and
+          `running` say how many of them ended in which way;
+        - `refused`, `cached`: the turns that were not sent;
+        - `unreported`: the calls of which neither tokens nor credits are known. The sums do not
+          include them;
         - `input_tokens`, `output_tokens`, `total_tokens`, `credits`: sums; missing, not 0, if no
           call reported a value;
         - `seconds`, `first_token_seconds`: means.
 
         Args:
-            by: `day`, `agent`, `session`, `cell`, `notebook`, `surface`, `status`, and in a shared
-                ledger `user`; for several of these, a list or a text with commas. The result has
-                one row for each combination of their values. If it is empty, the result is one row
-                for all turns.
+            by: `day`, `agent`, `session`, `cell`, `notebook`, `surface`, `status`, `host`,
+                `connection`, in a shared ledger `user`, or several of them, in a list or
+                separated by commas. The result has one row for each combination of their values.
+                Empty: one row for all turns.
+            sandbox: whether calls to the sandbox count. `None`: they do not, and a warning says
+                how many were left out; `False`: they do not, without a warning.
 
         Raises:
-            ConfigurationError: there is no such group.
+            ConfigurationError: there is no such group, or the frame lacks its column.
         """
         from swiftask_jupyter.usage.totals import totals
 
-        return totals(self._frame, parse_groups(by, ("user",) if "user" in self._frame else ()))
+        names = parse_groups(by, ("user",) if "user" in self._frame else ())
+        for name in names:
+            if name != "day" and name not in self._frame:
+                raise ConfigurationError(
+                    f"this frame has no column {name}", advice="leave it out of by"
+                )
+        return totals(self._counted(sandbox=sandbox)[0], names)
 
-    def cost(self) -> pd.DataFrame:
-        """Return a DataFrame of the reported cost of each turn: tokens and credits.
+    def _counted(self, *, sandbox: bool | None) -> tuple[pd.DataFrame, LeftOut]:
+        """Return the rows that count, and how many others there are; see `totals`.
 
-        The unit of `credits` is undocumented, and so is whether the service counts one call or the
-        session so far. For the second case, `credits_difference` is the increase since the previous
-        call of the same session, agent and protocol. It is missing unless the credits increase with
-        every one of these calls.
+        It must be called by the public method itself: the warning names the line of its caller.
+        """
+        from swiftask_jupyter.usage.totals import LeftOut, SandboxWarning, without_sandbox
+
+        if sandbox:
+            return self._frame, LeftOut(0, 0)
+        frame, left_out = without_sandbox(self._frame)
+        if sandbox is None and left_out.turns:
+            warnings.warn(left_out.line("sandbox=True"), SandboxWarning, stacklevel=3)
+        return frame, left_out
+
+    def cost(self, *, sandbox: bool | None = None) -> pd.DataFrame:
+        """Return the reported cost of each turn: tokens, credits, and a difference of credits.
+
+        `credits` is the service's own value, whose unit is undocumented. `credits_difference` is
+        the difference to the call before it. It is set only if the credits grow with every call
+        throughout a session with one agent, because it is undocumented whether the service
+        reports the credits of the call or of the session so far.
+
+        Args:
+            sandbox: whether calls to the sandbox are included; see `totals`.
         """
         from swiftask_jupyter.usage.totals import credit_differences
 
+        frame, _ = self._counted(sandbox=sandbox)
         names = ["turn", "at", "session", "agent", "status", "total_tokens", "credits"]
-        result = self._frame[[*names, "usage_source"]].copy()
-        result.insert(len(names), "credits_difference", credit_differences(self._frame))
+        result = frame[[*names, "usage_source"]].copy()
+        result.insert(len(names), "credits_difference", credit_differences(frame))
         return result
 
-    def plot(self, theme: Literal["light", "dark"] | None = None) -> Figure:
-        """Return a matplotlib figure with charts of credits, tokens, latency and outcomes.
+    def plot(
+        self, theme: Literal["light", "dark"] | None = None, *, sandbox: bool | None = None
+    ) -> Figure:
+        """Return a matplotlib figure of credits, tokens, latency and outcomes.
 
         Args:
-            theme: the background for which the figure is drawn; `None` for a transparent figure
-                that is readable on both backgrounds.
+            theme: the background for which the figure is drawn; `None`: a transparent figure that
+                can be read on both.
+            sandbox: whether calls to the sandbox are drawn; see `totals`. If not, the figure says
+                how many were left out.
 
         Raises:
             ConfigurationError: matplotlib is not installed, or there is no such theme.
         """
         from swiftask_jupyter.usage.plots import plot
 
-        return plot(self._frame, theme)
+        frame, left_out = self._counted(sandbox=sandbox)
+        return plot(frame, theme, left_out)
 
     def traces(self) -> pd.DataFrame:
         """Return a copy of the frame with the column names of OpenTelemetry's conventions for AI.

@@ -77,7 +77,7 @@ def read_notebooks(pattern: str | Path) -> tuple[pd.DataFrame, list[str]]:
     for path in _files(os.path.expanduser(pattern)):  # noqa: PTH111 - Path's raises for ~nobody
         for values in _rows(path, notes):
             first = turns.setdefault(values[0], values)
-            if _without_notebook(first) != _without_notebook(values):
+            if _comparable(first) != _comparable(values):
                 conflict = "is recorded before with other values, which count"
                 notes.append(_note(path, f"turn {values[0]} {conflict}"))
     return sort_by_time(build_frame(_names(), [list(turns.values())])), notes
@@ -109,10 +109,14 @@ def _files(pattern: str) -> list[Path]:
     return sorted(found)
 
 
-def _without_notebook(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return a row of values without the notebook's path, to compare rows of different files."""
-    position = _names().index("notebook")
-    return values[:position] + values[position + 1 :]
+def _comparable(values: tuple[Any, ...]) -> dict[str, Any]:
+    """Return what all records of a turn have in common.
+
+    The file is that in which a record was found. A record by an earlier version does not say
+    whether the sandbox was asked; a copy of it that a panel writes today says `False`.
+    """
+    row = dict(zip(_names(), values, strict=True))
+    return row | {"notebook": None, "sandbox": bool(row["sandbox"])}
 
 
 def _rows(path: Path, notes: list[str]) -> Iterator[tuple[Any, ...]]:

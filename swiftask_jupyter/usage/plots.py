@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.support.wording import quantity
+from swiftask_jupyter.usage.totals import LeftOut
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,16 +33,20 @@ MIN_BARS = 8  # the minimum width of a chart, in bars: fewer bars would be too w
 MAX_AGENTS = len(COLOURS)
 
 
-def plot(frame: pd.DataFrame, theme: Literal["light", "dark"] | None = None) -> Figure:
-    """Return a matplotlib figure of four charts of a usage frame.
+def plot(
+    frame: pd.DataFrame,
+    theme: Literal["light", "dark"] | None = None,
+    left_out: LeftOut | None = None,
+) -> Figure:
+    """Return a figure of four charts.
 
-    The charts show credits over time and tokens over time, both by agent, then latency by agent,
-    and outcomes over time.
+    Credits and tokens over time by agent, latency by agent, and outcomes over time.
 
     Args:
-        frame: a usage frame, which has one row for each turn.
-        theme: the background for which the figure is drawn; `None` for a transparent figure that is
-            readable on both backgrounds.
+        frame: a usage frame.
+        theme: the background for which the figure is drawn; `None`: a transparent figure that can
+            be read on both.
+        left_out: what was left out of the frame; the figure says so.
 
     Raises:
         ConfigurationError: matplotlib is not installed, or there is no such theme.
@@ -66,17 +71,19 @@ def plot(frame: pd.DataFrame, theme: Literal["light", "dark"] | None = None) -> 
     }  # fmt: skip
     with mpl.rc_context(style):
         figure, axes = plt.subplots(2, 2, figsize=(10, 6), layout="constrained")
-        _draw(figure, axes.ravel(), frame)
+        _draw(axes.ravel(), frame)
+        remarks = ["no calls yet"] if frame.empty else []
+        remarks += [left_out.line()] if left_out and left_out.turns else []
+        if remarks:
+            figure.suptitle("; ".join(remarks))
         plt.close(figure)  # otherwise a notebook shows it twice: here and as the cell's value
     return figure
 
 
-def _draw(figure: Figure, axes: Any, frame: pd.DataFrame) -> None:
+def _draw(axes: Any, frame: pd.DataFrame) -> None:
     import pandas as pd
 
     spending, tokens, latency, outcomes = axes
-    if frame.empty:
-        figure.suptitle("no calls yet")
     colours = _colours(frame)
     agents = frame["agent"].astype("object").where(frame["agent"].isin(list(colours)), "others")
     periods = frame["at"].dt.floor(_period(frame))

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
 
+from swiftask_jupyter.conversation.notebook_file import absolute_path
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.ledger.schema import USER, frame_columns, text_columns
 from swiftask_jupyter.ledger.usage import UsageFilter, UsageQueries
+from swiftask_jupyter.options import UsageOptions
+from swiftask_jupyter.support.structs import replace
 from swiftask_jupyter.usage.frames import build_frame, build_sums, sort_by_time
+from swiftask_jupyter.usage.totals import LeftOut, SandboxWarning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,46 +30,70 @@ def usage(
     queries: UsageQueries,
     by: str | Sequence[str] = (),
     *,
-    since: Since = None,
-    agent: str | None = None,
-    notebook: str | None = None,
-    session: str | None = None,
-    text: bool = False,
+    current: str | None = None,
+    **options: Unpack[UsageOptions],
 ) -> pd.DataFrame:
-    """Return a DataFrame with one row for each turn, oldest first; with `by`, one for each group.
+    """Return one row for each turn, oldest first, or with `by` one row for each group.
 
     `frame.swiftask.columns()` gives the unit and the source of each column. A value that a service
-    did not report is missing, never 0. With `by`, the columns are those of `UsageAccessor.totals`,
-    and the database computes the sums.
+    did not report is missing, never 0. The columns of a group are those of
+    `UsageAccessor.totals`; the database computes them. Groups leave the sandbox out unless the
+    option `sandbox` is `True`; a warning, which names the caller of the caller of this function,
+    says how many calls that were.
 
     Args:
         queries: the queries of the ledger.
-        by: the columns to group by: `day`, `agent`, `session`, `cell`, `notebook`, `surface`,
-            `status`, and in a shared ledger `user`; for several of these, a list or a text with
-            commas.
-        since: the earliest time of a turn: a time span before now (`"7d"`, `"12h"`, `"30m"`, `"2w"`
-            or a timedelta), a date, a time, or seconds since the epoch. A time without a zone is in
-            the time zone of this machine.
-        agent: only turns of the agent with this slug.
-        notebook: only turns of the notebook at this absolute path.
-        session: only turns of the session with this id.
-        text: whether to add the columns `prompt`, `answer`, `liked` and `comment`; the last two
-            are ratings from a chat panel. It cannot be combined with `by`.
+        by: the groups: see `UsageAccessor.totals`.
+        current: the path of the notebook that the option `notebook="."` stands for.
+        **options: see `UsageOptions`.
 
     Raises:
-        ConfigurationError: a group or the time is invalid, or both `by` and `text` are given.
+        ConfigurationError: a group or the time is invalid.
         StoreError: the ledger cannot be read.
     """
+    frame, left_out = read_usage(queries, by, current=current, **options)
+    if left_out.turns and options.get("sandbox") is None:
+        warnings.warn(left_out.line("sandbox=True"), SandboxWarning, stacklevel=3)
+    return frame
+
+
+def read_usage(
+    queries: UsageQueries,
+    by: str | Sequence[str] = (),
+    *,
+    current: str | None = None,
+    **options: Unpack[UsageOptions],
+) -> tuple[pd.DataFrame, LeftOut]:
+    """Return what `usage` returns, and what the sums left out; nothing is warned of."""
     from swiftask_jupyter.usage.accessor import parse_groups
 
     shared = queries.shared
-    filters = UsageFilter(parse_since(since), agent, notebook, session)
+    text, sandbox = options.get("text"), options.get("sandbox")
+    filters = UsageFilter(
+        parse_since(options.get("since")), options.get("agent"),
+        _notebook_path(options.get("notebook"), current), options.get("session"),
+    )  # fmt: skip
     if keys := parse_groups(by, (USER.name,) if shared else ()):
         if text:
             raise ConfigurationError("sums have no text", advice="leave out either by or text")
-        return build_sums(keys, queries.sums(keys, filters))
+        if sandbox:
+            return build_sums(keys, queries.sums(keys, filters)), LeftOut(0, 0)
+        left_out = LeftOut(*queries.count(replace(filters, sandbox=True)))
+        sums = queries.sums(keys, replace(filters, sandbox=False))
+        return build_sums(keys, sums), left_out
     columns = [*frame_columns(), *([USER] if shared else []), *(text_columns() if text else ())]
-    return read_frame(queries, [column.name for column in columns], filters)
+    return read_frame(queries, [column.name for column in columns], filters), LeftOut(0, 0)
+
+
+def _notebook_path(named: str | Path | None, current: str | None) -> str | None:
+    """Return the path that the option `notebook` names; `None` for every notebook."""
+    if named != ".":
+        return None if named in (None, "all") else absolute_path(named)
+    if current is None:
+        raise ConfigurationError(
+            "which notebook this is, is not known", advice="name its path, or leave it out"
+        )
+    return current
 
 
 def read_frame(queries: UsageQueries, names: Sequence[str], filters: UsageFilter) -> pd.DataFrame:

@@ -1,11 +1,15 @@
-"""Computes the totals of a usage frame: the number of calls, their tokens, credits and times."""
+"""Totals of a usage frame: calls, tokens, credits, and how many calls reported nothing.
+
+Sums and plots leave the calls to the sandbox out unless they are asked for: those cost nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from swiftask_jupyter.ledger.usage import MEASURES
+from swiftask_jupyter.support.wording import quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,6 +17,46 @@ if TYPE_CHECKING:
 STATUSES = ("ok", "error", "interrupted", "lost", "running")  # of calls; a refused turn is none
 SUMS = ("input_tokens", "output_tokens", "total_tokens", "credits")
 MEANS = ("seconds", "first_token_seconds")
+
+
+class SandboxWarning(UserWarning):
+    """Calls to the sandbox were left out of sums or of a plot."""
+
+
+class LeftOut(NamedTuple):
+    """How much of the sandbox was left out of sums or of a plot.
+
+    Attributes:
+        calls: the calls.
+        turns: the calls, and the turns that were not sent (cached and refused ones).
+    """
+
+    calls: int
+    turns: int
+
+    def line(self, remedy: str = "") -> str:
+        """Return this as one line; it is empty if nothing was left out.
+
+        Args:
+            remedy: what the user writes to add the calls, such as `--sandbox`.
+        """
+        if not self.turns:
+            return ""
+        what = quantity(self.calls, "call") if self.calls else quantity(self.turns, "unsent turn")
+        them = "it" if (self.calls or self.turns) == 1 else "them"
+        return f"{what} to the sandbox left out" + (f"; {remedy} adds {them}" if remedy else "")
+
+
+def without_sandbox(frame: pd.DataFrame) -> tuple[pd.DataFrame, LeftOut]:
+    """Return the rows of a usage frame that are not of the sandbox, and how many others there are.
+
+    A frame that an earlier version exported has no column `sandbox`: all of its rows count as real.
+    """
+    if "sandbox" not in frame:
+        return frame, LeftOut(0, 0)
+    sandbox = frame["sandbox"].eq(other=True).fillna(value=False).astype("bool")
+    calls = int((_is_call(frame) & sandbox).sum())
+    return frame[~sandbox], LeftOut(calls, int(sandbox.sum()))
 
 
 def totals(frame: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
@@ -27,9 +71,8 @@ def totals(frame: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     """
     import pandas as pd
 
-    cached = frame["cached"].fillna(value=False)
-    called = (frame["status"] != "refused") & ~cached
-    flags: dict[str, Any] = {"calls": called, "cached": cached}
+    called = _is_call(frame)
+    flags: dict[str, Any] = {"calls": called, "cached": frame["cached"].fillna(value=False)}
     for status in STATUSES:
         flags[status] = called & (frame["status"] == status)
     flags["refused"] = frame["status"] == "refused"
@@ -45,6 +88,10 @@ def totals(frame: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     parts += [groups[name].mean() for name in MEANS]
     result = pd.concat(parts, axis=1)[list(MEASURES)]
     return result.reset_index(drop=not by)
+
+
+def _is_call(frame: pd.DataFrame) -> pd.Series[Any]:
+    return (frame["status"] != "refused") & ~frame["cached"].fillna(value=False)
 
 
 def _key(frame: pd.DataFrame, name: str) -> pd.Series[Any]:

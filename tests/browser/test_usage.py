@@ -1,5 +1,7 @@
 """Usage in JupyterLab: the table, the plot, and the usage read from the saved file."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from playwright.sync_api import expect
@@ -14,9 +16,10 @@ BACKGROUND = "(image) => getComputedStyle(image.parentElement).backgroundColor"
 
 
 def test_the_table_and_the_plot_are_shown_and_the_saved_file_has_the_same_usage(
-    notebook: Notebook, env: dict[str, str]
+    notebook: Notebook, env: dict[str, str], tmp_path: Path
 ):
     """In the dark theme, in which the plot must have no background of its own."""
+    env["TMPDIR"] = str(tmp_path)  # here the kernel finds no sandbox: it counts as a live service
     cells = [
         LOAD,
         "%%swiftask lorem --dialect openai\nhello",

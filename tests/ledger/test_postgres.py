@@ -69,7 +69,7 @@ def add_bob(url):
         connection.execute("CREATE ROLE bob LOGIN SUPERUSER")
 
 
-def test_users_share_the_ledger_but_not_their_conversations(box, server):
+def test_users_share_the_ledger_but_not_their_conversations(live, box, server):
     url = server.database()
     add_bob(url)
     with new_client(box, url, notebook="/home/jovyan/Untitled.ipynb") as ada:
@@ -231,7 +231,7 @@ def cut_connections(server):
     assert all(ended for (ended,) in rows)
 
 
-def test_idle_connections_that_were_cut_are_replaced_without_a_remark(box, server, tmp_path):
+def test_idle_connections_that_were_cut_are_replaced_without_a_remark(live, box, server, tmp_path):
     with new_client(box, server.database(), notebook="/n.ipynb") as client:
         client.budgets.set(parse_budget("3 calls/day"))
         session = client.session()

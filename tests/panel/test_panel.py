@@ -28,7 +28,7 @@ def test_the_first_snapshot_loads_the_markdown_parser(panel):
     assert parser._markdown_it.cache_info().currsize
 
 
-def test_a_question_gets_an_answer_and_is_counted(view):
+def test_a_question_gets_an_answer_and_is_counted(live, view):
     assert "error" not in view.ask("hello *you*")
 
     [exchange] = view.finished()

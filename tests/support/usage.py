@@ -34,6 +34,9 @@ def add_turn(
     reply.cell = reply.slot = "c1"
     reply.run, reply.surface = "r1", "cell"
     reply.notebook, reply.prompt = notebook, "the prompt"
+    for name in ("host", "connection", "sandbox"):  # written before the request leaves
+        if name in fields:
+            setattr(reply, name, fields.pop(name))
     ledger.turns.begin(reply)
     reply.status, reply.attempts = status, 1
     reply.seconds, reply.first_token_seconds = seconds, seconds / 4
@@ -46,7 +49,7 @@ def add_turn(
 
 
 def add_varied_turns(ledger):
-    """Write 60 turns to a ledger: every status, two agents, two notebooks, cached or not."""
+    """Write 60 turns to a ledger: every status, two agents, two notebooks, three services."""
     usages = [Usage(1, 2, 3, 3, 0.5, "api"), Usage(), Usage(credits=2.0, source="api")]
     for number in range(60):
         status = ("ok", "ok", "error", "interrupted", "refused", "running")[number % 6]
@@ -55,6 +58,8 @@ def add_varied_turns(ledger):
             notebook=(None, "/n.ipynb", "/m.ipynb")[number % 3], usage=usages[number % 3],
             cached=number % 10 == 0, first_token_seconds=number / 10 if number % 4 else None,
             finish_reason="stop", error="it broke" if status == "error" else None,
+            host=(None, "one.example", "two.example", "http://127.0.0.1:8123")[number % 4],
+            connection=("team", None)[number % 2], sandbox=number % 4 == 3,
         )  # fmt: skip
 
 

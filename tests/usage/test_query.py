@@ -80,19 +80,22 @@ def test_groups_have_no_text(ledger):
         usage(ledger.usage_queries, "agent", text=True)
 
 
-@pytest.mark.parametrize("by", ["day", "agent", "notebook", "status", "surface,cell", "agent,day"])
-def test_sums_by_the_database_equal_the_totals_of_the_rows(ledger, by):
+@pytest.mark.parametrize("sandbox", [False, True])
+@pytest.mark.parametrize(
+    "by", ["day", "agent", "notebook", "status", "surface,cell", "agent,day", "host,connection"]
+)
+def test_sums_by_the_database_equal_the_totals_of_the_rows(ledger, by, sandbox):
     add_varied_turns(ledger)
 
-    sums = usage(ledger.usage_queries, by)
+    sums = usage(ledger.usage_queries, by, sandbox=sandbox)
 
-    expected = usage(ledger.usage_queries).swiftask.totals(by)
+    expected = usage(ledger.usage_queries).swiftask.totals(by, sandbox=sandbox)
     pd.testing.assert_frame_equal(sums, expected, check_dtype=False, check_categorical=False)
     empty = usage(ledger.usage_queries, by, since=9e9)
     assert list(map(str, sums.dtypes)) == list(map(str, empty.dtypes))
 
 
-def test_a_client_filters_by_its_own_notebook(box):
+def test_a_client_filters_by_its_own_notebook(live, box):
     to = {"base_url": box.url, "token": box.token, "agent": "echo"}
     with Swiftask(**to, notebook="/mine.ipynb") as mine, Swiftask(**to) as client:
         mine.ask("hello")

@@ -6,7 +6,7 @@ import argparse
 import sys
 from keyword import iskeyword
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from swiftask_jupyter.client import Swiftask
     from swiftask_jupyter.ledger.budgets import Budgets
     from swiftask_jupyter.turns.budget import Budget
+    from swiftask_jupyter.usage.totals import LeftOut
 
 MOST_WORDS = 99
 # The options of the command in addition to those of `Swiftask.usage`.
 COMMAND_OPTIONS = {
-    "by": Option("sum up by these columns", ("--by",), "day|agent|session|cell|…"),
+    "by": Option("sum up by these columns", ("--by",), "day|agent|session|host|…"),
     "from_files": Option("read saved notebooks instead", ("--from",), '"**/*.ipynb"'),
     "plot": Option("show a picture", ("--plot",), const=True),
 }
@@ -56,13 +57,12 @@ def _usage(context: NotebookContext, *words: str) -> object:
     for name in ("text", "plot"):
         if options.by and getattr(options, name):
             raise UsageError(f"--by and --{name} don't go together: leave one of them out")
-    client = context.client
     if options.from_files is not None:
-        frame = _usage_from_files(client, options)
+        result, left_out = _usage_from_files(context.client, options)
     else:
-        given = {name: getattr(options, name) for name in options_of(UsageOptions)}
-        frame = client.usage(options.by or (), **given | {"text": bool(options.text)})
-    result = frame.swiftask.plot() if options.plot else frame
+        result, left_out = _usage_of_ledger(context.client, options)
+    if line := left_out.line("--sandbox"):
+        print(line)
     if target is not None:
         context.names[target] = result
         return None
@@ -86,18 +86,36 @@ def _split_target(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
     return name, words[:-2] if words[-1] == "<<" else words[:-1]
 
 
-def _usage_from_files(client: Swiftask, options: argparse.Namespace) -> pd.DataFrame:
-    """Return the calls recorded in saved notebooks as a DataFrame; with `--by`, only their sums.
+def _usage_of_ledger(client: Swiftask, options: argparse.Namespace) -> tuple[object, LeftOut]:
+    """Return the usage frame, sums or a plot, and what of the sandbox it leaves out."""
+    from swiftask_jupyter.usage.query import read_usage
 
-    Also print how many calls of the ledger (the database of all calls) are not in these notebooks.
+    given: Any = {name: getattr(options, name) for name in options_of(UsageOptions)}
+    frame, left_out = read_usage(
+        client.runtime.ledger.usage_queries, options.by or (), current=client.notebook, **given
+    )
+    return _summed(frame, options) if options.plot else (frame, left_out)
 
-    Raises:
-        UsageError: the line has an option that can't be combined with `--from`.
-    """
+
+def _summed(frame: pd.DataFrame, options: argparse.Namespace) -> tuple[object, LeftOut]:
+    """Return the plot or the sums that the options ask for, else the frame itself."""
+    from swiftask_jupyter.usage.totals import LeftOut, without_sandbox
+
+    if not (options.by or options.plot):
+        return frame, LeftOut(0, 0)
+    left_out = LeftOut(0, 0) if options.sandbox else without_sandbox(frame)[1]
+    included = bool(options.sandbox)  # not `None`, which warns: the command prints a line
+    if options.plot:
+        return frame.swiftask.plot(sandbox=included), left_out
+    return frame.swiftask.totals(options.by, sandbox=included), left_out
+
+
+def _usage_from_files(client: Swiftask, options: argparse.Namespace) -> tuple[object, LeftOut]:
+    """Return what saved notebooks hold, and print how many of the ledger's turns they lack."""
     from swiftask_jupyter.usage.notebooks import read_notebooks
 
     for name in options_of(UsageOptions):
-        if getattr(options, name):
+        if getattr(options, name) and name != "sandbox":
             raise UsageError(f"--{name} and --from don't go together: files hold what they hold")
     frame, notes = read_notebooks(options.from_files)
     for note in notes:  # a warning would show a line of IPython's own code
@@ -106,7 +124,7 @@ def _usage_from_files(client: Swiftask, options: argparse.Namespace) -> pd.DataF
     missing = int((~known.isin(frame["turn"])).sum())
     turns = quantity(len(frame), "turn")
     print(f"{turns} in the files; {missing} of the ledger's {len(known)} not there")
-    return frame.swiftask.totals(options.by) if options.by else frame
+    return _summed(frame, options)
 
 
 def _budget(context: NotebookContext, *words: str) -> None:
@@ -115,14 +133,14 @@ def _budget(context: NotebookContext, *words: str) -> None:
     Without words, nothing is changed.
     """
     scope = options_of(UsageOptions)
-    parser = _parser("budget", {name: scope[name] for name in ("agent", "notebook")})
+    parser = _parser("budget", {name: scope[name] for name in ("agent", "notebook", "sandbox")})
     parser.add_argument("words", nargs="*")
     options = parser.parse_args(words)
     client = context.client
     exists = options.words[:1] in (["raise"], ["drop"])
     notebook = _notebook_path(client, options.notebook, exists=exists)
     if options.words:
-        _change_budget(client.budgets, options.words, options.agent, notebook)
+        _change_budget(client.budgets, options, notebook)
     for each in client.budgets.all():
         print(sanitize_line(_spent(client, each)))
     if not client.budgets.all():
@@ -151,31 +169,23 @@ def _notebook_path(client: Swiftask, named: str | None, *, exists: bool) -> str 
     return client.notebook
 
 
-def _change_budget(
-    budgets: Budgets, words: list[str], agent: str | None, notebook: str | None
-) -> None:
-    """Set, raise or drop one budget, or drop all budgets for an agent and a notebook.
-
-    The words are a budget such as `500 credits/day`, optionally after `raise` or `drop`, or they
-    are `drop all`. If the agent is `None`, the budget is for all agents, and `drop all` drops the
-    budgets of every agent; likewise for the notebook.
-
-    Raises:
-        UsageError: the words name no budget, or `drop all` finds none.
-        ConfigurationError: the budget can't be parsed, raised or dropped.
-    """
+def _change_budget(budgets: Budgets, options: argparse.Namespace, notebook: str | None) -> None:
+    """Set, raise or drop one budget, or drop all budgets that fit the options."""
     from swiftask_jupyter.turns.budget import parse_budget
 
     verbs = {"raise": budgets.increase, "drop": budgets.drop}
-    verb, *rest = words
-    text = " ".join(rest if verb in verbs else words)
+    agent, sandbox = options.agent, bool(options.sandbox)
+    verb, *rest = options.words
+    text = " ".join(rest if verb in verbs else options.words)
     if verb in verbs and not text:
         raise UsageError(f"%swiftask budget {verb}: which one? write {verb} 500 credits/day")
     if verb == "drop" and text == "all":
         matching = [
             each
             for each in budgets.all()
-            if agent in (None, each.agent) and notebook in (None, each.notebook)
+            if agent in (None, each.agent)
+            and notebook in (None, each.notebook)
+            and (each.sandbox or not sandbox)
         ]
         if not matching:
             raise UsageError("%swiftask budget drop: there is none to drop")
@@ -184,7 +194,7 @@ def _change_budget(
         return
     if verb == "drop" and not text[:1].isdigit():
         text = f"0 {text}"  # the amount of a budget to drop does not matter
-    verbs.get(verb, budgets.set)(parse_budget(text, agent, notebook))
+    verbs.get(verb, budgets.set)(parse_budget(text, agent, notebook, sandbox=sandbox))
 
 
 def _spent(client: Swiftask, budget: Budget) -> str:
@@ -203,6 +213,8 @@ def _spent(client: Swiftask, budget: Budget) -> str:
     if spent.unreported:
         calls = quantity(spent.calls, "call")
         line += f" · {spent.unreported} of {calls} reported no {budget.unit}"
+    if spent.left_out:
+        line += f" · {quantity(spent.left_out, 'call')} to the sandbox not counted"
     return line
 
 
@@ -214,6 +226,11 @@ def _usage_line() -> str:
     return " ".join(("usage", *options, "[NAME <<]"))
 
 
+_BUDGET_HELP = (
+    "what may be spent: credits, calls or tokens an hour, day … or session; calls to the sandbox"
+    " count only towards a budget with --sandbox"
+)
+
 COMMANDS = {
     "usage": Command(
         _usage,
@@ -224,8 +241,8 @@ COMMANDS = {
     "budget": Command(
         _budget,
         (
-            ("budget [500 credits/day] [--agent SLUG] [--notebook PATH]",
-             "what may be spent: credits, calls or tokens an hour, day … or session"),
+            ("budget [500 credits/day] [--agent SLUG] [--notebook PATH] [--sandbox]",
+             _BUDGET_HELP),
             ("budget raise|drop …|all", "change a budget, or drop one or all"),
         ),
         0,

@@ -12,10 +12,11 @@ from swiftask_jupyter.turns import budget
 
 
 def session_total(session: Session) -> str:
-    """Return one line with a session's calls, tokens, credits and the spent part of each budget.
+    """Return a session's calls, tokens and credits, and what is spent of each budget.
 
-    The line is empty if there were no calls and no budget applies. If the ledger (the database of
-    all turns) cannot be read, the line is the error message.
+    Calls to the sandbox are not counted, unless there are no others: then they are marked as such.
+    The line is empty if there were no calls and there are no budgets. If the ledger cannot be
+    read, it is the error message.
     """
     try:
         return " · ".join([*_reported_usage(session), *_spent_budgets(session)])
@@ -26,7 +27,9 @@ def session_total(session: Session) -> str:
 def _reported_usage(session: Session) -> Iterator[str]:
     ledger = session.runtime.ledger
     _, turns = ledger.history.turns(ledger.history.segments(session.id))
-    calls = [each for each in turns if is_call(each)]
+    sent = [each for each in turns if is_call(each)]
+    calls = [each for each in sent if not each.sandbox] or sent
+    mark = " (sandbox)" if calls and calls[0].sandbox else ""
     usages = [each.usage for each in calls]
     reported = [each for each in usages if each.input_tokens is not None]
     credits_spent = [each.credits for each in usages if each.credits is not None]
@@ -35,11 +38,13 @@ def _reported_usage(session: Session) -> Iterator[str]:
         output_tokens = sum(each.output_tokens or 0 for each in reported)
         missing = len(calls) - len(reported)
         remark = f" ({missing} not reported)" if missing else ""
-        yield quantity(len(calls), "call")
+        yield quantity(len(calls), "call") + mark
         tokens = f"{input_tokens}→{output_tokens} tokens{remark}"
         yield tokens if reported else "tokens not reported"
     if credits_spent:
         yield f"{sum(credits_spent):g} credits"
+    if left_out := len(sent) - len(calls):
+        yield f"{quantity(left_out, 'call')} to the sandbox not counted"
 
 
 def _spent_budgets(session: Session) -> Iterator[str]:

@@ -14,6 +14,8 @@ from swiftask_jupyter.ledger.record import record_of
 from swiftask_jupyter.notebook.commands.registry import help_text
 from swiftask_jupyter.notebook.commands.usage import usage_options
 
+pytestmark = pytest.mark.usefixtures("live")
+
 
 @pytest.fixture
 def spent(connected):
@@ -26,7 +28,7 @@ def spent(connected):
 def test_the_help_names_every_option():
     flags = [flag for option in usage_options().values() for flag in option.flags]
 
-    assert len(flags) == 8
+    assert len(flags) == 9
     assert [flag for flag in flags if f"[{flag}" not in help_text()] == []
 
 
