@@ -156,7 +156,8 @@ def test_the_usage_frame_has_the_same_columns_and_dtypes_when_it_is_empty(client
 
     assert list(empty.columns) == [
         "turn", "at", "notebook", "session", "number", "cell", "slot", "surface", "agent",
-        "host", "connection", "sandbox", "dialect", "status", "finish_reason", "attempts", "seconds", "first_token_seconds",
+        "host", "connection", "sandbox", "dialect", "status", "finish_reason", "attempts",
+        "seconds", "first_token_seconds",
         "input_tokens", "output_tokens", "total_tokens", "reported_total", "credits",
         "usage_source", "cached", "key", "error",
     ]  # fmt: skip

@@ -130,7 +130,7 @@ def test_a_service_that_cannot_be_reached_stops_the_batch(box):
     assert [status for _, status in recorded_prompts(client.store)] == ["error"]
 
 
-def test_a_budget_is_kept_to_the_call_and_requests_in_flight_end(client, box, capsys):
+def test_a_budget_is_kept_to_the_call_and_requests_in_flight_end(live, client, box, capsys):
     frame = pd.DataFrame({"n": range(9)})
     client.budgets.set(parse_budget("3 calls/hour"))
 
@@ -208,7 +208,9 @@ def test_a_row_that_waits_for_its_retry_does_not_stay_running_if_the_ledger_fail
     assert "running" not in {status for _, status in recorded_prompts(client.store)}
 
 
-def test_a_row_that_waits_for_its_retry_when_the_batch_ends_is_sent_by_the_next_run(client, box):
+def test_a_row_that_waits_for_its_retry_when_the_batch_ends_is_sent_by_the_next_run(
+    live, client, box
+):
     frame = pd.DataFrame({"n": range(3)})
     client.budgets.set(parse_budget("2 calls/hour"))
     box.fail(Fault(status=429, delay=0.5, headers={"Retry-After": "0"}))

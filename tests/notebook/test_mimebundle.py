@@ -13,7 +13,8 @@ def test_the_record_holds_neither_prompt_nor_answer():
     record = next(iter(end.shown.values()))[TURN_MIME_TYPE]
     assert "the answer" not in str(record)
     assert set(record) == {
-        "version", "turn", "session", "number", "cell", "slot", "surface", "agent", "dialect",
+        "version", "turn", "session", "number", "cell", "slot", "surface", "agent",
+        "host", "connection", "sandbox", "dialect",
         "at", "status", "finish_reason", "attempts", "seconds", "first_token_seconds", "usage",
         "cached", "request_sha256", "content_digest", "error", "host", "connection", "sandbox",
     }  # fmt: skip
