@@ -224,17 +224,15 @@ class Swiftask:
         Args:
             frame: the rows; their order and index are kept. For a Dask DataFrame, the result is a
                 lazy Dask DataFrame: when it is computed, the workers of the cluster send the
-                prompts, with the token from their own environment. They divide `concurrency` among
-                them.
+                prompts, with the token from their own environment. They share `concurrency`.
             text: the prompt; `{{column}}` inserts the row's value, `{{row}}` the whole row.
             agent: the agent's slug; default: the connection's agent.
             **options: see `BatchOptions`.
 
         Raises:
             Refused: nothing was sent, or a budget is used up; the message says why.
-            Unauthorized: the service does not accept the token; answered rows are kept in the
-                ledger.
-            Interrupted: the user pressed Ctrl-C; answered rows are kept in the ledger.
+            Unauthorized: the service does not accept the token; the ledger keeps answered rows.
+            Interrupted: the user pressed Ctrl-C; the ledger keeps answered rows.
             StoreError: the ledger can't be read or written.
         """
         from swiftask_jupyter.batch.dask import is_dask_frame, map_dask_frame

@@ -189,9 +189,8 @@ class UsageOptions(TypedDict, total=False):
     text: Annotated[bool, Option(
         "add prompts and answers, ratings and comments", ("--text",), default=False, const=True)]
     sandbox: Annotated[bool | None, Option(
-        "whether sums and plots include calls to the sandbox; default: no",
-        ("--sandbox",), const=True,
-        flag_help="include calls to the sandbox in sums and plots")]
+        "whether sums and plots include calls to the sandbox; default: no", ("--sandbox",),
+        const=True, flag_help="include calls to the sandbox in sums and plots")]
 
 
 class PurgeOptions(TypedDict, total=False):
@@ -266,9 +265,7 @@ def check_options(given: Iterable[str], kind: Any) -> None:
 
 
 def check_known(given: Iterable[str], kind: Any) -> None:
-    """Check that every keyword of a call is an option of the called method.
-
-    This is for methods that do not send their other keywords as fields of a request.
+    """Check that every keyword of a call is an option of a method that sends no request.
 
     Args:
         given: the names of the keyword arguments.

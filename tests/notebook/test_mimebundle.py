@@ -16,7 +16,7 @@ def test_the_record_holds_neither_prompt_nor_answer():
         "version", "turn", "session", "number", "cell", "slot", "surface", "agent",
         "host", "connection", "sandbox", "dialect",
         "at", "status", "finish_reason", "attempts", "seconds", "first_token_seconds", "usage",
-        "cached", "request_sha256", "content_digest", "error", "host", "connection", "sandbox",
+        "cached", "request_sha256", "content_digest", "error",
     }  # fmt: skip
 
 
