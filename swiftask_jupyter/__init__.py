@@ -1,8 +1,8 @@
 """AI agents in Jupyter: prompts in cells, a chat panel, and a ledger of every call.
 
 `%load_ext swiftask_jupyter` registers the magics `%%swiftask` and `%swiftask`. `Swiftask` is the
-client class for scripts; the magics use it too. `Sandbox` is a local server for trying it out
-without the service. Each public name is imported from its module when it is first used.
+client class for scripts; the magics use it too. `Sandbox` is a local server, for trying this
+package without the service. Each public name is imported from its module when it is first used.
 """
 
 from __future__ import annotations

@@ -51,14 +51,14 @@ class Swiftask:
             that `%swiftask login` stored.
         agent: the slug of the agent to ask if a call names none. Default: `SWIFTASK_AGENT_SLUG`.
         dialect: the service's API to use: `openai`, `native`, `widget`, `chat`, `agencii`, or
-            `auto` for a choice between the first two. Default: `SWIFTASK_DIALECT`, else `auto`.
+            `auto` to choose `openai` or `native`. Default: `SWIFTASK_DIALECT`, else `auto`.
         connection: the name of a connection in `pyproject.toml` or the user's `config.toml`.
         store: the ledger's file, or `postgresql://…`. Default: `SWIFTASK_STORE`, else a file in
             the user's data directory.
         notebook: the notebook's path; default: none.
         session: the name of the conversation to continue. Default: `main` in a notebook, else a
-            new one. Outside of a notebook, only the conversation of this name is found again by
-            later scripts; all others belong to this client.
+            new conversation. Outside of a notebook, later scripts can continue only the
+            conversation with this name, and no other conversation of this client.
 
     Attributes:
         connections: the settings and the network connections.
@@ -113,7 +113,7 @@ class Swiftask:
         return f"<{type(self).__name__} {connection.host}, agent: {agent}>"
 
     def session(self, name: str | None = None) -> Session:
-        """Return the conversation with this name, perhaps a new one; default name: `current`."""
+        """Return the conversation with this name; default: the conversation named by `current`."""
         name = name or self.current
         if name not in self._sessions:
             self._sessions[name] = Session(self.runtime, self._file, name)
@@ -165,7 +165,7 @@ class Swiftask:
     async def ask_async(
         self, text: str, agent: str | None = None, **options: Unpack[RequestOptions]
     ) -> Answer:
-        """Do the same as `ask`, without blocking the caller's event loop.
+        """Ask one question as `ask` does, without blocking the caller's event loop.
 
         Args:
             text: the prompt.
@@ -250,10 +250,10 @@ class Swiftask:
         agent: str | None = None,
         **options: Unpack[BatchOptions],
     ) -> pd.DataFrame:
-        """Do the same as `map`, without blocking the event loop or asking for confirmation.
+        """Do the same as `map`, but never ask for confirmation and never block the event loop.
 
-        More than 1,000 prompts raise `ConfigurationError` unless `confirm=False` or `pilot` is
-        given.
+        More than 1,000 prompts require `confirm=False` or `pilot`. Otherwise, `ConfigurationError`
+        is raised.
 
         Args:
             frame: the rows.
@@ -334,11 +334,11 @@ class Swiftask:
     def agents(self, pattern: str = "") -> pd.DataFrame:
         """Return the service's public agents as a DataFrame with `slug`, `name` and `chat`.
 
-        `chat` says whether it is a chat agent; the value is missing if the service does not say.
+        The column `chat` says whether an agent is a chat agent; the value may be missing.
 
         Args:
             pattern: a part of a slug or a name, or a pattern with `*`; case is ignored. Default:
-                all.
+                all agents.
 
         Raises:
             SwiftaskError: the service did not return its list of agents.
@@ -348,7 +348,7 @@ class Swiftask:
         return agents_frame(self.connections.catalogue(), pattern)
 
     def download(self, file: str | Mapping[str, Any]) -> bytes:
-        """Download a file that an answer links to, and return its content; no token is sent.
+        """Download a file that an answer links to, and return the content; no token is sent.
 
         Args:
             file: an item of `Answer.files`, or any http or https URL; at most 200 MB.
@@ -380,16 +380,16 @@ class Swiftask:
         return self._ledger.budgets
 
     def refuse(self, error: Refused, *, agent: str | None, text: str) -> None:
-        """Record in the ledger a prompt that was refused before it was sent, with tokens masked."""
+        """Store a refused prompt in the ledger, with tokens masked; the prompt was not sent."""
         self.session().refuse(error, agent=agent or "", text=text)
 
     def warm(self) -> None:
-        """Prepare the first request in the background, so that its answer arrives sooner."""
+        """Load TLS certificates and the agent catalogue in the background, for a faster start."""
         if self.runtime.cache != "strict":  # strict mode sends nothing
             self.connections.warm()
 
     def close(self) -> None:
-        """Cancel the requests that are running, and close all connections and the ledger."""
+        """Cancel the running requests, and close all connections and the ledger."""
         self.connections.thread.close()
         self._ledger.close()
 

@@ -24,7 +24,7 @@ class Finding(Struct, frozen=True):
     Attributes:
         ok: whether the check passed; `None` for information that is neither right nor wrong.
         subject: the name of the check.
-        text: the result, and after a failure how to correct it.
+        text: the result. After a failure, the text also says how to correct the problem.
     """
 
     ok: bool | None
@@ -37,11 +37,10 @@ class Finding(Struct, frozen=True):
 
 
 def diagnose(client: Swiftask) -> Iterator[Finding]:
-    """Run all checks, and yield the result of each one as soon as it is known.
+    """Run all checks, and yield the result of each check as soon as it is known.
 
-    If the settings are invalid, no further check is run. To check the token, the agent and
-    streaming, the agent is asked one short question, which is billed and recorded like any other
-    call.
+    Invalid settings end the checks. To check the token, the agent and streaming, one short question
+    is sent to the agent. This call is billed and recorded like any other call.
     """
     try:
         connection = client.connections.resolve()
@@ -62,7 +61,7 @@ def diagnose(client: Swiftask) -> Iterator[Finding]:
 
 
 def describe_proxy(url: str) -> str:
-    """Return the host and port of the proxy for requests to a URL, without its password.
+    """Return the host and port of the proxy for requests to a URL, without the proxy's password.
 
     If requests go directly to the server, return a text that begins with `none`.
     """

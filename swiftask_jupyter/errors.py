@@ -1,4 +1,4 @@
-"""Every error that this package raises. Each is shown as one line that says what to do next.
+"""The errors of this package. IPython shows each error as one line that says what to do next.
 
     SwiftaskError
     ├── Refused                   the request was not sent
@@ -14,16 +14,16 @@
     │   ├── RateLimited           429
     │   └── ServiceUnavailable    5xx
     ├── StreamError               an answer broke off or could not be decoded
-    ├── AnswerError               an answer has no JSON, table or code of the requested kind
+    ├── AnswerError               an answer lacks the requested JSON, table or code
     └── StoreError                the ledger cannot be read or written
         └── StoreUnreachable      the ledger's database server cannot be reached
 
     KeyboardInterrupt
-    └── Interrupted               the user stopped an answer; its text so far is kept
+    └── Interrupted               the user stopped an answer; the text so far is kept
 
-To display an exception, IPython calls its method `_render_traceback_`. The errors of this package
-return one line there. So a failing cell shows this line instead of a traceback, and the remaining
-cells of a Run All do not run.
+To display an exception, IPython calls its method `_render_traceback_`. In the errors of this
+package, this method returns one line. So a failing cell shows one line instead of a traceback. The
+remaining cells of a Run All do not run.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class SwiftaskError(_OneLineTraceback, Exception):
         return _unpickle, (type(self), self.args, self.__dict__)
 
     def masked(self, mask: Callable[[str], str]) -> Self:
-        """Mask tokens in the message, in place, and return this error.
+        """Mask tokens in the message of this error, and return this error.
 
-        A message can contain a token because it quotes a text of the service or of the user.
+        A message can quote a text of the service or of the user that contains a token.
 
         Args:
             mask: returns a text with the secrets in it masked, such as `Secret.mask`.
@@ -80,7 +80,7 @@ def _unpickle(kind: type[SwiftaskError], args: tuple[Any, ...], state: dict[str,
 
 
 class Refused(SwiftaskError):
-    """The request was invalid, so nothing was sent; correct it and ask again."""
+    """The request was refused before it was sent; correct the request and ask again."""
 
 
 class ConfigurationError(Refused):
@@ -88,18 +88,18 @@ class ConfigurationError(Refused):
 
 
 class PromptError(Refused):
-    """The prompt or an attachment cannot be sent; change it as the message says."""
+    """The prompt or an attachment cannot be sent; change the prompt as the message says."""
 
 
 class BudgetSpent(Refused):
-    """A budget is used up; raise it (`%swiftask budget raise`), or wait for its period to end."""
+    """A budget is used up; increase the budget, or wait until the period ends."""
 
 
 class ConnectionFailed(SwiftaskError):
     """No response arrived; check the base URL, the network and the proxy.
 
     Attributes:
-        sent: whether the request may have reached the service, and been answered and billed.
+        sent: whether the request may have reached the service. Then the request may be billed.
     """
 
     def __init__(self, message: str, *, advice: str = "", sent: bool = True) -> None:
@@ -112,7 +112,7 @@ class TimedOut(ConnectionFailed):
 
 
 class ServiceError(SwiftaskError):
-    """The service responded with an error; the message repeats what it says.
+    """The service responded with an error; the message quotes the service.
 
     Attributes:
         status: the HTTP status; 200 if the error came in the body of a successful response.
@@ -132,11 +132,11 @@ class BadRequest(ServiceError):
 
 
 class Unauthorized(ServiceError):
-    """The token is missing, wrong, expired or revoked; set another one."""
+    """The token is missing, wrong, expired or revoked; set another token."""
 
 
 class AgentNotFound(ServiceError):
-    """No agent has this slug; correct it, or list the agents with `%swiftask agents`."""
+    """No agent has this slug; correct the slug, or list the agents with `%swiftask agents`."""
 
 
 class RateLimited(ServiceError):
@@ -148,11 +148,11 @@ class ServiceUnavailable(ServiceError):
 
 
 class StreamError(SwiftaskError):
-    """An answer broke off or could not be decoded; its text so far is kept, so ask again."""
+    """An answer broke off or could not be decoded; the text so far is kept. Ask again."""
 
 
 class AnswerError(SwiftaskError):
-    """An answer has no JSON, table or code of the requested kind; ask the agent for this format."""
+    """An answer lacks the requested JSON, table or code; ask the agent for this format."""
 
 
 class StoreError(SwiftaskError):
@@ -164,4 +164,4 @@ class StoreUnreachable(StoreError):
 
 
 class Interrupted(_OneLineTraceback, KeyboardInterrupt):
-    """The user stopped an answer; its text so far is kept, and its connection is closed."""
+    """The user stopped an answer; the text so far is kept, and the connection is closed."""

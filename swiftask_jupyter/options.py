@@ -1,10 +1,8 @@
-"""The one list of options: those of a question, a conversation, a cell, a batch and a panel.
+"""The list of all options of the public methods and of the `%swiftask` magics.
 
-An option is declared once, as a field of a `TypedDict`, with an `Option` that describes it. From
-this list derive: the keywords that editors and type checkers know (`**options:
-Unpack[AskOptions]`), the signatures that `help()` and Tab show, the arguments of `%%swiftask`,
-`%swiftask help`, the README's tables, and the suggestion for a misspelt name. A new option is one
-entry here, and the code that acts on it.
+Each option is one field of a `TypedDict`, annotated with an `Option`. Everything else is derived
+from these fields: keyword arguments for type checkers, signatures in `help()`, flags of the magics,
+the README's tables, and suggestions for misspelt names.
 
     CallOptions                 one request of a question or of a row
     ├── RequestOptions          Swiftask.ask, stream, dry_run …
@@ -41,8 +39,7 @@ class Option(NamedTuple):
         flags: its flags in a magic line; empty if a line sets it by `-o NAME=VALUE`.
         metavar: the word that help shows for the flag's value, such as `SECONDS`.
         default: the value when the option is left out, as `help()` shows it.
-        const: the value that the flag alone stands for; `None` if the flag takes a value. With a
-            `metavar`, the flag may take a value.
+        const: the value of the flag alone; `None` if it takes a value; with `metavar`, it may.
         flag_help: what the flag does, if that differs from what the keyword does.
         parse: converts the word behind the flag to the value.
         choices: the words that the flag takes; empty if it takes any.
@@ -136,7 +133,7 @@ class AskOptions(RequestOptions, total=False):
 
 
 class CellOptions(AskOptions, total=False):
-    """The options of a `%%swiftask` cell: those of a conversation, and those only for cells."""
+    """The options of a `%%swiftask` cell: all of `AskOptions`, and options only for cells."""
 
     session: Annotated[str | None, Option(
         "the conversation of that name; default: the notebook's current one",
@@ -156,7 +153,7 @@ class CellOptions(AskOptions, total=False):
 
 
 class BatchOptions(CallOptions, total=False):
-    """The options of `Swiftask.map`: those of each request, and those of the whole batch."""
+    """The options of `Swiftask.map`: options for each request, and options for the whole batch."""
 
     concurrency: Annotated[int, Option("the most requests in flight at once", default=8)]
     schema: Annotated[str | Mapping[str, object] | type | None, Option(
@@ -232,12 +229,15 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 def options_of(kind: Any) -> dict[str, Option]:
-    """Return the options that a `TypedDict` of this module lists, by name; inherited ones first."""
+    """Return a dict that maps the name of each option in `kind` to the option.
+
+    `kind` is a `TypedDict` of this module. Inherited options come first.
+    """
     return {name: hint.__metadata__[0] for name, hint in kind.__annotations__.items()}
 
 
 def type_of(kind: Any, name: str) -> Any:
-    """Return the type of the option with this name, without the `Option` that describes it.
+    """Return the type of an option, such as `str | None`.
 
     Raises:
         KeyError: `kind` has no option with this name.
@@ -246,7 +246,7 @@ def type_of(kind: Any, name: str) -> Any:
 
 
 def check_options(given: Iterable[str], kind: Any) -> None:
-    """Check that no keyword of a call is misspelt or an option of another method.
+    """Raise an error if a keyword of a call is misspelt or is an option of another method.
 
     Any other unknown keyword is accepted, because it becomes a field of the request.
 
@@ -310,9 +310,9 @@ def _refuse_misspelt(name: str, kind: Any) -> None:
 def with_options(kind: Any) -> Callable[[_Method], _Method]:
     """Return a decorator that shows the options of `kind` in a method's signature and docstring.
 
-    `help()` and Tab completion then show them instead of `**options`. The decorator returns the
-    method itself; it changes only `__signature__` and the docstring, where one line for each option
-    replaces the line that begins with `**options:`.
+    `help()` and Tab completion then show these options instead of `**options`. The decorator
+    returns the method itself, with a new `__signature__` and docstring. In the docstring, one line
+    for each option replaces the line that begins with `**options:`.
 
     Args:
         kind: the `TypedDict` that the method's annotation `Unpack[…]` names.
@@ -337,7 +337,7 @@ def _described(docstring: str | None, kind: Any) -> str | None:
 
 
 class _LazySignature(Signature):
-    """A method's signature that is computed on first access, so that importing the module is fast.
+    """A method's signature that is computed on first access, so that the module is imported fast.
 
     The computed signature then replaces this object as the method's `__signature__`.
     """
@@ -379,7 +379,7 @@ def _readable(annotation: Any) -> Any:
 def _expanded(method: Callable[..., Any], kind: Any) -> Signature:
     """Return the method's signature, with one keyword parameter for each option of `kind`.
 
-    These parameters replace `**options`. If `kind` has the option `fields`, a parameter
+    The new parameters replace `**options`. If `kind` has the option `fields`, a parameter
     `**request_fields` is added.
     """
     plain, listed = signature(method), options_of(kind)

@@ -26,7 +26,8 @@ EXPIRED = "such an address may expire; ask for the file again"
 class WidgetRoutes:
     """Calls the widget API's routes for ratings, stored conversations and the widget's appearance.
 
-    The client token in use selects the agent. Every method returns the JSON of the response.
+    The client token in the settings selects the agent. Every method returns the JSON of the
+    response.
 
     Raises:
         ConnectionFailed: no response arrived.
@@ -46,7 +47,10 @@ class WidgetRoutes:
         return self._call(lambda widget: widget.config())
 
     def feedback(self, session_id: int | str, *, good: bool, comment: str = "") -> Any:
-        """Rate a whole conversation, named by the service's id, as good or bad, with a comment."""
+        """Rate a whole conversation as good or bad, with a comment.
+
+        `session_id` is the service's id of the conversation.
+        """
         rating = POSITIVE if good else NEGATIVE
         return self._call(lambda widget: widget.feedback(rating, comment, session_id))
 
@@ -83,12 +87,14 @@ class WidgetRoutes:
 
 
 async def download(transport: Transport, url: str) -> bytes:
-    """Download a URL, up to 200 MiB. No token is sent, because the host may be anyone's.
+    """Return the content of the file at a URL, up to 200 MiB.
+
+    No token is sent, because the host may be unknown.
 
     Raises:
         ConfigurationError: the URL is not http or https.
         ConnectionFailed: no response arrived.
-        ServiceError: the server responded with an error; such URLs may expire.
+        ServiceError: the server responded with an error, for example because the URL has expired.
     """
     try:
         scheme = urlsplit(url).scheme

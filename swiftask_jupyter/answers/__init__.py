@@ -1,1 +1,1 @@
-"""The answers of agents: events of a response, the reply built from them, and data in its text."""
+"""The answers of agents, from the events of a response to the data in the text of an answer."""

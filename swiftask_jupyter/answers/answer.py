@@ -12,17 +12,16 @@ if TYPE_CHECKING:
 
 
 class Answer(Struct, frozen=True, eq=False):
-    """A finished answer of an agent. `str()`, `len()` and `format()` apply to its text.
+    """A finished answer of an agent; `str()`, `len()` and `format()` use the text of the answer.
 
     Attributes:
         text: the text of the answer, unchanged.
         agent: the slug of the agent that answered.
-        turn: the id of the row in `Swiftask.usage()` that describes this question and answer.
+        turn: the id of the turn, as in the column `turn` of `Swiftask.usage()`.
         usage: the tokens and credits that the service reported.
         seconds: the time from the request to the end of the answer.
-        raw: the further fields of the service's response, such as metadata, unchanged.
-        reply: the `Reply` that this answer was made from; it has more details, such as the finish
-            reason and the number of requests.
+        raw: additional fields of the service's response, such as metadata, unchanged.
+        reply: the `Reply` with all details, such as the finish reason and the number of requests.
 
     Example:
         >>> from swiftask_jupyter import Sandbox, Swiftask
@@ -60,32 +59,32 @@ class Answer(Struct, frozen=True, eq=False):
 
     @property
     def status(self) -> Status:
-        """`ok`, or `interrupted` if the answer was stopped early and `text` is incomplete."""
+        """`ok` for a complete answer, or `interrupted` for an answer that was stopped early."""
         return self.reply.status
 
     @property
     def files(self) -> tuple[dict[str, Any], ...]:
-        """The files that the agent made, as the service describes them; each has a `url`.
+        """The files that the agent made, as dicts from the service; each dict has the key `url`.
 
-        `Swiftask.download` returns the content of such a file.
+        `Swiftask.download` returns the content of a file.
         """
         return self.reply.files
 
     @property
     def sources(self) -> tuple[Any, ...]:
-        """The sources that the agent names for its answer, unchanged; empty if there are none.
+        """The sources that the agent names for the answer; empty if the agent names none.
 
-        They are the field `sourceMetadatas` of the response. Swiftask does not document their
-        format.
+        The value is the unchanged field `sourceMetadatas` of the response. Swiftask does not
+        document the format of this field.
         """
         sources = self.raw.get("sourceMetadatas")
         return tuple(sources) if isinstance(sources, list) else ()
 
     def json(self) -> Any:
-        """Parse the answer's text as JSON and return the value.
+        """Parse the text of the answer as JSON, and return the value.
 
-        If the whole text is not valid JSON, its first fenced code block is parsed instead. JSON in
-        the middle of a sentence is not found.
+        If the whole text is not valid JSON, the first fenced code block in the text is parsed
+        instead. JSON in the middle of a sentence is not found.
 
         Raises:
             AnswerError: neither the text nor its first code block is valid JSON.
@@ -101,12 +100,17 @@ class Answer(Struct, frozen=True, eq=False):
         return extract_code(self.text).text
 
     def frame(self) -> pd.DataFrame:
-        """Return the table in the answer's text as a DataFrame.
+        """Return the table in the text of the answer as a DataFrame.
 
-        These formats are tried in this order: a fenced block of CSV or TSV; JSON (a list of
-        records, an object of columns, or an object that holds one list of records); a Markdown
-        table. A CSV or Markdown column with leading zeros, such as postcodes, stays a column of
-        strings.
+        These formats are tried in this order:
+
+        - a fenced code block of CSV or TSV;
+        - JSON: a list of records, an object of columns, or an object that holds one list of
+          records;
+        - a Markdown table.
+
+        If a value in a CSV or Markdown column has leading zeros, as some postcodes do, the column
+        stays a column of strings.
 
         Raises:
             AnswerError: there is no table, or the table is malformed.
@@ -117,7 +121,7 @@ class Answer(Struct, frozen=True, eq=False):
 
 
 def answer_from(reply: Reply) -> Answer:
-    """Create the `Answer` for a finished reply."""
+    """Return the `Answer` for a finished reply."""
     return Answer(
         text=reply.text,
         agent=reply.agent,

@@ -4,8 +4,8 @@ A user writes a schema as a text (`"label: str, score: float"`), as a dict of pa
 pydantic model.
 
 `Schema.instruction` and the messages of `SchemaMismatch` become part of prompts. The ledger (the
-database of all answers) finds the answer of a batch row by the digest of its prompt. If you change
-these texts, the rows of earlier batches are therefore sent again.
+database of all answers) finds the answer of a batch row by the digest of the prompt. So a change to
+the instruction or to a message changes the digests, and the rows of earlier batches are sent again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _INT64_LIMIT = 2**63
 class SchemaMismatch(Exception):
     """Raised if an answer does not match its schema.
 
-    The message is the reason. It is shown to the user and sent to the agent.
+    The message is the reason. The user sees the message, and the agent receives it.
     """
 
 
@@ -101,7 +101,7 @@ def to_datetime(value: Any) -> datetime:
     """Convert a string in ISO 8601 format to a datetime.
 
     Raises:
-        SchemaMismatch: the value is not a string, or not in this format.
+        SchemaMismatch: the value is not a string, or not in ISO 8601 format.
     """
     if isinstance(value, str):
         try:
@@ -128,12 +128,12 @@ def _shortened(value: Any) -> str:
 
 
 class FieldType(Struct, frozen=True):
-    """A type that a schema can give to its fields, such as `int`.
+    """The type of a field in a schema, such as `int`.
 
     Attributes:
         description: the name of the type in the instruction to the agent, such as "whole number".
-        convert: converts a JSON value to this type, or raises `SchemaMismatch`.
-        dtype: the pandas dtype of the column; it can hold missing values.
+        convert: a function that converts a JSON value to this type, or raises `SchemaMismatch`.
+        dtype: the pandas dtype of the column, which can hold missing values.
     """
 
     description: str
@@ -155,7 +155,7 @@ class Schema(ABC):
     """The fields that an agent's answer must contain, as one JSON object.
 
     Attributes:
-        dtypes: for each field name, the pandas dtype of the field's column.
+        dtypes: a dict that maps each field name to the pandas dtype of the field's column.
     """
 
     dtypes: dict[str, Any]
@@ -163,11 +163,11 @@ class Schema(ABC):
     @property
     @abstractmethod
     def instruction(self) -> str:
-        """The text after the prompt that tells the agent in which format to answer."""
+        """The text at the end of a prompt that tells the agent the format of the answer."""
 
     @abstractmethod
     def parse(self, text: str) -> tuple[Any, ...]:
-        """Return the values of the fields from the text of an answer, in the order of `dtypes`.
+        """Return the values of the fields in the text of an answer, in the order of `dtypes`.
 
         Raises:
             SchemaMismatch: the text has no JSON object, or a field is missing or has another type.
@@ -176,8 +176,8 @@ class Schema(ABC):
     def repair_prompt(self, prompt: str, answer: str, mismatch: SchemaMismatch) -> str:
         """Return the prompt that asks the agent to correct an answer.
 
-        The first prompt and the answer are repeated in it, because not every protocol can send the
-        earlier messages of a conversation.
+        The new prompt repeats the first prompt and the answer, because some protocols can't send
+        the earlier messages of a conversation.
 
         Args:
             prompt: the first prompt.
@@ -191,11 +191,12 @@ class Schema(ABC):
 
 
 class FieldSchema(Schema):
-    """A schema that lists its fields by name and type.
+    """A schema whose fields were given as a text or as a dict of dtypes.
 
     Args:
-        fields: for each field name, the type of the field and whether its value may be null.
-        dtypes: for each field name, the pandas dtype of the field's column.
+        fields: a dict that maps each field name to two values: the type of the field, and whether
+            the field may be null.
+        dtypes: a dict that maps each field name to the pandas dtype of the field's column.
     """
 
     def __init__(
@@ -206,7 +207,7 @@ class FieldSchema(Schema):
 
     @property
     def instruction(self) -> str:
-        """The text that asks the agent for one JSON object with these fields and their types."""
+        """The text that asks the agent for one JSON object, with the fields' names and types."""
         fields = (
             f"{json.dumps(name, ensure_ascii=False)}: {kind.description}"
             f"{' or null' if nullable else ''}"
@@ -215,7 +216,7 @@ class FieldSchema(Schema):
         return f"Answer with one JSON object and nothing else: {{{', '.join(fields)}}}"
 
     def parse(self, text: str) -> tuple[Any, ...]:
-        """Return the values as `Schema.parse` does; ignore the case of keys, and unknown keys."""
+        """Return the values as `Schema.parse` does; ignore unknown keys and the case of keys."""
         found = _find_object(text)
         folded = {key.casefold(): value for key, value in found.items()}
         return tuple(
@@ -237,11 +238,10 @@ class FieldSchema(Schema):
 class PydanticSchema(Schema):
     """A schema that is defined by a pydantic model.
 
-    Only methods of the model itself are called. Therefore this module does not import pydantic,
-    which this package does not depend on.
+    This module does not import pydantic. It only calls methods of the given class.
 
     Args:
-        model: the class of the model.
+        model: the class of the pydantic model.
     """
 
     def __init__(self, model: Any) -> None:
@@ -252,12 +252,12 @@ class PydanticSchema(Schema):
 
     @property
     def instruction(self) -> str:
-        """The text that asks the agent for one JSON object, with the JSON Schema of the model."""
+        """The text that asks the agent for one JSON object, with the model's JSON Schema."""
         schema = json.dumps(self._model.model_json_schema(), ensure_ascii=False)
         return f"Answer with one JSON object and nothing else; its JSON schema: {schema}"
 
     def parse(self, text: str) -> tuple[Any, ...]:
-        """Return the values as `Schema.parse` does, after the model has validated the object."""
+        """Return the values as `Schema.parse` does, validated and converted by pydantic."""
         found = _find_object(text)
         try:
             instance = self._model.model_validate(found)
@@ -275,10 +275,10 @@ def _find_object(text: str) -> dict[str, Any]:
 
 
 def parse_schema(schema: Any) -> Schema:
-    """Convert a schema that a user wrote as a text, a dict of dtypes or a pydantic model.
+    """Return the `Schema` for a text, a dict of pandas dtypes or a pydantic model.
 
     Raises:
-        ConfigurationError: the schema is malformed, or is none of these.
+        ConfigurationError: the schema is malformed, or has another form.
     """
     if isinstance(schema, str):
         return _from_text(schema)
@@ -328,9 +328,9 @@ def _from_dtypes(given: Mapping[Any, Any]) -> Schema:
 
 
 def _type_name(dtype: Any) -> str:
-    """Return the key in `FIELD_TYPES` of the type that a pandas dtype stands for.
+    """Return the key in `FIELD_TYPES` for a pandas dtype; `str` for an unknown dtype.
 
-    A categorical dtype has the type of its categories. The result for an unknown dtype is `str`.
+    For a categorical dtype, return the key for the dtype of the categories.
     """
     from pandas.api import types
 
@@ -347,10 +347,10 @@ def _type_name(dtype: Any) -> str:
 
 
 def _with_limits(convert: Callable[[Any], Any], dtype: Any) -> Callable[[Any], Any]:
-    """Return a converter that also refuses the values that a pandas dtype cannot hold.
+    """Return a converter that refuses the values that a pandas dtype cannot hold.
 
-    A categorical dtype can only hold its categories, and an integer dtype only a range of numbers.
-    For any other dtype, `convert` is returned unchanged.
+    A categorical dtype can only hold its categories. An integer dtype can only hold a range of
+    numbers. For any other dtype, `convert` is returned unchanged.
 
     Args:
         convert: the converter of the field's type.
@@ -379,16 +379,17 @@ def _with_limits(convert: Callable[[Any], Any], dtype: Any) -> Callable[[Any], A
 
 
 def _dtype_of(annotation: Any) -> str:
-    """Return the pandas dtype for the annotation of a model's field.
+    """Return the pandas dtype for the type annotation of a pydantic field.
 
-    The annotations `str`, `int`, `float` and `bool` have their own dtype; any other has `object`.
+    The annotations `str`, `int`, `float` and `bool` each have a dtype of their own. For any other
+    annotation, the dtype is `object`.
     """
     plain = {str: "str", int: "int", float: "float", bool: "bool"}
     return FIELD_TYPES[plain[annotation]].dtype if annotation in plain else "object"
 
 
 def _validation_message(error: ValueError) -> str:
-    """Return all problems in pydantic's validation error, on one line."""
+    """Return all problems in a validation error of pydantic as one line of text."""
     errors = getattr(error, "errors", None)
     if errors is None:
         return " ".join(str(error).split())

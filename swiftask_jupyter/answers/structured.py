@@ -1,8 +1,8 @@
 """Extracts JSON, code and tables from the text of an answer.
 
 Agents often put the requested data into a fenced code block, surrounded by explanations.
-`Answer.json()`, `Answer.code()`, `Answer.frame()` and the schemas of batches all use this module,
-so that they find the same code blocks and the same JSON. Invalid JSON is never repaired.
+`Answer.json()`, `Answer.code()`, `Answer.frame()` and the schemas of batches all use this module.
+So all of them find the same code blocks and the same JSON. Invalid JSON is never repaired.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _SEPARATORS = {"csv": ",", "tsv": "\t"}
 
 
 class CodeBlock(NamedTuple):
-    """The code of one fenced code block, or of a text that is all code.
+    """The code in one fenced code block, or a whole text that is treated as code.
 
     Attributes:
         text: the code.
-        language: the language in lower case, as named after the opening fence; empty if none is
+        language: the language after the opening fence, in lower case; empty if no language is
             named.
     """
 
@@ -68,29 +68,31 @@ def fenced_blocks(text: str) -> Iterator[CodeBlock]:
 def find_json(text: str, *, embedded: bool = False) -> Any:
     """Find JSON in the text of an answer, and return the parsed value.
 
+    If `embedded` is false, the whole text is parsed as JSON. If the text is not JSON, the first
+    fenced code block in the text is parsed instead. The value can have any type. NaN is an error.
+
+    If `embedded` is true, the result is the first JSON object in the fenced code blocks, or else in
+    the text. Other text may surround the object. An empty object is returned only if all objects
+    are empty. NaN is accepted.
+
     Args:
         text: the text of the answer.
-        embedded: where to search. `False`: parse the whole text, or else its first fenced code
-            block, as one JSON value of any type; NaN is an error. `True`: search the fenced code
-            blocks, then the whole text, for the first JSON object, which other text may surround.
-            An empty object is returned only if there is no other object, because `{}` is more often
-            a piece of code. NaN is accepted, so that the schema can name the field that has this
-            value.
+        embedded: whether to search for a JSON object within other text.
 
     Raises:
-        ValueError: there is no such JSON; the message is the reason.
+        ValueError: no JSON was found; the message is the reason.
     """
     blocks = [block.text for block in fenced_blocks(text)]
-    if embedded:
+    if embedded:  # accepts NaN, so that the schema can name the field that has this value
         return _first_object((*blocks, text))
     return _first_value((text, *blocks[:1]))
 
 
 def _first_value(candidates: Iterable[str]) -> Any:
-    """Parse each text as one JSON value, and return the first value that is valid.
+    """Parse texts as JSON, and return the value of the first text that is valid JSON.
 
     Raises:
-        ValueError: none of the texts is valid JSON; the message is the reason for the last text.
+        ValueError: no text is valid JSON. The message is the reason for the last text.
     """
     reason = ""
     for candidate in candidates:
@@ -104,7 +106,7 @@ def _first_value(candidates: Iterable[str]) -> Any:
 
 
 def _first_object(candidates: Iterable[str]) -> dict[str, Any]:
-    """Search the texts for JSON objects, and return the first object that is not empty.
+    """Search texts for JSON objects, and return the first object that is not empty.
 
     If all objects are empty, an empty object is returned.
 
@@ -114,7 +116,7 @@ def _first_object(candidates: Iterable[str]) -> dict[str, Any]:
     found = None
     for candidate in candidates:
         for found in _objects(candidate):
-            if found:
+            if found:  # an empty object is more often a piece of code
                 return found
     if found is None:
         raise ValueError("the answer holds no JSON object")
@@ -141,9 +143,9 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def extract_json(text: str) -> Any:
-    """Parse a text as JSON and return the value.
+    """Parse a text as JSON, and return the value.
 
-    If the whole text is not valid JSON, its first fenced code block is parsed instead.
+    If the whole text is not valid JSON, the first fenced code block in the text is parsed instead.
 
     Raises:
         AnswerError: neither the text nor its first code block is valid JSON.
@@ -159,7 +161,7 @@ def extract_json(text: str) -> Any:
 def extract_code(text: str) -> CodeBlock:
     """Return the first fenced code block of a text.
 
-    Without a code block, the whole text is returned, because some agents send only the code.
+    If the text has no code block, the whole text is returned: some agents send only the code.
     """
     return next(fenced_blocks(text), CodeBlock(text))
 
@@ -167,8 +169,11 @@ def extract_code(text: str) -> CodeBlock:
 def extract_frame(text: str) -> pd.DataFrame:
     """Return the table in the text of an answer as a DataFrame.
 
-    These formats are tried in this order: a fenced block of CSV or TSV; JSON (a list of records, an
-    object of columns, or an object that holds one list of records); a Markdown table.
+    These formats are tried in this order:
+
+    - a fenced code block of CSV or TSV;
+    - JSON: a list of records, an object of columns, or an object that holds one list of records;
+    - a Markdown table.
 
     Raises:
         AnswerError: there is no table, or the table is malformed.
@@ -228,10 +233,10 @@ def _frame_from_markdown(text: str) -> pd.DataFrame:
 
 
 def _markdown_rows(text: str) -> list[list[str]]:
-    """Return the cells of the first Markdown table in a text, one list for each row.
+    """Return the rows of the first Markdown table in a text; each row is a list of cells.
 
-    The header row comes first. Every other row is padded or cut to the length of the header row.
-    The result is empty if the text has no Markdown table.
+    The first row is the header. All other rows are padded or cut to the length of the header. If
+    the text has no Markdown table, the result is empty.
     """
     lines = _lines(text)
     for number in range(len(lines) - 1):
@@ -258,7 +263,7 @@ def _cells(line: str) -> list[str]:
 def _to_numbers(column: pd.Series[Any]) -> pd.Series[Any]:
     """Convert a column of strings to numbers.
 
-    The column is returned unchanged if any string is not a number or has a leading zero.
+    If a string is not a number or has a leading zero, the column is returned unchanged.
     """
     import pandas as pd
 
@@ -273,8 +278,8 @@ def _has_leading_zeros(column: pd.Series[Any]) -> bool:
 
 
 def _lines(text: str) -> list[str]:
-    """Split a text at LF, CR and CR LF only.
+    """Split a text into lines, at LF, CR and CR LF only.
 
-    `str.splitlines` splits at more characters, which may occur within JSON and code.
+    `str.splitlines` would also split at other characters, which may occur within JSON and code.
     """
     return _LINE_END.split(text)

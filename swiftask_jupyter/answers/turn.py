@@ -1,9 +1,9 @@
-"""`Turn`: a question with its answer, the events of an answer, and `Reply`, a turn in progress.
+"""`Turn`: a question with its answer; `Reply`: a turn in progress; and the events of an answer.
 
-Each field of a `Turn` is annotated with a `Column`, which says what the field means, and how it is
-stored and displayed. `ledger.schema` derives from these annotations the tables of the ledger (the
-database of all turns), the usage DataFrame, and the record in a notebook. A new field needs one
-entry here and one migration. A protocol parses a response into events, and a `Reply` collects them.
+Each field of a `Turn` is annotated with a `Column`. A `Column` says what the field means, and how
+the field is stored and displayed. `ledger.schema` derives the columns of the ledger (the database
+of all turns), the usage frame and the notebook record from these annotations. A new field needs one
+entry in this module and one migration.
 """
 
 from __future__ import annotations
@@ -24,16 +24,15 @@ Kind = Literal["moment", "category", "text", "whole", "real", "flag", "json"]
 
 
 class Column(Struct, frozen=True):
-    """The meaning of one field of a turn, and where its value is stored and displayed.
+    """The meaning of one field of a turn, and where the field's value is stored and displayed.
 
     Attributes:
-        meaning: what the value says, and from where it comes.
+        meaning: what the value says, and where it comes from.
         unit: the unit of measure; empty if the value is not a quantity.
         name: the name of the column in the ledger (the database of all turns), the usage frame and
             the record in a notebook; default: the name of the field.
-        kind: the kind of dtype; default: derived from the type annotation of the field.
-        table: the table of the ledger: `turns`, or `texts` for long values that are not needed to
-            count calls.
+        kind: the kind of value, which determines the dtype; default: derived from the field's type.
+        table: the table of the ledger: `turns`, or `texts` for long values.
         written: when the ledger stores the value: `begin` (before the request is sent), `end`
             (after the answer) or `both`.
         null: the value that the ledger stores as NULL, in addition to `None`.
@@ -66,16 +65,16 @@ class Delta(Struct, frozen=True):
 class Usage(Struct, frozen=True):
     """The tokens and credits of an answer, as the service reported them.
 
-    `None` means that the service did not report the value; this is not the same as 0. `Usage` is
-    also one of the events of an answer.
+    If the service did not report a value, the value is `None`, not 0. `Usage` is also an event of
+    an answer.
 
     Attributes:
         input_tokens: the tokens of the request.
         output_tokens: the tokens of the answer.
-        total_tokens: the sum of both, if both are reported.
-        reported_total: the total as the service reported it. In tests with Swiftask's `/v1` API, it
-            came without the two parts, and counted platform units instead of tokens.
-        credits: the field `totalBotUsage` of Swiftask's response, unchanged. Its unit is not
+        total_tokens: `input_tokens` plus `output_tokens`, if both are reported.
+        reported_total: the total as the service reported it. Swiftask's `/v1` API was found to
+            count platform units here instead of tokens.
+        credits: the unchanged field `totalBotUsage` of Swiftask's response. The unit is not
             documented.
         source: where the service reported the usage: `api` (in a JSON response), `stream` (in an
             event of a streamed response) or `none`.
@@ -113,13 +112,13 @@ class Finish(Struct, frozen=True):
 
 
 class Conversation(Struct, frozen=True):
-    """An event: the service's id of the conversation to which the answer belongs."""
+    """An event: the id that the service gives to the conversation of the answer."""
 
     identity: int | str
 
 
 class Raw(Struct, frozen=True):
-    """An event: fields of the response that no other event holds, such as ids and metadata."""
+    """An event: additional fields of the response, such as ids and metadata."""
 
     fields: dict[str, Any]
 
@@ -142,9 +141,9 @@ BLANKS = "\"' \n"
 
 
 class Turn(Struct, kw_only=True):
-    """One question to an agent and its answer, with all data that is recorded about them.
+    """One question to an agent and its answer, with all recorded data.
 
-    The `Column` in the annotation of each field says what the field means.
+    Each field is annotated with a `Column`, which says what the field means.
     """
 
     id: Annotated[
@@ -267,10 +266,9 @@ class Turn(Struct, kw_only=True):
 
     @property
     def text_or_files(self) -> str:
-        """The answer as it is sent along with later questions, as part of the history.
+        """The text of the answer; if the text is blank, the URLs of its files, one on each line.
 
-        This is the text of the answer or, if the text is blank, the URLs of its files, one on each
-        line.
+        A later request contains this text as part of the conversation's history.
         """
         if self.text.strip():
             return self.text
@@ -278,7 +276,7 @@ class Turn(Struct, kw_only=True):
 
 
 def new_id() -> str:
-    """Return an id for a new turn: 32 hex digits that sort by the time of their creation."""
+    """Return an id for a new turn: 32 hex digits. A later id sorts after an earlier id."""
     return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
 
 
@@ -299,7 +297,7 @@ def history_digest(turns: Iterable[Turn]) -> str:
 
 
 def listed_files(raw: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the files in the field `files` of a response; entries without a `url` are omitted.
+    """Return the files in the field `files` of a response; leave out files without a `url`.
 
     Args:
         raw: the fields of the response.
@@ -313,11 +311,11 @@ def listed_files(raw: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def is_empty(text: str, raw: dict[str, Any]) -> bool:
-    """Return whether an answer has no files, and its text has only quotes, spaces and line ends.
+    """Return whether an answer has no files, and no text except quotes, spaces and line ends.
 
     Args:
         text: the text of the answer.
-        raw: the fields of the response, in which files are listed.
+        raw: the fields of the response, which may list files.
     """
     return not (text.strip(BLANKS) or listed_files(raw))
 
@@ -349,12 +347,12 @@ class Reply(Turn, kw_only=True):
 
     @classmethod
     def of(cls, turn: Turn) -> Reply:
-        """Create the reply for a turn that has ended, for example a turn of the history."""
+        """Return a reply with the fields of a turn that has ended."""
         fields = {name: getattr(turn, name) for name in Turn.__struct_fields__}
         return cls(**fields, _parts=[turn.answer])
 
     def apply(self, events: Iterable[Event]) -> None:
-        """Update the reply with the events that have just arrived from the service."""
+        """Update the reply with new events of the service's response."""
         append = self._parts.append
         for event in events:
             if type(event) is Delta:  # most events are; `match` would take four times as long
@@ -372,10 +370,10 @@ class Reply(Turn, kw_only=True):
 
     @property
     def files(self) -> tuple[dict[str, Any], ...]:
-        """The files that the agent made: those listed in the response, and pictures in the text.
+        """The files that the agent made: files listed in the response, and pictures in the text.
 
-        The text is searched only in answers of Swiftask's own protocols, because some of Swiftask's
-        agents write a picture into the text without listing it.
+        Some of Swiftask's agents write a picture into the text, and do not list the picture. So the
+        text is searched only if the answer came by one of Swiftask's own protocols.
         """
         found = {each["url"]: each for each in listed_files(self.raw)}
         if self.dialect in {"native", "widget"}:
@@ -384,7 +382,7 @@ class Reply(Turn, kw_only=True):
         return tuple(found.values())
 
     def text_parts(self, start: int) -> list[str]:
-        """Return the pieces of the answer's text from index `start` on.
+        """Return the pieces of the answer's text, without the first `start` pieces.
 
         The method may be called while another thread adds events.
         """

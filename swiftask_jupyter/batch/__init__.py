@@ -1,1 +1,1 @@
-"""Batches: one prompt for each row of a DataFrame, with limited concurrency, and resumable."""
+"""Batches: a batch sends one prompt for each row of a DataFrame, and can be resumed."""

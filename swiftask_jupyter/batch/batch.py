@@ -1,4 +1,4 @@
-"""Runs a batch: fills a prompt for each row of a DataFrame, sends it, and collects the answers."""
+"""Runs a batch: sends a prompt for each row of a DataFrame, and collects the answers."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ HOW_NOT_TO_ASK = "confirm=False sends without asking"
 class Batch:
     """One call of `Swiftask.map`: a prompt for each row of a DataFrame.
 
-    The constructor looks up in the ledger which rows were answered in an earlier run. It sends
-    nothing; `run` and `run_async` do.
+    The constructor sends nothing. The constructor looks up in the ledger which rows an earlier run
+    has answered. The methods `run` and `run_async` send the prompts.
 
     Args:
         runtime: the ledger and the network connections of the client.
@@ -44,8 +44,8 @@ class Batch:
         settings: the options of the call.
 
     Raises:
-        Refused: an option is invalid, no row can be sent, or the cache mode is `strict` and a row
-            has no answer in the ledger; the message says which.
+        Refused: an option is invalid, or no row can be sent. With the cache mode `strict`, a row
+            has no answer in the ledger.
         StoreError: the ledger can't be read.
     """
 
@@ -85,12 +85,13 @@ class Batch:
         self._line = line if runtime.ledger.keeps_texts() else f"{line}; {NO_TEXTS_KEPT}"
 
     def run(self) -> pd.DataFrame:
-        """Send the prompts that the ledger has no result for; return the frame with answer columns.
+        """Send all prompts that have no result in the ledger; return the frame with answer columns.
 
         Raises:
-            Interrupted: the user pressed Ctrl-C; the rows that ended before are kept in the ledger.
-            SwiftaskError: the batch stopped early, for example because the token is invalid, a
-                budget is used up, or a confirmation is required and nobody can be asked.
+            Interrupted: the user pressed Ctrl-C. The ledger keeps all rows that have ended.
+            SwiftaskError: the batch stopped early, for example because the token is invalid or a
+                budget is used up. The error is also raised if nobody can be asked for a required
+                confirmation.
         """
         for numbers in self._stages():
             bar, stopped = self._bar(numbers), True
@@ -110,10 +111,11 @@ class Batch:
         return self._result()
 
     async def run_async(self) -> pd.DataFrame:
-        """Do the same as `run`, without blocking the event loop or asking for confirmation.
+        """Send the prompts without blocking the event loop; return the frame with answer columns.
 
-        Where `run` would ask before it sends anything, this raises `ConfigurationError`. After a
-        pilot it stops, unless the option `confirm` is false.
+        Unlike `run`, the method never asks the user. If a confirmation is required before the first
+        prompt, the method raises `ConfigurationError`. After a pilot, the method sends the other
+        prompts only if the option `confirm` is false.
         """
         for numbers in self._stages(asks=False):
             bar, stopped = self._bar(numbers), True
@@ -128,10 +130,13 @@ class Batch:
         return self._result()
 
     def _stages(self, *, asks: bool = True) -> Iterator[list[int]]:
-        """Yield the numbers of the prompts to send: all at once, or a pilot and then the rest.
+        """Yield lists of the numbers of prompts to send: all prompts, or a pilot and the rest.
 
-        Before prompts are yielded, the user is asked for confirmation if the options require it. If
-        the user declines, or if nothing is left to send, the iterator ends.
+        If the options require a confirmation, the user is asked before the last list. If the user
+        declines, the last list is not yielded.
+
+        Args:
+            asks: whether the user can be asked.
 
         Raises:
             ConfigurationError: a confirmation is required before the first prompt, and nobody can
@@ -160,8 +165,13 @@ class Batch:
     def _goes_on_after(self, pilot: list[int], rest: int, *, asks: bool) -> bool:
         """Return whether to send the remaining prompts after the pilot.
 
-        If the option `confirm` is false, at least one prompt of the pilot must have been answered.
-        Otherwise the user decides; if nobody can be asked, return false.
+        If the option `confirm` is false, return whether any prompt of the pilot was answered.
+        Otherwise return the user's decision, or false if nobody can be asked.
+
+        Args:
+            pilot: the numbers of the prompts in the pilot.
+            rest: the number of remaining prompts.
+            asks: whether the user can be asked.
         """
         ok = sum(self._collector.outcomes[number].status == "ok" for number in pilot)
         line = f"sent first: {ok:,} of {len(pilot):,} answered; {rest:,} more to send"
@@ -196,10 +206,10 @@ class Batch:
         return reply
 
     def _settle(self, row: RowPrompt, reply: Reply) -> RowPrompt | None:
-        """Store the outcome of a prompt whose reply is complete; called on the I/O thread.
+        """Store the outcome of a prompt, or return a prompt that asks for a corrected answer.
 
-        Return a new prompt for the same row if the answer must be corrected because it does not fit
-        the schema; otherwise return `None`.
+        The method is called on the I/O thread when the reply is complete. If the outcome is stored,
+        the method returns `None`.
         """
         repair = self._collector.take(row.number, row.prompt, reply)
         return None if repair is None else replace(row, prompt=repair)
@@ -224,8 +234,12 @@ class Batch:
 def _user_agrees(line: str, stopped: str) -> bool | None:
     """Ask the user whether to send the prompts; return `None` if no user can be asked.
 
+    Args:
+        line: the text before the question.
+        stopped: the message of the error after Ctrl-C.
+
     Raises:
-        Interrupted: the user pressed Ctrl-C at the question; `stopped` is the error's message.
+        Interrupted: the user pressed Ctrl-C at the question.
     """
     try:
         return input(f"{line}Send them? [y/N] ").strip().lower() in {"y", "yes"}

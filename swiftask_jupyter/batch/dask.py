@@ -1,8 +1,8 @@
-"""Batches over a Dask DataFrame: the workers of a cluster send the prompts of their partitions.
+"""Batches over a Dask DataFrame: each worker of a cluster sends the prompts of its partitions.
 
-No secret is part of the task graph: a worker reads its token, and the address of a shared ledger,
-from its own environment variables. If a worker dies, Dask gives its partition to another worker,
-which finds the rows answered so far in the shared ledger and does not send them again.
+The task graph contains no secret. A worker reads the token, and the address of a shared ledger,
+from its environment variables. If a worker dies, Dask gives the partition to another worker. The
+other worker finds the answered rows in the shared ledger, and does not send these rows again.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ def is_dask_frame(frame: Any) -> bool:
 
 
 def map_dask_frame(client: Any, frame: Any, text: str, options: Mapping[str, Any]) -> Any:
-    """Return a lazy Dask DataFrame with the columns of the answers; computing it sends the prompts.
+    """Return a lazy Dask DataFrame with answer columns; computing this DataFrame sends the prompts.
 
     Args:
-        client: the `Swiftask` whose `map` was called; each worker creates a client with the same
+        client: the `Swiftask` whose `map` was called. Each worker creates a client with the same
             settings.
         frame: the Dask DataFrame.
-        text: the prompt.
+        text: the prompt, with `{{column}}` where the row's value is inserted.
         options: the agent and the options of `Swiftask.map`.
 
     Raises:
-        ConfigurationError: an option is invalid, or a token was set in code or by `%config`: a
-            token is never sent to the workers.
+        ConfigurationError: an option is invalid. The error is also raised if a token was set in
+            code or by `%config`, because a token is never sent to the workers.
         PromptError: the prompt cannot be filled from the columns of the frame.
     """
     settings = client.connections.overrides, client.connections.configured
@@ -78,7 +78,7 @@ def _map_partition(
     *,
     keep_texts: bool,
 ) -> Any:
-    """Send the prompts of one partition, on a worker; return the partition with answer columns."""
+    """Send the prompts of one partition on a worker; return the partition with answer columns."""
     with make_client() as client:
         client.connections.keep_texts = keep_texts
         client.connections.overrides, client.connections.configured = settings
@@ -88,8 +88,8 @@ def _map_partition(
 def _partition_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options for the batch of one partition.
 
-    The concurrency is divided by the number of partitions that run at the same time. Confirmation,
-    pilot and progress bar are turned off.
+    The concurrency is divided by the number of partitions that run at the same time. The options
+    `confirm`, `pilot` and `progress` are turned off.
     """
     concurrency = max(1, options["concurrency"] // _parallel_partitions())
     return {**options, "concurrency": concurrency, "confirm": False, "pilot": 0, "progress": False}
@@ -98,7 +98,8 @@ def _partition_options(options: Mapping[str, Any]) -> dict[str, Any]:
 def _parallel_partitions() -> int:
     """Return how many partitions are computed at the same time.
 
-    That is the number of threads of the cluster's workers, or without a cluster the number of CPUs.
+    In a cluster, return the number of threads of all workers. Without a cluster, return the number
+    of CPUs.
     """
     try:
         from distributed import get_client

@@ -1,8 +1,8 @@
-"""Limits how many requests of a batch are in flight, and pauses them when the service asks for it.
+"""Limits how many requests of a batch are in flight, and pauses the batch if the service asks.
 
-The limit adapts to the service by AIMD (additive increase, multiplicative decrease), as in TCP
-(https://www.rfc-editor.org/rfc/rfc5681): several kernels that use one account each reach a fair
-share without communicating.
+The limit adapts to the service by AIMD (additive increase, multiplicative decrease). TCP uses the
+same method (https://www.rfc-editor.org/rfc/rfc5681). If several kernels use one account, each
+kernel reaches a fair share without communicating.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ RATE_LIMIT_STATUSES = frozenset((429, 503))
 
 
 class ConcurrencyLimiter:
-    """Counts the requests in flight, and adapts their limit to the responses.
+    """Counts the requests in flight, and adapts the limit for this number to the responses.
 
     The limiter reads no clock: callers pass the time, in seconds of `time.monotonic`.
 
@@ -27,11 +27,9 @@ class ConcurrencyLimiter:
 
     Attributes:
         limit: the upper bound of `window`.
-        window: the limit that applies now. It is a float, because each success raises it by a
-            fraction; only its whole part counts.
+        window: the limit that applies now, as a float; only the whole part counts.
         in_flight: the number of requests in flight.
-        paused_until: the time before which no request may be sent, because the service asked for
-            a pause.
+        paused_until: the end of the last pause; before this time, no request may be sent.
     """
 
     def __init__(self, limit: int) -> None:
@@ -42,7 +40,7 @@ class ConcurrencyLimiter:
         self._halved_at = float("-inf")
 
     def available(self, now: float) -> int:
-        """Return how many more requests may be sent now; 0 during a pause."""
+        """Return how many additional requests may be sent now; 0 during a pause."""
         if now < self.paused_until:
             return 0
         return max(0, int(self.window) - self.in_flight)
@@ -52,30 +50,28 @@ class ConcurrencyLimiter:
         return max(0.0, self.paused_until - now)
 
     def request_started(self) -> None:
-        """Count a request as in flight."""
+        """Add 1 to the number of requests in flight."""
         self.in_flight += 1
 
     def request_ended(self) -> None:
-        """Stop counting a request as in flight, whether it succeeded or failed."""
+        """Subtract 1 from the number of requests in flight, after a success or a failure."""
         self.in_flight -= 1
 
     def request_succeeded(self) -> None:
-        """Raise the current limit by a fraction, up to the highest limit.
-
-        The fractions add up to 1 after about as many successes as the current limit.
-        """
+        """Raise `window` by `1 / window`, but not above `limit`."""
         self.window = min(float(self.limit), self.window + 1 / self.window)
 
     def rate_limited(self, sent_at: float, now: float, retry_after: float | None) -> None:
-        """Halve the current limit, and pause all requests if the service names a waiting time.
+        """Halve `window` after a refused request; start a pause if `retry_after` is given.
 
-        If a service refuses all requests in flight at once, the limit is halved once: a request
-        that was sent before the last halving does not halve it again.
+        If the service refuses several requests at once, `window` is halved only once: a request
+        that was sent before the last halving has no effect.
 
         Args:
             sent_at: when the refused request was sent.
             now: when the refusal arrived.
-            retry_after: the seconds that the service asks to wait; `None` if it names no time.
+            retry_after: the seconds that the service asks to wait; `None` if the service names no
+                time.
         """
         if sent_at >= self._halved_at:
             self.window = max(1.0, self.window / 2)
@@ -89,20 +85,20 @@ class ConcurrencyLimiter:
 
 
 class RateLimitPaused(NotSent):
-    """Raised instead of sending a request during a pause that the service asked for."""
+    """Raised if a request is about to be sent during a pause that the service asked for."""
 
 
 class RateLimitHook(RequestHook):
-    """Holds back one row's requests during a pause, and starts a pause that a response asks for.
+    """Stops the requests of one row during a pause, and starts a pause if a response asks for one.
 
-    The hooks of all rows share the batch's limiter. So a pause takes effect at once for every
-    request that is not sent yet, even if its connection is already open.
+    All rows share the limiter of the batch. So a pause takes effect at once for every unsent
+    request, even if the connection of the request is already open.
 
     Args:
         limiter: the limiter of the batch.
 
     Attributes:
-        sent_at: when the row's request was last sent, in seconds of `time.monotonic`.
+        sent_at: when the row's last request was sent, in seconds of `time.monotonic`.
     """
 
     def __init__(self, limiter: ConcurrencyLimiter) -> None:
@@ -110,10 +106,10 @@ class RateLimitHook(RequestHook):
         self._limiter = limiter
 
     def before_send(self) -> None:
-        """Allow the request to be sent and note the time, or raise during a pause.
+        """Record the time at which the request is sent; raise an error during a pause.
 
         Raises:
-            RateLimitPaused: a pause has begun since the request was prepared.
+            RateLimitPaused: the service has asked for a pause.
         """
         now = time.monotonic()
         if self._limiter.pause_remaining(now):
@@ -123,7 +119,7 @@ class RateLimitHook(RequestHook):
     def on_response(self, head: ResponseHead) -> None:
         """Pause all requests if the response is a 429 or 503 with a `Retry-After` header.
 
-        Called as soon as the head has arrived, before the body is read.
+        The method is called when the head of the response has arrived, before the body is read.
 
         Args:
             head: the status and the headers of the response.

@@ -18,21 +18,20 @@ class BatchSettings(Struct, frozen=True):
     Attributes:
         agent: the agent's slug; `None`: the default agent of the connection.
         concurrency: the highest number of requests in flight.
-        schema: the columns to extract from each answer, in a form that `parse_schema` accepts.
-        files: the column that holds the paths or URLs of the files to attach.
-        prefix: the text that is put in front of the name of each new column.
-        retry: which prompts of an earlier run to send again: `None` (no prompt), `"errors"` or
-            `"all"`.
-        pilot: how many prompts to send before the user is asked whether to send the rest; 0: do
-            not split the batch.
+        schema: the fields to extract from each answer, in a form that `parse_schema` accepts.
+        files: the name of the column with the paths or URLs of the files to attach.
+        prefix: the text in front of the name of each new column.
+        retry: which prompts of an earlier run to send again: `None` (no prompt), `"errors"` (failed
+            prompts) or `"all"`.
+        pilot: how many prompts to send before the user is asked about the rest; 0: no pilot.
         confirm: whether to ask the user before sending; `None`: only above 1,000 prompts.
         tries: the highest number of requests for one prompt.
         progress: whether to show a summary and a progress bar.
         names: values for names in the template that are not columns.
-        cache: `"strict"`: send nothing, and raise if a row has no answer yet. `"off"` and `"on"`
-            mean the same here, because a row that was answered is never sent again. `None`: the
-            client's mode.
-        options: the options and further fields of each request.
+        cache: the cache mode; `None`: the client's mode. With `"strict"`, nothing is sent, and a
+            row without an answer in the ledger raises an error. `"on"` and `"off"` have the same
+            effect in a batch.
+        options: the options and additional fields of each request.
     """
 
     agent: str | None = None
@@ -71,15 +70,15 @@ class BatchSettings(Struct, frozen=True):
     def from_options(cls, agent: str | None, given: Mapping[str, Any]) -> BatchSettings:
         """Create the settings from the keyword arguments of `Swiftask.map`.
 
-        Keywords that are not options of the batch go into `options`, for each request.
+        Keywords that are no options of the batch are stored in the field `options`.
 
         Args:
             agent: the agent's slug; `None`: the default agent of the connection.
             given: the keyword arguments.
 
         Raises:
-            ConfigurationError: a value is invalid, or a keyword is misspelt or is an option of
-                conversations only.
+            ConfigurationError: a value is invalid, a keyword is misspelt, or a keyword is an option
+                of conversations only.
         """
         check_options(given, BatchOptions)
         own = {*cls.__struct_fields__} - {"agent", "options"}

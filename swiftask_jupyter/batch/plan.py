@@ -1,4 +1,4 @@
-"""Plans a batch: equal prompts are sent once, and prompts answered in an earlier run not at all."""
+"""Plans a batch: finds equal prompts, and prompts that an earlier run has answered."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Prompts:
 
     Args:
         rows: the DataFrame and the template.
-        schema: the fields to extract from each answer; each prompt ends with the schema's
-            instruction to the agent. `None`: no instruction.
-        prepare: returns the prompt and the route for a text, an agent and options. A route lists
-            the service's APIs by which the prompt may be sent.
+        schema: the fields to extract from each answer. With a schema, each prompt ends with an
+            instruction to the agent. `None`: no fields.
+        prepare: a function that returns the prompt and the route for a text, an agent and options.
+            A route lists the service's APIs by which the prompt may be sent.
         agent: the agent's slug; `None`: the default agent of the connection.
         options: the options of each request.
 
     Raises:
-        Refused: no row could be sent, for example because the agent or the token is missing.
+        Refused: no prompt can be sent, for example because the agent or the token is missing.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Prompts:
 
     @property
     def agent(self) -> str:
-        """The slug of the agent that all prompts are sent to."""
+        """The slug of the agent that receives all prompts."""
         return self._pattern.agent
 
     @property
@@ -60,7 +60,10 @@ class Prompts:
         return self._route.sandbox
 
     def of(self, row: int) -> tuple[Prompt, Route]:
-        """Return the prompt of the row at this position, counted from 0, and its route.
+        """Return the prompt of a row, and the route of the prompt.
+
+        Args:
+            row: the position of the row, counted from 0.
 
         Raises:
             Refused: the row has no value for a name in the template, or the prompt can't be sent.
@@ -75,7 +78,10 @@ class Prompts:
 
 
 def request_digests(prompt: Prompt, route: Route) -> tuple[str, ...]:
-    """Return the digests that the ledger may hold for a request: one for each API of its route."""
+    """Return the digests of a request, one digest for each API of the route.
+
+    The ledger may hold a result for any of these digests.
+    """
     return tuple(prompt.digest(protocol.name, route.service) for protocol in route.candidates())
 
 
@@ -84,10 +90,10 @@ CHUNK, CHUNK_BYTES = 400, 16_000_000
 
 
 class RowPrompt(Struct, frozen=True):
-    """One of the distinct prompts of a batch; rows with equal prompts share it.
+    """A distinct prompt of a batch; rows with equal prompts share one `RowPrompt`.
 
     Attributes:
-        number: its number among the distinct prompts, from 0.
+        number: the number of the prompt among the distinct prompts, from 0.
         prompt: the content of the request.
         route: the service's APIs by which the prompt may be sent.
     """
@@ -98,9 +104,9 @@ class RowPrompt(Struct, frozen=True):
 
 
 class Plan:
-    """The distinct prompts of a batch, and which of them must be sent.
+    """The distinct prompts of a batch, and the numbers of the prompts that must be sent.
 
-    The constructor builds all prompts once and looks up their results in the ledger.
+    The constructor builds all prompts once, and looks up results of the prompts in the ledger.
 
     Args:
         prompts: builds the prompt of a row.
@@ -108,7 +114,7 @@ class Plan:
         earlier: finds the results of earlier batches in the ledger.
         collector: stores the outcome of each prompt.
         retry: which prompts to send again although the ledger has a result: `None` (no prompt),
-            `"errors"` or `"all"`.
+            `"errors"` (failed prompts) or `"all"`.
 
     Attributes:
         pending: the numbers of the prompts to send, in the order of the rows.
@@ -145,7 +151,8 @@ class Plan:
     def _different(self, count: int) -> Iterator[tuple[int, Prompt, Route]]:
         """Yield each distinct prompt with its number and its route, in the order of the rows.
 
-        Also record for each row the number of its prompt, or the reason why it can't be sent.
+        The method also records the number of each row's prompt. If a row can't be sent, the method
+        records the reason.
         """
         numbers: dict[tuple[str, ...], int] = {}
         for at in range(count):
@@ -162,10 +169,11 @@ class Plan:
                 yield number, prompt, route
 
     def _look_up(self, chunk: list[tuple[int, Prompt, Route]]) -> None:
-        """Take the outcomes of these prompts from the ledger; add prompts without one to `pending`.
+        """Pass the ledger's results to the collector; add prompts without a result to `pending`.
 
-        If a stored answer does not fit the schema, the ledger is searched for its repair too. With
-        `retry="errors"`, failed prompts are added to `pending` as well.
+        If a result does not fit the schema, the method looks up the answer to the repair prompt. A
+        repair prompt asks the agent to correct an answer. With `retry="errors"`, failed prompts are
+        added to `pending` too.
         """
         repairs: list[tuple[int, Prompt, Route]] = []
         for number, prompt, route, reply in self._known(chunk):
@@ -198,10 +206,10 @@ class Plan:
             yield number, prompt, route, best or next(iter(replies), None)
 
     def row_prompts(self, numbers: list[int]) -> Iterator[RowPrompt]:
-        """Yield the prompts with these numbers, each built when the iterator reaches it.
+        """Yield the prompts with these numbers; build each prompt when it is needed.
 
-        A prompt that can no longer be built, because a file was deleted, is left out; its outcome
-        is `refused`.
+        If a prompt can no longer be built, because a file was deleted, the prompt is left out. The
+        outcome of this prompt is `refused`.
         """
         for number in numbers:
             try:
@@ -214,9 +222,10 @@ class Plan:
             yield RowPrompt(number, prompt, route)
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Yield one outcome for each row, in the order of the rows; `not sent` for a missing one.
+        """Yield one outcome for each row, in the order of the rows.
 
-        If several rows have the same prompt, only the outcome of the first includes the cost.
+        A row without an outcome gets the status `not sent`. If several rows share a prompt, only
+        the first of these rows has the cost.
         """
         for at, number in enumerate(self._rows):
             if number < 0:
@@ -226,11 +235,15 @@ class Plan:
             yield outcome if self._first[number] == at else outcome.repeated()
 
     def counts(self) -> dict[str, int]:
-        """Count the rows by kind.
+        """Return a dict that maps each kind of row to the number of rows.
 
-        The kinds are `answered` and `failed` (the result comes from the ledger), `refused` (the row
-        can't be sent), `sent` (to be sent) and `equal` (the same prompt as a row that is to be
-        sent).
+        The kinds are:
+
+        - `answered`: the ledger has an answer;
+        - `failed`: the ledger has only a failure;
+        - `refused`: the row can't be sent;
+        - `sent`: the row must be sent;
+        - `equal`: the row shares a prompt with a row that must be sent.
         """
         pending = set(self.pending)
         kinds = {"answered": 0, "failed": 0, "refused": 0, "equal": 0, "sent": 0}

@@ -1,4 +1,4 @@
-"""What a user sees of a batch: a summary before it starts, a progress bar, and a result line."""
+"""What a user sees of a batch: a summary before the start, a progress bar, and a result line."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from swiftask_jupyter.support.wording import quantity
 
 
 class ProgressBar:
-    """The progress bar of a batch in a notebook or a terminal; at the end, it prints a result line.
+    """The progress bar of a batch in a notebook or a terminal, and the result line at the end.
 
     Args:
         total: the number of prompts to send.
-        limiter: the limiter of the batch; the bar shows its pauses.
-        visible: whether anything is shown.
+        limiter: the limiter of the batch; the bar shows the pauses.
+        visible: whether the bar and the result line are shown.
 
     Attributes:
         done: the number of prompts that have ended.
         failed: the number of prompts that failed.
-        refused: the number of prompts that were not sent.
+        refused: the number of prompts that could not be sent.
     """
 
     def __init__(self, total: int, limiter: ConcurrencyLimiter, *, visible: bool) -> None:
@@ -39,9 +39,8 @@ class ProgressBar:
         """Count the prompts that have ended since the last call, and redraw the bar.
 
         Args:
-            outcomes: the outcomes of these prompts.
-            now: the time in seconds of `time.monotonic`, from which the rest of a pause is
-                computed.
+            outcomes: the outcomes of the prompts that have ended.
+            now: the current time, in seconds of `time.monotonic`.
         """
         for outcome in outcomes:
             self.done += 1
@@ -66,10 +65,10 @@ class ProgressBar:
         return ", ".join(parts)
 
     def close(self, stopped: str = "") -> None:
-        """Close the bar and print the result line, which is saved with the notebook.
+        """Close the bar and print the result line.
 
         Args:
-            stopped: why the batch stopped early; empty if it did not.
+            stopped: the first part of the result line if the batch stopped early; otherwise empty.
         """
         self._bar.set_postfix_str(self._counts(), refresh=False)
         if stopped:
@@ -87,7 +86,7 @@ class ProgressBar:
 
 
 def print_line(text: str) -> None:
-    """Print a line above the progress bar that is on the screen, without breaking the bar."""
+    """Print a line of text above the progress bar, without breaking the bar."""
     from tqdm.auto import tqdm
 
     tqdm.write(text)
@@ -96,13 +95,13 @@ def print_line(text: str) -> None:
 def summarize_plan(
     rows: int, counts: Mapping[str, int], usual_credits: tuple[float, int] | None
 ) -> str:
-    """Return one line that says how many rows a batch will send and what they may cost.
+    """Return one line that says how many rows a batch will send, and what these rows may cost.
 
     Args:
         rows: the number of rows in the frame.
-        counts: the number of rows by kind, as `Plan.counts` returns it.
-        usual_credits: the median credits of the agent's last calls, and the number of those
-            calls; `None` if no call reported credits.
+        counts: a dict that maps each kind of row to the number of rows, from `Plan.counts`.
+        usual_credits: the median credits of the agent's last calls, and the number of these calls;
+            `None` if no call reported credits.
     """
     sent = counts["sent"]
     parts = [quantity(rows, "row")]

@@ -31,13 +31,13 @@ DTYPES = {
 class Outcome(Struct, frozen=True):
     """The result of one prompt of a batch: an answer or an error, and the cost.
 
-    If an answer did not fit the schema, a second prompt asked the agent to repair it. The cost of
-    this repair is included.
+    If an answer did not fit the schema, a second prompt asked the agent to correct the answer. The
+    cost includes both prompts.
 
     Attributes:
         status: `ok`, `error`, `refused` (the prompt could not be sent) or `not sent` (the batch
-            ended before).
-        answer: the text of the answer; after an error, the part that arrived.
+            ended early).
+        answer: the text of the answer; after an error, the received part of the text.
         error: the reason for a failure, in one line.
         tokens: the number of tokens; `None` if the service reported none.
         credits: the number of credits; `None` if the service reported none.
@@ -45,7 +45,7 @@ class Outcome(Struct, frozen=True):
         attempts: the number of requests.
         fields: the values of the schema's fields; `None` without a schema or after a failure.
         kept: whether the next run takes the outcome from the ledger. If false, the next run sends
-            the prompt again: it was not sent, or it met an error that stopped the whole batch.
+            the prompt again.
     """
 
     status: str
@@ -59,14 +59,14 @@ class Outcome(Struct, frozen=True):
     kept: bool = False
 
     def failed(self, error: str) -> Outcome:
-        """Return a copy with the status `error` and this message; the answer and the cost stay."""
+        """Return a copy with the status `error` and this error message, but without `fields`."""
         return replace(self, status="error", error=error, fields=None)
 
     def after(self, earlier: Outcome) -> Outcome:
-        """Return a copy of this repair's outcome, with the cost of the repaired answer added.
+        """Return a copy whose cost includes the cost of an earlier outcome.
 
         Args:
-            earlier: the outcome of the answer that this one repairs.
+            earlier: the outcome of the answer before the correction.
         """
         return replace(
             self,
@@ -83,9 +83,9 @@ class Outcome(Struct, frozen=True):
 
 
 def outcome_of(turn: Turn) -> Outcome:
-    """Return the outcome of a finished turn, which is one prompt and its answer.
+    """Return the outcome of a finished turn. A turn is a prompt and its answer.
 
-    An answer that looks like a failure that the service reported as a success counts as an error.
+    An answer with the status `ok` that looks like a failure counts as an error (see `is_suspect`).
     """
     suspect = is_suspect(turn)
     return Outcome(
@@ -101,16 +101,16 @@ def outcome_of(turn: Turn) -> Outcome:
 
 
 def columns_of(schema: Schema | None) -> dict[str, Any]:
-    """Return the names, without prefix, and the dtypes of the columns that a batch adds."""
+    """Return a dict that maps the names of the new columns, without prefix, to dtypes."""
     return {**(schema.dtypes if schema else {}), **DTYPES}
 
 
 def check_columns(frame: pd.DataFrame, schema: Schema | None, prefix: str) -> None:
-    """Check that no new column has the name of a column of the frame, or of another new column.
+    """Check that the names of the new columns are not in use.
 
     Raises:
-        ConfigurationError: the prefixed name of a new column is a column of the frame, or a field
-            of the schema is named like a fixed new column, such as `answer`.
+        ConfigurationError: the frame has a column with the name of a new column. The error is also
+            raised if the schema has a field with the name of a fixed new column, such as `answer`.
     """
     if schema and (own := [name for name in schema.dtypes if name in DTYPES]):
         raise ConfigurationError(
@@ -129,10 +129,10 @@ def add_result_columns(
     """Return a copy of the frame with the answers as new columns.
 
     Args:
-        frame: the DataFrame; the order of its rows and its index are kept.
-        outcomes: one outcome for each row.
-        schema: gives each extracted field a column; `None`: only the fixed columns, such as
-            `answer` and `status`, are added.
+        frame: the DataFrame. The copy has the same rows and the same index.
+        outcomes: one outcome for each row, in the order of the rows.
+        schema: the fields of the answers; each field becomes a column. `None`: only the fixed
+            columns are added, such as `answer` and `status`.
         prefix: the text in front of the name of each new column.
     """
     below = ("",) * (frame.columns.nlevels - 1)  # for a frame whose columns are a MultiIndex
@@ -152,9 +152,10 @@ def add_result_columns(
 
 
 def _column(values: list[Any], dtype: Any) -> Any:
-    """Return the values as an array of the dtype, or of its nullable variant if values are missing.
+    """Return the values as an array with this dtype.
 
-    If a value does not fit the dtype, return an array of the unchanged objects.
+    If values are missing, the array has the nullable variant of the dtype. If a value does not fit
+    the dtype, the array contains the unchanged objects.
     """
     import pandas as pd
 
@@ -173,7 +174,7 @@ def _column(values: list[Any], dtype: Any) -> Any:
 
 
 def _nullable(dtype: Any) -> Any:
-    """Return the nullable variant of a numpy bool or integer dtype; any other dtype unchanged."""
+    """Return the nullable variant of a bool or integer dtype; return other dtypes unchanged."""
     import pandas as pd
 
     if pd.api.types.is_extension_array_dtype(dtype) or dtype.kind not in "iub":
@@ -187,11 +188,14 @@ def _sum(one: Any, other: Any) -> Any:
 
 
 class ResultCollector:
-    """Stores the outcome of each prompt of a batch, and asks once for the repair of a wrong answer.
+    """Stores the outcome of each prompt of a batch, and requests corrections of answers.
+
+    If an answer does not fit the schema, the agent is asked once to correct the answer. The prompt
+    that asks for a correction is called a repair prompt.
 
     Attributes:
-        outcomes: the outcomes so far, by the number of the prompt. An answer that is being
-            repaired is not among them.
+        outcomes: a dict that maps the number of a prompt to its outcome. While an answer is being
+            corrected, the prompt is not in the dict.
     """
 
     def __init__(self, schema: Schema | None) -> None:
@@ -200,11 +204,19 @@ class ResultCollector:
         self._to_repair: dict[int, Outcome] = {}
 
     def take(self, number: int, prompt: Prompt, turn: Turn) -> Prompt | None:
-        """Store the outcome of a finished turn and return `None`, or return a repair prompt.
+        """Store the outcome of a finished turn, or return a repair prompt.
 
-        The repair prompt asks the agent to correct an answer that does not fit the schema. The
-        outcome is stored when the repair is passed to this method; a second repair is not
-        requested.
+        If the answer does not fit the schema, the method stores no outcome and returns a repair
+        prompt. The next call with this number stores the outcome, even if the corrected answer does
+        not fit.
+
+        Args:
+            number: the number of the prompt.
+            prompt: the prompt of the turn.
+            turn: the finished turn.
+
+        Returns:
+            The repair prompt; `None` if the outcome was stored.
         """
         outcome = outcome_of(turn)
         earlier = self._to_repair.pop(number, None)
@@ -223,6 +235,6 @@ class ResultCollector:
         return None
 
     def forget(self, number: int) -> None:
-        """Delete the outcome of a prompt, because the prompt is going to be sent again."""
+        """Delete the outcome of a prompt that is going to be sent again."""
         self.outcomes.pop(number, None)
         self._to_repair.pop(number, None)

@@ -22,20 +22,22 @@ _HOW_TO_SEND_BRACES = "to send such braces, put them into a variable and write i
 
 
 class RowTemplate:
-    """A prompt template, and the DataFrame whose rows fill it.
+    """A prompt template, and the DataFrame whose rows fill the template.
 
-    All methods take a row as its position, counted from 0.
+    In all methods, `row` is the position of a row, counted from 0.
 
     Args:
         frame: the DataFrame.
         template: the prompt, with `{{column}}` where the row's value is inserted.
-        files: the column of the files to attach: in each row a path, a URL, or a list of them.
-        names: values for other names in the template; a column of the same name takes precedence.
+        files: the name of the column with the files to attach. A value in this column is a path, a
+            URL, or a list of paths and URLs.
+        names: values for other names in the template. If a column has the same name, the column is
+            used.
 
     Raises:
-        PromptError: the template is not a string, or a name in it is neither a column nor in
-            `names`, or is the name of several columns.
-        ConfigurationError: `frame` is not a DataFrame, or it has no column `files`.
+        PromptError: the template is not a string, a name in the template is unknown, or several
+            columns have a name that is in the template.
+        ConfigurationError: `frame` is not a DataFrame, or the column for `files` is missing.
     """
 
     def __init__(
@@ -103,7 +105,7 @@ class RowTemplate:
         return (value,) if value else ()
 
     def value(self, column: Any, row: int) -> Any:
-        """Return the value of a row in a column; `None` if the value is missing, such as NaN.
+        """Return the value of a row in a column; `None` for a missing value, such as NaN.
 
         Raises:
             PromptError: the frame has several columns of this name.
@@ -119,8 +121,8 @@ class RowTemplate:
     def lookup(self, name: str, row: int) -> Any:
         """Return the value that a name in the template has for a row.
 
-        The name of a column takes precedence, then `row` for the whole row, then the argument
-        `names`.
+        If a column has this name, the value comes from the column. Otherwise the name `row` stands
+        for the whole row, and all other names are keys of the argument `names`.
 
         Raises:
             KeyError: the name is unknown, or the row has no value in the column.

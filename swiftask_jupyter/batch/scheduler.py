@@ -1,9 +1,10 @@
 """Sends the prompts of a batch with limited concurrency; runs on the I/O thread.
 
-A single loop controls the batch. In each round, it writes the rows that ended and the rows that are
-about to be sent to the ledger, in one transaction, and then sends the latter. So each row is in the
-ledger before it is sent, and each answer before it is reported. The more rows end at the same time,
-the more rows share a transaction.
+A single loop controls the batch. Each round of the loop writes to the ledger in one transaction:
+the answers that have arrived, and the new prompts that are about to be sent. After the transaction,
+the loop sends the new prompts. So each prompt is in the ledger before it is sent, and each answer
+is in the ledger before it is reported. If many answers arrive at the same time, the answers share
+one transaction.
 """
 
 from __future__ import annotations
@@ -42,15 +43,15 @@ PAUSE_FACTOR, LONGEST_PAUSE = 3.0, 0.05
 
 
 class RowAttempt:
-    """The state of one prompt while the scheduler sends it, including its retries.
+    """The state of one prompt in the scheduler, from the first request to the last retry.
 
     Attributes:
-        row: the prompt.
-        reply: the record of the call, to which the pieces of the answer are added.
-        attempt: sends the requests.
-        hook: holds back the requests while the service asks to wait.
-        begun: whether the prompt was started before; then its row is already in the ledger.
-        answers_before: how many prompts of the batch had been answered when this one was created.
+        row: the prompt with its number and its route.
+        reply: the turn of the prompt, to which the pieces of the answer are added.
+        attempt: sends the requests for the prompt.
+        hook: stops the requests during a pause that the service asked for.
+        begun: whether the first request was started; if so, the prompt is in the ledger.
+        answers_before: how many prompts of the batch were answered before this object was created.
     """
 
     def __init__(
@@ -64,10 +65,10 @@ class RowAttempt:
         self.answers_before = 0
 
     def end_fatal(self, error: SwiftaskError) -> None:
-        """End the attempt with an error that every other row would meet too.
+        """End the attempt with an error that every other prompt would meet too.
 
-        The request's digest is cleared, so that the next run does not find the row and sends it
-        again.
+        The method clears the digest of the request. So the next run does not find this prompt in
+        the ledger, and sends the prompt again.
         """
         self.attempt.end(error)
         self.reply.request_digest = ""
@@ -78,14 +79,15 @@ class Scheduler:
 
     Args:
         rows: the prompts to send.
-        new_reply: returns a new record for the call of a prompt.
-        settle: called with a prompt and its finished record; returns a prompt that asks the agent
-            to correct the answer, or `None` if no correction is needed.
+        new_reply: a function that returns a new reply for a prompt. The reply collects the answer.
+        settle: a function that stores the answer to a prompt. The function returns a prompt that
+            asks the agent to correct the answer, or `None` if no correction is needed.
         transport: sends the requests.
-        turns: the ledger's table of calls.
+        turns: the ledger's table of turns.
         limiter: limits the number of requests in flight.
         most_requests: the highest number of requests for one prompt.
-        check_budget: raises an error if a budget forbids the call; `None` if no budget is set.
+        check_budget: a function that raises an error if a budget forbids the call; `None` if no
+            budget is set.
     """
 
     def __init__(
@@ -119,14 +121,14 @@ class Scheduler:
         self._pause = 0.0
 
     async def settled(self) -> AsyncGenerator[list[int], None]:
-        """Send all prompts; yield the numbers of those that have ended, in groups.
+        """Send all prompts; yield lists of the numbers of the prompts that have ended.
 
-        A prompt has ended when its answer or error is in the ledger and no correction is needed.
-        When the generator is closed early, the requests in flight are cancelled.
+        A prompt has ended when the ledger has the answer or the error, and no correction is needed.
+        If the generator is closed early, the requests in flight are cancelled.
 
         Raises:
-            SwiftaskError: the error that stopped the batch early; raised after all requests have
-                ended.
+            SwiftaskError: the error that stopped the batch early. The error is raised after all
+                requests have ended.
         """
         try:
             while True:
@@ -162,8 +164,8 @@ class Scheduler:
     def _due(self) -> list[RowAttempt]:
         """Return the prompts to send now, as many as the limiter allows.
 
-        Retries whose delay is over come first, then corrections, then new prompts. The list is
-        empty once an error has stopped the batch.
+        Retries whose delay is over come first, then corrections, then new prompts. After an error
+        that stops the batch, the list is empty.
         """
         now, limiter = time.monotonic(), self._limiter
         free = limiter.available(now)
@@ -181,7 +183,7 @@ class Scheduler:
         return due
 
     def _next(self) -> RowAttempt | None:
-        """Return a new attempt for the next correction or new prompt; `None` if none is left."""
+        """Return a new attempt for the next correction or prompt; `None` if nothing is left."""
         row = self._repairs.popleft() if self._repairs else next(self._rows, None)
         if row is None:
             self._exhausted = True
@@ -193,8 +195,8 @@ class Scheduler:
     def _may_leave(self, row: RowAttempt) -> bool:
         """Return whether the budget allows this prompt to be sent.
 
-        If it does not, or if the budget can't be checked, the row is recorded as refused and the
-        batch stops.
+        If the budget forbids the prompt, or if the budget can't be checked, the prompt is recorded
+        as refused, and the batch stops.
         """
         if self._check_budget is None:
             return True
@@ -279,7 +281,8 @@ class Scheduler:
     async def _wait(self) -> None:
         """Wait until a request ends or a delayed prompt may be sent.
 
-        After the end of a request, wait a short time longer, so that more rows share a transaction.
+        After a request has ended, the method waits a short time longer. So the answers that arrive
+        in this time share a transaction.
         """
         moment = self._next_moment()
         if self._tasks or moment is not None:
@@ -293,10 +296,10 @@ class Scheduler:
             await asyncio.sleep(self._pause)
 
     def _next_moment(self) -> float | None:
-        """Return the time of the next retry, or of the end of a pause that the service asked for.
+        """Return the time at which the loop continues, even if no request has ended.
 
-        The time is in seconds of `time.monotonic`. Return `None` if the loop has no such time to
-        wait for: no retry is scheduled, the limiter is full, or the batch is stopping.
+        The time is the end of a pause, or the time of the next retry, in seconds of
+        `time.monotonic`. `None` means that the loop waits for a request to end.
         """
         if self._stop is not None:
             return None
@@ -306,7 +309,7 @@ class Scheduler:
         return self._waiting[0][0] if self._waiting and limiter.available(now) else None
 
     async def _cancel(self) -> None:
-        """Cancel the requests in flight; record them and the delayed retries as interrupted."""
+        """Cancel all requests in flight; record running and delayed prompts as interrupted."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -330,12 +333,13 @@ class Scheduler:
 def is_fatal(error: SwiftaskError, *, answered_since: int) -> bool:
     """Return whether every other prompt of the batch would fail with this error too.
 
-    An unreachable service or a forbidden access (403) counts only if no prompt of the batch has
-    been answered since this one was created.
+    Two errors are fatal only if `answered_since` is 0: the service is unreachable, or the service
+    forbids access (403).
 
     Args:
         error: the error of one prompt.
-        answered_since: how many prompts were answered since this one was created.
+        answered_since: how many prompts were answered since the attempt for this prompt was
+            created.
     """
     if isinstance(error, Refused | AgentNotFound):
         return True

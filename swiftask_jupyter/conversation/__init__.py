@@ -1,1 +1,1 @@
-"""Conversations: the order of their turns, the notebook they belong to, and sending prompts."""
+"""Conversations: which turns they hold, which notebook they belong to, and how prompts are sent."""

@@ -1,4 +1,4 @@
-"""The stored turns of a conversation: read in order, removed, added, exported and imported."""
+"""`ConversationLog`: reads, removes, adds, exports and imports the turns of a conversation."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class ConversationLog:
         self._ledger = ledger
         self._file = file
         self._id: str | None = None
-        self._placed_in: str | None = None  # what stands for its notebook in the ledger
-        self._file_known = False  # whether the ledger has the identity of its notebook's file
+        self._placed_in: str | None = None  # the last value of `NotebookFile.place`
+        self._file_known = False  # whether the file's identity is in the ledger
         self._highest_copied: int | None = None
         self._id_while_unreachable = f"{name}-apart-{secrets.token_hex(4)}"
 
@@ -48,17 +48,18 @@ class ConversationLog:
 
     @property
     def id(self) -> str:
-        """The id of the conversation in the ledger; the first access looks it up or creates it.
+        """The id of the conversation in the ledger.
 
-        If the ledger's server can't be reached at the first access, the value is a provisional id,
-        and the next access looks up the id again.
+        The first access finds or creates the conversation. While the ledger's server
+        can't be reached, the value may be a provisional id.
         """
         return self._locate()
 
     def names(self) -> list[str]:
         """Return the names of all conversations of the same notebook, the newest last.
 
-        In a kernel whose conversations are its own, these are the conversations that it began.
+        If there is no notebook, or if Voila serves the notebook, return only the names of this
+        client's conversations.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -72,15 +73,15 @@ class ConversationLog:
     def _locate(self) -> str:
         """Return the id of the conversation in the ledger.
 
-        The first call looks it up or creates it; a later one stores the new path of a renamed
-        notebook. While the ledger's server can't be reached, return the id from before or a
-        provisional one.
+        The first call finds or creates the conversation. A later call also stores the new path of a
+        renamed notebook. If the ledger's server can't be reached, return the known id or a
+        provisional id.
         """
         sessions, place = self._ledger.sessions, self._file.place(self.name)
         try:
             if self._id is None:
                 self._id = self._resolver.find(self.name)
-            elif place != self._placed_in:  # it was renamed
+            elif place != self._placed_in:  # the notebook was renamed
                 sessions.rename_notebook(self._placed_in, place)
                 sessions.assign(self._id, place, self.name)
             self._placed_in = place
@@ -91,9 +92,10 @@ class ConversationLog:
         return self._id
 
     def _write_file_identity(self, path: str) -> None:
-        """Let the ledger know the notebook's file, once this kernel has the session and the file.
+        """Store the identity of the notebook's file in the ledger, if the file exists.
 
-        A file that replaces it later, while the kernel runs, may be anybody's.
+        Called until an identity is stored. A file that replaces the notebook's file later may come
+        from anyone, so the identity of that file is not stored.
         """
         identity = file_identity(path)
         if identity is None or self._id is None:
@@ -108,13 +110,13 @@ class ConversationLog:
 
     @property
     def is_known(self) -> bool:
-        """Whether the id was looked up or created in the ledger; false while it is provisional."""
+        """Whether the id is final; false while the id is provisional or not looked up yet."""
         return self._id is not None
 
     def saved_notebook(self) -> SavedNotebook | None:
         """Return the cell ids of the saved notebook, which determine the order of the turns.
 
-        `None` if there is no notebook, or its file has no usable cell ids.
+        Return `None` if there is no notebook, or the file has no usable cell ids.
         """
         return self._file.cells()
 
@@ -122,7 +124,7 @@ class ConversationLog:
         """Return three lists from the ledger: answered turns, all sent turns, and marks.
 
         A mark records a later change of the conversation, such as an undo. In each list, the oldest
-        entry comes first. The turns have no prompt and no answer; `History.with_texts` adds them.
+        entry comes first. The prompts and answers are missing; `History.with_texts` adds them.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -135,7 +137,7 @@ class ConversationLog:
     def history(self) -> list[Turn]:
         """Return the current turns of the conversation, in order, with their prompts and answers.
 
-        A turn's field `stale` is true if the turns before it have changed since it was asked.
+        The field `stale` of a turn is true if earlier turns have changed since the turn was sent.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -146,8 +148,8 @@ class ConversationLog:
     def highest_copied(self) -> int:
         """Return the highest number of the turns that were copied from another conversation.
 
-        Turns are copied when a notebook is copied; new turns get higher numbers. Return 0 if no
-        turn was copied, or while the ledger's server can't be reached.
+        New turns get higher numbers. Return 0 if no turn was copied, or if the ledger's server
+        can't be reached.
         """
         if self._highest_copied is None:
             try:
@@ -160,14 +162,15 @@ class ConversationLog:
         return self._highest_copied
 
     def left_behind(self, sent: Iterable[Turn], marks: Iterable[Mark]) -> tuple[str, ...]:
-        """Return remarks on the turns that its notebook's file did not prove, with what to do.
+        """Return remarks on turns that this conversation did not copy from an earlier one.
 
-        They are for the footers of a new conversation until its first answer; later, there are
-        none.
+        A new conversation copies only the earlier turns whose records are in the notebook's file. A
+        remark counts the turns that were not copied, and names the command that copies them. After
+        the first answer of this conversation, the result is empty.
 
         Args:
-            sent: all turns that were sent in it.
-            marks: the marks on it.
+            sent: all turns that were sent in this conversation, copied turns included.
+            marks: the marks of this conversation.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -192,14 +195,14 @@ class ConversationLog:
         return tuple(remarks)
 
     def adopt(self, which: str = "") -> SessionLocation:
-        """Go on with an earlier conversation under this name; return where that one was.
+        """Give this conversation's name to an earlier conversation, and continue the earlier one.
 
-        If another notebook still uses that conversation, this one begins with all its turns.
+        Return the earlier conversation's former notebook and name. If another notebook still uses
+        the earlier conversation, a copy of it is continued.
 
         Args:
-            which: the name of a conversation of this notebook, or the id of any session; default:
-                the conversation that this one came from, else the one that the name stood for
-                before.
+            which: the name of a conversation of this notebook, or the id of any conversation.
+                Default: the origin of this conversation, or the last conversation with this name.
 
         Raises:
             ConfigurationError: there is no such conversation, or several may be meant.
@@ -227,14 +230,14 @@ class ConversationLog:
         return location
 
     def _adoptable(self) -> list[str]:
-        """Return the sessions that this one came from, else the one of its name before it."""
+        """Return the ids of the earlier conversations that `adopt` continues by default."""
         own = self.id
         origins = _origins(self._ledger.history.marks(self._ledger.history.segments(own)))
         earlier = self._ledger.sessions.earlier(self._placed_in, self.name)
         return origins or [each for each in earlier if each != own][-1:]
 
     def _turns_of(self, session: str) -> list[Turn]:
-        """Return the turns that another conversation holds now."""
+        """Return the current turns of the conversation with the id `session`."""
         history, location = self._ledger.history, self._ledger.sessions.location(session)
         segments = history.segments(session)
         elsewhere = location is not None and location.notebook not in (None, self.notebook)
@@ -244,8 +247,8 @@ class ConversationLog:
     def undo(self) -> Turn:
         """Remove the newest turn from the conversation and return it.
 
-        If this turn had replaced another one, as a cell does that runs again, the other one is part
-        of the conversation again.
+        If the turn had replaced the turn of an earlier run of its cell, the earlier turn is
+        restored.
 
         Raises:
             ConfigurationError: there is no turn to undo.
@@ -259,9 +262,10 @@ class ConversationLog:
         return newest
 
     def forget(self, number: int) -> Turn:
-        """Remove the turn with this number, and the turns it replaced, from the conversation.
+        """Remove the turn with this number from the conversation, and return the turn.
 
-        Return the turn. The ledger keeps the texts of all these turns; `purge` erases them.
+        The turns that this turn has replaced are removed too. The ledger keeps the texts of the
+        removed turns; `purge` erases texts.
 
         Raises:
             ConfigurationError: the conversation holds no turn with this number.
@@ -285,12 +289,12 @@ class ConversationLog:
         return count
 
     def purge(self, number: int) -> int:
-        """Erase the texts of a turn from the ledger; return how many turns were erased.
+        """Remove a turn, and erase its texts from the ledger; return how many turns were erased.
 
-        The texts of other runs of the same cell are erased too, and those of cached copies of the
-        answers. The notebook's file and the service keep their copies. While another process reads
-        a SQLite ledger, its write-ahead log still holds the texts; `Store.pop_warnings` then says
-        so.
+        The turns of other runs of the same cell are erased too, and so are cached copies of the
+        answers. The notebook's file and the service keep the texts. While another process reads a
+        SQLite ledger, the write-ahead log still contains the texts; `Store.pop_warnings` then
+        returns a warning.
 
         Raises:
             ConfigurationError: the conversation has no turn with this number.
@@ -304,13 +308,11 @@ class ConversationLog:
         return self._ledger.erasure.of_turns([turn.id for turn in [gone, *same]])
 
     def pick(self, which: str | int) -> Turn:
-        """Add an answer to the conversation that is not part of it, such as one of a comparison.
-
-        Return the turn of this answer.
+        """Add an answer from outside the conversation, such as from a comparison; return the turn.
 
         Args:
-            which: the slug of an agent, for its newest answer outside of the conversation; or the
-                number of a turn.
+            which: the number of a turn, or the slug of an agent. A slug selects the agent's newest
+                answer outside of the conversation.
 
         Raises:
             ConfigurationError: there is no such answer outside of the conversation.
@@ -343,7 +345,7 @@ class ConversationLog:
         return write(_expanded(path), self.history())
 
     def import_file(self, path: str | Path) -> int:
-        """Append the turns of an exported file to the conversation; return how many were added.
+        """Append the turns of an exported file to the conversation; return the number of new turns.
 
         Raises:
             ConfigurationError: the file can't be read, or is not an exported conversation.
@@ -368,15 +370,15 @@ class ConversationLog:
 
 
 def _origins(marks: Iterable[Mark]) -> list[str]:
-    """Return the ids of the sessions that a session took turns over from, or might have."""
+    """Return the ids of the earlier conversations that a new conversation replaced or copied."""
     return [mark.value for mark in marks if mark.kind == COPIED and not mark.turn and mark.value]
 
 
 def moment_after(turns: Iterable[Turn], marks: Iterable[Mark]) -> float:
     """Return a time just after all these turns and marks, in seconds since the epoch.
 
-    A new turn gets at least this time, so that it comes last even if the clock was set back.
-    Without turns and marks, return a time just after 0.
+    A new turn gets at least this time. So the new turn is the last turn, even if the clock was
+    set back. Without turns and marks, return a time just after 0.
     """
     moments = *(turn.at for turn in turns), *(mark.at for mark in marks)
     return max(moments, default=0.0) + TICK

@@ -1,7 +1,7 @@
 """Reads a saved notebook: the ids of its cells, and the records of turns in its outputs.
 
-A notebook may come from anyone. Believed are the order of its cells, and a record whose digest is
-that of the same turn in the ledger; a file that is no notebook counts as none.
+A notebook may come from anyone, so its content is not trusted. Only the order of the cells is used,
+and each record whose id and digest are equal to those of a turn in the ledger.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class _Cell(msgspec.Struct):
 
 
 class _Cells(msgspec.Struct):
-    """The part of a notebook file that is decoded: the cell ids.
+    """The part of a notebook file that is decoded: the cells with their ids.
 
-    The decoder skips everything else, at some hundred MB per second.
+    The decoder skips all other content, which is fast.
     """
 
     cells: list[_Cell] = []
@@ -45,11 +45,10 @@ def absolute_path(path: str | Path) -> str:
 
 
 def read_cells(path: str | Path) -> SavedNotebook | None:
-    """Return the cell ids of a saved notebook, and the time when it was saved.
+    """Return the cell ids and the save time of a notebook; `None` if a cell has no id.
 
-    `None` if the file can't be read or a cell has no id. Before nbformat 4.5, a file has no cell
-    ids; the front end then makes up temporary ids, by which the cells in the file can't be
-    identified.
+    Return `None` also if the file can't be read. Files before nbformat 4.5 have no cell ids. The
+    front end then invents temporary ids, which do not identify the cells in the file.
     """
     try:
         saved = Path(path).stat().st_mtime
@@ -62,21 +61,21 @@ def read_cells(path: str | Path) -> SavedNotebook | None:
 
 
 def serves_visitors(environ: Mapping[str, str]) -> bool:
-    """Return whether Voila started this kernel: each visitor of a page has a kernel of their own.
+    """Return whether Voila started this kernel, given the kernel's environment variables.
 
-    Voila names itself in `SERVER_SOFTWARE` as a CGI server does. A kernel that it starts before a
-    visitor comes has only `VOILA_PREHEAT`.
+    Voila starts a kernel for each visitor of a web page. It sets the variable `SERVER_SOFTWARE`, or
+    `VOILA_PREHEAT` in a kernel that is started in advance.
     """
     return environ.get("SERVER_SOFTWARE", "").startswith("voila/") or "VOILA_PREHEAT" in environ
 
 
 def file_identity(path: str | Path) -> str | None:
-    """Return what tells a file from all others of its file system; `None` if there is none.
+    """Return a text that identifies a file even after a rename; `None` if the file does not exist.
 
-    It stays when the file is renamed or written to; a file that replaces it has another. It is the
-    inode number and the time of birth: some file systems give the number of a deleted file to the
-    next. Where the time is not known, it is the number alone. The number of the device is no part
-    of it: it may change whenever the file system is mounted.
+    The text contains the inode number and the time of birth. The inode number is not sufficient,
+    because some file systems give the number of a deleted file to a new file. If the time of birth
+    is unknown, the text contains only the inode number. The device number is left out, because it
+    may change when the file system is mounted.
     """
     state = _state(path)
     if state is None:
@@ -86,12 +85,15 @@ def file_identity(path: str | Path) -> str | None:
 
 
 def is_unique(identity: str) -> bool:
-    """Return whether no later file can have the identity: it holds a time of birth."""
+    """Return whether an identity contains a time of birth, so that only one file can have it."""
     return " " in identity
 
 
 def _linux_birth_time(path: str | Path) -> str | None:
-    """Return a file's time of birth, which Python's own `stat` does not read on Linux."""
+    """Return a file's time of birth on Linux; `None` if the time is unknown, or on other systems.
+
+    Python's `os.stat` does not return the time of birth on Linux.
+    """
     if sys.platform != "linux":
         return None
     import ctypes
@@ -99,7 +101,7 @@ def _linux_birth_time(path: str | Path) -> str | None:
     found = ctypes.create_string_buffer(_STATX_SIZE)
     try:
         failed = ctypes.CDLL(None).statx(_AT_FDCWD, os.fsencode(path), 0, _STATX_BTIME, found)
-    except (OSError, AttributeError):  # a C library without it
+    except (OSError, AttributeError):  # the C library has no statx
         return None
     [known] = struct.unpack_from("=I", found, 0)
     if failed or not known & _STATX_BTIME:
@@ -109,21 +111,22 @@ def _linux_birth_time(path: str | Path) -> str | None:
 
 
 class NotebookFile:
-    """The file of the running notebook: read again after each save, and found again after a rename.
+    """The file of the running notebook, read again after each save.
 
-    A front end does not tell the kernel when the notebook is renamed. So when the path no longer
-    leads to the same file, its folder is searched for a notebook with the same inode number. If
-    none is found, the cells that were read last remain valid.
+    The file is found again after a rename, although a front end does not tell the kernel about
+    renames. If the path no longer leads to the file, the folder is searched for a notebook with
+    the same inode number. If no such notebook is found, the last known cell ids stay in use.
 
     Args:
-        path: the path; `None` for no notebook.
-        kernel: the id of the kernel, if its conversations are its own: it has no notebook, or its
-            notebook has many visitors.
-        shared_name: the name of the one conversation that such a kernel continues by its name.
+        path: the path of the notebook; `None` for no notebook.
+        kernel: an id that replaces the path in the ledger. Given if there is no notebook, or if
+            Voila serves the notebook.
+        shared_name: the name of the only conversation that other kernels can continue by its
+            name. Used if `kernel` is given; `None` for no such conversation.
 
     Attributes:
-        kernel: as above.
-        shared_name: as above.
+        kernel: the argument `kernel`.
+        shared_name: the argument `shared_name`.
     """
 
     def __init__(
@@ -149,16 +152,20 @@ class NotebookFile:
         return self._path
 
     def place(self, name: str) -> str | None:
-        """Return where the ledger keeps the conversation of a name: at a path, kernel or by name.
+        """Return the value of the ledger's column `notebook` for the conversation with this name.
 
-        It is what stands in the column `notebook` of the table of sessions.
+        The value is the path of the notebook or the id `kernel`. It is `None` for the conversation
+        that other kernels can continue.
         """
         if self.kernel is None:
             return self.path
         return None if name == self.shared_name else self.kernel
 
     def cells(self) -> SavedNotebook | None:
-        """Return the cell ids of the last saved version; `None` if none could be read so far."""
+        """Return the cell ids of the notebook's last saved version that has usable cell ids.
+
+        Return `None` if no version had usable cell ids so far.
+        """
         state = self._follow()
         if self._path is not None and state is not None:
             read_state = state.st_mtime_ns, state.st_size
@@ -168,9 +175,9 @@ class NotebookFile:
         return self._cells
 
     def _follow(self) -> os.stat_result | None:
-        """Find the file, even if it was renamed within its folder, and return its `stat` result.
+        """Find the notebook's file and return its `stat` result; `None` if the file does not exist.
 
-        Update the stored path after a rename. Return `None` if the file does not exist.
+        A file that was renamed within its folder is found too. Then the stored path is updated.
         """
         if self._path is None:
             return None
@@ -184,16 +191,16 @@ class NotebookFile:
                 continue
             known = self._identity
             if known and is_unique(known) and file_identity(path) != known:
-                continue  # the number of a deleted file, given to another
+                continue  # a new file with the inode number of the deleted notebook
             if self._may_be(path) if self._cells is not None else present is None:
                 self._path = str(path)
                 return state
-        if present is not None:  # an editor that saves by replacing the file
+        if present is not None:  # an editor has saved the notebook by replacing the file
             self._remember(present)
         return present
 
     def _remember(self, present: os.stat_result) -> None:
-        """Remember by which number and identity the file at the path is found again."""
+        """Store the inode number and the identity of the file, to find the file after a rename."""
         if self._path is not None and self._file_id != _file_id(present):
             self._file_id = _file_id(present)
             self._identity = file_identity(self._path)
@@ -201,8 +208,8 @@ class NotebookFile:
     def _may_be(self, path: Path) -> bool:
         """Return whether a file with this notebook's inode number may be this notebook.
 
-        A new file can get the inode number of a deleted one. So the two must share a cell id; if
-        the ids of either are unknown, or the notebook had no cells, return true.
+        A new file can get the inode number of a deleted file. So the file must share a cell id with
+        the notebook. If the file or the notebook has no known cell ids, return true.
         """
         before, found = self._cells, read_cells(path)
         if not (before and before.cells and found):
@@ -244,7 +251,7 @@ def read_records(path: str | Path) -> list[Any]:
 
 
 def recorded_turns(path: str | Path) -> set[RecordedTurn]:
-    """Return the turns that the records in a saved notebook name; none if it can't be read."""
+    """Return the valid records of turns in a saved notebook; an empty set if it can't be read."""
     try:
         found = map(recorded_turn, read_records(path))
         return {each for each in found if each is not None}
@@ -262,7 +269,7 @@ def _bundles(cells: list[Any]) -> Iterator[dict[str, Any]]:
 
 
 def _decode(path: str | Path, kind: Any) -> Any:
-    """Decode a JSON file into this type and return the result.
+    """Decode a JSON file into the type `kind` and return the result.
 
     Raises:
         OSError: the file can't be read.

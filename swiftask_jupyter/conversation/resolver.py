@@ -1,9 +1,10 @@
-"""Finds the stored session that a notebook continues, and begins one where there is none.
+"""Finds the stored session of a notebook, or creates a session. A session is a conversation.
 
-The ledger maps a notebook's path and a session name to a session, and knows the identity of the
-file that the session was last used in. A notebook may come from anyone, so it continues a session
-whole only if its file is that file. Any other file, of whatever path, cells and records, gets a
-new session, which takes over the turns that records in the file prove and no others.
+The ledger maps the path of a notebook and a name to a session. For each session, the ledger also
+stores the identity of the notebook's file. A notebook may come from anyone. So a notebook continues
+a session only if the file has the stored identity. Any other file gets a new session, even at the
+same path. The new session copies only turns that the file proves. A file proves a turn if it
+contains a record with the turn's id and digest.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from swiftask_jupyter.conversation.rules import CLOCK_SKEW, not_taken_back
 from swiftask_jupyter.ledger.history import COPIED, History, Mark
 from swiftask_jupyter.ledger.sessions import SessionLocation, Sessions
 
-# What a copied turn keeps of what was done to it.
+# The kinds of marks that are copied together with a turn.
 _COPIED_MARKS = ("picked", "liked", "comment")
 
 
 class SessionResolver:
-    """Finds the sessions of one notebook by name.
+    """Finds the session that belongs to a name in one notebook.
 
     Args:
         sessions: the table of sessions.
@@ -41,7 +42,7 @@ class SessionResolver:
         self._file = file
 
     def find(self, name: str) -> str:
-        """Return the id of the session with this name in the notebook; create it if none is found.
+        """Return the id of the session with this name in the notebook; create a missing session.
 
         Raises:
             StoreError: the ledger can't be read or written.
@@ -58,10 +59,10 @@ class SessionResolver:
         return self._begin(path, name, known)
 
     def adopt(self, session: str, name: str) -> str:
-        """Let a name stand for an earlier session here from now on; return the session's id.
+        """Assign a name in this notebook to an earlier session; return the id of the session.
 
-        If another notebook still uses the session, that one keeps it, and a new session takes
-        over all its turns.
+        If another notebook still uses the earlier session, the name is assigned to a new session
+        with copies of the turns.
 
         Raises:
             StoreError: the ledger can't be read or written.
@@ -75,7 +76,7 @@ class SessionResolver:
         return session
 
     def _is_in_use(self, session: str, location: SessionLocation) -> bool:
-        """Return whether another notebook than this one still uses a session."""
+        """Return whether a notebook other than the current notebook still uses a session."""
         notebook = location.notebook
         if notebook is None or notebook == self._file.path:
             return False
@@ -85,20 +86,28 @@ class SessionResolver:
         return present is not None and used_in in (None, present) and newest == session
 
     def _is_same_file(self, session: str, path: str, identity: str | None) -> bool:
-        """Return whether the file at a session's path is the one that it was last used in."""
+        """Return whether the file at `path` is the file in which a session was last used."""
         if identity is None:
-            return True  # not saved yet
+            return True  # the notebook is not saved yet
         known = self._sessions.file(session)
-        if known is None:  # an earlier version of this package, or it was not saved yet
+        if known is None:  # written by an earlier version, or the notebook was not saved yet
             return not self._seems_replaced(session, path)
         return known == identity and self._is_certain(session, path, identity)
 
     def _is_certain(self, session: str, path: str, identity: str) -> bool:
-        """Return whether a file of a session's identity is not a later file of the same number."""
+        """Return whether a file with a session's identity really is the session's file.
+
+        A later file can have the same identity if the identity has no time of birth. Then the
+        content of the file decides.
+        """
         return is_unique(identity) or not self._seems_replaced(session, path)
 
     def _seems_replaced(self, session: str, path: str) -> bool:
-        """Return whether the file has no cell of the session, or only records of other turns."""
+        """Return whether the content of the file at `path` does not fit a session.
+
+        There are two such cases. The file has records of turns, but no record is of a turn in the
+        ledger. Or the session has turns from cells, but none of these cells is in the file.
+        """
         saved = read_cells(path)
         if saved is None:
             return False
@@ -112,7 +121,10 @@ class SessionResolver:
         return bool(cells) and cells.isdisjoint(saved.cells)
 
     def _renamed(self, path: str, name: str, identity: str) -> str | None:
-        """Return the session that was last used in this file under another path, if any."""
+        """Return the session that was last used in this file at another path, or `None`.
+
+        The session is assigned to the new path.
+        """
         for session in reversed(self._sessions.of_file(identity)):
             location = self._sessions.location(session)
             if location is None or location.name != name or location.notebook is None:
@@ -127,7 +139,10 @@ class SessionResolver:
         return None
 
     def _begin(self, path: str, name: str, replaced: str | None) -> str:
-        """Begin a session with the turns that records in the file prove."""
+        """Create a session with copies of the turns that the file proves; return the session's id.
+
+        From then on, `name` stands for the new session instead of the session `replaced`.
+        """
         matching = self._history.matching(recorded_turns(path))
         origins = [replaced] if replaced is not None else []
         copied: list[Mark] = []
@@ -140,7 +155,7 @@ class SessionResolver:
         return self._sessions.create(path, name, instead_of=replaced, marks=marks)
 
     def _origins(self, sessions: Iterable[str], name: str, replaced: str | None) -> list[str]:
-        """Return the sessions of this name that the file may continue, the likeliest first."""
+        """Return the sessions with this name that the file may continue, the likeliest first."""
         named = [
             each
             for each in dict.fromkeys(reversed(list(sessions)))
@@ -149,7 +164,10 @@ class SessionResolver:
         return list(dict.fromkeys(([replaced] if replaced is not None else []) + named))
 
     def _copied(self, session: str, wanted: Container[str] | None) -> list[Mark]:
-        """Return the marks by which another session takes over turns, all if `wanted` is `None`."""
+        """Return the marks that copy turns of `session` into another session.
+
+        `wanted` contains the ids of the turns to copy; `None` stands for all turns.
+        """
         segments = self._history.segments(session)
         answered, _ = self._history.turns(segments)
         marks = self._history.marks(segments)

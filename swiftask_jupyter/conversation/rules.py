@@ -5,15 +5,15 @@ A turn is a prompt and its answer. All functions are pure: they read and write n
 - Each turn has a place in the conversation, its slot. For a prompt from a notebook cell, the slot
   is the cell's id, so that the cell fills the same slot when it runs again. Any other prompt gets a
   new slot.
-- A slot holds the turns of its newest run that was answered. A turn that failed or was interrupted
-  fills no slot and replaces nothing.
+- A slot holds the turns of its newest answered run. A turn that failed or was interrupted fills no
+  slot and replaces nothing.
 - The slots of cells in the saved notebook have the notebook's order. Every other slot comes after
-  the slots that were filled before it.
-- If a cell ran before the notebook was saved, and the saved file does not contain it, the cell was
-  deleted: its slot is not part of the conversation.
+  the slots that were filled earlier.
+- If a cell ran before the notebook was saved, and the saved file does not contain the cell, the
+  cell was deleted. The slot of a deleted cell is not part of the conversation.
 - An earlier turn is sent again only to the service that received it first, unless the user shares
   the history (`--share-history`).
-- A turn is stale if the earlier turns that were sent with it have changed since.
+- A turn is stale if the earlier turns that were sent with it have changed.
 """
 
 from __future__ import annotations
@@ -50,13 +50,14 @@ def fold(
     notebook: SavedNotebook | None,
     running: str | None = None,
 ) -> list[Turn]:
-    """Return the current turns of the conversation, in order; set the field `stale` of each.
+    """Return the current turns of the conversation, in order; set the field `stale` of each turn.
 
     Args:
-        answered: all answered turns, oldest first, including removed and replaced ones.
+        answered: all answered turns, oldest first, including removed and replaced turns.
         marks: the records of later changes, such as an undo, oldest first.
         notebook: the saved notebook; `None` if there is none.
-        running: the slot of the running cell, which counts even if the saved notebook lacks it.
+        running: the slot of the running cell, which is kept even if the saved notebook lacks the
+            cell.
     """
     slots, first_filled = _filled_slots(list(answered), list(marks))
     order = _slot_order(slots, first_filled, notebook, running)
@@ -69,10 +70,10 @@ def around(
     marks: Iterable[Mark],
     notebook: SavedNotebook | None,
 ) -> tuple[list[Turn], list[Turn]]:
-    """Return two lists: the turns before and the turns after a turn that is about to be sent.
+    """Return the turns before `coming` and the turns after `coming`, a turn that will be sent.
 
-    Earlier prompts of the same run of the cell come before it. Turns of an earlier run of the cell
-    are in neither list, because the new turn replaces them.
+    Earlier turns of the same run of the cell are in the first list. Turns of an earlier run are in
+    neither list, because `coming` replaces them.
     """
     turns = fold([*answered, coming], marks, notebook, coming.slot)
     here = next(number for number, turn in enumerate(turns) if turn.id == coming.id)
@@ -80,27 +81,28 @@ def around(
 
 
 def service_of(turn: Turn) -> str | None:
-    """Return the identity of the service where a turn was said; `None` if that is unknown."""
+    """Return the identity of the service that received a turn; `None` if the service is unknown."""
     return service(turn.host, sandbox=turn.sandbox)
 
 
 def said_at(turns: Iterable[Turn], identity: str) -> list[Turn]:
-    """Return the turns that were said at a service: no other turn may be sent to it unasked."""
+    """Return the turns that were sent to the service with this identity."""
     return [turn for turn in turns if service_of(turn) == identity]
 
 
 def service_name(turn: Turn) -> str:
-    """Return what a remark calls the service where a turn was said."""
+    """Return the name of the service that received a turn, for remarks to the user."""
     known = turn.connection or ("the sandbox" if turn.sandbox else turn.host)
     return sanitize_line(known) if known else "a service that was not recorded"
 
 
 def remark_on_withheld(withheld: Iterable[Turn], surface: str) -> str:
-    """Return the footer's remark on turns that stay with the services where they were said.
+    """Return a remark on earlier turns that are not sent because other services received them.
 
     Args:
-        withheld: the earlier turns that are not sent along.
-        surface: where the prompt was asked; the remark says how to send the turns from there.
+        withheld: the earlier turns that are not sent.
+        surface: where the user wrote the prompt. The remark names the option with which the user
+            can send the turns from there.
     """
     counts = Counter(service_name(turn) for turn in withheld)
     stayed = ", ".join(
@@ -111,7 +113,7 @@ def remark_on_withheld(withheld: Iterable[Turn], surface: str) -> str:
 
 
 def stale_after(earlier: Sequence[Turn], filled: Turn, later: Sequence[Turn]) -> list[Turn]:
-    """Return the turns of `later` that are stale once `filled` is between `earlier` and `later`.
+    """Return the turns of `later` that are stale if `filled` comes before these turns.
 
     A turn is stale if the turns before it have changed since it was sent.
     """
@@ -120,9 +122,9 @@ def stale_after(earlier: Sequence[Turn], filled: Turn, later: Sequence[Turn]) ->
 
 
 def not_taken_back(answered: Iterable[Turn], marks: Iterable[Mark]) -> set[str]:
-    """Return the ids of the turns that were not undone, forgotten, or before a reset.
+    """Return the ids of all turns that the user has not removed by undo, forget or reset.
 
-    Unlike `fold`, it returns those too that a later run of their cell has replaced.
+    A turn is included even if a later run of its cell has replaced it.
     """
     marks = list(marks)
     placed = [
@@ -135,14 +137,14 @@ def not_taken_back(answered: Iterable[Turn], marks: Iterable[Mark]) -> set[str]:
 def continued(
     earlier: Sequence[Turn], sent: Sequence[Turn], dialect: str, agent: str
 ) -> int | str | None:
-    """Return the id of a conversation stored by the service that a new turn can continue.
+    """Return the service's id of the conversation that a new turn can continue, or `None`.
 
-    The service's conversation must consist of the newest earlier turns with this dialect and agent.
-    If it also contains a turn that was replaced or undone, it can't be continued, because no
-    service is known to delete single turns. Return `None` if no conversation can be continued.
+    A conversation on the service can be continued if it consists of the newest earlier turns with
+    this dialect and agent. A conversation with a replaced or undone turn can't be continued,
+    because no service is known to delete single turns.
 
     Args:
-        earlier: the turns before the new one.
+        earlier: the turns before the new turn.
         sent: every turn that was ever sent in the conversation, oldest first.
         dialect: the protocol of the new turn.
         agent: the slug of the new turn's agent.
@@ -157,10 +159,10 @@ def continued(
 def _filled_slots(
     answered: list[Turn], marks: list[Mark]
 ) -> tuple[dict[str, list[Turn]], dict[str, float]]:
-    """Return two dictionaries by slot: the turns it holds, and the time when it was first filled.
+    """Return two dicts: from slot to turns, and from slot to the time of the first turn.
 
-    A slot is a place in the conversation, such as that of a cell. An answer of a comparison that
-    the user picked counts from the time of the pick, in the slot that its mark names.
+    A slot is a place in the conversation, such as the place of a cell. A turn that the user picked
+    from a comparison has the slot and the time of the pick.
     """
     placed = _with_picks(answered, marks)
     placed = sorted((turn for turn in placed if turn.slot is not None), key=lambda turn: turn.at)
@@ -177,7 +179,7 @@ def _filled_slots(
 
 
 def _with_picks(answered: Iterable[Turn], marks: list[Mark]) -> list[Turn]:
-    """Return the turns, and copies of the picked ones in the slots that they were given."""
+    """Return the turns; a picked turn is replaced by a copy with the slot and time of the pick."""
     picked = {mark.turn: mark for mark in marks if mark.kind == "picked"}
     return [
         replace(turn, slot=picked[turn.id].value, at=picked[turn.id].at, run=turn.id)
@@ -188,7 +190,7 @@ def _with_picks(answered: Iterable[Turn], marks: list[Mark]) -> list[Turn]:
 
 
 def _visible(placed: list[Turn], marks: list[Mark]) -> list[Turn]:
-    """Return the turns without those that were undone, forgotten, or sent before the last reset."""
+    """Return the turns that the user has not removed by undo, forget or reset."""
     undone = {mark.turn for mark in marks if mark.kind == "undone"}
     reset = max((mark.at for mark in marks if mark.kind == "reset"), default=0.0)
     known = {turn.id: turn for turn in placed}
@@ -205,9 +207,9 @@ def _visible(placed: list[Turn], marks: list[Mark]) -> list[Turn]:
 
 
 def _is_forgotten_with(turn: Turn, gone: Turn) -> bool:
-    """Return whether the user's `forget` of the turn `gone` removes this turn too.
+    """Return whether `forget` of the turn `gone` also removes `turn`.
 
-    It removes `gone` itself and the turns of earlier runs in the same slot.
+    `forget` removes the turn `gone` itself and the turns of earlier runs in the same slot.
     """
     replaced = turn.slot == gone.slot and turn.run != gone.run and turn.at <= gone.at
     return replaced or turn.id == gone.id
@@ -219,9 +221,9 @@ def _slot_order(
     notebook: SavedNotebook | None,
     running: str | None,
 ) -> list[str]:
-    """Return the slots in the order of the conversation, without those of deleted cells.
+    """Return the slots in the order of the conversation, without the slots of deleted cells.
 
-    A slot is a place in the conversation; the slot of a cell is the cell's id.
+    A slot is a place in the conversation. The slot of a cell is the cell's id.
     """
     cells = notebook.cells if notebook is not None else ()
     order = [cell for cell in cells if cell in slots]
@@ -237,20 +239,21 @@ def _slot_order(
 
 
 def _is_deleted(held: list[Turn], notebook: SavedNotebook) -> bool:
-    """Return whether a slot that is not in the saved notebook belongs to a deleted cell.
+    """Return whether a slot belongs to a deleted cell, given the turns that the slot holds.
 
-    A slot is a place in the conversation. Its cell was deleted if it ran before the notebook was
-    saved.
+    The saved notebook does not contain the slot. If the slot is a cell that ran before the notebook
+    was saved, the cell was deleted.
     """
     newest = held[-1]
     return newest.cell == newest.slot and newest.at + CLOCK_SKEW < notebook.saved
 
 
 def _with_stale(turns: list[Turn]) -> list[Turn]:
-    """Set `stale` on each turn and return the turns.
+    """Set the field `stale` of each turn and return the turns.
 
-    A turn was sent with the earlier turns of its own service, or with all earlier turns if the
-    history was shared. It is stale if the digest of neither equals the one stored when it was sent.
+    Each turn stores a digest of the turns that were sent with it: the earlier turns of its service,
+    or all earlier turns. A turn is stale if both lists now have another digest. A turn without a
+    digest is not stale.
     """
     everything = _RunningDigest()
     by_service: dict[str | None, _RunningDigest] = {}
@@ -264,7 +267,7 @@ def _with_stale(turns: list[Turn]) -> list[Turn]:
 
 
 class _RunningDigest:
-    """The `history_digest` of a growing list of turns."""
+    """Computes the `history_digest` of a list of turns while turns are added to the list."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()

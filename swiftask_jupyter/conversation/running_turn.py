@@ -1,8 +1,8 @@
 """Sends the prompt of one turn, and lets another thread iterate over the answer.
 
-A `RunningTurn` runs on the I/O thread: it writes the turn to the ledger before the request is sent,
-and completes the row when the answer ends. The caller reads the answer through a `Stream`. The
-caller may stop reading at any time; this cancels the request, and the ledger records it.
+A `RunningTurn` runs on the I/O thread. It writes the turn's row to the ledger before the request is
+sent, and completes the row when the answer ends. The caller reads the answer through a `Stream`. If
+the caller stops reading, the request is cancelled, and the row records the interruption.
 """
 
 from __future__ import annotations
@@ -45,24 +45,24 @@ NOTHING_SPENT = Usage(input_tokens=0, output_tokens=0, total_tokens=0, credits=0
 
 
 class TurnContext(Struct, frozen=True):
-    """What is needed to send a turn in a conversation: the turns around it, and its options.
+    """The turns around a new turn in the conversation, and the options for sending the new turn.
 
     Attributes:
-        earlier: the turns before the new one in the conversation.
-        sendable: those of `earlier` that may be sent to the service of the new turn.
-        later: the turns after it, such as those of cells further down in the notebook.
+        earlier: the turns before the new turn in the conversation.
+        sendable: the turns of `earlier` that may be sent to the service of the new turn.
+        later: the turns after the new turn, such as turns of cells further down.
         sent: every turn that was ever sent in the conversation.
-        left_out: how many of `sendable` are not sent along because they exceed the history limit.
-        withheld: those of `earlier` that are not sent because another service received them.
-        cache: `off`; `on`: show a stored answer to the same request again; `strict`: as `on`, but
-            raise an error instead of sending a request.
+        left_out: the number of sendable turns that are not sent because of the history limit.
+        withheld: the turns of `earlier` that are not sent because another service received them.
+        cache: `off`, `on` or `strict`. `on` shows a stored answer to the same request again.
+            `strict` does this too, and raises an error if there is no stored answer.
         replay: whether to send the earlier turns again, as text, to a service that stores
-            conversations itself but lacks these turns.
-        fresh: whether to send the turn without earlier turns.
-        earliest: the lowest time that the turn may get, so that it is later than all others even
-            if the clock was set back; in seconds since the epoch.
-        highest: the highest number of a turn in the conversation; the new turn's is greater.
-        remarks: further remarks for the footer below the answer.
+            conversations but lacks these turns.
+        fresh: whether to send the new turn without earlier turns.
+        earliest: the lowest time for the new turn, in seconds since the epoch. With this time, the
+            new turn is last even if the clock was set back.
+        highest: the highest number of a turn in the conversation. The new turn gets a higher one.
+        remarks: other remarks to show below the answer.
     """
 
     earlier: Sequence[Turn] = ()
@@ -79,15 +79,15 @@ class TurnContext(Struct, frozen=True):
     remarks: tuple[str, ...] = ()
 
     def unsendable(self) -> list[Turn]:
-        """Return the earlier turns that may not be sent along."""
+        """Return the turns of `earlier` that are not in `sendable`."""
         sendable = {turn.id for turn in self.sendable}
         return [turn for turn in self.earlier if turn.id not in sendable]
 
     def remarks_on_sending(self, surface: str) -> list[str]:
-        """Return what the footer and a dry run say of the turns that are not sent along.
+        """Return remarks on earlier turns that are not sent, for footers and dry runs.
 
         Args:
-            surface: where the prompt was asked.
+            surface: where the user wrote the prompt: `cell`, `panel` or `python`.
         """
         found = [*self.remarks]
         if self.left_out:
@@ -116,13 +116,13 @@ class TurnContext(Struct, frozen=True):
         return remarks
 
     def stale_remarks(self, digest: str) -> list[str]:
-        """Return a list with a remark for the answer's footer if this turn makes later turns stale.
+        """Return a list with a remark for the footer if the new turn makes later turns stale.
 
         A turn is stale if the turns before it have changed since it was sent. The list is empty if
         no turn becomes stale.
 
         Args:
-            digest: the content digest of the finished turn.
+            digest: the content digest of the new turn.
         """
         later = [each for each in self.later if each.history_digest is not None]
         if not later:
@@ -137,14 +137,14 @@ class RunningTurn:
     """Sends the prompt of one turn, reads the answer, and records both in the ledger.
 
     Args:
-        reply: the record of the turn; the pieces of the answer are added to it as they arrive.
+        reply: the record of the turn; the pieces of the answer are added as they arrive.
         prompt: the content of the request, earlier messages included.
-        route: the service's APIs by which the prompt may be sent.
-        context: the state of the conversation.
-        ledger: the ledger that the turn is recorded in.
+        route: chooses the protocol of each request.
+        context: the turns around this turn in the conversation, and the options for sending.
+        ledger: the database in which the turn is recorded.
         transport: sends the request.
-        watchers: functions that are called with this turn, on the I/O thread, when it has begun
-            and when it has ended.
+        watchers: functions to call with this object when the turn begins and when the turn ends;
+            called on the I/O thread.
     """
 
     def __init__(
@@ -169,8 +169,8 @@ class RunningTurn:
     async def events(self) -> AsyncGenerator[list[Event], None]:
         """Send the prompt and yield the events of its answer, one list for each network read.
 
-        The turn's row in the ledger is written before the request is sent. It is completed when
-        this generator ends: at the end of the answer, after an error, or when the generator is
+        The turn's row in the ledger is written before the request is sent. The row is completed
+        when this generator ends: at the end of the answer, after an error, or when the generator is
         closed.
 
         Raises:
@@ -201,10 +201,10 @@ class RunningTurn:
             self._complete()
 
     def preview(self) -> tuple[Protocol, Prompt, str]:
-        """Return the protocol and the prompt that would be sent, and remarks, without sending it.
+        """Return the protocol, the prompt and remarks for a dry run; send nothing.
 
-        The remarks say what is uncertain and which earlier turns would not be sent; they may be
-        empty.
+        The remarks say what is uncertain, and which earlier turns would not be sent. Without such
+        remarks, the text is empty.
         """
         protocol, prompt, unknown = self._attempt().preview()
         remarks = self._context.remarks_on_sending(self.reply.surface)
@@ -219,8 +219,8 @@ class RunningTurn:
     def _complete(self) -> None:
         """Record in the ledger how the turn ended, and call the watchers.
 
-        If the ledger can't be written, add a remark to the reply and raise nothing, so that neither
-        the answer nor an earlier error is lost.
+        An error of the ledger is not raised, because it would hide the answer or an earlier error.
+        A remark is added to the reply instead.
         """
         try:
             self._ledger.turns.complete(self.reply)
@@ -259,9 +259,9 @@ class RunningTurn:
                 yield events
 
     def _replayed(self) -> list[Event]:
-        """Return the events of a stored answer to the same request; an empty list if there is none.
+        """Return the events of a stored answer to the same request; `[]` if there is none.
 
-        If an answer is found, the reply is marked as cached.
+        If a stored answer is found, the reply is marked as cached.
         """
         for protocol in self._route.candidates():
             digest = self.prompt.digest(protocol.name, self._route.service)
@@ -274,11 +274,11 @@ class RunningTurn:
         return []
 
     def _address(self, protocol: Protocol, prompt: Prompt) -> Prompt:
-        """Return the prompt with the id of the service's conversation that it continues.
+        """Return the prompt with the id of the service's conversation that the prompt continues.
 
-        If the service stores conversations itself but none can be continued, the id is `None`. The
-        earlier turns are then put into the text (option `replay`), or a remark says that they are
-        missing.
+        The id is `None` if there is no such conversation. A service that stores conversations then
+        lacks the earlier turns. With the option `replay`, the earlier turns are put into the text.
+        Without the option, a remark says that the earlier turns are missing.
         """
         context, reply = self._context, self.reply
         earlier = () if context.fresh else context.sendable
@@ -295,13 +295,13 @@ class RunningTurn:
 
 
 class Stream:
-    """An answer that is being received: iterate over its events, then read `.answer`.
+    """An answer that is being received: iterate over the events, then read `.answer`.
 
-    Stopping early (`close`, the end of a `with`, a `break`, Ctrl-C) cancels the request and closes
-    its connection.
+    If the caller stops reading early, the request is cancelled. The caller can stop by `close`,
+    `break`, Ctrl-C or the end of a `with` statement.
 
     Attributes:
-        reply: the record of the turn, to which the pieces of the answer are added as they arrive.
+        reply: the record of the turn; the pieces of the answer are added as they arrive.
     """
 
     def __init__(self, turn: RunningTurn, thread: IOThread) -> None:
@@ -316,7 +316,7 @@ class Stream:
         """Return an iterator over lists of events, one list for each network read.
 
         Args:
-            tick: yield `None` whenever nothing has arrived for this many seconds; `None`: never.
+            tick: the iterator yields `None` after this many seconds without data. Default: never.
         """
         if self._watch is None:
             self._watch = self._thread.stream(self._turn.events(), tick)
@@ -336,7 +336,10 @@ class Stream:
 
     @property
     def answer(self) -> Answer:
-        """The complete answer; reading it waits for the end, and raises the error of a failure."""
+        """The complete answer. Reading this property waits for the end of the answer.
+
+        If the request failed, the error is raised.
+        """
         for _ in self:
             pass
         if self._failed is not None:

@@ -42,11 +42,11 @@ class Runtime(Struct):
 
     Attributes:
         ledger: the database of all turns.
-        connections: settings, secrets, routes and the network connections.
-        running_cell: returns the id of the running cell and the id of its execution; both are
-            `None` outside of a cell, or if the front end does not provide them.
+        connections: the client's settings, tokens and network access.
+        running_cell: returns the id of the running cell and the id of the cell's execution. Both
+            ids are `None` outside of a cell, or if the front end does not provide them.
         cache: the cache mode: `off`, `on` or `strict`.
-        history_limit: the highest number of tokens of earlier turns to send, roughly estimated; 0:
+        history_limit: the maximum size of the earlier turns to send, in estimated tokens; 0 for
             no limit.
         share_history: whether earlier turns are also sent to services that did not receive them
             before.
@@ -60,10 +60,10 @@ class Runtime(Struct):
     share_history: bool = False
 
     def cache_mode(self, given: str | None) -> str:
-        """Return the cache mode of a call: the given one, or the client's.
+        """Return the cache mode `given`, or the client's cache mode if `given` is empty.
 
         Raises:
-            ConfigurationError: there is no such mode; a misspelt `strict` must send nothing.
+            ConfigurationError: the cache mode does not exist.
         """
         mode = given or self.cache
         if mode not in CACHE_MODES:
@@ -74,16 +74,17 @@ class Runtime(Struct):
 
 
 class Origin(Struct, frozen=True):
-    """Where a prompt comes from, and which place in the conversation its turn takes.
+    """Where a prompt was written, and which slot in the conversation its turn fills.
 
-    The magics and the chat panel create it; a prompt from a script has the default values.
+    A slot is a place in the conversation. The magics and the chat panel create an `Origin`. A
+    prompt from a script has the default values.
 
     Attributes:
         surface: `cell`, `panel` or `python`.
-        slot: the place in the conversation; a turn replaces the earlier turn in the same slot.
-            `None`: the id of the running cell, or a new slot if no cell runs.
-        superseded: whether the prompt goes to several agents for a comparison. Its turn is sent
-            with the history of its slot, but is not added to the conversation until the user
+        slot: the slot of the turn. A new turn replaces the earlier turn in the same slot. `None`
+            stands for the id of the running cell, or for a new slot outside of a cell.
+        superseded: whether the prompt is part of a comparison of several agents. Its turn is sent
+            with the history of the slot. The turn is added to the conversation only if the user
             picks it.
     """
 
@@ -101,8 +102,8 @@ class Session:
     Attributes:
         runtime: the objects that all conversations of the client share.
         log: the turns of this conversation in the ledger.
-        watchers: functions that are called with a turn, on the I/O thread, when it has begun and
-            when it has ended.
+        watchers: functions to call with a turn when the turn begins and when the turn ends;
+            called on the I/O thread.
     """
 
     def __init__(self, runtime: Runtime, file: NotebookFile, name: str) -> None:
@@ -163,7 +164,7 @@ class Session:
         agent: str | None = None,
         **options: Unpack[AskOptions],
     ) -> Stream:
-        """Do the same as `stream` for a prompt from a cell or a panel, which `origin` describes."""
+        """Ask an agent and return a `Stream`; `origin` says where the prompt was written."""
         turn = self.turn(text, agent, origin, **options)
         return Stream(turn, self.runtime.connections.thread)
 
@@ -171,7 +172,7 @@ class Session:
     async def ask_async(
         self, text: str, agent: str | None = None, **options: Unpack[AskOptions]
     ) -> Answer:
-        """Do the same as `ask`, without blocking the caller's event loop.
+        """Ask an agent as `ask` does, without blocking the caller's event loop.
 
         Args:
             text: the prompt.
@@ -225,12 +226,12 @@ class Session:
         origin: Origin = PYTHON,
         **options: Unpack[AskOptions],
     ) -> RunningTurn:
-        """Prepare a turn for a prompt; the request is sent when its `events` are read.
+        """Create a turn for a prompt; the request is sent when `RunningTurn.events` is read.
 
         Args:
             text: the prompt.
             agent: the agent's slug; default: the connection's agent.
-            origin: where the prompt comes from, and which place in the conversation its turn takes.
+            origin: where the prompt was written, and which slot in the conversation the turn fills.
             options: see `AskOptions`.
 
         Raises:
@@ -279,12 +280,12 @@ class Session:
         )  # fmt: skip
 
     def _context(self, context: TurnContext, reply: Reply, service: str | None) -> TurnContext:
-        """Return the context with the turns before and after the turn that is about to be sent.
+        """Return a copy of `context` with the turns before and after the new turn `reply`.
 
         Args:
-            context: the context so far.
+            context: the options of the new turn, without other turns.
             reply: the turn that is about to be sent.
-            service: the identity of the service whose turns may be sent again; `None` for any.
+            service: only turns that this service received may be sent. `None` allows all turns.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -306,8 +307,8 @@ class Session:
     ) -> tuple[Prompt, TurnContext]:
         """Add the earlier turns to the prompt as messages; return the prompt and the new context.
 
-        Only the `last` newest turns are added, and only as many as the history limit allows. Add
-        none if the context is `fresh`.
+        Only the `last` newest turns are added, and only as many as the history limit allows. No
+        turns are added if the context is `fresh`.
 
         Raises:
             ConfigurationError: `last` is not a number of turns.
@@ -328,9 +329,9 @@ class Session:
         )
 
     def refuse(self, error: Refused, *, agent: str, text: str) -> None:
-        """Record in the ledger a prompt that was refused before sending, with all tokens masked.
+        """Store a refused prompt in the ledger, with all tokens masked. The prompt was not sent.
 
-        Raise nothing if the ledger can't be written. The tokens in `error` are masked too.
+        Tokens in `error` are masked too. An error of the ledger is ignored.
         """
         mask = self.runtime.connections.mask
         agent, text = (mask(each) if isinstance(each, str) else "" for each in (agent, text))
@@ -354,23 +355,23 @@ class Session:
         return self.log.undo()
 
     def forget(self, number: int) -> Turn:
-        """Remove the turn with this number from the conversation; see `ConversationLog.forget`."""
+        """Remove the turn with this number, and return it; see `ConversationLog.forget`."""
         return self.log.forget(number)
 
     def reset(self) -> int:
-        """Remove all turns, and return how many there were; see `ConversationLog.reset`."""
+        """Remove all turns, and return the number of turns; see `ConversationLog.reset`."""
         return self.log.reset()
 
     def purge(self, number: int) -> int:
-        """Erase the texts of the turn with this number; see `ConversationLog.purge`."""
+        """Erase a turn's texts; return how many turns were erased; see `ConversationLog.purge`."""
         return self.log.purge(number)
 
     def pick(self, which: str | int) -> Turn:
-        """Add an answer of a comparison to the conversation; see `ConversationLog.pick`."""
+        """Add an answer of a comparison, and return the turn; see `ConversationLog.pick`."""
         return self.log.pick(which)
 
     def adopt(self, which: str = "") -> SessionLocation:
-        """Go on with an earlier conversation under this name; see `ConversationLog.adopt`."""
+        """Continue an earlier conversation in this session; see `ConversationLog.adopt`."""
         return self.log.adopt(which)
 
     def export(self, path: str | Path) -> Path:
@@ -378,5 +379,5 @@ class Session:
         return self.log.export(path)
 
     def import_file(self, path: str | Path) -> int:
-        """Append the turns of an exported file; see `ConversationLog.import_file`."""
+        """Append an exported file's turns; return how many; see `ConversationLog.import_file`."""
         return self.log.import_file(path)

@@ -36,7 +36,7 @@ def write(path: Path, turns: Sequence[Turn]) -> Path:
 
 
 def read(path: Path) -> list[Turn]:
-    """Return the turns of an exported `.md` or `.json` file: agent, dialect, prompt and answer.
+    """Return the turns in an exported `.md` or `.json` file.
 
     Raises:
         ConfigurationError: the file can't be read, or is not an exported conversation.
@@ -125,7 +125,7 @@ def _turn(
     sandbox: bool = False,
     **_: Any,
 ) -> Turn:
-    """Return the turn that a file describes, with the service where it says it was said."""
+    """Return a `Turn` with the values of one turn in an exported file."""
     texts = prompt, answer, agent, dialect, host or "", connection or ""
     if not all(isinstance(text, str) for text in texts) or not isinstance(sandbox, bool):
         raise TypeError

@@ -46,7 +46,7 @@ class Ledger:
 
     @cached_property
     def usage_queries(self) -> UsageQueries:
-        """The queries for usage and costs; their module is imported on first use."""
+        """The object that queries the database for usage and costs."""
         from swiftask_jupyter.ledger.usage import UsageQueries
 
         return UsageQueries(self.store)
@@ -59,5 +59,5 @@ class Ledger:
         return Erasure(self.store)
 
     def close(self) -> None:
-        """Close all connections to the database; the next use opens new ones."""
+        """Close all connections to the database; the next use opens new connections."""
         self.store.close()

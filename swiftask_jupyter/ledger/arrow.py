@@ -1,6 +1,6 @@
 """Reads a large SQLite ledger as Arrow columns, if pyarrow and ADBC's SQLite driver are installed.
 
-A child process runs the queries; `arrow_child` explains why.
+A child process runs the query. The docstring of the module `arrow_child` gives the reason.
 """
 
 from __future__ import annotations
@@ -31,17 +31,19 @@ def installed() -> bool:
 def stream(
     path: Path, names: Sequence[str], statement: str, parameters: Sequence[Any]
 ) -> Iterator[IO[bytes]]:
-    """Run a query in a child process and yield its output, a file in Arrow's IPC stream format.
+    """Run a query in a child process, and yield the result as a file.
+
+    The file is in Arrow's IPC stream format.
 
     Args:
-        path: the SQLite file.
-        names: the names of the columns that the query returns; they determine the data types.
+        path: the path of the SQLite file.
+        names: the names of the columns that the query returns, in order.
         statement: the query, with a `?` for each parameter.
         parameters: the values, in the order of the question marks.
 
     Raises:
-        OSError: the child process could not be started, or ended with an error. The second case is
-            noticed only at the end of the `with` block.
+        OSError: the child process can't be started or fails. A failure of the child process is
+            raised at the end of the `with` block.
     """
     typical = ", ".join(
         f"{_TYPICAL_VALUES.get(kinds()[name], repr(''))} AS {name}" for name in names

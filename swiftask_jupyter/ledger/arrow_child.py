@@ -1,11 +1,16 @@
 """Queries a SQLite file through ADBC; the module `arrow` runs this file in a child process.
 
 The process reads a JSON object from its standard input and writes an Arrow stream to its standard
-output. The object has the keys `path` (the SQLite file), `statement`, `parameters` and `repeating`
-(the names of the columns in which few distinct texts occur).
+output. The JSON object has four keys:
 
-A separate process is needed because ADBC contains a second copy of SQLite. If two copies in one
-process open the same file, they release each other's POSIX locks. This could corrupt the ledger.
+- `path`: the path of the SQLite file;
+- `statement`: the query, with a `?` for each parameter;
+- `parameters`: the values, in the order of the question marks;
+- `repeating`: the names of the columns in which few distinct texts occur.
+
+A separate process is needed because ADBC contains a second copy of SQLite. If two copies of SQLite
+in one process open the same file, each copy releases the POSIX locks of the other copy. The ledger
+could become corrupt.
 """
 
 from __future__ import annotations
@@ -23,13 +28,10 @@ BATCH_ROWS = "16384"
 
 
 def main() -> None:
-    """Read a request from standard input and write the result of its query to standard output.
-
-    The function uses ADBC's low-level API, because importing ADBC's DB-API module takes longer than
-    many queries.
-    """
+    """Read a query from standard input, and write the result of the query to standard output."""
     request = json.load(sys.stdin)
     uri = f"file:{pathname2url(request['path'])}?mode=ro"
+    # The low-level API, because importing ADBC's DB-API module takes longer than many queries.
     with (
         adbc_driver_sqlite.connect(uri) as database,
         adbc_driver_manager.AdbcConnection(database) as connection,
@@ -47,12 +49,13 @@ def main() -> None:
 
 
 def write(batches: pa.RecordBatchReader, repeating: set[str]) -> None:
-    """Write the result of a query to standard output as an Arrow stream, without its first row.
+    """Write the rows of a query to standard output as an Arrow stream.
 
-    Write nothing if there are no batches.
+    The first row is left out, because it only sets the data types of the columns. If there are no
+    batches, nothing is written.
 
     Args:
-        batches: the result; its first row is artificial and only determines the data types.
+        batches: the rows of the query, including the first row.
         repeating: the names of the columns to dictionary-encode.
     """
     stream, skipped = None, 1

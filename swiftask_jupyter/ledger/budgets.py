@@ -1,4 +1,4 @@
-"""The table of budgets, and queries for how much of each budget is used."""
+"""The ledger's table of budgets, and queries for the used part of each budget."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ _AMOUNTS = {"credits": "credits", "tokens": "total_tokens", "calls": "1"}
 
 
 class Budgets:
-    """The ledger's table of budgets; a budget limits the credits, tokens or calls of a period.
+    """The ledger's table of budgets.
 
-    Rows are only added. The newest row for a unit, period, agent and notebook is valid: it sets the
-    budget, or removes it if the row has no amount.
+    A budget limits the credits, tokens or calls of a period. Rows are added to the table, and never
+    changed. For each combination of unit, period, agent and notebook, only the newest row counts. A
+    row with an amount sets the budget. A row without an amount removes the budget.
     """
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
@@ -34,7 +35,7 @@ class Budgets:
         self._clock = clock
 
     def all(self) -> list[Budget]:
-        """Return all current budgets, in the order in which each was first set.
+        """Return all budgets that are set, in the order in which they were first set.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -43,7 +44,7 @@ class Budgets:
             return _in_force(table)
 
     def set(self, budget: Budget) -> None:
-        """Set a budget, or replace the one with the same unit, period, agent and notebook.
+        """Set a budget; replace an existing budget with equal unit, period, agent and notebook.
 
         Raises:
             StoreError: the ledger can't be written.
@@ -51,23 +52,26 @@ class Budgets:
         self._write(budget, budget.amount)
 
     def drop(self, budget: Budget) -> None:
-        """Remove the budget with this unit, period, agent and notebook; the amount is ignored.
+        """Remove the budget that has the unit, period, agent and notebook of `budget`.
+
+        The amount of `budget` is ignored.
 
         Raises:
-            ConfigurationError: there is no such budget.
+            ConfigurationError: no budget has this unit, period, agent and notebook.
             StoreError: the ledger can't be written.
         """
         self._known(budget)
         self._write(budget, None)
 
     def increase(self, budget: Budget) -> None:
-        """Set a higher amount for the budget with this unit, period, agent and notebook.
+        """Raise the amount of an existing budget.
 
         Args:
-            budget: the budget with its new amount.
+            budget: the unit, period, agent and notebook of the existing budget, and the new amount.
 
         Raises:
-            ConfigurationError: there is no such budget, or the new amount is not higher.
+            ConfigurationError: the budget does not exist, or the new amount is not higher than the
+                old amount.
             StoreError: the ledger can't be written.
         """
         known = self._known(budget)
@@ -78,13 +82,13 @@ class Budgets:
         self._write(budget, budget.amount)
 
     def spent(self, budget: Budget, session: str, excluded: str = "") -> BudgetUsage:
-        """Return how much of a budget is used so far in the current period.
+        """Return how much of a budget has been used, in the period up to now or in a session.
 
         Args:
             budget: the budget.
-            session: the id of a session; if the budget's period is `session`, only its calls count.
-            excluded: the id of a turn that is not counted, because its request has not been sent
-                yet; empty to count all.
+            session: the id of a session. If the budget's period is `session`, only the calls of
+                this session count.
+            excluded: the id of a turn that does not count; empty to count all turns.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -93,17 +97,17 @@ class Budgets:
             return self._spent(table, budget, session, excluded)
 
     def check(self, turn: Turn) -> list[str]:
-        """Check whether the budgets allow a turn, before its request is sent.
+        """Check whether the budgets allow the request of a turn to be sent.
 
-        The turn's row is in the ledger already, but is not counted. All other running calls are
-        counted, including those of other processes.
+        The turn's row must be in the ledger already. The turn itself does not count as used. All
+        other running calls count, even the calls of other processes.
 
         Returns:
-            Warnings to show in the footer of the answer, usually none. If the ledger's server can't
-            be reached, the only warning is that the budgets were not checked.
+            Warnings for the footer of the answer; usually an empty list. If the ledger's server
+            can't be reached, the only warning is that the budgets were not checked.
 
         Raises:
-            BudgetSpent: a budget does not allow the turn.
+            BudgetSpent: a budget does not allow the request.
             StoreError: the ledger can't be read.
         """
         remarks = []
@@ -186,9 +190,9 @@ def _applies(budget: Budget, turn: Turn) -> bool:
 
 
 def _in_force(table: StoreConnection) -> list[Budget]:
-    """Return all current budgets, in the order in which each was first set.
+    """Return all budgets that are set, in the order in which they were first set.
 
-    A budget is current if the newest row for its unit, period, agent and notebook has an amount.
+    A budget is set if the newest row for its unit, period, agent and notebook has an amount.
     """
     amounts: dict[tuple[Any, ...], float | None] = {}
     for amount, *scope in table.execute(

@@ -1,7 +1,8 @@
 """Reads conversations and earlier batch results from the ledger, and records changes to turns.
 
-A later change to a finished turn, such as an undo or a rating, does not alter the turn's row: it is
-stored as a row of its own in the table `marks`. Only erasing the texts alters a finished turn.
+A change to a finished turn, such as an undo or a rating, does not alter the row of the turn. The
+change is stored as a mark, a new row of the table `marks`. Only `History.purge` alters finished
+turns: it erases their texts.
 """
 
 from __future__ import annotations
@@ -30,15 +31,14 @@ _BOTH_TABLES = "turns JOIN texts ON texts.turn = turns.turn"
 
 
 class SessionSegment(Struct, frozen=True):
-    """The turns of one session up to a point in time, as a part of a conversation.
+    """A part of a conversation: the turns of one session up to a point in time.
 
-    If a session was copied, the conversation of the copy has two segments: the turns of the copy,
-    and the turns of the original up to the time of the copy.
+    If a session is a copy, its conversation has two segments: all turns of the copy, and the turns
+    of the original session up to the time of the copy.
 
     Attributes:
         session: the id of the session.
-        until: the time up to which turns are included, in seconds since the epoch; infinity to
-            include all.
+        until: the latest time of a turn, in seconds since the epoch; infinity: no limit.
     """
 
     session: str
@@ -46,15 +46,15 @@ class SessionSegment(Struct, frozen=True):
 
 
 class Mark(Struct, frozen=True):
-    """A row of the table `marks`: a later change to a turn or to a whole session.
+    """A row of the table `marks`: a change to a turn or to a whole session, such as an undo.
 
     Attributes:
-        at: when, in seconds since the epoch.
-        kind: `undone`, `forgotten`, `picked`, `reset` or `copied`; others do not change a
-            conversation.
-        turn: the id of the turn; `None` for a whole session.
-        value: for `picked`, the slot that the turn fills; for `copied` without a turn, the id of
-            the session that it was copied from.
+        at: the time of the change, in seconds since the epoch.
+        kind: the kind of the change. Only `undone`, `forgotten`, `picked`, `reset` and `copied`
+            change a conversation.
+        turn: the id of the turn; `None` if the whole session is changed.
+        value: additional data of some kinds. `picked`: the slot that the turn fills. `copied`
+            without a turn: the id of the original session.
     """
 
     at: float
@@ -64,7 +64,7 @@ class Mark(Struct, frozen=True):
 
 
 class EarlierRows:
-    """Finds stored results of batch rows, so that a batch need not send the same requests again."""
+    """Finds the results of earlier batches in the ledger."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -134,10 +134,11 @@ class History:
         self._keeps_texts = keeps_texts
 
     def segments(self, session: str) -> list[SessionSegment]:
-        """Return the segments of a session's conversation: the session itself, then its originals.
+        """Return the segments of the conversation of a session, newest segment first.
 
-        If the session is a copy, the second segment is the session from which it was copied, up to
-        the time of the copy. If that one is also a copy, its original follows, and so on.
+        The first segment is the session itself. If the session is a copy, the original session
+        follows, up to the time of the copy. If the original is a copy too, the next original
+        follows, and so on.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -155,11 +156,10 @@ class History:
                 segments.append(SessionSegment(row[0], min(row[1], segments[-1].until)))
 
     def turns(self, segments: Sequence[SessionSegment]) -> tuple[list[Turn], list[Turn]]:
-        """Return two lists of the turns in these segments: the answered turns, and all sent turns.
+        """Return two lists of turns: the successful turns, and all turns except refused turns.
 
-        Texts are left out; `with_texts` adds them. A copied session leaves the service's
-        conversations to the original, which may still use them. Only the user's own turns are
-        read: whoever shares the ledger can write a row that names this session.
+        Both lists are sorted by time, and contain only turns of the current user. The texts are not
+        read. If a turn comes from another session, the field `conversation` is `None`.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -167,7 +167,7 @@ class History:
         sent: dict[str, Turn] = {}
         wanted, store = schema.selection("turns"), self._store
         select = f"SELECT {wanted.sql} FROM turns"  # noqa: S608 - our own columns
-        own = f"status <> 'refused' AND {store.own_turns}"
+        own = f"status <> 'refused' AND {store.own_turns}"  # others can name this session too
         said_in_it = f"{select} WHERE session = ? AND at <= ? AND {own}"
         copied = (
             f"{select} JOIN marks ON marks.turn = turns.turn WHERE marks.session = ?"
@@ -179,15 +179,16 @@ class History:
                     for row in table.execute(statement, (segment.session, segment.until)):
                         turn = wanted.turn(row)
                         if statement is copied or segment is not segments[0]:
-                            turn.conversation = None
+                            turn.conversation = None  # the original may still use it
                         sent.setdefault(turn.id, turn)
         turns = sorted(sent.values(), key=lambda turn: (turn.at, turn.id))
         return [turn for turn in turns if turn.status == "ok"], turns
 
     def matching(self, recorded: Iterable[RecordedTurn]) -> dict[str, str]:
-        """Return the user's turns that such records prove, oldest first, each with its session.
+        """Return a dict that maps the ids of recorded turns to the ids of the turns' sessions.
 
-        A record proves a turn if it holds the turn's id and the digest of what was said.
+        A turn is in the dict if the ledger has a turn of the current user with the same id and the
+        same digest. The dict is sorted by the time of the turns.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -217,9 +218,9 @@ class History:
         return {turn: session for _, turn, session in sorted(found)}
 
     def with_texts(self, turns: Sequence[Turn]) -> list[Turn]:
-        """Read the prompt, answer, error and raw response fields of these turns from the ledger.
+        """Read the prompt, answer, error and raw response fields of turns from the ledger.
 
-        The fields are set on the given turns. Return a list of the same turns, in the same order.
+        The method sets these fields of the given turns, and returns the given turns.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -241,7 +242,9 @@ class History:
         return list(turns)
 
     def marks(self, segments: Sequence[SessionSegment]) -> list[Mark]:
-        """Return the user's marks on a session and its turns, oldest first.
+        """Return the current user's marks on sessions and turns in segments, oldest first.
+
+        Marks of the kind `file` are left out.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -266,16 +269,15 @@ class History:
         *,
         earliest: float = 0.0,
     ) -> None:
-        """Record a later change to a turn or to a whole session, as a `Mark`.
+        """Record a change to a turn or to a whole session, as a row of the table `marks`.
 
         Args:
             kind: the kind of the change, such as `undone`.
-            session: the id of the session; `None` if the change concerns no session: `cleared`
-                makes the cache ignore all earlier answers.
-            turn: the id of the turn; `None` if the change affects the whole session.
-            value: the mark's value, such as the text of a comment.
-            earliest: a lower bound for the time of the mark, in seconds since the epoch. It keeps
-                the mark after earlier turns even if the clock was set back.
+            session: the id of the session; `None` for the kind `cleared`, which clears the cache.
+            turn: the id of the turn; `None` if the whole session is changed.
+            value: additional data, such as the text of a comment.
+            earliest: the earliest time of the mark, in seconds since the epoch. If the clock was
+                set back and shows an earlier time, the mark gets this time.
 
         Raises:
             StoreError: the ledger can't be written.
@@ -286,11 +288,10 @@ class History:
             insert_mark(rows, session, Mark(max(time.time(), earliest), kind, turn, value))
 
     def replay(self, digest: str) -> Turn | None:
-        """Return the turn of the newest stored answer to a request that the cache may show again.
+        """Return the newest turn whose answer the cache may show again for a request.
 
-        Only the current user's successful answers count, and only those since the cache was last
-        cleared. Return `None` if there is no such answer, or if the ledger's server can't be
-        reached.
+        Only turns of the current user after the last clearing of the cache count. Return `None` if
+        no turn counts, or if the ledger's server can't be reached.
 
         Args:
             digest: the digest of the request, as in `Turn.request_digest`.
@@ -313,9 +314,9 @@ class History:
         return wanted.turn(row) if row else None
 
     def replays(self) -> tuple[int, int]:
-        """Return how many answers the cache can show again, and how often it has shown an answer.
+        """Return how many different requests the cache can answer, and how often it has answered.
 
-        Only the current user's turns are counted. Several answers to the same request count as one.
+        Only the current user's turns are counted.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -330,7 +331,7 @@ class History:
 
     @property
     def _since_cleared(self) -> str:
-        """A condition: the answer is not from before the user cleared the cache."""
+        """An SQL condition that selects the turns after the cache was last cleared."""
         cleared = f"kind = 'cleared' AND {self._store.own_marks}"
         return f"turns.at > coalesce((SELECT max(marks.at) FROM marks WHERE {cleared}), 0)"  # noqa: S608 - our own words
 
@@ -361,7 +362,7 @@ class History:
 
 
 def insert_mark(rows: StoreConnection, session: str | None, mark: Mark) -> None:
-    """Write a mark on a session, or on one of its turns, within a transaction."""
+    """Insert a mark on a session or on a turn, in the open transaction of `rows`."""
     rows.execute(
         "INSERT INTO marks (mark, at, kind, session, turn, value) VALUES (?, ?, ?, ?, ?, ?)",
         (new_id(), mark.at, mark.kind, storable(session), mark.turn, storable(mark.value)),

@@ -1,7 +1,7 @@
 """The SQL statements that create and extend the ledger's tables, as a list of migrations.
 
-A published migration is never edited, and a new one only adds tables, columns and indexes. So a
-kernel with an older version of this package can still write to the same ledger.
+A published migration is never edited. A new migration only adds tables, columns and indexes. So a
+kernel with an older version of this package can still write to the ledger.
 """
 
 # Texts have their own table, so that SQLite need not read them to count a million turns. `error` is

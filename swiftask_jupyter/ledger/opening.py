@@ -27,18 +27,19 @@ _USER_AND_PASSWORD = re.compile(r"/*[^/\\]*:[^/\\]*@")  # user:password@host wit
 
 
 def open_store(name: str | Path | None, environ: Mapping[str, str]) -> Store:
-    """Return the database that a path or URL names; it is opened or created on first use.
+    """Return the ledger's database for a path or URL; the first use opens or creates the database.
 
     Args:
-        name: the path of a SQLite file, or a `postgresql://` URL. If it is `None` or empty, the
-            environment variable `SWIFTASK_STORE` is used. If that is unset too, the database is the
-            file `turns.db` in the user's data directory.
-        environ: the environment variables. For PostgreSQL, `SWIFTASK_OUTBOX` is the folder for the
-            file of transactions that wait for the server; default: the user's data directory.
+        name: the path of a SQLite file, or a `postgresql://` URL. If the name is `None` or empty,
+            the environment variable `SWIFTASK_STORE` is used. If the variable is also empty, the
+            file `turns.db` in the user's data directory is used.
+        environ: the environment variables. For PostgreSQL, `SWIFTASK_OUTBOX` names the folder of
+            the outbox, a file of transactions that wait for the server. Default: the user's data
+            directory.
 
     Raises:
-        ConfigurationError: the name is neither a path nor a valid PostgreSQL URL. The message
-            does not contain the name, which may hold a password.
+        ConfigurationError: the name is neither a path nor a valid PostgreSQL URL. The error message
+            omits the name, because a URL may hold a password.
     """
     name = name or environ.get("SWIFTASK_STORE") or _data_directory() / "turns.db"
     if (url := _postgres_url(str(name).strip())) is None:
@@ -57,10 +58,11 @@ def outbox_of(store: Store) -> Outbox | None:
 
 
 def _postgres_url(name: str) -> str | None:
-    """Return the PostgreSQL URL in the form that libpq accepts; `None` if the name is a path.
+    """Return the PostgreSQL URL with its scheme in lower case; return `None` for a path.
 
     Raises:
-        ConfigurationError: the name is another kind of URL, a malformed one, or a DSN.
+        ConfigurationError: the name is a malformed URL, a URL with another scheme, or a libpq
+            connection string such as `host=… user=…`.
     """
     if found := _URL.match(name):
         scheme, rest = found[1].lower(), found[2]

@@ -64,16 +64,16 @@ class Outbox:
     def deliver(self, server: psycopg.Connection, lock: str) -> None:
         """Run all waiting transactions on the server, then delete them from the file.
 
-        If two processes do this at the same time, the second waits until the first has finished.
+        If two processes call this method at the same time, the second process waits for the first.
 
         Args:
             server: a connection to the server.
-            lock: the SQL statement that takes the server's lock for a single writer.
+            lock: the SQL statement that locks the ledger on the server against other writers.
 
         Raises:
-            StoreUnreachable: the connection was lost. All transactions are kept in the file.
+            StoreUnreachable: the connection was lost. All transactions stay in the file.
             StoreError: the file cannot be read or written.
-            psycopg.Error: the server rejected a statement. All transactions are kept in the file.
+            psycopg.Error: the server rejected a statement. All transactions stay in the file.
         """
         if not self.count():
             return
@@ -104,5 +104,5 @@ class Outbox:
             self._store.checkpoint()
 
     def close(self) -> None:
-        """Close the file; the next use opens it again."""
+        """Close the file; the next use opens the file again."""
         self._store.close()

@@ -1,13 +1,13 @@
 """The ledger in PostgreSQL, for a team or for a hub of several machines: `PostgresStore`.
 
-The tables and statements are those of the SQLite ledger. The settings of libpq also apply, such as
-`PGPASSWORD`, `.pgpass` and `PGSSLMODE`. While the server cannot be reached, transactions wait in a
-file on this machine (see `Outbox`). They are run on the server before the next write that reaches
-the server.
+The tables and statements are the same as in the SQLite ledger. The settings of libpq also apply,
+such as `PGPASSWORD`, `.pgpass` and `PGSSLMODE`. While the server cannot be reached, transactions
+wait in a file on this machine (see `Outbox`). The next write that reaches the server first runs the
+waiting transactions.
 
-The first connection creates the tables, and the first connection of a newer version of this package
-updates them. The role of these connections needs the right to CREATE in the schema, and it owns the
-tables. All other roles need only:
+The first connection to a new database creates the tables. The first connection of a newer version
+of this package updates the tables. For both connections, use a PostgreSQL role that may CREATE in
+the schema. This role owns the tables. All other roles need only:
 
     GRANT USAGE ON SCHEMA public TO team;
     GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO team;
@@ -45,10 +45,10 @@ TAKE_LOCK = f"SELECT pg_advisory_xact_lock({LOCK})"
 class PostgresStore:
     """A ledger in PostgreSQL, shared by several users and machines; implements `Store`.
 
-    The first use opens a connection and creates missing tables. Several threads may use one object.
+    The first use opens a connection and creates missing tables. Several threads may use one store.
 
     Args:
-        url: the database as libpq accepts it: `postgresql://user:password@host/database`.
+        url: the URL of the database, in the form `postgresql://user:password@host/database`.
         outbox: the file in which transactions wait while the server is unreachable.
 
     Attributes:
@@ -84,7 +84,7 @@ class PostgresStore:
         """Run the statements of a `with` block as one transaction.
 
         The transaction is rolled back if the block raises an exception. If the server is
-        unreachable, the transaction waits in the outbox until a later write.
+        unreachable, the transaction waits in the outbox until a later write reaches the server.
 
         Raises:
             StoreError: neither the server nor the outbox can be written, or a statement is invalid.
@@ -133,7 +133,7 @@ class PostgresStore:
     ) -> Iterator[list[tuple[Any, ...]]]:
         """Run a query and yield its rows in lists of at most `size` rows.
 
-        All rows come from one snapshot: rows that are written in the meantime are not included.
+        Rows that are written during the query are not included.
 
         Raises:
             StoreUnreachable: the server cannot be reached.
@@ -175,7 +175,7 @@ class PostgresStore:
         return self._outbox
 
     def close(self) -> None:
-        """Close all connections; the next use opens new ones."""
+        """Close all connections; the next use opens new connections."""
         with self._lock:
             self._close_writer()
             idle, self._idle_readers = self._idle_readers, []
@@ -185,7 +185,7 @@ class PostgresStore:
 
     @property
     def _lock(self) -> threading.RLock:
-        """The lock for the connections of this object.
+        """The lock that protects the connections of this store from simultaneous use.
 
         After a fork, the child process gets a new lock and opens its own connections.
         """
@@ -197,7 +197,7 @@ class PostgresStore:
     def _open_writer(self) -> psycopg.Connection | None:
         """Run the transactions in the outbox, and return the connection for writing.
 
-        Return `None` if the server is unreachable.
+        If the server is unreachable, return `None`.
         """
         for _ in range(2):  # the server may have closed the first connection while it was idle
             try:
@@ -220,10 +220,10 @@ class PostgresStore:
             writer.close()
 
     def _connect(self) -> psycopg.Connection:
-        """Open a connection; the first successful one also creates or updates the tables.
+        """Open a connection; the store's first connection also creates or updates the tables.
 
         Raises:
-            StoreUnreachable: the server cannot be reached, or an attempt failed less than
+            StoreUnreachable: the server cannot be reached, or the last failed attempt was less than
                 `RETRY_AFTER_SECONDS` ago.
         """
         import psycopg
@@ -258,7 +258,7 @@ class PostgresStore:
     def _errors(self) -> Iterator[None]:
         """Convert psycopg's errors in a `with` block to `StoreError`.
 
-        A lost connection is converted to the subclass `StoreUnreachable`.
+        For a lost connection, the subclass `StoreUnreachable` is raised.
 
         Raises:
             ConfigurationError: psycopg is not installed.
@@ -277,10 +277,7 @@ class PostgresStore:
             ) from None
 
     def _reason(self, error: Exception) -> str:
-        """Return the first line of an error message, with the password of the ledger's URL masked.
-
-        If libpq lists one error for each address of the host, append the first of these errors.
-        """
+        """Return the first line of an error message, with the password of the ledger masked."""
         line, _, more = str(error).strip().partition("\n")
         if line.endswith(":"):  # the host name has several addresses, and an error for each follows
             line += " " + more.strip(" -").partition("\n")[0]
@@ -290,7 +287,7 @@ class PostgresStore:
 def migrate(connection: psycopg.Connection) -> None:
     """Run the migrations that the database lacks, to create or extend the tables.
 
-    If several processes do this at the same time, a lock lets only one of them proceed.
+    A lock ensures that only one process at a time runs migrations.
     """
     if _schema_version(connection) >= len(MIGRATIONS):
         return  # a role without the right to CREATE may not even run CREATE … IF NOT EXISTS
@@ -305,13 +302,16 @@ def migrate(connection: psycopg.Connection) -> None:
 
 
 def mask_password(url: str) -> str:
-    """Return the URL with dots instead of the password, before the host and in query parameters."""
+    """Return the URL with dots instead of passwords.
+
+    A password can stand before the host or in a query parameter.
+    """
     url = re.sub(r"(://[^:@/?#]*):.*@", r"\1:••••@", url)  # up to the last @
     return re.sub(r"(?i)(p(?:ass|w)\w*=)[^&\s]*", r"\1••••", url)  # misspelled names too
 
 
 def _schema_version(connection: psycopg.Connection) -> int:
-    """Return how many migrations have been run on the database; 0 if it has no tables yet."""
+    """Return how many migrations have been run on the database; 0 for a database without tables."""
     found = connection.execute("SELECT to_regclass('swiftask_schema') IS NOT NULL").fetchone()
     if found is None or not found[0]:
         return 0

@@ -1,8 +1,8 @@
 """The record of a turn in a notebook: JSON with the values of the turn's row in the ledger.
 
 A turn is a prompt and its answer. The record is saved in the output of the cell, so that usage can
-be counted from notebooks alone. It contains no prompt, no answer and no secret. Anyone may have
-written a notebook, so each field of a record is checked before it is used.
+be counted without the ledger. A record contains no prompt, no answer and no secret. Anyone may have
+written a notebook, so each field of a record is checked before use.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_NUMBER = 2**53  # the sum of a thousand of these still fits into 64 bits
 
 
 class InvalidRecord(Exception):
-    """A turn's record in a notebook is malformed, or a field of it has an impossible value.
+    """Raised if a turn's record in a notebook is malformed or has an impossible value.
 
     The message names the problem.
     """
@@ -45,13 +45,13 @@ def record_of(turn: Turn) -> dict[str, Any]:
 
 
 class RecordedTurn(Struct, frozen=True):
-    """A turn that a record in a notebook names, with the digests by which the ledger checks it.
+    """The id and the digests of a turn, read from a record in a notebook.
 
     Attributes:
         id: the turn's id.
         content_digest: the digest of prompt and answer; empty if the record has none.
-        request_digest: the digest of the whole request; empty if the record has none. It counts
-            only without a content digest: earlier versions wrote records without one.
+        request_digest: the digest of the whole request; empty if the record has none; used only for
+            old records without a content digest.
     """
 
     id: str
@@ -60,7 +60,7 @@ class RecordedTurn(Struct, frozen=True):
 
 
 def recorded_turn(record: Any) -> RecordedTurn | None:
-    """Return the turn that a record names; `None` if it names none, or holds no digest."""
+    """Return the id and the digests in a record; `None` if the id or both digests are missing."""
     if not isinstance(record, dict):
         return None
     values = [record.get(key) for key in ("turn", "content_digest", "request_sha256")]
@@ -69,13 +69,13 @@ def recorded_turn(record: Any) -> RecordedTurn | None:
 
 
 def record_values(record: Any, notebook: str) -> tuple[Any, ...]:
-    """Check a record, and return its values in the order of `frame_columns`.
+    """Check a record, and return the values of the record in the order of `frame_columns`.
 
-    A field that the record lacks has the value `None`.
+    The value of a missing optional field is `None`.
 
     Args:
-        record: the record as read from the notebook, unchecked.
-        notebook: the path of the notebook; the value of the column `notebook`.
+        record: the unchecked record from the notebook.
+        notebook: the path of the notebook, used as the value of the column `notebook`.
 
     Raises:
         InvalidRecord: the record is malformed, or a field has an impossible value.
@@ -104,7 +104,7 @@ def _key(column: LedgerColumn) -> str:
 
 
 def _checked(column: LedgerColumn, value: Any) -> Any:
-    """Check a value from a record, and return it with the type that the ledger stores.
+    """Return a value from a record, converted to the type that the ledger stores in this column.
 
     Raises:
         InvalidRecord: the value is not allowed in this column.
@@ -152,7 +152,7 @@ def _timestamp(value: Any) -> float:
     """Convert an ISO 8601 time with a time zone to seconds since the epoch.
 
     Raises:
-        InvalidRecord: the value is not such a time.
+        InvalidRecord: the value is not an ISO 8601 time with a time zone.
     """
     try:
         moment = datetime.fromisoformat(value)

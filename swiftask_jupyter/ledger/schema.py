@@ -1,10 +1,11 @@
 """The columns of the ledger's tables, derived from the annotated fields of `Turn` and `Usage`.
 
-This list of columns determines the INSERT and UPDATE statements, the usage frame (a DataFrame with
-one row for each turn) and the record of a turn in a notebook. A turn is a prompt and its answer.
+The list of columns determines the INSERT and UPDATE statements, the usage frame and the record of a
+turn in a notebook. A turn is a prompt and its answer. A usage frame is a DataFrame with one row for
+each turn.
 
-The end of the module defines predicates on turns, such as "this turn counts as a call". Each one
-exists twice, as a Python function and as an SQL expression, and both must give the same result.
+The end of the module defines predicates on turns, such as "this turn counts as a call". Each
+predicate exists as a Python function and as an SQL expression. Both must give equal results.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ class LedgerColumn(Struct, frozen=True):
 
     Attributes:
         name: the name of the column, in the ledger and in the frame.
-        kind: the type of the values, which determines the dtype in the frame.
+        kind: the kind of value, which determines the dtype in the frame.
         unit: the unit of measure; empty if the value is not a quantity.
         meaning: what the value means and where it comes from.
         field: the name of the field in `Turn` or `Usage`; empty if the column has no field.
-        of_usage: whether the field belongs to `Usage`.
+        of_usage: whether the field belongs to `Usage`, not to `Turn`.
         choices: the allowed values; empty if any value is allowed.
         table: the ledger's table, `turns` or `texts`; empty if the column has no field.
-        written: when the ledger stores the value: `begin` (before the request is sent), `end`
-            (when the turn has ended) or `both`.
-        null: a value of the field that is stored as NULL, as `None` is.
+        written: when the ledger stores the value: `begin` (before the request is sent), `end` (when
+            the turn has ended) or `both`.
+        null: the value of the field that is stored as NULL, in addition to `None`.
         in_frame: whether every usage frame has the column.
         in_record: whether the record of a turn in a notebook has the value.
-        record_name: the name of the value in that record.
+        record_name: the name of the value in the record of a turn.
     """
 
     name: str
@@ -60,7 +61,7 @@ class LedgerColumn(Struct, frozen=True):
 
     @property
     def path(self) -> str:
-        """The dotted path to the field from a `Turn`, such as `seconds` or `usage.credits`."""
+        """The dotted path from a `Turn` to the field, such as `seconds` or `usage.credits`."""
         return f"usage.{self.field}" if self.of_usage else self.field
 
 
@@ -86,19 +87,19 @@ RATINGS = (
 
 @cache
 def text_columns() -> tuple[LedgerColumn, ...]:
-    """Return the additional columns of a usage frame with texts: prompt, answer and ratings."""
+    """Return the columns that only a usage frame with texts has: prompt, answer and ratings."""
     return (*(column for column in columns() if column.name in ("prompt", "answer")), *RATINGS)
 
 
 @cache
 def all_frame_columns() -> dict[str, LedgerColumn]:
-    """Return every column that a usage frame can have, as a dict by name."""
+    """Return a dict that maps names to columns, for all columns that a usage frame can have."""
     return {each.name: each for each in (*frame_columns(), USER, *text_columns())}
 
 
 @cache
 def kinds() -> dict[str, Kind]:
-    """Return the kind of each column that a usage frame can have, as a dict by name."""
+    """Return a dict that maps the name of each possible usage frame column to the column's kind."""
     return {name: each.kind for name, each in all_frame_columns().items()}
 
 
@@ -114,10 +115,11 @@ def _columns_of(kind: type[Struct]) -> Iterator[LedgerColumn]:
 
 
 def _resolved(column: Column, field: str, hint: Any) -> LedgerColumn:
-    """Return the column of a field, with defaults derived from the field's name and type.
+    """Return the ledger column for a field.
 
     Args:
-        column: the annotation of the field; its values take precedence over the defaults.
+        column: the annotation of the field. An empty name or kind is derived from `field` and
+            `hint`.
         field: the name of the field.
         hint: the type of the field.
     """
@@ -136,10 +138,10 @@ def _resolved(column: Column, field: str, hint: Any) -> LedgerColumn:
 
 
 class Statement:
-    """An INSERT or UPDATE of a turn's row; it also converts a turn to the statement's parameters.
+    """An INSERT or UPDATE statement, and the fields of a turn that are the statement's parameters.
 
     Attributes:
-        sql: the statement, with `?` for each value.
+        sql: the statement, with `?` for each parameter.
     """
 
     def __init__(self, sql: str, written: Sequence[LedgerColumn]) -> None:
@@ -149,7 +151,7 @@ class Statement:
         self._store = [_STORE.get(column.kind) for column in written]
 
     def values(self, turn: Turn) -> tuple[Any, ...]:
-        """Return the parameters of the statement for this turn, converted for the database."""
+        """Return the statement's parameters, taken from a turn and converted for the database."""
         return tuple(
             None if value is None or value == null else value if store is None else store(value)
             for value, null, store in zip(self._values(turn), self._null, self._store, strict=True)
@@ -160,11 +162,12 @@ class Statement:
 def insert(table: str, *extra: str) -> Statement:
     """Return the INSERT statement for the row of a new turn.
 
-    It sets the columns whose `written` is `begin` or `both`.
+    The statement sets the columns whose `written` is `begin` or `both`.
 
     Args:
         table: `turns` or `texts`.
-        extra: further columns, whose values the caller appends to the parameters.
+        extra: the names of additional columns. The caller appends the values of these columns to
+            the parameters.
     """
     written = _written(table, "begin")
     if table != "turns":
@@ -178,7 +181,8 @@ def insert(table: str, *extra: str) -> Statement:
 def update(table: str) -> Statement:
     """Return the UPDATE statement that stores the result of a turn that has ended.
 
-    It sets the columns whose `written` is `end` or `both`. The caller appends the WHERE clause.
+    The statement sets the columns whose `written` is `end` or `both`. The caller appends the WHERE
+    clause.
 
     Args:
         table: `turns` or `texts`.
@@ -202,7 +206,8 @@ def _identity() -> LedgerColumn:
 def _as_json(value: Any) -> str | None:
     """Convert the additional fields of a response to JSON text.
 
-    Return `None` if there are none, or if they can't be converted or are longer than `LONGEST_RAW`.
+    Return `None` if the value is empty, if the conversion fails, or if the text is longer than
+    `LONGEST_RAW`.
     """
     try:
         written = json.dumps(value, ensure_ascii=True) if value else ""
@@ -233,10 +238,10 @@ _STORE: dict[Kind, Callable[[Any], Any]] = {
 
 
 class Selection:
-    """A list of columns to SELECT from the ledger; it also converts a result row to a turn.
+    """The columns of a SELECT statement; converts a result row of the statement to a turn.
 
     Attributes:
-        sql: the list of columns for the SELECT, separated by commas.
+        sql: the column names for the SELECT statement, separated by commas.
     """
 
     def __init__(self, tables: Sequence[str]) -> None:
@@ -247,7 +252,10 @@ class Selection:
         self._of_usage = [number for number, column in enumerate(chosen) if column.of_usage]
 
     def turn(self, row: Sequence[Any]) -> Turn:
-        """Return the turn in a result row; a field whose column is NULL has its default value."""
+        """Return a turn with the values of a result row.
+
+        If a column is NULL, the field of the turn has its default value.
+        """
         fields = self._loaded(row)
         if self._of_usage:
             names = (self._names[number] for number in self._of_usage)
@@ -255,7 +263,7 @@ class Selection:
         return Turn(**fields)
 
     def fill(self, turn: Turn, row: Sequence[Any]) -> None:
-        """Set the selected fields of a turn from a result row; NULL leaves a field unchanged."""
+        """Set the fields of a turn to the values of a result row; NULL leaves a field unchanged."""
         for name, value in self._loaded(row).items():
             setattr(turn, name, value)
 
@@ -277,7 +285,7 @@ _LOADERS: dict[str, Callable[[Any], Any]] = {"flag": bool, "json": _from_json}
 
 @cache
 def selection(*tables: str) -> Selection:
-    """Return a `Selection` of all columns of these tables: `turns`, `texts` or both."""
+    """Return the columns of these tables for a SELECT statement: `turns`, `texts` or both."""
     return Selection(tables)
 
 
@@ -307,26 +315,26 @@ def sandbox_condition(*, sandbox: bool) -> str:
 def is_call(turn: Turn) -> bool:
     """Return whether a request was sent to the service for this turn.
 
-    Only such turns count in usage and budgets. Turns that were refused before sending, answered
-    from the cache or imported from a file do not count.
+    Only calls count in usage and budgets. A turn is no call if it was refused before sending,
+    answered from the cache or imported from a file.
     """
     return turn.status != "refused" and not turn.cached and turn.surface != "import"
 
 
 def is_suspect(turn: Turn) -> bool:
-    """Return whether this turn may be a failure that the service reported as a success.
+    """Return whether a turn with the status `ok` may be a failure.
 
-    That is the case if the status is `ok` but the answer is empty, or consists only of quotes and
-    blanks. It is also the case if a stream reported a total usage of 1 without any tokens: the live
-    API `/v1` did so when it sent an apology. The words of the answer are not examined.
+    A turn is suspect in two cases. First, the answer is empty, or consists only of quotes and
+    blanks. Second, a stream reported a total usage of 1 without any tokens. The live API `/v1` did
+    so for an apology.
     """
     return turn.status == "ok" and (_is_uncounted(turn) or is_empty(turn.text, turn.raw))
 
 
 def is_replayable(turn: Turn) -> bool:
-    """Return whether the cache may show this answer again.
+    """Return whether the cache may show the answer of this turn again.
 
-    The turn must have the status `ok`, and must not look like a failure (see `is_suspect`).
+    The turn must have the status `ok`, and must not be suspect (see `is_suspect`).
     """
     return turn.status == "ok" and not is_suspect(turn)
 

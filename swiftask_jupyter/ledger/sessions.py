@@ -1,9 +1,12 @@
-"""The table of sessions, which finds the session (conversation) of a notebook by its name.
+"""The table of sessions. A session is a conversation, found by its notebook and its name.
 
-A row says that from its time on, a name stands for this session in this notebook. Rows are never
-changed: a renamed notebook or a new session adds rows. The column `notebook` holds the notebook's
-path, or the id of a kernel whose conversations are its own, or NULL for a conversation that
-scripts continue by its name.
+Each row gives a session a name in a notebook. If several rows have the same notebook and name, the
+newest row counts. Rows are never changed: a renamed notebook or a new session adds rows. The column
+`notebook` holds one of three values:
+
+- the path of the notebook;
+- the id of a kernel, for a session that only this kernel uses;
+- NULL, for a session that scripts continue by its name.
 """
 
 from __future__ import annotations
@@ -20,9 +23,9 @@ from swiftask_jupyter.support.structs import Struct
 
 
 class SessionLocation(Struct, frozen=True):
-    """The path of the notebook that a session belongs to, and the session's name in this notebook.
+    """The notebook of a session, and the name of the session in this notebook.
 
-    `notebook` is `None` for a session outside of any notebook.
+    `notebook` is the path of the notebook; `None` for a session outside of any notebook.
     """
 
     notebook: str | None
@@ -32,14 +35,15 @@ class SessionLocation(Struct, frozen=True):
 class Sessions:
     """The ledger's table of sessions; a session is a conversation with an id.
 
-    In all methods, the notebook `None` stands for the sessions outside of any notebook.
+    In all methods, `None` as the notebook stands for sessions outside of any notebook. The identity
+    of a notebook file is a text that stays the same if the file is renamed.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def find(self, notebook: str | None, name: str) -> str | None:
-        """Return the id of the session with this name in a notebook; `None` if there is none.
+        """Return the id of the session with this name in a notebook; `None` if there is no session.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -48,7 +52,7 @@ class Sessions:
             return _newest(table, notebook, name)
 
     def location(self, session: str) -> SessionLocation | None:
-        """Return the newest notebook and name of a session; `None` if its id is not in the table.
+        """Return the newest notebook and name of a session; `None` if the session is unknown.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -75,7 +79,7 @@ class Sessions:
         return [row[0] for row in rows]
 
     def earlier(self, notebook: str | None, name: str) -> list[str]:
-        """Return every session that the name has stood for in a notebook, the newest last."""
+        """Return the ids of all sessions that have had this name in a notebook, the newest last."""
         with self._store.read() as table:
             rows = table.execute(
                 "SELECT session, max(at) FROM sessions WHERE name = ? AND (notebook = ? OR"
@@ -85,7 +89,7 @@ class Sessions:
         return [row[0] for row in rows]
 
     def file(self, session: str) -> str | None:
-        """Return the identity of the notebook's file that a session was last used in, if known."""
+        """Return the identity of the notebook file that last used a session; `None` if unknown."""
         with self._store.read() as table:
             row = table.execute(
                 f"SELECT value FROM marks WHERE session = ? AND kind = '{FILE}'"  # noqa: S608 - our own words
@@ -95,12 +99,12 @@ class Sessions:
         return row[0] if row else None
 
     def set_file(self, session: str, identity: str) -> None:
-        """Write the identity of the notebook's file that a session is used in."""
+        """Record the identity of the notebook file that uses a session."""
         with self._store.write() as rows:
             insert_mark(rows, session, Mark(time.time(), FILE, value=identity))
 
     def of_file(self, identity: str) -> list[str]:
-        """Return the sessions that were used in the file of this identity, the newest last."""
+        """Return the ids of sessions that a notebook file has used, the most recently used last."""
         with self._store.read() as table:
             rows = table.execute(
                 "SELECT session, max(at) FROM marks WHERE value = ?"  # noqa: S608 - our own words
@@ -116,16 +120,18 @@ class Sessions:
         instead_of: str | None = None,
         marks: Iterable[Mark] = (),
     ) -> str:
-        """Create a session, empty or with the turns of another; return its id.
+        """Create a session, and return the id of the session.
 
-        If another kernel has just created a session with this name in the notebook, return its id
-        instead.
+        If another kernel has just created a session with this name in this notebook, create nothing
+        and return the id of that session.
 
         Args:
             notebook: the notebook's path; `None` outside of a notebook.
-            name: what the user calls the session.
-            instead_of: the id of the session that the name stood for, and no longer does.
-            marks: which turns it takes over from which session.
+            name: the name of the session.
+            instead_of: the id of the session that has had the name until now; `None` if there is no
+                such session.
+            marks: marks to store for the new session. A mark of the kind `copied` adds a turn of
+                another session.
         """
         session = f"{storable(name)}-{secrets.token_hex(4)}"
         with self._store.write() as rows:
@@ -138,7 +144,7 @@ class Sessions:
         return session
 
     def assign(self, session: str, notebook: str | None, name: str) -> None:
-        """Assign an existing session to a notebook and a name, for example after a rename.
+        """Give an existing session a notebook and a name, for example after a rename.
 
         Raises:
             StoreError: the ledger can't be written.
@@ -147,9 +153,9 @@ class Sessions:
             _insert(rows, session, notebook, name)
 
     def rename_notebook(self, old: str | None, new: str | None) -> None:
-        """Assign all sessions of a notebook to its new path.
+        """Assign all sessions of the notebook path `old` to the path `new`.
 
-        Do nothing if `old` is `None`, or if a file still exists at the old path.
+        Do nothing if `old` is `None`, or if a file still exists at the path `old`.
 
         Raises:
             StoreError: the ledger can't be read or written.

@@ -1,9 +1,9 @@
 """The ledger in a SQLite file: `SQLiteStore`, and the choice of the file's journal mode.
 
-Where possible, the file uses a write-ahead log (WAL). All processes that use a WAL share memory,
-which works only on one machine: on a network file system, a WAL could corrupt the file. There, and
-where SQLite does not support WAL, the file uses a rollback journal. A rollback journal is slower,
-and with it a reader can delay a writer.
+Usually the file uses a write-ahead log (WAL). All processes that use a WAL share memory, so all of
+them must run on one machine. On a network file system, a WAL could corrupt the file. Therefore the
+file uses a rollback journal on a network file system, and wherever SQLite does not support WAL. A
+rollback journal is slower, and lets a reader delay a writer.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ _OCTAL_ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
 class LedgerWarning(UserWarning):
-    """The ledger works, but with a restriction that the message names, such as slow access."""
+    """Warns that the ledger works with a restriction, such as slow access."""
 
 
 class SQLiteStore:
     """A ledger in a SQLite file, safe for several threads and processes; implements `Store`.
 
-    The file and its tables are created on first use. A new file is readable only by its owner.
+    The first use creates the file and the tables. A new file is readable only by its owner.
 
     Args:
-        path: the file.
-        migrations: the SQL statements that lead to each version of the schema, in order; default:
-            those of the ledger's tables.
+        path: the path of the file.
+        migrations: the SQL statements that create and extend the tables, as a list for each schema
+            version. Default: the migrations of the ledger.
 
     Attributes:
-        path: the file's absolute path, which stays valid when the current directory changes.
+        path: the file's absolute path.
         shared: see `Store`.
         own_turns: see `Store`.
         own_marks: see `Store`.
@@ -74,7 +74,7 @@ class SQLiteStore:
         self._pid = os.getpid()
         self._file: tuple[int, int] | None = None
         self._warnings: list[str] = []
-        self.path = path.absolute()
+        self.path = path.absolute()  # valid even if the current directory changes
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -90,7 +90,9 @@ class SQLiteStore:
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """Provide a connection for reading; with a write-ahead log, it does not block writers.
+        """Provide a connection for reading.
+
+        If the file uses a write-ahead log, the connection does not block writers.
 
         Raises:
             StoreError: the file cannot be opened or read.
@@ -129,10 +131,10 @@ class SQLiteStore:
         return str(self.path)
 
     def checkpoint(self) -> None:
-        """Empty the write-ahead log, by moving its content into the file, to remove erased texts.
+        """Remove erased texts from the write-ahead log, by moving the log's content into the file.
 
-        The log cannot be emptied while another connection reads it. In this case, `pop_warnings`
-        returns a warning.
+        If another connection is reading the log, the erased texts stay in the log. In this case,
+        `pop_warnings` returns a warning.
 
         Raises:
             StoreError: the file cannot be opened or written.
@@ -149,12 +151,12 @@ class SQLiteStore:
             )
 
     def pop_warnings(self) -> list[str]:
-        """Return the warnings about the file, such as its removal, and clear the list of them."""
+        """Return the warnings about the file, and clear the list of warnings."""
         new, self._warnings = self._warnings, []
         return new
 
     def close(self) -> None:
-        """Close all connections; the next use opens new ones."""
+        """Close all connections; the next use opens new connections."""
         with self._lock:
             self._close()
 
@@ -170,12 +172,12 @@ class SQLiteStore:
 
     @property
     def _lock(self) -> threading.RLock:
-        """The lock for the connections of this object.
+        """The lock that protects the connections of this store from simultaneous use.
 
-        After a fork, the child process gets a new lock, because a thread that does not exist in the
-        child may hold the old one. The child also opens its own connections, because SQLite does
-        not allow a connection to be used across a fork.
+        After a fork, the child process gets a new lock and opens its own connections.
         """
+        # The old lock may be held by a thread that does not exist in the child. SQLite does not
+        # allow a connection to be used across a fork.
         if self._pid != os.getpid():
             self._thread_lock, self._writer, self._pid = threading.RLock(), None, os.getpid()
             self._idle_readers = []
@@ -202,7 +204,7 @@ class SQLiteStore:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Convert errors of SQLite and the operating system in a `with` block to `StoreError`."""
+        """Raise `StoreError` for an error of SQLite or the operating system in a `with` block."""
         import sqlite3
 
         try:
@@ -217,13 +219,13 @@ class SQLiteStore:
 
 
 def choose_journal(connection: sqlite3.Connection, path: Path, timeout: float) -> None:
-    """Set the file's journal mode: WAL if possible, otherwise a rollback journal.
+    """Set the journal mode of a SQLite file: WAL if possible, otherwise a rollback journal.
 
-    With a rollback journal, a `LedgerWarning` is issued.
+    If the file gets a rollback journal, issue a `LedgerWarning`.
 
     Args:
         connection: a connection to the file, outside of a transaction.
-        path: the file.
+        path: the path of the file.
         timeout: how many seconds to wait while another connection locks the file.
 
     Raises:
@@ -246,10 +248,10 @@ def choose_journal(connection: sqlite3.Connection, path: Path, timeout: float) -
 
 
 def network_file_system(path: Path) -> str | None:
-    """Return the type of the network file system that holds the path, such as `nfs4`.
+    """Return the type of the network file system on which a path lies, such as `nfs4`.
 
-    On Windows, return the network share instead of a type. Return `None` if the file system is
-    local or can't be determined.
+    On Windows, return the network share instead of the type. Return `None` if the path lies on a
+    local file system, or if the file system is unknown.
     """
     path = path.resolve()  # a home directory is often a symlink to a network file system
     if share := unc_share(path):
@@ -268,17 +270,17 @@ def network_file_system(path: Path) -> str | None:
 
 
 def unc_share(path: PurePath) -> str | None:
-    r"""Return the network share in a Windows path, such as `\\server\share`; `None` if it has none.
+    r"""Return the network share of a Windows path; return `None` for a local path.
 
-    The path must be the result of `Path.resolve`, which replaces a mapped drive letter by the
-    share.
+    A network share has the form `\\server\share`. The path must be the result of `Path.resolve`,
+    which replaces the letter of a network drive by the network share.
     """
     drive = path.drive.replace("\\\\?\\UNC\\", "\\\\")
     return drive if drive.startswith("\\\\") and drive[2:3] not in ("?", ".") else None
 
 
 def _enable_wal(connection: sqlite3.Connection, deadline: float) -> bool:
-    """Turn on the write-ahead log; return whether SQLite supports it for this file.
+    """Turn on the write-ahead log (WAL); return whether SQLite supports WAL for this file.
 
     While another connection locks the file, try again until the deadline.
 
@@ -305,7 +307,7 @@ def _enable_wal(connection: sqlite3.Connection, deadline: float) -> bool:
 
 
 def _file_id(path: Path) -> tuple[int, int] | None:
-    """Return the device and inode numbers of the file at this path; `None` if it can't be found."""
+    """Return the device and inode numbers of a file; `None` if the file can't be read."""
     try:
         state = path.stat()
     except OSError:
@@ -314,10 +316,7 @@ def _file_id(path: Path) -> tuple[int, int] | None:
 
 
 def _create_private(path: Path) -> None:
-    """Create the file, if it is missing, so that only its owner can read it.
-
-    The file will hold prompts and answers.
-    """
+    """Create a missing file that only its owner can read and write."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -335,23 +334,24 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Run the statements of a `with` block as one transaction; roll it back if one of them fails.
+    """Run the statements of a `with` block as one transaction.
 
-    A failed COMMIT does not always need a rollback: if a reader locks the file, the transaction is
-    still open, but if the disk is full, SQLite has already rolled it back.
+    The transaction is rolled back if the block raises an exception.
     """
     try:
         connection.execute("BEGIN IMMEDIATE")
         yield
         connection.execute("COMMIT")
     except BaseException:
+        # After a failed COMMIT, the transaction is still open if a reader locks the file. If the
+        # disk is full, SQLite has already rolled the transaction back.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
 
 
 def _migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]]) -> None:
-    """Run the migrations that the file lacks, and store the number of its migrations in it."""
+    """Run the migrations that the file lacks, and store the new schema version in the file."""
 
     def version() -> int:
         return int(connection.execute("PRAGMA user_version").fetchone()[0])

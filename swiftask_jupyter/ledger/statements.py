@@ -1,6 +1,7 @@
 """Runs the ledger's SQL, which is written for SQLite, on PostgreSQL.
 
-Statements that write are recorded, so that they can be run later if the server is unreachable.
+Every writing statement is recorded. If the server is unreachable, the recorded statements can be
+run later.
 """
 
 from __future__ import annotations
@@ -34,15 +35,16 @@ def to_postgres(statement: str, parameters: Sequence[Any] = ()) -> tuple[str, tu
 
 
 class OfflineCursor:
-    """The result of a statement while the server is unreachable; replaces a database cursor.
+    """The result of a statement that can't be run, because the server is unreachable.
 
-    A query finds nothing. A write counts as successful, because it is recorded and run later.
+    A query has no rows. A write has a row count of 1, because the statement is recorded and run
+    later.
     """
 
     rowcount = 1
 
     def fetchone(self) -> tuple[None]:
-        """Return a row with a single `None`, the result of an aggregate function over no rows."""
+        """Return a row with one `None`, which is what `SELECT max(…)` returns for no rows."""
         return (None,)
 
     def fetchall(self) -> list[Any]:
@@ -54,18 +56,19 @@ class OfflineCursor:
 
 
 class RecordingConnection:
-    """A connection to PostgreSQL that records each writing statement, so that it can be run later.
+    """A connection to PostgreSQL that records every writing statement.
 
-    If the server becomes unreachable, statements are only recorded. To run a recorded statement
-    twice is harmless, because rows have ids and a finished turn is not changed again.
+    If the server becomes unreachable, statements are only recorded. The caller can run the recorded
+    statements later. It is harmless to run a statement twice, because rows have ids, and a finished
+    turn is not changed again.
 
-    If the first statement fails because the connection is lost, it is run again on a new
-    connection: the server may have closed a connection that was idle.
+    If the first statement fails because the connection is lost, a new connection is opened, and the
+    statement runs again. The server may have closed an idle connection.
 
     Args:
         connection: the connection; `None` while the server is unreachable.
-        reading: whether the connection is only for reading. If so, nothing is recorded, and a lost
-            connection raises an error.
+        reading: whether the connection is only for reading. A connection for reading records
+            nothing. If a connection for reading is lost, an error is raised.
         reconnect: a function that opens a new connection; `None` to never reconnect.
 
     Attributes:
@@ -126,7 +129,7 @@ class RecordingConnection:
     def commit(self) -> bool:
         """Commit the transaction; return whether the server has confirmed the commit.
 
-        If the connection was lost, the result is false, even if the server did commit.
+        If the connection was lost before the confirmation, return false.
         """
         self.execute("COMMIT")
         self.written.pop()

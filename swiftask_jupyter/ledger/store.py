@@ -1,7 +1,7 @@
 """The interface of the ledger's database, implemented for SQLite and for PostgreSQL.
 
-The classes for the tables, such as `Turns` and `Sessions`, use only this interface. They write
-their SQL in SQLite's dialect, with a `?` for each parameter.
+The classes for the tables, such as `Turns` and `Sessions`, use only this interface. These classes
+write SQL in SQLite's dialect, with a `?` for each parameter.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class StoreConnection(Protocol):
 class Store(Protocol):
     """A database that holds the ledger, safe for use by several threads and processes at once.
 
-    `str(store)` is the path of the file, or the server's URL with the password masked.
+    `str(store)` is the path of the file, or the URL of the server with a masked password.
     """
 
     @property
@@ -68,7 +68,7 @@ class Store(Protocol):
 
     @property
     def utc_day(self) -> str:
-        """An SQL expression for a turn's UTC day, in days since the epoch (an integer)."""
+        """An SQL expression for the UTC day of a turn, as the number of days since the epoch."""
 
     def write(self) -> AbstractContextManager[StoreConnection]:
         """Run the statements of a `with` block as one transaction.
@@ -96,7 +96,7 @@ class Store(Protocol):
         """
 
     def checkpoint(self) -> None:
-        """Remove erased texts from SQLite's write-ahead log; do nothing for a database without one.
+        """Remove erased texts from the write-ahead log; do nothing if the database has no such log.
 
         Raises:
             StoreError: the database cannot be opened or written.
@@ -106,4 +106,4 @@ class Store(Protocol):
         """Return the warnings about the database file, and clear the list of warnings."""
 
     def close(self) -> None:
-        """Close all connections; the next use opens new ones."""
+        """Close all connections; the next use opens new connections."""

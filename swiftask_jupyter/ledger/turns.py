@@ -1,8 +1,8 @@
 """Writes turns to the ledger. A turn is a prompt and its answer.
 
-The row of a turn is inserted before the request is sent, and updated once when the turn ends. It
-contains the id of the process that sends the request. If this process dies before the turn ends,
-the turn is lost: its row is never updated.
+The row of a turn is inserted before the request is sent, and updated once when the turn ends. The
+row contains the id of the process that sends the request. If this process dies before the turn
+ends, the row is never updated, and the turn counts as lost.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def _identity(host: str, pid: int) -> str:
 
 
 def is_alive(owner: str) -> bool:
-    """Return whether a process is still running, and so may still complete its turns.
+    """Return whether a process is still running.
 
     A process of another machine counts as running, because this machine cannot check it.
 
     Args:
-        owner: the identity of a process, as `this_process` returns it.
+        owner: the identity of the process, as `this_process` returns it.
     """
     host, _, rest = owner.rpartition(":")[0].rpartition(":")
     if host != platform.node():
@@ -50,7 +50,7 @@ def is_alive(owner: str) -> bool:
 
 
 def _start(pid: int) -> str:
-    """Return the start time of a process in clock ticks; empty if `/proc` has no entry for it."""
+    """Return the start time of a process in clock ticks; empty if `/proc` has no such process."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return fields[19]  # field 22 in proc(5); the first two fields have been cut off
@@ -71,7 +71,7 @@ def _exists(pid: int) -> bool:
 
 
 def _exists_on_windows(pid: int) -> bool:
-    """Return whether a process exists. A process to which Windows denies access exists."""
+    """Return whether a process exists, even if Windows denies access to the process."""
     import ctypes
 
     windows: Any = ctypes  # these attributes exist on Windows only
@@ -100,14 +100,14 @@ class Turns:
         self._keeps_texts = keeps_texts
 
     def begin(self, turn: Turn, least: int = 0) -> None:
-        """Insert the row of a turn whose request is about to be sent, and number the turn.
+        """Number a turn and insert the row of the turn, before the turn's request is sent.
 
-        The number is the next one in the turn's session.
+        The number is 1 more than the highest number in the session, including copied turns.
 
         Args:
-            turn: the turn; its field `number` is set.
-            least: the highest number among the turns that the session has copied from another
-                session; 0 if there are none.
+            turn: the turn; the method sets the field `number`.
+            least: the highest number among the turns that were copied into the session; 0 if no
+                turn was copied.
 
         Raises:
             StoreError: the ledger can't be written.
@@ -121,9 +121,9 @@ class Turns:
             _insert(rows, turn, texts=self._keeps_texts())
 
     def complete(self, turn: Turn) -> None:
-        """Store the result of a turn that has ended; do nothing if the ledger already has a result.
+        """Store the result of a turn that has ended, unless the ledger already has a result.
 
-        The fields `answer` and `content_digest` of the turn are set.
+        The method also sets the fields `answer` and `content_digest` of the turn.
 
         Raises:
             StoreError: the ledger can't be written.
@@ -134,8 +134,8 @@ class Turns:
     def group(self, begun: Iterable[Turn], ended: Iterable[Turn]) -> None:
         """Insert the rows of new turns and store the results of ended turns, in one transaction.
 
-        This costs about a quarter of separate calls of `begin` and `complete`. The caller must set
-        the field `number` of each new turn.
+        The method takes about a quarter of the time of separate calls of `begin` and `complete`.
+        The caller must set the field `number` of each new turn.
 
         Args:
             begun: turns whose requests are about to be sent.
@@ -152,7 +152,7 @@ class Turns:
                 _complete(rows, turn, texts=texts)
 
     def refuse(self, turn: Turn) -> None:
-        """Insert the row of a prompt that was refused and is not sent.
+        """Insert the row of a turn whose request was refused, so that nothing is sent.
 
         Raises:
             StoreError: the ledger can't be written.

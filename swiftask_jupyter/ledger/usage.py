@@ -1,6 +1,6 @@
-"""The queries for usage frames: one row for each turn, or sums that the database computes.
+"""Queries that read the usage of turns from the ledger, as one row for each turn or as sums.
 
-A usage frame is a DataFrame of turns (prompts and their answers) with tokens, credits and times.
+A turn is a prompt and its answer. The usage of a turn is its tokens, credits and times.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class UsageFilter(Struct, frozen=True):
     sandbox: bool | None = None
 
     def where(self) -> tuple[str, tuple[Any, ...]]:
-        """Return the filter as an SQL condition and its parameters.
+        """Return the filter as an SQL condition, and the parameters of the condition.
 
         The condition also excludes imported turns.
         """
@@ -84,11 +84,14 @@ class UsageQueries:
         return self._store.path
 
     def query(self, names: Sequence[str], wanted: UsageFilter) -> tuple[str, tuple[Any, ...]]:
-        """Return an SQL statement, with its parameters, that reads these columns of selected turns.
+        """Return the SQL query for these columns of the selected turns, and the query's parameters.
 
-        Nothing is sorted here: rows are stored as they begin, nearly in order of time. Where
-        several users share the ledger, each reads prompts, answers, ratings and comments only of
-        their own calls.
+        The query does not sort the turns. In a ledger that several users share, the prompts,
+        answers, ratings and comments of other users are NULL.
+
+        Args:
+            names: the names of the columns.
+            wanted: the filter that selects the turns.
         """
         where, parameters = wanted.where()
         lost, dead = self._lost()
@@ -108,7 +111,7 @@ class UsageQueries:
         return f"SELECT {columns} FROM turns WHERE {where}", (*dead, *parameters)  # noqa: S608 - our own columns
 
     def rows(self, names: Sequence[str], wanted: UsageFilter) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield these columns of the selected turns, in lists of at most `CHUNK` rows.
+        """Yield the selected turns as rows of these columns, in lists of at most `CHUNK` rows.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -128,14 +131,15 @@ class UsageQueries:
             return bool(found.fetchone()[0] == count)
 
     def sums(self, by: Sequence[str], wanted: UsageFilter) -> list[tuple[Any, ...]]:
-        """Return one row for each group of turns: the values of the `by` columns, then the sums.
+        """Return the counts, sums and means of the selected turns, as one row for each group.
 
-        The sums are in the order of `MEASURES`. The value of `day` is the number of days since the
-        epoch, in UTC. If `by` is empty, the result is one row for all selected turns.
+        A row holds the values of the `by` columns, then the values of `MEASURES`. The column `day`
+        holds the number of days since the epoch, in UTC. If `by` is empty, the result is one row
+        for all selected turns.
 
         Args:
             by: the names of the columns to group by.
-            wanted: the condition that selects the turns.
+            wanted: the filter that selects the turns.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -171,9 +175,9 @@ class UsageQueries:
         return int(calls or 0), int(turns)
 
     def _lost(self) -> tuple[str, tuple[str, ...]]:
-        """Return an SQL expression for the status of a turn, and its parameters.
+        """Return an SQL expression for the status of a turn, and the parameters of the expression.
 
-        If a turn is stored as running but its process has died, the expression gives `lost`.
+        For a running turn whose process has died, the expression gives `lost`.
         """
         with self._store.read() as table:
             owners = table.execute(

@@ -27,7 +27,7 @@ from swiftask_jupyter.options import (
 )
 from swiftask_jupyter.support.suggest import did_you_mean
 
-# Searched only in the magic line, at its end; a `<<` in the prompt below has no meaning.
+# Matches `NAME <<` or `NAME =<<` at the end of the magic line. In the prompt, `<<` is plain text.
 _TARGET = re.compile(r"(?:^|\s)(?P<name>\S+?)\s*(?P<shown>=?)<<\s*$")
 
 # The last `"` of a line always closes, even after a backslash: `"C:\my dir\"`.
@@ -47,13 +47,10 @@ class MagicLine(NamedTuple):
     """The parsed first line of a `%%swiftask` cell.
 
     Attributes:
-        agents: the slugs of the agents that the line names; empty if it names none, so that the
-            agent of the settings is asked.
-        options: the values of the options on the line, by the options' names in Python. An option
-            that is not on the line is not in the dict.
-        target: the variable to which the answer is assigned, from `NAME <<` or `NAME =<<`; `None`
-            if the line names none.
-        shown: whether the answer is shown in the cell; false only for `NAME <<`.
+        agents: the slugs of the agents on the line; empty if the line contains no agent.
+        options: a dict that maps the Python name of each option on the line to the option's value.
+        target: the name of the variable before `<<` or `=<<`; `None` without `<<`.
+        shown: whether the cell shows the text of the answer; false only for `NAME <<`.
     """
 
     agents: list[str]
@@ -77,13 +74,16 @@ class _Once(argparse.Action):
 class LineParser(argparse.ArgumentParser):
     """An argparse parser for the words of a magic line.
 
-    For an invalid line, it raises a `UsageError` of one line instead of exiting the process.
+    An invalid line raises a one-line `UsageError`; the process does not exit.
     """
 
     def error(self, message: str) -> NoReturn:
-        """Raise a `UsageError` with argparse's message.
+        """Raise a `UsageError`; argparse calls this method for an invalid line.
 
-        For an unknown option, the message suggests the most similar option that exists.
+        For an unknown option, the error suggests a similar option.
+
+        Args:
+            message: argparse's description of the problem.
         """
         if found := re.search(r"unrecognized arguments: (\S+)", message):
             word = found[1]
@@ -98,11 +98,13 @@ class LineParser(argparse.ArgumentParser):
         return [flag for action in self._actions for flag in action.option_strings]
 
     def add_option(self, name: str, option: Option) -> None:
-        """Add an option to the parser; its value is `None` if the parsed line does not contain it.
+        """Add an option to the parser.
+
+        If a line does not contain the option, the parsed value of the option is `None`.
 
         Args:
-            name: the name under which the parsed result holds the value.
-            option: the description of the option.
+            name: the attribute name of the option in the result of `parse_args`.
+            option: the description of the option, such as its flags and its allowed values.
         """
         how: dict[str, Any]
         if option.const is not None and option.metavar:
@@ -118,10 +120,10 @@ class LineParser(argparse.ArgumentParser):
 
 @cache
 def line_options() -> dict[str, Option]:
-    """Return all options that have a flag in `%%swiftask`, by their names in Python.
+    """Return a dict that maps the Python name of each `%%swiftask` option to its description.
 
-    The order is that of the help text: first the options of a cell, then the further options that
-    can only be used with `--over`.
+    Only options with a flag are included. Options for all cells come first. Options that only work
+    with `--over` come last.
     """
     cell, batch = options_of(CellOptions), options_of(BatchOptions)
     listed = cell | {name: option for name, option in batch.items() if name not in cell}
@@ -132,7 +134,8 @@ def line_options() -> dict[str, Option]:
 def line_parser() -> LineParser:
     """Return the parser for the agents and options on a `%%swiftask` line.
 
-    It does not parse `NAME <<`, which `parse_line` removes first.
+    The parser does not accept `NAME <<`. Therefore `parse_line` first removes `NAME <<` from the
+    line.
     """
     parser = LineParser(prog="", add_help=False)
     parser.add_argument("agents", nargs="*")
@@ -213,12 +216,12 @@ def without_comment(line: str) -> str:
 def split_words(line: str) -> list[str]:
     r"""Split a line into words at spaces, and remove the quotes around quoted parts.
 
-    This is similar to `shlex.split`, but a backslash is an ordinary character, so that Windows
-    paths can be written. The only exception is `\"` between double quotes: it means a literal `"`
-    if another `"` follows later in the line.
+    The function is similar to `shlex.split`. A backslash is an ordinary character, so that Windows
+    paths work. There is one exception: `\"` inside double quotes means a literal `"` if another `"`
+    follows in the line.
 
     Raises:
-        UsageError: a quote is not closed.
+        UsageError: a closing quote is missing.
     """
     if _WORD.sub("", line).strip():
         raise UsageError("the line can't be read: no closing quotation")
@@ -230,17 +233,19 @@ def _unquoted(found: re.Match[str]) -> str:
 
 
 def request_options(line: MagicLine, kind: Any, **refused: str) -> dict[str, Any]:
-    """Return the options of a line as keyword arguments for a method, including `-o NAME=VALUE`.
+    """Return the options of a line as keyword arguments for a method, such as `Session.ask`.
 
-    Options of the line that the method does not have are omitted.
+    The fields that `-o NAME=VALUE` sets are included. Options that the method does not have are
+    left out.
 
     Args:
         line: the parsed line.
         kind: the `TypedDict` that lists the method's options.
-        refused: further names that `-o` can't set; each value is advice on what to write instead.
+        refused: additional names that `-o` must not set. Each value is advice for the error
+            message.
 
     Raises:
-        PromptError: an `-o` has no valid `NAME=VALUE`, or its name can't be set with `-o`.
+        PromptError: the argument of an `-o` is not `NAME=VALUE`, or `-o` must not set NAME.
     """
     given = {name: line.options[name] for name in line.options if name in kind.__annotations__}
     words = given.pop("fields", ())
@@ -248,10 +253,10 @@ def request_options(line: MagicLine, kind: Any, **refused: str) -> dict[str, Any
 
 
 def _refused_fields(kind: Any) -> dict[str, str]:
-    """Return the names that `-o` can't set, each with advice on what to write instead.
+    """Return a dict that maps each name that `-o` must not set to advice for the user.
 
-    These are the internal parameters, `agent` and `text`, and the options that only their own flag
-    can set, such as `--fresh`.
+    The names are the internal parameters, `agent`, `text`, and some options with their own flag.
+    One example is `--fresh`.
     """
     refused = dict.fromkeys(INTERNAL, "leave it out")
     refused["agent"] = "name the agent on the line: %%swiftask AGENT"
@@ -311,6 +316,7 @@ def _cell_hint(word: str) -> str:
 def suggestion(word: str, known: Iterable[str]) -> str:
     """Return the end of an error message about an unknown word.
 
-    It suggests the most similar known word or, if none is similar, `%swiftask help`.
+    The returned text suggests the most similar word of `known`. If no known word is similar, the
+    returned text suggests `%swiftask help`.
     """
     return f"; {did_you_mean(word, known, otherwise='see %swiftask help', cutoff=0.5)}"

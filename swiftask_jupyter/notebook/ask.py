@@ -1,4 +1,4 @@
-"""Run a `%%swiftask` cell: parse its line, build the request, and show the streaming answer."""
+"""Run a `%%swiftask` cell: parse its first line, build the request, and show the answer."""
 
 from __future__ import annotations
 
@@ -37,13 +37,14 @@ def ask_cell(context: NotebookContext, line: str, text: str) -> object:
         text: the prompt.
 
     Returns:
-        The value of the cell: an `Answer`, a `Comparison` of several answers, a preview
-        (`--dry-run`) or a DataFrame (`--over`). `None` if the line ends with `NAME <<`.
+        The value of the cell: an `Answer` for one agent, or a `Comparison` for several agents. With
+        `--dry-run`, the value is a preview of the request. With `--over`, the value is a DataFrame.
+        With `NAME <<`, the value is `None`. With `NAME =<<`, answers are shown but not returned.
 
     Raises:
-        UsageError: the line can't be parsed, or its options can't be combined.
-        Interrupted: the user interrupted the cell; the text that had arrived is kept.
-        SwiftaskError: the request was not sent, or it failed.
+        UsageError: the line is invalid, or two options can't be combined.
+        Interrupted: the user interrupted the cell. Text that had arrived is kept.
+        SwiftaskError: the request could not be sent, or the request failed.
     """
     with hold_interrupts() as held:
         finish = prepare(context, line, text)
@@ -53,15 +54,16 @@ def ask_cell(context: NotebookContext, line: str, text: str) -> object:
 
 
 def prepare(context: NotebookContext, line: str, text: str) -> Callable[[], object]:
-    """Parse the line and build the request of a cell without sending the prompt.
+    """Parse the line of a cell and build the request, but do not send the request.
 
     Returns:
-        A function that sends the prompt, shows the answer and returns the value of the cell. With
-        `--dry-run`, the function sends nothing; the value is the preview of the request.
+        A function without arguments that runs the rest of the cell. The function sends the request,
+        shows the answer and returns the value of the cell. With `--dry-run`, the function only
+        returns the preview of the request.
 
     Raises:
-        UsageError: the line can't be parsed, or its options can't be combined.
-        Refused: the prompt can't be sent; the message says why.
+        UsageError: the line is invalid, or two options can't be combined.
+        Refused: the prompt can't be sent; the message gives the reason.
     """
     parsed = _parse(context, line, text)
     options = parsed.options
@@ -176,10 +178,10 @@ def _interpolate(context: NotebookContext, text: str) -> tuple[str, tuple[str, .
 def _ask_options(context: NotebookContext, line: MagicLine) -> dict[str, Any]:
     """Return the options of a line as keyword arguments for `Session.ask`.
 
-    The attached files that the line names are loaded.
+    Files that the line attaches are loaded.
 
     Raises:
-        PromptError: an `-o` is invalid, or a file can't be attached.
+        PromptError: an `-o` option is invalid, or a file can't be attached.
     """
     asked = request_options(line, AskOptions)
     if "files" in asked:
@@ -192,9 +194,9 @@ def _ask_options(context: NotebookContext, line: MagicLine) -> dict[str, Any]:
 
 
 class Previews(list[RequestPreview]):
-    """The previews of a `--dry-run` cell that names several agents, one preview for each agent.
+    """The request previews of a `--dry-run` cell for several agents, one preview per agent.
 
-    IPython prints them one below the other.
+    IPython prints the previews one below another.
     """
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002, FBT001 - IPython's
@@ -204,9 +206,10 @@ class Previews(list[RequestPreview]):
 def _show_previews(
     previews: list[RequestPreview], line: MagicLine, names: dict[str, Any]
 ) -> RequestPreview | Previews | None:
-    """Return the value of a `--dry-run` cell, and assign it to the variable that the line names.
+    """Return the value of a `--dry-run` cell: one preview, or `Previews` for several agents.
 
-    For one agent, the value is a single preview. With `NAME <<`, return `None` instead.
+    If the line names a variable, the value is also assigned to the variable. With `NAME <<`, the
+    function returns `None`.
     """
     result = Previews(previews) if len(previews) > 1 else previews[0]
     if line.target is not None:
@@ -217,9 +220,9 @@ def _show_previews(
 def _watcher(
     context: NotebookContext, streams: list[Stream], line: MagicLine, remarks: tuple[str, ...]
 ) -> Callable[[], object]:
-    """Return a function that sends the request, shows the answer, and returns the cell's value.
+    """Return a function without arguments that runs the rest of a cell.
 
-    The answers of several agents are shown side by side.
+    The returned function sends the requests, shows the answers and returns the value of the cell.
     """
     for each in streams:
         each.reply.remarks += remarks
@@ -236,13 +239,13 @@ def _watcher(
 def _watch(
     context: NotebookContext, stream: Stream, display: Display, line: MagicLine
 ) -> Answer | None:
-    """Send the request and show the answer as it arrives.
+    """Send one request, show the answer while its text arrives, and return the answer.
 
-    Return the answer, or `None` if the line names a variable, to which it is assigned instead.
+    If the line assigns the answer to a variable, the function returns `None`.
 
     Raises:
-        Interrupted: the user interrupted the cell; the text that had arrived is kept.
-        SwiftaskError: the request failed, or the answer has no JSON although `-f json` was given.
+        Interrupted: the user interrupted the cell. Text that had arrived is kept.
+        SwiftaskError: the request failed. Another cause is `-f json` and an answer without JSON.
     """
     nested, failure = context.settings.nested, None
     batches = stream.batches(NO_WAIT if nested else REDRAW_SECONDS)
@@ -269,15 +272,15 @@ def _watch(
 
 
 def check_nesting(ipykernel: Any) -> None:
-    """Check that the setting `nested` works with the versions of Python and ipykernel.
+    """Check that Python and ipykernel are compatible with the setting `nested`.
 
-    The setting lets the kernel's own tasks run while a cell waits for an answer.
+    With `nested`, the kernel's own tasks run while a cell waits for an answer.
 
     Args:
         ipykernel: the imported module `ipykernel`, or `None` outside of a kernel.
 
     Raises:
-        ConfigurationError: Python or ipykernel is too new for `nested`.
+        ConfigurationError: the version of Python or ipykernel is too new for `nested`.
     """
     version = getattr(ipykernel, "version_info", (0,))
     reason = ""

@@ -1,4 +1,4 @@
-"""Send the same prompt to several agents, and show their answers side by side."""
+"""Send one prompt to several agents, and show their answers side by side."""
 
 from __future__ import annotations
 
@@ -38,11 +38,12 @@ _COLUMN = (
 
 
 class Comparison(Sequence[Answer]):
-    """The answers of several agents to the same prompt, in the order of the cell's line.
+    """The answers of several agents to one prompt, in the order of the agents on the cell's line.
 
-    `comparison["agent"]` is the answer of one agent, and `frame()` returns all answers as a
-    DataFrame. No answer is part of the conversation until the user picks it, with `%swiftask pick
-    AGENT` or with `%swiftask pick N`, where N is the number in the footer of the answer.
+    `comparison["agent"]` is the answer of one agent. `frame()` returns all answers as a DataFrame.
+
+    At first, no answer is part of the conversation. `%swiftask pick AGENT` or `%swiftask pick N`
+    adds one answer to the conversation. N is the number in the footer of the answer.
     """
 
     def __init__(self, answers: Sequence[Answer]) -> None:
@@ -53,11 +54,14 @@ class Comparison(Sequence[Answer]):
     @overload
     def __getitem__(self, key: slice) -> tuple[Answer, ...]: ...
     def __getitem__(self, key: str | int | slice) -> Answer | tuple[Answer, ...]:
-        """Return the answer of the agent with this slug, or the answers at an index or slice.
+        """Return the answer of an agent, or the answers at an index or slice.
+
+        Args:
+            key: the slug of an agent, an index or a slice.
 
         Raises:
             ConfigurationError: no agent with this slug was asked.
-            IndexError: there is no answer at this index.
+            IndexError: the index is out of range.
         """
         if not isinstance(key, str):
             return self.answers[key]
@@ -78,9 +82,9 @@ class Comparison(Sequence[Answer]):
         return ", ".join(each.agent for each in self.answers)
 
     def _ipython_display_(self) -> None:
-        """Show the answers side by side; called by IPython for the value of a cell.
+        """Show the answers side by side; IPython calls this method for the value of a cell.
 
-        Do nothing if the answers were already shown during this execution, as they arrived.
+        Nothing is shown if the running cell has already shown the answers.
         """
         from IPython.core.getipython import get_ipython
 
@@ -92,10 +96,10 @@ class Comparison(Sequence[Answer]):
     def frame(self) -> pd.DataFrame:
         """Return the answers as a DataFrame, one row for each answer.
 
-        Columns: `agent`, `answer`, `status`, `seconds` (from the request to the end of the answer),
-        `input_tokens`, `output_tokens`, `credits`, `turn` (the id of the call in the ledger, the
-        database of all calls) and `error`. Tokens and credits are missing values where the service
-        did not report them.
+        The columns are `agent`, `answer`, `status`, `seconds`, `input_tokens`, `output_tokens`,
+        `credits`, `turn` and `error`. `seconds` is the time from the request to the end of the
+        answer. `turn` is the id of the call in the ledger, the database of all calls. Tokens and
+        credits that the service did not report are missing values.
         """
         import pandas as pd
 
@@ -123,19 +127,20 @@ class Comparison(Sequence[Answer]):
 def compare(
     shell: InteractiveShell, streams: Sequence[Stream], line: MagicLine
 ) -> Comparison | None:
-    """Send the requests to all agents, and show the answers side by side as they arrive.
+    """Send one request to each agent, and show the answers side by side while they arrive.
 
     Args:
         shell: the IPython shell.
-        streams: the answers to receive, one for each agent.
+        streams: one stream for each agent; a stream sends the request and receives the answer.
         line: the parsed line of the cell.
 
     Returns:
-        The answers, or `None` if the line names a variable, to which they are assigned instead.
+        The answers. If the line assigns the answers to a variable, the result is `None`.
 
     Raises:
-        Interrupted: the user interrupted the cell; the text that had arrived is shown and kept.
-        SwiftaskError: at least one agent failed; raised only after all answers have ended.
+        Interrupted: the user interrupted the cell. Text that had arrived is shown and kept.
+        SwiftaskError: at least one request failed. The error is raised after all answers have
+            ended.
     """
     display = _Columns(shell, [stream.reply for stream in streams], shown=line.shown)
     with hold_interrupts(lambda: None) as held:  # nothing to wake, because `_watch` polls `held`
@@ -154,13 +159,12 @@ def compare(
 def _watch(
     streams: Sequence[Stream], display: _Columns, held: list[int]
 ) -> list[tuple[str, SwiftaskError]]:
-    """Receive and show the answers until all have ended or `held` has an interrupt.
+    """Receive and show the answers until all answers have ended.
 
-    An interrupt cancels the requests that are still running.
+    An interrupt adds a signal number to `held`. In this case, the running requests are cancelled.
 
     Returns:
-        The agent's slug and the error of each failed request. If the line names an agent twice, its
-        slug can occur twice.
+        A pair for each failed request: the slug of the agent and the error.
     """
     failures: list[tuple[str, SwiftaskError]] = []
     running = {stream: stream.batches(NO_WAIT) for stream in streams}
@@ -183,10 +187,14 @@ def _watch(
 
 
 def _raise(failures: list[tuple[str, SwiftaskError]], asked: int) -> None:
-    """Raise the error of the first failure if all `asked` requests failed.
+    """Raise one error for all failed requests.
 
-    Otherwise, raise a new `ServiceError` that lists the failures. Each failure is an agent's slug
-    and an error; there must be at least one.
+    If all requests failed, the first error in `failures` is raised. Otherwise, a new `ServiceError`
+    lists the failures.
+
+    Args:
+        failures: a pair for each failed request: the slug of the agent and the error.
+        asked: the number of all requests.
     """
     [(_, first), *_] = failures
     if len(failures) == asked:
@@ -197,9 +205,10 @@ def _raise(failures: list[tuple[str, SwiftaskError]], asked: int) -> None:
 
 
 class _Columns:
-    """The output of a cell that shows replies side by side, one column for each agent.
+    """The output of a cell that shows several answers side by side, one column for each answer.
 
-    While the replies arrive, only the newest text of each is shown; at the end, the whole text.
+    While answers arrive, each column shows only the newest text. At the end, each column shows the
+    whole answer.
     """
 
     def __init__(self, shell: InteractiveShell, replies: Sequence[Reply], *, shown: bool) -> None:
@@ -213,9 +222,9 @@ class _Columns:
         self._drawn = ""
 
     def draw(self) -> None:
-        """Update the output with the newest text of each reply.
+        """Update each column with the newest text of its answer.
 
-        Do nothing in a terminal, or if the text is not to be shown.
+        Nothing is drawn in a terminal or for `NAME <<`.
         """
         if self._publish is None or not self._shown:
             return
@@ -230,10 +239,10 @@ class _Columns:
         self._send({"text/html": _ROW.format("".join(columns))})
 
     def finish(self) -> None:
-        """Show the complete replies with their footers; in a terminal, print them as plain text.
+        """Show the complete answers and their footers.
 
-        The output in a notebook also holds a JSON record of each call, without prompt and answer,
-        from which usage can be counted later.
+        In a terminal, the answers are printed as plain text. In a notebook, the output also
+        contains a JSON record of each call. `%swiftask usage --from` reads the records.
         """
         replies = [reply for reply in self._replies if reply.number]
         plain = "\n\n".join(self._plain_text(reply) for reply in replies)
@@ -262,7 +271,7 @@ class _Columns:
             yield _COLUMN.format(escape(sanitize(reply.agent)), body, escape(sanitize(line)))
 
     def _send(self, bundle: dict[str, Any]) -> None:
-        """Publish a MIME bundle, unless its HTML is the same as in the previous bundle."""
+        """Publish a MIME bundle, but only if its HTML differs from the previous bundle's HTML."""
         if self._publish is None or bundle["text/html"] == self._drawn:
             return
         update = bool(self._drawn)

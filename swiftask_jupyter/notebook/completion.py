@@ -1,4 +1,4 @@
-"""Tab completion for the magics: commands, options and their values, agents, and variables."""
+"""Tab completion for the magics: commands, options, values of options, agents and variables."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _MARK = "_swiftask_completion"
 
 
 def register(shell: InteractiveShell, context: NotebookContext) -> None:
-    """Add a matcher for `%swiftask` and `%%swiftask` to the shell's completer.
+    """Add a completion matcher for `%swiftask` and `%%swiftask` to the shell.
 
-    Do nothing if the shell has no completer.
+    Nothing happens if the shell has no completer.
     """
 
     @context_matcher()
@@ -41,7 +41,7 @@ def register(shell: InteractiveShell, context: NotebookContext) -> None:
 
 
 def unregister(shell: InteractiveShell) -> None:
-    """Remove the matcher that `register` added."""
+    """Remove the completion matcher that `register` added to the shell."""
     matchers = _matchers(shell)
     matchers[:] = [each for each in matchers if not hasattr(each, _MARK)]
 
@@ -52,13 +52,13 @@ def _matchers(shell: InteractiveShell) -> list[Any]:
 
 
 def _find(context: NotebookContext, typed: CompletionContext) -> tuple[str, list[tuple[str, str]]]:
-    """Return the beginning of the word at the cursor, and the words that can complete it.
+    """Return the incomplete word at the cursor, and its possible completions.
 
-    Each word comes with its kind, such as `agent`, which IPython shows beside the word. The list is
-    empty if the cursor is neither in a magic line nor in a `{{…}}` field of a prompt.
+    A completion is a pair of a word and a kind, such as `agent`. IPython shows the kind beside the
+    word. The list is empty if nothing can be completed.
     """
     lines = typed.full_text.split("\n")
-    # In spite of its name, `cursor_position` is the column within the line.
+    # `cursor_position` is the column within the line, not the position in the whole text.
     line = lines[typed.cursor_line][: typed.cursor_position]
     first = next((number for number, each in enumerate(lines) if each.strip()), 0)
     in_cell = lines[first].lstrip().startswith("%%swiftask")
@@ -78,10 +78,10 @@ def _find(context: NotebookContext, typed: CompletionContext) -> tuple[str, list
 def _words(
     context: NotebookContext, before: list[str], fragment: str, *, in_cell: bool
 ) -> list[tuple[str, str]]:
-    """Return the words that start with `fragment` and can follow the words `before` on the line.
+    """Return the completions of `fragment`, the incomplete last word on a magic line.
 
-    Each word comes with its kind, such as `option`. `in_cell` tells whether the line belongs to
-    `%%swiftask`; otherwise it is a `%swiftask` command.
+    `before` contains the words to the left of `fragment`. `in_cell` is true for a `%%swiftask` line
+    and false for a `%swiftask` line. A completion is a pair of a word and a kind, such as `option`.
     """
     if not in_cell and not before:
         from swiftask_jupyter.notebook.commands.registry import COMMANDS
@@ -100,9 +100,9 @@ def _words(
 
 
 def _option_values(context: NotebookContext, flag: str) -> tuple[Iterable[str], str] | None:
-    """Return the values that a flag accepts, and their kind, such as `dialect`.
+    """Return the values that an option accepts, and the kind of the values, such as `dialect`.
 
-    `None` if there is no such flag, or if it accepts any value.
+    The result is `None` if `flag` belongs to no option, or if the option accepts any value.
     """
     from swiftask_jupyter.notebook.arguments import line_options
 

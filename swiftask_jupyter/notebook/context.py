@@ -1,7 +1,7 @@
-"""`NotebookContext`: the shell, settings and client that cells, commands and completion share.
+"""The class `NotebookContext`, and functions that delay Ctrl-C while an answer arrives.
 
-The module also delays Ctrl-C while an answer arrives: the signal is only recorded, and the code
-stops a moment later, at a place where it can finish the display and close the connection.
+Ctrl-C must not stop the code at an arbitrary line. Therefore the signal is only recorded. The code
+checks the record at safe places, where it can finish the display and close the connection.
 """
 
 from __future__ import annotations
@@ -21,21 +21,20 @@ if TYPE_CHECKING:
 
 
 class HeldInterrupts(list[int]):
-    """The numbers of the signals received in a `hold_interrupts` block; empty if there was none."""
+    """A list of the signal numbers that arrived in a `hold_interrupts` block."""
 
 
 @contextmanager
 def hold_interrupts(wake: Callable[[], None] | None = None) -> Iterator[HeldInterrupts]:
-    """Record SIGINT (Ctrl-C) in a list instead of raising `KeyboardInterrupt` in the block.
+    """Record Ctrl-C (SIGINT) in a list; do not raise `KeyboardInterrupt` in the `with` block.
 
-    The context manager yields the list; the block must check it and stop by itself. A
-    `KeyboardInterrupt` at an arbitrary line could leave a display drawn twice, or a connection
-    open. Outside of the main thread, signals are not recorded and the list stays empty.
+    The context manager yields the list. The block must check the list, and must stop if the list
+    contains a signal. Outside of the main thread, signals are not recorded, and the list stays
+    empty.
 
     Args:
-        wake: called by the signal handler to end the block's wait for the next event; it must be
-            safe to call there. If it is `None`, a second SIGINT raises `KeyboardInterrupt`, in case
-            the block never ends.
+        wake: a function that ends the block's wait for the next event. The signal handler calls
+            this function. If `wake` is `None`, a second SIGINT raises `KeyboardInterrupt`.
     """
     held = HeldInterrupts()
 
@@ -59,9 +58,9 @@ def hold_interrupts(wake: Callable[[], None] | None = None) -> Iterator[HeldInte
 
 @contextmanager
 def delay_interrupts() -> Iterator[None]:
-    """Delay a SIGINT (Ctrl-C) that arrives in the block until the block has ended.
+    """Delay Ctrl-C (SIGINT) until the end of the `with` block.
 
-    A second SIGINT raises `KeyboardInterrupt` at once.
+    A second SIGINT in the block raises `KeyboardInterrupt` at once.
     """
     with hold_interrupts() as held:
         yield
@@ -76,7 +75,7 @@ CONNECTION_SETTINGS = (*ADDRESS_SETTINGS, "agent", "dialect")
 class Settings(Protocol):
     """An object with the settings that `%config SwiftaskMagics` shows and changes.
 
-    An empty string or 0 means that the setting is not set.
+    The value of an unset setting is an empty string, 0 or `False`.
     """
 
     agent: str
@@ -91,14 +90,16 @@ class Settings(Protocol):
 
 
 class NotebookContext:
-    """The client and the settings that cells, commands and completion of one IPython shell share.
+    """The client and the settings of one IPython shell.
+
+    Cells, commands and Tab completion of the shell share one context.
 
     Args:
         shell: the IPython shell.
         settings: the `SwiftaskMagics` object; its traits are the settings.
 
     Attributes:
-        sandbox: the local test server that `%swiftask sandbox` started; `None` if it does not run.
+        sandbox: the local test server of `%swiftask sandbox`; `None` while no server runs.
     """
 
     def __init__(self, shell: InteractiveShell, settings: Settings) -> None:
@@ -109,13 +110,16 @@ class NotebookContext:
 
     @property
     def names(self) -> dict[str, Any]:
-        """The user's variables by name, as in the shell's namespace; the dict may be changed."""
+        """The user's variables: a dict that maps each variable name to its value.
+
+        Changing the dict changes the user's variables.
+        """
         names: dict[str, Any] = self.shell.user_ns
         return names
 
     @property
     def client(self) -> Swiftask:
-        """The shell's client, created on first access.
+        """The `Swiftask` client of the shell, created on first access.
 
         Each access applies the current settings to the client.
         """
@@ -127,7 +131,8 @@ class NotebookContext:
         The first call creates the client.
 
         Args:
-            warm: whether a newly created client prepares its first request in the background.
+            warm: whether a new client loads modules and certificates in the background; the first
+                prompt is then sent sooner.
         """
         client, is_new = self._client, self._client is None
         if client is None:
@@ -159,11 +164,11 @@ class NotebookContext:
         client.runtime.share_history = settings.share_history
 
     def drop_override(self, setting: str) -> None:
-        """Remove the value that a command, such as `%swiftask use`, gave to a setting.
+        """Remove the value that a `%swiftask` command gave to a setting.
 
-        This is called when `%config` sets the setting later, so that the newer value applies. If
-        the setting is `base_url` or `connection`, the values of all settings from commands are
-        removed, so that no token is sent to a service to which it does not belong.
+        This method is called when `%config` changes the setting. The value from `%config` then
+        applies. For `base_url` and `connection`, the method removes the values of all settings from
+        commands. This keeps a token from being sent to the wrong service.
         """
         if self._client is None:
             return
@@ -181,14 +186,14 @@ class NotebookContext:
     def reset_settings(self, *names: str) -> None:
         """Clear the `%config` values of settings that a command is about to override.
 
-        Otherwise, setting the same value by `%config` again would not be a change of the trait, and
-        the value from the command would remain in effect.
+        `%config` ignores a value that a setting already has. After this call, `%config` can set the
+        cleared value again, and the value replaces the command's value.
         """
         for name in names:
             setattr(self.settings, name, "")
 
     def close(self) -> None:
-        """Close the client, and stop the sandbox (the local test server), if they exist."""
+        """Close the client and stop the sandbox, the local test server."""
         if self._client is not None:
             self._client.close()
         if self.sandbox is not None:

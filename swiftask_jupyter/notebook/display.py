@@ -1,11 +1,14 @@
 """Show an answer in the output of a notebook cell while its text arrives.
 
-A cell shows a long answer in two outputs. The lower output shows only the newest text, and is
-updated up to ten times a second. The upper output shows the earlier text, and is updated only when
-enough new text has arrived, within a limit of bytes per second. If the whole answer were sent ten
-times a second instead, the traffic and the browser's work would be quadratic in its length. At the
-end, the upper output shows the whole answer, and the lower one the footer (the line with agent,
-time and tokens).
+A cell shows a long answer in two outputs. The lower output shows only the newest text and is
+updated up to ten times a second. The upper output shows the earlier text and is updated less often,
+because the number of bytes per second is limited.
+
+One output for the whole answer would be too slow: the traffic and the browser's work would grow
+with the square of the answer's length.
+
+At the end, the upper output shows the whole answer. The lower output then shows the footer, a line
+with agent, time and tokens.
 """
 
 from __future__ import annotations
@@ -37,14 +40,16 @@ class Display(Protocol):
     """An object that shows one answer to the user while its text arrives."""
 
     def show(self, events: Iterable[Event]) -> None:
-        """Add new events of the answer, and update what the user sees if an update is due.
+        """Show new events of the answer.
+
+        A display may wait before it updates what the user sees.
 
         Args:
-            events: the events since the last call; may be empty.
+            events: the events since the previous call; may be empty.
         """
 
     def finish(self) -> None:
-        """Show the final state of the answer, and its footer."""
+        """Show the complete answer and its footer."""
 
 
 def display_for(shell: InteractiveShell, reply: Reply, *, shown: bool) -> Display:
@@ -65,8 +70,8 @@ def display_for(shell: InteractiveShell, reply: Reply, *, shown: bool) -> Displa
 class ByteBudget:
     """A token bucket that limits the bytes sent to the front ends to `BYTES_PER_SECOND`.
 
-    Unused bytes accumulate for at most one second. They accumulate longer only if the next message
-    is larger than the bytes of one second.
+    Unused bytes are saved for up to one second. For a message of more than `BYTES_PER_SECOND`
+    bytes, unused bytes are saved until the message can be sent.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -75,7 +80,7 @@ class ByteBudget:
         self._saved = 0.0
 
     def affords(self, size: int) -> bool:
-        """Return whether a message of `size` bytes and its headers may be sent now."""
+        """Return whether a message with a body of `size` bytes may be sent now."""
         now, cost = self._clock(), size + MESSAGE_OVERHEAD
         self._saved += BYTES_PER_SECOND * (now - self._counted_at)
         self._saved = min(self._saved, max(BYTES_PER_SECOND, cost))
@@ -83,7 +88,7 @@ class ByteBudget:
         return self._saved >= cost
 
     def spend(self, size: int) -> None:
-        """Subtract a message of `size` bytes and its headers from the bytes that may be sent."""
+        """Subtract a message with a body of `size` bytes from the saved bytes."""
         self._saved -= MESSAGE_OVERHEAD + size
 
 
@@ -125,12 +130,12 @@ class CellDisplay:
         self._pending = False  # whether there is text that is not drawn yet
 
     def show(self, events: Iterable[Event]) -> None:
-        """Add new events of the answer, and update the outputs if an update is due.
+        """Add new events of the answer, and redraw the outputs if a redraw is due.
 
-        Until the first text arrives, the output shows how long the cell has been waiting.
+        Before the first text arrives, the cell shows the waiting time in seconds.
 
         Args:
-            events: the events since the last call; may be empty.
+            events: the events since the previous call; may be empty.
         """
         if text := "".join(event.text for event in events if isinstance(event, Delta)):
             self._document.feed(text)
@@ -160,8 +165,7 @@ class CellDisplay:
         """Show the first text without formatting, because loading the Markdown parser is slow.
 
         Returns:
-            True if the text was shown; the next update shows it formatted. False if the text is too
-            long to be shown in this way.
+            Whether the text was shown. A text that is too long is not shown.
         """
         if len(self._recent) >= NEWEST:
             return False
@@ -185,7 +189,7 @@ class CellDisplay:
         self._lower.draw({"text/html": self._newest_html()})
 
     def _redraw_upper(self) -> None:
-        """Update the upper output if enough new text has arrived and the byte budget allows it."""
+        """Update the upper output if enough text is new and the byte limit allows the update."""
         document = self._document
         settled, tail = document.settled, document.tail
         at_block = len(tail) <= NEWEST
@@ -209,7 +213,7 @@ class CellDisplay:
     def _newest_html(self) -> str:
         """Return the text that the upper output does not show yet, as HTML.
 
-        If this text is long, only its end is returned.
+        If the text is long, only its end is returned.
         """
         from swiftask_jupyter.notebook.markdown import html
         from swiftask_jupyter.notebook.markdown.document import to_html
@@ -226,10 +230,10 @@ class CellDisplay:
         return to_html(text.lstrip(" "))
 
     def finish(self) -> None:
-        """Show the final answer with its files and sources, and the footer.
+        """Show the complete answer with its files and sources, and the footer.
 
-        The output also holds the answer as plain text, and a JSON record of the call, from which
-        usage can be counted later. Do nothing if the request was not sent.
+        The output also contains the answer as plain text, and a JSON record of the call. `%swiftask
+        usage --from` reads the record. Nothing is shown if the request was not sent.
         """
         reply = self._reply
         if not reply.number:
@@ -262,7 +266,10 @@ class CellDisplay:
 
 
 class _Output:
-    """One output of a cell: the first `draw` creates it, later calls replace its content."""
+    """One output of a cell.
+
+    The first call of `draw` creates the output. Later calls replace the content of the output.
+    """
 
     def __init__(self, send: Callable[..., None]) -> None:
         self._send = send

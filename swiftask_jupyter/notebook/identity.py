@@ -1,4 +1,4 @@
-"""Find out which notebook this kernel runs, and which cell is running."""
+"""Find the path of the notebook that this kernel runs, and the id of the running cell."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 
 def notebook_path(environ: Mapping[str, str], names: Mapping[str, Any]) -> str | None:
-    """Return the path of the notebook that this kernel runs, or `None` if it is not known.
+    """Return the path of the notebook that this kernel runs; `None` for an unknown path.
 
-    JupyterLab and Notebook 7 provide the path in the environment variable `JPY_SESSION_NAME` (with
-    jupyter_server 2 or later), VS Code in the user's variable `__vsc_ipynb_file__`. With nbclient,
-    papermill or a terminal, the path is not known.
+    JupyterLab and Notebook 7 set the environment variable `JPY_SESSION_NAME`; this requires
+    jupyter_server 2 or later. VS Code sets the user's variable `__vsc_ipynb_file__`. nbclient,
+    papermill and terminals do not provide the path.
 
     Args:
-        environ: the environment of the kernel.
-        names: the user's variables.
+        environ: the environment variables of the kernel.
+        names: a dict that maps the names of the user's variables to their values.
     """
     session = environ.get("JPY_SESSION_NAME", "")
     if session.endswith(".ipynb"):
@@ -30,10 +30,11 @@ def notebook_path(environ: Mapping[str, str], names: Mapping[str, Any]) -> str |
 def running_cell(shell: InteractiveShell) -> tuple[str | None, str | None]:
     """Return the id of the running cell, and the id of the current execution of the cell.
 
-    Both are `None` if the front end does not send the id of the cell. JupyterLab, Notebook 7, VS
-    Code and Colab send it in the metadata of the execute request; VS Code's id is a URI that is
-    valid only while the document is open. nbclient, papermill and a terminal do not send it. The id
-    of the execution is the `msg_id` of the execute request, or `None` if there is none.
+    JupyterLab, Notebook 7, VS Code and Colab send the cell's id in the metadata of the execute
+    request. In VS Code, the id is a URI that is valid only while the document is open. nbclient,
+    papermill and terminals do not send the cell's id; both results are then `None`.
+
+    The id of the execution is the `msg_id` of the execute request.
     """
     if not hasattr(shell, "get_parent"):  # a terminal
         return None, None

@@ -1,8 +1,10 @@
-"""The magics `%%swiftask` and `%swiftask`, and the functions that register them in the shell.
+"""The magics `%%swiftask` and `%swiftask`, and functions that register the magics in a shell.
 
-Loading the extension also registers Tab completion, an input transformer that protects the prompt
-in a `%%swiftask` cell from changes by IPython, and a formatter that displays an `Answer` that is
-the value of a cell.
+Loading the extension also registers:
+
+- Tab completion;
+- an input transformer, which keeps IPython from changing the prompt in a `%%swiftask` cell;
+- a formatter, which displays an `Answer` that is the value of a cell.
 """
 
 from __future__ import annotations
@@ -33,10 +35,11 @@ MAGIC = "%%swiftask"
 
 
 def keep_body(lines: list[str]) -> list[str]:
-    """Convert a `%%swiftask` cell to the call of `run_cell_magic` that IPython would make of it.
+    """Replace the lines of a `%%swiftask` cell by a call of `run_cell_magic`.
 
-    This input transformer runs before IPython's own, which would otherwise change the prompt, for
-    example remove `>>>` at the beginning of its lines. Any other cell is returned unchanged.
+    This input transformer runs before IPython's own transformers, which would change the prompt.
+    For example, IPython's transformers remove `>>>` at the beginning of a line. The lines of any
+    other cell are returned unchanged.
 
     Args:
         lines: the lines of the cell.
@@ -50,8 +53,8 @@ def keep_body(lines: list[str]) -> list[str]:
     return [f"get_ipython().run_cell_magic('swiftask', {line!r}, {body!r})\n"]
 
 
-# IPython skips transformers with this attribute when it checks whether a cell that is being typed
-# is complete. The check understands a cell magic, but not the call that `keep_body` makes of it.
+# While the user types, IPython checks whether the cell is complete. The check understands a cell
+# magic, but not the call that `keep_body` returns. This attribute makes the check skip `keep_body`.
 keep_body.has_side_effects = True  # type: ignore[attr-defined]  # IPython's own mark
 
 
@@ -67,9 +70,9 @@ def remove_transform(shell: InteractiveShell) -> None:
 
 
 def cleanup_transforms(shell: InteractiveShell) -> list[Any]:
-    """Return the shell's list of input transformers that run first on each cell.
+    """Return the shell's own list of input transformers that run first on each cell.
 
-    It is the list itself, not a copy: changing it changes the shell.
+    Changing the list changes the shell.
     """
     transforms: list[Any] = shell.input_transformers_cleanup
     return transforms
@@ -80,20 +83,20 @@ ANSWER_TYPE = "swiftask_jupyter.answers.answer", "Answer"
 
 
 def add_formatter(shell: InteractiveShell) -> None:
-    """Register the function that displays an `Answer` that is the value of a cell."""
+    """Register the function that displays an `Answer` as the value of a cell."""
     if shell.display_formatter is not None:
         formatter = shell.display_formatter.ipython_display_formatter
         formatter.for_type_by_name(*ANSWER_TYPE, lambda answer: _show(shell, answer))
 
 
 def remove_formatter(shell: InteractiveShell) -> None:
-    """Remove the function that `add_formatter` registered."""
+    """Remove the display function that `add_formatter` registered in the shell."""
     if shell.display_formatter is not None:
         shell.display_formatter.ipython_display_formatter.pop(".".join(ANSWER_TYPE), None)
 
 
 def _show(shell: InteractiveShell, answer: Answer) -> None:
-    """Display an answer, unless it was already shown during this execution, as it arrived."""
+    """Display an answer, unless the running cell has already displayed the answer."""
     from swiftask_jupyter.notebook.display import display_for
 
     if answer.reply.shown_in != shell.execution_count:
@@ -107,8 +110,9 @@ HELP_WORDS = ("--help", "-h")
 class SwiftaskMagics(Magics):
     """The magics `%%swiftask` and `%swiftask` of one IPython shell, and their settings.
 
-    The settings are the traits, which `%config SwiftaskMagics` shows and changes. A command such as
-    `%swiftask use` can set some of the same values; the latest value applies.
+    The traits of this class are the settings. `%config SwiftaskMagics` shows and changes the
+    settings. Commands such as `%swiftask use` can also change some settings. The value that was set
+    last applies.
     """
 
     agent = Unicode("", help="the agent to ask when a cell names none").tag(config=True)
@@ -138,13 +142,13 @@ class SwiftaskMagics(Magics):
 
     @property
     def client(self) -> Swiftask:
-        """The shell's client, created on first access."""
+        """The `Swiftask` client of the shell, created on first access."""
         return self.context.client
 
     @no_var_expand
     @line_cell_magic
     def swiftask(self, line: str, cell: str | None = None) -> object:
-        """Ask an agent the prompt below a `%%swiftask` line, or run a `%swiftask` command."""
+        """Send the prompt of a `%%swiftask` cell to an agent, or run a `%swiftask` command."""
         if cell is None or line.strip() in HELP_WORDS:
             from swiftask_jupyter.notebook.commands.registry import run_command
 
@@ -180,9 +184,9 @@ class SwiftaskMagics(Magics):
 
     @observe(*CONNECTION_SETTINGS)
     def _override_commands(self, change: Any) -> None:
-        """Make a new `%config` value replace an earlier one from `%swiftask use` or `sandbox`.
+        """Drop the value that a command, such as `%swiftask use`, gave to a setting.
 
-        Called by traitlets when a connection setting changes.
+        traitlets calls this method when `%config` changes a connection setting.
         """
         if change["new"]:
             self.context.drop_override(change["name"])
@@ -195,15 +199,15 @@ def _document_magic() -> str:
     return help_text()
 
 
-# IPython calls an object's `getdoc` instead of reading its docstring. So the help text is built
-# only when a user requests it, not when the extension is loaded.
+# IPython calls the method `getdoc` of an object instead of reading the object's docstring. So the
+# help text is built only when a user requests it.
 vars(SwiftaskMagics)["swiftask"].getdoc = _document_magic
 
 
 def load(shell: InteractiveShell) -> None:
-    """Register the magics and everything that they need in a shell; called by `%load_ext`.
+    """Register the magics in a shell, with Tab completion and the display of answers.
 
-    This is Tab completion, the input transformer and the display of answers.
+    `%load_ext` calls this function.
     """
     from swiftask_jupyter.notebook import completion
 
@@ -215,9 +219,9 @@ def load(shell: InteractiveShell) -> None:
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Remove everything that `load` registered, close the client, and stop the sandbox.
+    """Remove the magics and their helpers from a shell, and close the client.
 
-    Called by `%unload_ext`. The sandbox is the local test server.
+    `%unload_ext` calls this function. The function also stops the sandbox, the local test server.
     """
     from swiftask_jupyter.notebook import completion
 

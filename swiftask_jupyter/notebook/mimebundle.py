@@ -1,4 +1,4 @@
-"""Converts an answer to HTML and plain text: its text, its files and sources, and its footer."""
+"""Converts an answer with its files, sources and footer to HTML and plain text."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ _URL_KEYS = ("url", "link", "source", "href")
 
 
 def extras_of(reply: Reply) -> list[tuple[str, str, str]]:
-    """Return the files, sources and further messages of an answer, to show them below its text.
+    """Return the files, sources and additional messages of an answer.
 
-    Each is a tuple of its kind (`file`, `source` or `message`), its label and its URL. The URL is
-    empty if there is none. Files whose URL is in the text of the answer are omitted.
+    Each tuple contains a kind, a label and a URL. The kind is `file`, `source` or `message`. An
+    empty URL means that there is no URL. A file is left out if the answer's text contains the
+    file's URL.
     """
     listed = [("file", *_label_and_url(each)) for each in reply.files if _not_linked(each, reply)]
     listed += [("source", *_label_and_url(each)) for each in _items(reply.raw, "sourceMetadatas")]
@@ -38,20 +39,26 @@ def extras_of(reply: Reply) -> list[tuple[str, str, str]]:
 
 
 def extras_as_html(listed: list[tuple[str, str, str]]) -> str:
-    """Return the result of `extras_of` as an HTML list; an empty string if there are no extras."""
+    """Convert the result of `extras_of` to an HTML list.
+
+    The result is an empty string if `listed` is empty.
+    """
     return html.wrap(html.render(extras_as_tree(listed))) if listed else ""
 
 
 def extras_as_tree(listed: list[tuple[str, str, str]]) -> list[Node]:
-    """Return the result of `extras_of` as a tree of HTML nodes: one `ul`, or an empty list."""
+    """Convert the result of `extras_of` to a list with one `ul` node.
+
+    The result is an empty list if `listed` is empty.
+    """
     items = tuple(Node("li", {}, tuple(_item(*row))) for row in listed)
     return [Node("ul", {}, items)] if items else []
 
 
 def extras_as_text(listed: list[tuple[str, str, str]]) -> str:
-    """Return the result of `extras_of` as plain text, to append it to the text of the answer.
+    """Convert the result of `extras_of` to plain text, one line for each tuple.
 
-    Each extra is one line, which begins with a line break.
+    Each line begins with a line break, so that the result can be appended to the answer's text.
     """
     lines = (f"- {kind}: {sanitize(label)} {sanitize(url)}".rstrip() for kind, label, url in listed)
     return "".join(f"\n{line}" for line in lines)
@@ -73,10 +80,7 @@ def _label_and_url(value: Any) -> tuple[str, str]:
 
 
 def _not_linked(file: dict[str, Any], reply: Reply) -> bool:
-    """Return whether the URL of the file does not occur in the answer's text.
-
-    If it does, the text already shows or links the file.
-    """
+    """Return whether a file's URL is missing in the answer's text."""
     return file["url"] not in reply.text
 
 
@@ -86,48 +90,55 @@ def _items(raw: dict[str, Any], key: str) -> list[Any]:
 
 
 class GrowingText(Protocol):
-    """The text of an answer that arrives in pieces, and can be rendered as HTML at any time.
+    """The text of an answer that arrives in pieces and can be rendered as HTML at any time.
 
-    The text has two parts. The rendering of the first part, the settled text, cannot be changed by
-    text that arrives later. The rest is the tail.
+    The text has two parts. The first part is the settled text: later pieces cannot change its HTML.
+    The second part is the tail: later pieces may change its HTML.
     """
 
     def feed(self, delta: str) -> None:
-        """Append the next piece of the text; a piece may end anywhere, even inside a word."""
+        """Append the next piece of the text.
+
+        A piece may end anywhere, even inside a word.
+        """
 
     def finish(self) -> None:
-        """End the text; `feed` may not be called any more."""
+        """End the text; after this call, `feed` must not be called."""
 
     @property
     def settled(self) -> int:
-        """The length of the settled text, whose rendering later text cannot change."""
+        """The number of characters in the settled text."""
 
     @property
     def in_code(self) -> bool:
         """Whether the text received so far ends inside code.
 
-        Code may only be divided between two lines, other text between two words.
+        A display that splits the text may split code only between two lines.
         """
 
     @property
     def tail(self) -> str:
-        """The text after the settled text; later text may still change its rendering."""
+        """The text after the settled text."""
 
     def html(self) -> str:
-        """Return all the text received so far as HTML."""
+        """Return the text received so far as HTML."""
 
     def settled_html(self) -> str:
-        """Return the settled text as HTML; later text cannot change it."""
+        """Return the settled text as HTML."""
 
     def tail_html(self, limit: int) -> str:
-        """Return the tail as HTML; if it has more than `limit` characters, only its end."""
+        """Return the tail as HTML.
+
+        If the tail has more than `limit` characters, only the end of the tail is returned.
+        """
 
 
 def growing_text(format_name: str) -> GrowingText:
-    """Create an empty `GrowingText` for an answer in a display format.
+    """Create an empty `GrowingText` for an answer.
 
     Args:
-        format_name: `md` or `code` for text with Markdown, `text` or `json` for plain text.
+        format_name: the display format of the answer. The result renders Markdown for `md` and
+            `code`, and plain text for `text` and `json`.
     """
     if format_name in {"text", "json"}:
         return PlainText()
@@ -137,10 +148,10 @@ def growing_text(format_name: str) -> GrowingText:
 
 
 class PlainText:
-    """The text of an answer that arrives in pieces, and is shown without parsing Markdown.
+    """The text of an answer that arrives in pieces and is displayed without Markdown.
 
-    It is rendered as a single `pre` block. So no part of it is ever settled (final before the end),
-    and all of it is the tail.
+    The whole text is rendered as one `pre` block. The whole text is the tail; the settled text is
+    empty.
     """
 
     settled = 0
@@ -151,25 +162,28 @@ class PlainText:
         self._parts: list[str] = []
 
     def feed(self, delta: str) -> None:
-        """Append the next piece of the text; a piece may end anywhere, even inside a word."""
+        """Append the next piece of the text.
+
+        A piece may end anywhere, even inside a word.
+        """
         self._parts.append(self._sanitizer.feed(delta))
 
     def finish(self) -> None:
-        """Append the last characters, which the sanitizer held back until the end of the text."""
+        """End the text, and append the last characters, which the sanitizer has held back."""
         self._parts.append(self._sanitizer.finish())
 
     @property
     def tail(self) -> str:
-        """All the sanitized text received so far."""
+        """The sanitized text received so far."""
         self._parts = ["".join(self._parts)]
         return self._parts[0]
 
     def html(self) -> str:
-        """Return all the text received so far as HTML."""
+        """Return the text received so far as HTML."""
         return html.wrap(html.preformatted(self.tail))
 
     def settled_html(self) -> str:
-        """Return an empty `div` element, because no part of the text is settled."""
+        """Return an empty `div` element, because the settled text is always empty."""
         return html.wrap("")
 
     def tail_html(self, limit: int) -> str:
@@ -178,10 +192,11 @@ class PlainText:
 
 
 def final_view(reply: Reply) -> tuple[str, str] | None:
-    """Return a finished answer in the format `text`, `json` or `code`, as HTML and as plain text.
+    """Return a finished answer as HTML and as plain text.
 
-    The text of an answer that failed, or that has no valid JSON in the format `json`, is returned
-    unchanged. `None` if the answer is empty or its format is Markdown, which the caller renders.
+    In the formats `json` and `code`, only the JSON or the code in the answer is returned. In the
+    format `text`, and for a failed answer, the whole text is returned. The result is `None` for an
+    empty answer and for the format `md`.
     """
     if reply.format == "md" or not reply.text:
         return None
@@ -195,10 +210,9 @@ def final_view(reply: Reply) -> tuple[str, str] | None:
 
 
 def _extract(reply: Reply) -> CodeBlock | None:
-    """Return the JSON or the code that an answer contains, according to its format.
+    """Return the JSON or the code in an answer of the format `json` or `code`.
 
-    `None` if the whole text is to be shown unchanged: the answer failed, its format is `text`, or
-    it has no valid JSON.
+    The result is `None` for a failed answer, for an answer without JSON, and for the format `text`.
     """
     from swiftask_jupyter.answers.structured import CodeBlock, extract_code, extract_json
 
@@ -274,5 +288,5 @@ def _token_counts(reply: Reply) -> str:
 
 
 def footer_bundle(line: str) -> dict[str, Any]:
-    """Return a MIME bundle that shows a line in the style of the footer, with a plain-text form."""
+    """Return a MIME bundle with a line of text in the style of a footer."""
     return {"text/html": _FOOTER.format(escape(line)), "text/plain": line}

@@ -28,12 +28,13 @@ class TerminalDisplay:
         self._progress = ""
 
     def show(self, events: Iterable[Event]) -> None:
-        """Write the text in the new events; before the first text, show the progress message.
+        """Write the text of new events.
 
-        In the formats `json` and `code`, the text is written only by `finish`.
+        Before the first text arrives, a progress message is shown. In the formats `json` and
+        `code`, only `finish` writes the text.
 
         Args:
-            events: the events since the last call; may be empty.
+            events: the events since the previous call; may be empty.
         """
         text = "".join(event.text for event in events if isinstance(event, Delta))
         if text and self._shown and self._reply.format in {"md", "text"}:
@@ -45,9 +46,9 @@ class TerminalDisplay:
             self._show_progress(self._reply.progress)
 
     def _show_progress(self, progress: str) -> None:
-        """Show a progress message in place of the previous one; an empty message erases it.
+        """Replace the progress message on the current line.
 
-        Do nothing if `sys.stdout` is not a terminal, because the message could not be erased.
+        An empty message erases the line. Nothing is written if `sys.stdout` is not a terminal.
         """
         if progress != self._progress and sys.stdout.isatty():
             self._progress = progress
@@ -55,7 +56,7 @@ class TerminalDisplay:
             sys.stdout.flush()
 
     def finish(self) -> None:
-        """Write the text that was not written yet, the files and sources, and the footer."""
+        """Write the rest of the text, the list of files and sources, and the footer."""
         self._show_progress("")
         rest = self._sanitizer.finish() if self._written else self._whole_text()
         extras = extras_as_text(extras_of(self._reply)) if self._shown else ""

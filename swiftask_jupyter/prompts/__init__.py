@@ -1,1 +1,1 @@
-"""Builds what is sent to an agent: the prompt's text, earlier messages and attached files."""
+"""Builds the content of a request: the prompt's text, earlier messages and attached files."""

@@ -1,9 +1,10 @@
 """Makes `Attachment`s from paths, URLs, bytes, DataFrames, figures and images.
 
-A file or an object is read once, here, and kept in memory. A URL is passed to the service and never
-fetched. The type of an object is recognized by its methods, so that no library is imported. A
-string is read as a path only if the user typed it after `-a` or in `files`. If the value of a
-variable is a string, it is refused, because it could be a path or the content of a file.
+This module reads a file or an object once and keeps the content in memory. A URL is passed to the
+service and never downloaded. An object is recognized by its methods, so no library is imported.
+
+A string is read as a path only if the user typed the string after `-a` or in `files`. A variable
+with a string value is refused, because the string could be a path or the content of a file.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def load_files(files: object) -> tuple[Attachment, ...]:
         files: an iterable of paths, URLs, DataFrames, figures and `(name, bytes)` pairs.
 
     Raises:
-        PromptError: `files` is not such an iterable, or a file can't be read.
+        PromptError: `files` is not a list or a similar iterable, or a file can't be read.
     """
     # A text, bytes and a DataFrame can be iterated over too, but not file by file.
     single = isinstance(files, str | bytes) or hasattr(files, "shape")
@@ -73,11 +74,12 @@ def load_attachments(
     """Return the attachments for a list of values, in the order of the values.
 
     Args:
-        values: objects, or strings in the form that follows `-a`: a URL, path, glob pattern,
-            folder or variable.
-        names: the variables that a string may name. A file takes precedence over a variable of the
-            same name, and a variable over a folder; `name/` always means the folder.
-        directory: the directory for relative paths; default: the current directory.
+        values: strings and other objects. A string is what a user types after `-a`: a URL, a path,
+            a glob pattern, a folder or the name of a variable.
+        names: a dict that maps the names of variables to values. A file takes precedence over a
+            variable, and a variable takes precedence over a folder. `name/` always means the
+            folder.
+        directory: the directory for relative paths; `None` for the current directory.
 
     Raises:
         PromptError: a value cannot be attached.
@@ -111,7 +113,10 @@ def _from_text(text: str, names: Mapping[str, Any], base: Path) -> list[Attachme
 
 
 def _variable(text: str, names: Mapping[str, Any]) -> list[Any]:
-    """Return a list with the value of the variable that the text names; empty if there is none."""
+    """Return a list with the value of the variable that the text names.
+
+    If the variable does not exist, the list is empty.
+    """
     with suppress(Exception):  # a user's property may raise anything
         if found := _VARIABLE.fullmatch(text):
             return [resolve_variable(names, found["name"], found["path"])]
@@ -119,9 +124,9 @@ def _variable(text: str, names: Mapping[str, Any]) -> list[Any]:
 
 
 def _from_url(url: str, scheme: str) -> Attachment:
-    """Return an attachment that refers to a URL, which is not downloaded.
+    """Return an attachment that refers to a URL. The URL is not downloaded.
 
-    Error messages do not repeat the URL, because it may contain a password.
+    Error messages do not contain the URL, because the URL may contain a password.
     """
     if scheme not in {"http", "https"}:
         raise PromptError(f"{scheme}: cannot be attached", advice="give an http(s) URL or a path")
@@ -138,9 +143,9 @@ def _from_url(url: str, scheme: str) -> Attachment:
 
 
 def _from_pattern(pattern: str, text: str, base: Path) -> list[Attachment]:
-    """Return the regular files that match a glob pattern, as attachments.
+    """Return the attachments for all regular files that match a glob pattern.
 
-    `text` is what the user typed, for the error message if no file matches.
+    If no file matches, raise a `PromptError`. The error message contains `text`, the user's input.
     """
     files: list[Path] = []
     with suppress(ValueError):  # unlike Path.glob, glob.glob leaves hidden files out
@@ -172,8 +177,11 @@ def _from_file(path: Path) -> Attachment:
 def _from_object(value: Any, variable: str, base: Path) -> Attachment:
     """Return the attachment for an object.
 
-    `variable` is the name of the variable that holds the object, or empty; it appears in error
-    messages and in the attachment's name. A relative path is resolved against `base`.
+    Args:
+        value: the object.
+        variable: the name of the object's variable, or an empty string. The name appears in error
+            messages and in the attachment's name.
+        base: the directory for relative paths.
     """
     label = f"{variable or 'the object'} ({type(value).__name__})"
     match value:
@@ -206,7 +214,7 @@ def _from_object(value: Any, variable: str, base: Path) -> Attachment:
 
 
 class _LimitedBuffer(BytesIO):
-    """A memory buffer that raises `OverflowError` if more than `MAX_BYTES` are written to it."""
+    """A memory buffer that raises an `OverflowError` if more than `MAX_BYTES` are written."""
 
     def write(self, block: Any, /) -> int:
         if self.tell() + len(block) > MAX_BYTES:
@@ -217,7 +225,7 @@ class _LimitedBuffer(BytesIO):
 def _writer(value: Any) -> tuple[str, Callable[[BytesIO], object] | None]:
     """Return a file name for an object, and a function that writes the object to a file.
 
-    For an object of an unsupported type, the name is empty and the function is `None`.
+    If the object's type is not supported, return an empty name and `None`.
     """
     if isinstance(value, type):
         return "", None
@@ -236,9 +244,9 @@ def _writer(value: Any) -> tuple[str, Callable[[BytesIO], object] | None]:
 
 
 def _write_png(png: Any, file: BytesIO) -> None:
-    """Write the PNG that an object's `_repr_png_` returned to a file.
+    """Write a PNG to a file. `png` is the return value of an object's method `_repr_png_`.
 
-    The value is bytes or base64 text, alone or as the first item of a tuple with metadata.
+    `png` is bytes, base64 text or a tuple. The first item of a tuple is bytes or base64 text.
     """
     data = png[0] if isinstance(png, tuple) else png
     file.write(base64.b64decode(data) if isinstance(data, str) else data or b"")
@@ -253,9 +261,10 @@ def _from_bytes(name: str, content: bytes) -> Attachment:
 
 
 def _safe_name(name: str) -> str:
-    """Return the last part of a path without unprintable characters, at most `MAX_NAME` long.
+    """Return the last part of a path, without unprintable characters.
 
-    The extension is kept when the name is shortened. An empty name becomes `attachment`.
+    A name of more than `MAX_NAME` characters is shortened, and the extension is kept. An empty name
+    becomes `attachment`.
     """
     name = "".join(filter(str.isprintable, _SPACES.sub(" ", name))).rstrip("/\\ ")
     name = re.split(r"[/\\]", name)[-1].strip()
@@ -272,14 +281,14 @@ def _mime_type(name: str) -> str:
 
 
 def _file_mode(path: Path) -> int:
-    """Return the `st_mode` of the path, or 0 if it does not exist or can't be read."""
+    """Return the `st_mode` of a path, or 0 if the path can't be read."""
     with suppress(OSError, ValueError):
         return path.stat().st_mode
     return 0
 
 
 def _not_found(path: Path) -> PromptError:
-    """Return the error for a path that does not exist; the message suggests a similar name."""
+    """Return the error for a path that does not exist. The message suggests a similar name."""
     names: list[str] = []
     with suppress(OSError):
         names = [entry.name for entry in path.parent.iterdir()][:MAX_NEIGHBOURS]

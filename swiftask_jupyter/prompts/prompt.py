@@ -31,14 +31,14 @@ class Message(Struct, frozen=True):
 
 
 class Attachment(Redacted, frozen=True):
-    """A file that is sent with a prompt, by its content or by its URL.
+    """A file that is sent with a prompt, either as content or as a URL.
 
     Attributes:
         name: the file's base name.
         type: the MIME type.
-        size: the size in bytes; 0 for a URL, which is never fetched.
-        content: the file's content, or `None` for a URL.
-        url: the file's URL, or `None` for content.
+        size: the size in bytes; 0 for a URL.
+        content: the file's content; `None` if the file is sent as a URL.
+        url: the file's URL; `None` if the file is sent as content.
     """
 
     redacted_fields = frozenset(("content",))
@@ -55,25 +55,26 @@ class Attachment(Redacted, frozen=True):
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the content or of the URL, in hex digits."""
+        """The SHA-256 of the content in hex digits. Without content, the SHA-256 of the URL."""
         return hashlib.sha256(
             (self.url or "").encode() if self.content is None else self.content
         ).hexdigest()
 
 
 class Prompt(Struct, frozen=True):
-    """The content of one request, independent of the service's API by which it is sent.
+    """The content of one request. The content does not depend on the service's API.
 
     Attributes:
-        agent: the agent's slug, exactly as the service spells it.
+        agent: the agent's slug, exactly as the service spells the slug.
         text: the text of the prompt.
         history: the earlier messages of the conversation, oldest first.
-        conversation: the service's id of the conversation to continue; `None` if there is none.
-        alias: an id of the conversation that this package creates, for services that accept one.
-        options: additional fields of the request body (`temperature`, `max_tokens`, …).
+        conversation: the service's id of the conversation to continue; `None` for a new
+            conversation.
+        alias: an id that this package creates for a new conversation.
+        options: additional fields of the request body, such as `temperature`.
         attachments: the attached files.
         stream: whether to request a streamed response.
-        timeout: how many seconds the service may send nothing; `None` for the default.
+        timeout: the maximum number of seconds without data; `None` for the default.
     """
 
     agent: str
@@ -89,7 +90,8 @@ class Prompt(Struct, frozen=True):
     def labelled_parts(self) -> Iterator[tuple[str, str | bytes]]:
         """Yield `(label, content)` for each part of the prompt that comes from the user.
 
-        Each part is searched for tokens before the prompt is sent; error messages show the label.
+        Each content is searched for tokens before the prompt is sent. A label names a part of the
+        prompt in an error message.
         """
         for text in (self.text, *(message.text for message in self.history)):
             yield "the prompt", text
@@ -100,11 +102,11 @@ class Prompt(Struct, frozen=True):
             yield f"the file {file.name}", file.content or file.url or ""
 
     def digest(self, dialect: str, service: str) -> str:
-        """Return the SHA-256 of the request in hex digits; equal requests have equal digests.
+        """Return the SHA-256 of the request in hex digits. Equal requests have equal digests.
 
         Args:
             dialect: the name of the protocol by which the request is sent.
-            service: the service it is sent to, because each service has its own agents.
+            service: the identity of the service, because each service has different agents.
         """
         request: list[object] = [
             dialect,
@@ -143,16 +145,16 @@ def compose(
         text: the text of the prompt.
         system: a system message before the prompt.
         files: the attached files, already loaded.
-        docs: how the service reads files: `simple` or `advanced`; `None` leaves it to the dialect.
+        docs: how the service reads files: `simple` or `advanced`; `None` for the dialect's default.
         stream: `False` requests the answer in one piece.
-        timeout: the seconds that the service may send nothing; `None` for the default.
-        fields: fields of the request, sent unchanged.
-        other_fields: more fields of the request. A name that looks like a misspelt option is not
-            accepted. A field whose value is `None` is not sent.
+        timeout: the maximum number of seconds without data; `None` for the default.
+        fields: a dict that maps the names of request fields to values. A field with the value
+            `None` is not sent.
+        other_fields: more request fields. A name that looks like a misspelt option is rejected.
 
     Raises:
-        ConfigurationError: a field is set by the package itself or is given twice, or an option
-            has an invalid value.
+        ConfigurationError: a field is reserved for the package, a field is given twice, or an
+            option has an invalid value.
         PromptError: the prompt or the system message is not a string.
     """
     check_options(other_fields, RequestOptions)
@@ -173,7 +175,7 @@ def compose(
 def _request_fields(
     docs: str | None, fields: Mapping[str, object], others: Mapping[str, object]
 ) -> dict[str, object]:
-    """Return the fields of a request: `fields` and `others` together, and one for `docs`.
+    """Return one dict with all request fields: `fields`, `others` and a field for `docs`.
 
     Fields with the value `None` are left out.
 
@@ -211,11 +213,11 @@ def _valid_timeout(timeout: object) -> float:
 
 
 def validate_prompt(prompt: Prompt, secrets: Iterable[Secret]) -> None:
-    """Check that a prompt can and may be sent.
+    """Raise an error if a prompt must not be sent.
 
     Raises:
-        PromptError: the text is empty or can't be encoded as UTF-8, or a part of the prompt
-            contains a token.
+        PromptError: the text is empty, the text can't be encoded as UTF-8, or the prompt contains a
+            token.
     """
     if not prompt.text.strip():
         raise PromptError("the prompt is empty", advice="write it below the magic line")
@@ -236,7 +238,7 @@ def validate_prompt(prompt: Prompt, secrets: Iterable[Secret]) -> None:
 
 
 def newest_within(turns: list[Turn], limit: int) -> list[Turn]:
-    """Return the newest turns whose texts fit into this number of tokens; with 0, all turns.
+    """Return the newest turns that fit into `limit` tokens. A limit of 0 means all turns.
 
     The number of tokens is estimated from the number of bytes.
     """
@@ -250,12 +252,13 @@ def newest_within(turns: list[Turn], limit: int) -> list[Turn]:
 
 
 def history_messages(turns: Iterable[Turn], secrets: Collection[Secret]) -> Iterator[Message]:
-    """Yield the prompts and answers of earlier turns as messages, to be sent before a new prompt.
+    """Yield two messages for each earlier turn: the prompt and the answer.
 
-    A turn with an empty answer is left out. Tokens in the texts are masked: a token may have been
-    set only after a text that contains it was first sent.
+    The messages are sent before a new prompt. A turn with an empty answer is left out. All tokens
+    in `secrets` are masked in the messages.
     """
 
+    # A token may have been set only after a text that contains it was first sent.
     def masked(text: str) -> str:
         for secret in secrets:
             text = secret.mask(text) if secret.is_in(text) else text
@@ -270,7 +273,7 @@ def history_messages(turns: Iterable[Turn], secrets: Collection[Secret]) -> Iter
 def replayed_text(prompt: Prompt) -> str:
     """Return the earlier messages and the prompt as one text, for the option `replay`.
 
-    It is sent to a service that stores conversations itself but lacks these messages.
+    The text is for a service that stores conversations but lacks the earlier messages.
     """
     names = {"user": "I", "assistant": "You", "system": "System"}
 
@@ -282,7 +285,7 @@ def replayed_text(prompt: Prompt) -> str:
 
 
 def fork_remark(earlier: Iterable[Turn], dialect: str, agent: str) -> str:
-    """Return the remark that the service starts a new conversation without the earlier turns.
+    """Return a remark for the user: a new conversation starts without the earlier turns.
 
     The remark is shown in the footer below the answer.
     """

@@ -98,26 +98,26 @@ def interpolate(
 
 
 def expression_warnings(text: str) -> tuple[str, ...]:
-    """Return a warning for each `{{…}}` that is sent unchanged because it is an expression.
+    """Return a warning for each `{{…}}` that contains an expression, such as `{{x + 1}}`.
 
-    Only variables, attributes and items are replaced; `{{x + 1}}` is an expression.
+    An expression is not evaluated and is sent unchanged.
     """
     found = dict.fromkeys(match[0] for match in _FIELD_OR_EXPRESSION.finditer(text))
     return tuple(f"{each} is sent as written" for each in found if not FIELD.fullmatch(each))
 
 
 def resolve_variable(names: Mapping[str, Any], name: str, path: str) -> Any:
-    """Return the value of a variable, or of an attribute or item of the variable.
+    """Return the value of a variable, or the value of a variable's attribute or item.
 
     Args:
-        names: the variables.
-        name: the variable's name; the group `name` of `VARIABLE_PATH`.
-        path: the attributes and items to follow, such as `.a["b"][0]`, or empty; the group `path`
-            of `VARIABLE_PATH`.
+        names: a dict that maps the names of variables to values.
+        name: the variable's name.
+        path: the attributes and items to follow, such as `.a["b"][0]`; empty for the variable
+            itself.
 
     Raises:
-        Exception: the value does not exist, an attribute is private, or the user's own object
-            raised an error of any type.
+        Exception: the value does not exist, an attribute is private, or the user's object raised an
+            error of any type.
     """
     value = names[name]
     for step in STEPS.findall(path):

@@ -1,14 +1,14 @@
-"""Dialects: each one implements the HTTP API of one service, as a subclass of `Protocol`.
+"""Dialects: subclasses of `Protocol`, each for the HTTP API of one service.
 
-A dialect converts a prompt into an HTTP request, and the bytes of the response into events, which
-are the parts of an answer: text, token counts, ids. This module is the public interface for
-dialects that other packages provide. Nothing here does I/O: `transport` sends the requests and
-reads the responses, so a dialect can be tested without a server.
+A dialect converts a prompt into an HTTP request. It converts the bytes of the response into events:
+the text, the token counts and the ids of the answer. A dialect does no I/O, so it can be tested
+without a server; the package `transport` sends the requests and reads the responses. Other packages
+can provide dialects, and this module is the public interface for them.
 
-To write a dialect, subclass `Protocol`: set the class attributes, and implement `request` (returns
-the HTTP request for a prompt) and `decoder` (returns the `Decoder` for a response). If the service
-answers with one JSON object, the decoder can be a `JSONBodyDecoder` subclass whose method `events`
-yields the events for the object:
+To write a dialect, subclass `Protocol`, set the class attributes and implement two methods.
+`request` returns the HTTP request for a prompt. `decoder` returns the `Decoder` for a response. If
+the service answers with one JSON object, subclass `JSONBodyDecoder`, whose method `events` yields
+the events for the object:
 
     >>> import json
     >>> from swiftask_jupyter.answers.turn import Delta, Raw
@@ -46,13 +46,16 @@ yields the events for the object:
     >>> [*decoder.feed(b'{"answer": "Hi", "mod'), *decoder.feed(b'el": "m1"}'), *decoder.finish()]
     [Delta(text='Hi'), Raw(fields={'model': 'm1'})]
 
-For a streamed answer, subclass `Decoder` instead; `http.LineSplitter` splits server-sent events
-into lines, and `chat.py` is a short example. Create usage events with `base.plausible_usage`. Some
-services require further methods to be overridden: `prepare` (sends requests before the prompt,
-such as file uploads), `fallback` (returns a variant to try after an error), `error` (converts an
-error response) and `remark` (adds a note to the footer of the answer).
+For a streamed answer, subclass `Decoder` instead. `http.LineSplitter` splits server-sent events
+into lines; `chat.py` is a short example. `base.plausible_usage` creates the event with the token
+counts. Override these methods of `Protocol` if the service needs them:
 
-To install the dialect, declare the class as an entry point of its package:
+- `prepare` yields requests to send before the prompt, such as file uploads.
+- `fallback` returns a variant of the dialect to try after an error.
+- `error` converts an error response to an exception.
+- `remark` returns a note for the footer of the answer.
+
+To install the dialect, declare the class as an entry point of the package that contains it:
 
     [project.entry-points."swiftask_jupyter.protocols"]
     acme = "acme_swiftask:Acme"

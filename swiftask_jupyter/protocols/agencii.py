@@ -1,11 +1,14 @@
 """The `agencii` dialect: `POST /get_completion` of the Agencii platform.
 
 According to its documentation, the API takes a Bearer token of the platform, the fields `message`
-and `apiIntegrationId`, and either `chatId` or an `aliasChatId` that the client chooses. The answer
-is JSON, or plain text if the integration is set to text only. The documentation now names the
-route `/get_response`, but existing clients still use `/get_completion`, so both routes are tried.
-The service stores the conversation. A plain text answer contains no chat id; such a conversation
-is continued by the `aliasChatId` that was sent with its first prompt.
+and `apiIntegrationId`, and one of two chat ids: the service creates `chatId`, the client creates
+`aliasChatId`. The service stores the conversation.
+
+The answer is JSON, or plain text if the agent is set to text only. A plain text answer contains no
+chat id. Then later prompts repeat the `aliasChatId` of the first prompt.
+
+The documentation now names the route `/get_response`. Existing clients still use
+`/get_completion`. So `/get_completion` is tried first, and `/get_response` after status 404.
 """
 
 from __future__ import annotations
@@ -50,8 +53,9 @@ class Agencii(Protocol):
     def request(self, prompt: Prompt) -> Request:
         """Return the POST request for a prompt.
 
-        The prompt's conversation id is sent as `aliasChatId` if this package created the id, and as
-        `chatId` if the service did. Without a conversation, the prompt's alias starts a new one.
+        A conversation id that this package created is sent as `aliasChatId`, an id from the service
+        as `chatId`. A prompt without a conversation id starts a new conversation: the prompt's
+        alias is sent as `aliasChatId`.
         """
         chat = prompt.alias if prompt.conversation is None else str(prompt.conversation)
         chat_key = "aliasChatId" if chat.startswith(ALIAS_PREFIX) else "chatId"
@@ -73,7 +77,7 @@ class Agencii(Protocol):
         return TextDecoder() if head.media_type == "text/plain" else ChatDecoder(self, head)
 
     def fallback(self, error: errors.ServiceError) -> Protocol | None:
-        """Return a variant that uses the route `/get_response`, or `None`.
+        """Return a variant of this dialect that uses the route `/get_response`, or `None`.
 
         The variant is returned if the service answered with status 404 on `/get_completion`.
         """
@@ -109,9 +113,9 @@ class TextDecoder(Decoder):
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        """Yield the text of these bytes.
+        """Decode the bytes and yield the text.
 
-        If they end inside a character, its first bytes are kept until the next call.
+        If the bytes end inside a character, the incomplete character is kept for the next call.
         """
         if text := self._decode(data):
             yield Delta(text)

@@ -1,6 +1,6 @@
 """Base classes of the dialects: `Protocol` creates requests, `Decoder` decodes responses.
 
-A `Protocol` holds a base URL and a token, and performs no I/O. For each prompt, `Transport.stream`
+A `Protocol` holds a base URL and a token. For each prompt, `Transport.stream`
 
 1. sends the requests that the generator `Protocol.prepare` yields, and sends the responses back
    into the generator;
@@ -9,8 +9,8 @@ A `Protocol` holds a base URL and a token, and performs no I/O. For each prompt,
    error that `Protocol.error` returns if the status is 300 or above;
 4. passes the bytes of each network read to `Decoder.feed`, and calls `Decoder.finish` at the end.
 
-So a dialect can be tested without a server. The docstring of the package `protocols` shows how to
-write a dialect.
+Both classes perform no I/O, so a dialect can be tested without a server. The docstring of the
+package `protocols` shows how to write a dialect.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class Protocol(ABC):
     Attributes:
         name: the value of `--dialect` that selects this dialect.
         base_path: the path with which all routes begin, such as `/v1`; may be empty.
-        streams: whether the service can send the text while the agent is still writing it.
+        streams: whether the service can send an answer in pieces while the agent is writing.
         takes_history: whether each request contains the earlier messages of the conversation.
-        owns_conversation: whether the service stores the conversation; then the client cannot
+        owns_conversation: whether the service stores the conversation. Then the client cannot
             change or remove earlier messages.
         takes_alias: whether the client can choose the id of a new conversation.
         takes_files: whether attachments can be sent.
@@ -81,9 +81,9 @@ class Protocol(ABC):
     def prepare(self, prompt: Prompt) -> Generator[Request, tuple[ResponseHead, bytes], Prompt]:
         """Yield the requests to send before the prompt, such as file uploads; return the prompt.
 
-        For each yielded request, the caller sends the head and the body of the response into the
-        generator. The returned prompt is the one to send; it may contain data from the responses,
-        such as the URLs of uploaded files. This implementation yields no requests.
+        For each yielded request, the caller sends the response's head and body into the generator.
+        The returned prompt may contain data from the responses, such as the URLs of uploaded files.
+        This implementation yields no requests and returns the prompt unchanged.
         """
         yield from ()
         return prompt
@@ -98,7 +98,7 @@ class Protocol(ABC):
         """
 
     def build_request(self, prompt: Prompt) -> Request:
-        """Call `request`, and convert its encoding errors to `PromptError`.
+        """Return the HTTP request for a prompt; raise `PromptError` if encoding the prompt fails.
 
         Raises:
             PromptError: an option cannot be converted to JSON, or a text contains a lone surrogate.
@@ -118,20 +118,20 @@ class Protocol(ABC):
         Args:
             head: the response's status and headers.
             body: the response's body; may be incomplete.
-            agent: the agent's slug in the request; empty if the request named no agent.
+            agent: the slug of the agent in the request; empty for a request without an agent.
         """
         return error_for_status(head, error_message(body, self.token), agent, self.auth_advice)
 
     def remark(self, prompt: Prompt) -> str:  # noqa: ARG002 - for subclasses
-        """Return a note about this request to show below the answer; empty for no note."""
+        """Return a note about the prompt's request, to show below the answer; empty for no note."""
         return ""
 
     def fallback(self, error: errors.ServiceError) -> Protocol | None:  # noqa: ARG002 - for subclasses
-        """Return a variant of this dialect with which to send the request again, or `None`.
+        """Return a variant of this dialect to try after an error response, or `None`.
 
-        Called if the service answered with an error before any part of an answer arrived. `None`
-        means that there is no variant left to try. Subclasses use variants where the documentation
-        of the service contradicts itself, for example about a route or the type of a field.
+        The variant sends the request again. `None` means that no variant is left to try, as in
+        this base class. Subclasses have variants for contradictions in the service's documentation,
+        for example about a route. The method is not called if a part of the answer has arrived.
         """
         return None
 
@@ -141,10 +141,10 @@ class Protocol(ABC):
 
 
 class Decoder(ABC):
-    """Converts the body of one response into events, while its bytes arrive.
+    """Converts the body of one response into events, while the bytes of the body arrive.
 
-    The events do not depend on the sizes of the pieces in which the bytes are passed to `feed`,
-    except that a text may be split into several `Delta` events.
+    The bytes may be passed to `feed` in pieces of any size. The pieces affect only how the text is
+    split into `Delta` events.
 
     Attributes:
         done: whether an end marker, such as `[DONE]`, has been read; the transport then passes no
@@ -166,7 +166,7 @@ class Decoder(ABC):
 
     @abstractmethod
     def finish(self) -> Iterator[Event]:
-        """Yield the remaining events; called once, after all bytes were passed to `feed`.
+        """Yield the remaining events; called once, after the last call of `feed`.
 
         Raises:
             StreamError: the response ended too early, or cannot be decoded.
@@ -178,7 +178,7 @@ class JSONBodyDecoder(Decoder):
     """Decodes an answer that is one JSON object; subclasses convert the object into events.
 
     Args:
-        protocol: the dialect that sent the request; its token is masked in error messages.
+        protocol: the dialect of the request. Error messages mask the dialect's token.
         head: the response's status and headers.
     """
 
@@ -192,7 +192,7 @@ class JSONBodyDecoder(Decoder):
         """Convert the decoded JSON object into events, and yield them."""
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        """Store the bytes until `finish` decodes them; yields no events.
+        """Store the bytes for `finish`; yield no events.
 
         Raises:
             StreamError: the body is longer than `MAX_BODY_BYTES`.
@@ -238,18 +238,17 @@ def plausible_usage(
     has_text: bool,
     credits: Any = None,  # noqa: A002 - the platform's word
 ) -> Usage:
-    """Create a `Usage` from a response's values, with `None` for each value that cannot be right.
+    """Create a `Usage` from the values in a response, with `None` for each implausible value.
 
-    Values that are not numbers, negative token counts and some zeros become `None`. A request
-    cannot have 0 tokens, and neither can an answer with text, but Swiftask's `/v1` reports such
-    zeros.
+    A value that is not a number is implausible. So is a negative token count. Some counts of 0 are
+    implausible too: 0 input tokens, a total of 0, and 0 output tokens for an answer with text or
+    with an implausible input count. Swiftask's `/v1` reports such zeros.
 
     Args:
         input_tokens: the value reported for the tokens of the request.
         output_tokens: the value reported for the tokens of the answer.
         reported_total: the value reported for the total.
-        source: where in the response the values were found; `none` is stored instead if no value
-            is plausible.
+        source: the place of the values in the response; stored as `none` if no value is plausible.
         has_text: whether the answer has text.
         credits: the value of Swiftask's `totalBotUsage`, whose unit is not documented.
     """
@@ -279,7 +278,7 @@ def _token_count(value: Any) -> int | None:
 def _is_storable_number(value: Any) -> bool:
     """Return whether a value is a number that the database can store exactly.
 
-    `True` and `False` are not numbers here; the absolute value must be below 2 ** 53.
+    The absolute value must be below 2 ** 53. `True` and `False` do not count as numbers.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and abs(value) < 2**53

@@ -1,10 +1,11 @@
 """The `chat` dialect: `POST /chat/{slug}`, for an agent platform whose API is under `/v1/api`.
 
 According to its documentation, the API takes a Bearer token and the fields `message`, `stream` and
-`conversationId`. The answer is one JSON object, or a stream of server-sent events that have no
-blank lines between them and end with `data: [DONE]`. The service stores the conversation. Its id
-is documented only for the JSON answer, so the first answer of a conversation is not streamed.
-Nevertheless, an id that occurs in a stream is read too.
+`conversationId`. The answer is one JSON object, or a stream of server-sent events. The stream ends
+with `data: [DONE]` and has no blank lines between events.
+
+The service stores the conversation. The documentation describes the conversation's id only for the
+JSON answer. So the first answer of a conversation is requested as JSON, not as a stream.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ class Chat(Protocol):
     def request(self, prompt: Prompt) -> Request:
         """Return the POST request for a prompt.
 
-        A stream is requested only if the prompt allows it and has the id of a conversation: the id
-        of a new conversation is documented only in an answer that is not streamed.
+        The answer is streamed only if the prompt allows streaming and has a conversation id. The
+        first answer of a conversation is requested as JSON, because only JSON is known to contain
+        the id.
         """
         options = dict(prompt.options)
         headers = {**self.authorization(), "Content-Type": "application/json"}
@@ -67,10 +69,9 @@ class Chat(Protocol):
         )
 
     def remark(self, prompt: Prompt) -> str:
-        """Return a note that the first answer of a conversation is not streamed, if this applies.
+        """Return the note that a conversation's first answer is not streamed, or an empty string.
 
-        The note is shown below the answer. It is empty for a later answer, and if the prompt does
-        not request a stream.
+        The note is shown below the first answer of a conversation if the prompt allows streaming.
         """
         first = prompt.stream and prompt.conversation is None
         return "chat streams from a conversation's second turn on" if first else ""
@@ -83,9 +84,9 @@ class Chat(Protocol):
 
 
 class ChatBodyDecoder(JSONBodyDecoder):
-    """Decodes an answer that is not streamed.
+    """Decodes an answer that is one JSON object, not a stream.
 
-    Its form is `{"data": {"response", "conversationId", "metadata"}, "error": null}`.
+    The object has the form `{"data": {"response", "conversationId", "metadata"}, "error": null}`.
     """
 
     def events(self, body: dict[str, Any]) -> Iterator[Event]:
@@ -132,7 +133,7 @@ class ChatStreamDecoder(Decoder):
         yield from self._decode_lines(self._lines.feed(data))
 
     def finish(self) -> Iterator[Event]:
-        """Yield the events of the last line, if it has no line ending.
+        """Yield the events of the last line if that line has no line ending.
 
         Raises:
             StreamError: the stream ended without `[DONE]`, or the last line cannot be decoded.
@@ -168,9 +169,9 @@ def _conversation_events(fields: dict[str, Any], head: ResponseHead | None) -> I
     """Yield the conversation's id as an event; yield nothing if the response does not contain it.
 
     Args:
-        fields: the fields of the answer, in which the id is searched first.
-        head: the response's head, whose undocumented header `x-conversation-id` is searched next;
-            `None` to search only the fields.
+        fields: the fields of the answer. They are searched first.
+        head: the response's head. The undocumented header `x-conversation-id` is searched next.
+            `None` means that only the fields are searched.
     """
     conversation = fields.get("conversationId")
     conversation = conversation or (head and head.headers.get("x-conversation-id"))
@@ -179,6 +180,6 @@ def _conversation_events(fields: dict[str, Any], head: ResponseHead | None) -> I
 
 
 def _rate_limit_headers(head: ResponseHead) -> dict[str, str]:
-    """Return the rate limit headers that the response has: their values by name."""
+    """Return a dict that maps the names of the response's rate limit headers to their values."""
     names = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
     return {name: head.headers[name] for name in names if name in head.headers}

@@ -27,8 +27,8 @@ def error_message(body: bytes, token: Secret | None = None) -> str:
     """Return the message in the body of an error response, with the token masked.
 
     In a JSON body, the message is searched under `error`, `message`, `detail` and a few other
-    keys, also in nested objects. If no message is found, or the body is not JSON but HTML or plain
-    text, the whole body is returned. The result has at most `MAX_MESSAGE_CHARS` characters.
+    keys, also in nested objects. If the body contains no such key or is not JSON, the whole body
+    is returned. The result has at most `MAX_MESSAGE_CHARS` characters.
     """
     text = body.decode("utf-8", "replace").strip()
     try:
@@ -79,7 +79,7 @@ def error_for_status(
     Args:
         head: the response's status and headers; `Retry-After` sets the exception's `retry_after`.
         message: the message in the response's body; may be empty.
-        agent: the agent's slug in the request; empty if the request named no agent.
+        agent: the slug of the agent in the request; empty for a request without an agent.
         auth_advice: what the user can do if the service rejects the token.
     """
     status = head.status
@@ -100,7 +100,7 @@ def _classify(status: int, message: str, auth_advice: str) -> tuple[type[errors.
 
     Args:
         status: the response's status, 300 or above.
-        message: the message in its body, in lower case.
+        message: the message in the response's body, in lower case.
         auth_advice: the advice to return if the service rejected the token.
     """
     too_long = _TOO_LONG.search(message)
@@ -124,7 +124,7 @@ def retry_after_seconds(header: str | None, now: datetime | None = None) -> floa
     """Return the number of seconds to wait according to a `Retry-After` header.
 
     The value is a number of seconds or an HTTP date (RFC 9110, section 10.2.3). A date in the past
-    gives 0. `None` is returned if there is no header, or its value is invalid.
+    gives 0. A missing header or an invalid value gives `None`.
 
     Args:
         header: the header's value; `None` if the response has no such header.

@@ -1,8 +1,8 @@
 """The data types for HTTP requests and response heads, and a parser of server-sent events.
 
-Server-sent events are separated by blank lines, but here each `data:` line is decoded on its own,
-because the service of the `chat` dialect sends events without blank lines. This is sufficient: no
-service splits a JSON value into two `data:` lines.
+The parser decodes each `data:` line of a stream separately and ignores blank lines. The standard
+separates events by blank lines, but the service of the `chat` dialect sends none. No known service
+splits a JSON value into two `data:` lines.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Request(Redacted, frozen=True):
     Attributes:
         method: the HTTP method, such as `POST`.
         url: the absolute URL.
-        headers: the headers that this request needs. When it is sent, general headers such as
-            `Host` and `Content-Length` are added.
+        headers: the headers of this request. The transport adds general headers such as `Host`
+            and `Content-Length`.
         content: the bytes of the body; empty if there is no body.
         label: the name of the body in a progress message, such as a file name; may be empty.
     """
@@ -45,7 +45,7 @@ class ResponseHead(Struct, frozen=True):
 
     Attributes:
         status: the HTTP status code.
-        headers: the headers' values by name; the names are in lower case.
+        headers: a mapping from header names in lower case to values.
     """
 
     status: int
@@ -53,12 +53,12 @@ class ResponseHead(Struct, frozen=True):
 
     @property
     def media_type(self) -> str:
-        """The `Content-Type` in lower case, without parameters; empty without this header."""
+        """The `Content-Type` in lower case, without parameters; empty if the header is missing."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 class LineSplitter:
-    """Splits bytes that arrive in pieces into lines, which may end in LF, CRLF or CR."""
+    """Splits a stream of bytes into lines. A line ends in LF, CRLF or CR."""
 
     __slots__ = ("_pending", "_pending_size", "_started")
 
@@ -70,9 +70,8 @@ class LineSplitter:
     def feed(self, data: bytes) -> list[bytes]:
         """Add the next bytes, and return the lines that are now complete, without line endings.
 
-        An incomplete line is kept for the next call. A line that ends in CRLF is followed by an
-        additional empty line, because CR and LF each count as a line ending. Callers ignore empty
-        lines.
+        An incomplete line is kept for the next call. CR and LF each count as a line ending, so CRLF
+        adds an empty line to the result. Callers ignore empty lines.
 
         Raises:
             StreamError: a line is longer than `MAX_LINE_BYTES`.
@@ -97,7 +96,7 @@ class LineSplitter:
         return lines
 
     def finish(self) -> list[bytes]:
-        """Return a list with the last line if it has no line ending; otherwise an empty list."""
+        """Return a list with the last line if the line has no line ending; otherwise `[]`."""
         rest = b"".join(self._pending)
         self._pending = []
         return [rest] if rest else []

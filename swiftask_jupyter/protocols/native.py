@@ -1,11 +1,14 @@
 """The `native` dialect: `POST /api/ai/{slug}`, Swiftask's own API, which answers with JSON.
 
-According to its documentation, the API takes a Bearer token (an API key or the agent's client
-token) and the fields `input`, `messageHistory`, `sessionId`, `files` and `documentAnalysisMode`.
-The documentation contradicts itself: `sessionId` is a number in the schema and in the examples,
-but a string on the troubleshooting page; the keys of the answer are printed with and without a
-leading `$`; and token counts have two sets of names. The decoder accepts all these forms. Fields
-that are not documented are sent only if the user passes them as options.
+According to its documentation, the API takes a Bearer token and the fields `input`,
+`messageHistory`, `sessionId`, `files` and `documentAnalysisMode`. The token is an API key or the
+agent's client token. Other fields are sent only if the user passes them as options.
+
+The documentation contradicts itself. This dialect accepts all documented forms:
+
+- `sessionId` is a number in the schema and in the examples, but a string on one page.
+- The keys of the answer are printed with and without a leading `$`.
+- Token counts have two sets of names.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ class Native(Protocol):
     Args:
         base_url: the URL that the routes are appended to.
         token: an API key, or the agent's client token.
-        session_type: the type as which `sessionId` is sent, `int` or `str`.
+        session_type: the type of `sessionId` in requests: `int` or `str`.
     """
 
     name = "native"
@@ -68,9 +71,9 @@ class Native(Protocol):
     def _upload(self, file: Attachment) -> Generator[Request, tuple[ResponseHead, bytes], str]:
         """Yield the requests that upload one file; return the URL of the uploaded file.
 
-        The first request gets a signed URL from the service, the second PUTs the file to this URL.
-        The signature in the URL authorizes the PUT, so no token is sent with it: the request would
-        become invalid, and the storage provider would receive the token.
+        The first request gets a signed URL from the service. The second request PUTs the file to
+        the signed URL. The PUT contains no token: the signature is sufficient, and the storage
+        provider must not receive the token.
 
         Raises:
             ServiceError: the service or the storage provider refused a request.
@@ -96,8 +99,7 @@ class Native(Protocol):
     def request(self, prompt: Prompt) -> Request:
         """Return the POST request for a prompt.
 
-        It contains a `sessionId` only if the prompt continues a conversation that the service
-        stores.
+        The request contains a `sessionId` only if the prompt has the id of a conversation.
         """
         body: dict[str, object] = {"input": prompt.text}
         if prompt.attachments:
@@ -131,7 +133,7 @@ class Native(Protocol):
         return AnswerDecoder(self, head)
 
     def fallback(self, error: errors.ServiceError) -> Protocol | None:
-        """Return a variant that sends `sessionId` as a string, or `None`.
+        """Return a variant of this dialect that sends `sessionId` as a string, or `None`.
 
         The variant is returned if `sessionId` was sent as a number, and the service answered with
         status 400 and a message about the type of the session id.
@@ -150,7 +152,7 @@ class AnswerDecoder(JSONBodyDecoder):
         """Yield the text, the usage, the session id and the remaining fields as events.
 
         Raises:
-            RateLimited: the subscription's usage limit is reached; the text says so.
+            RateLimited: the answer says that the subscription's usage limit is reached.
             ServiceError: the agent failed, although the HTTP status is 200.
         """
         fields = {key.removeprefix("$"): value for key, value in body.items()}
@@ -174,13 +176,13 @@ class AnswerDecoder(JSONBodyDecoder):
 
 
 def parse_upload_urls(body: bytes) -> tuple[str, str]:
-    """Return the URL for the PUT request of an upload, and the URL of the file after the upload.
+    """Return two URLs for an upload: the target of the PUT request, and the uploaded file's URL.
 
     Args:
         body: the JSON response to a request for a signed URL. The documented form is
-            `{signedUrl, fileUrl}`: the upload goes to `signedUrl`, and `fileUrl` is the URL of the
-            file, by default `signedUrl` without its query. The service has also been observed to
-            return `{url, fileUrl}`; then `url` is used for both.
+            `{signedUrl, fileUrl}`. If `fileUrl` is missing, the file's URL is `signedUrl` without
+            its query. Real responses also had the form `{url, fileUrl}`; then `url` is returned
+            twice.
 
     Raises:
         StreamError: the body contains neither `url` nor `signedUrl`.
@@ -203,14 +205,13 @@ def parse_upload_urls(body: bytes) -> tuple[str, str]:
 def _usage(fields: dict[str, Any], *, has_text: bool) -> Usage:
     """Return the token counts and the credits that an answer reports.
 
-    The token counts are read from `tokenUsage` or, if they are missing there, from `usageDetail`:
-    both names are documented. The value of `totalBotUsage` is stored unchanged as the credits,
-    because the documentation gives no unit and contradicts itself on whether it counts one request
-    or the whole session.
+    The token counts are read from `tokenUsage`. A count that is missing in `tokenUsage` is read
+    from `usageDetail`. The credits are the value of `totalBotUsage`, stored unchanged: the
+    documentation does not define its unit.
 
     Args:
         fields: the fields of the answer, without `$` in the keys.
-        has_text: whether the answer has text; then an output count of 0 is ignored.
+        has_text: whether the answer has text. If so, an output count of 0 is ignored.
     """
     token_usage = fields.get("tokenUsage")
     tokens: dict[str, Any] = token_usage if isinstance(token_usage, dict) else {}

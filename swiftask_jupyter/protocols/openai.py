@@ -1,10 +1,12 @@
 """The `openai` dialect: `POST /v1/chat/completions`, Swiftask's OpenAI-compatible API.
 
-According to its documentation, the API takes a Bearer token and the agent's slug as `model`,
-streams server-sent events that end with `data: [DONE]`, and answers with status 401 for an invalid
-key and 400 for an unknown slug. Other clients of the service report a usage event with
-`choices: []`, token counts of 0 next to a total that is not 0, and status 400 for unknown fields
-of the request. So only fields that are known to be accepted are sent.
+According to its documentation, the API takes a Bearer token and the agent's slug as `model`. It
+streams server-sent events that end with `data: [DONE]`. It answers with status 401 for an invalid
+key and with status 400 for an unknown slug.
+
+Other clients of the service report three deviations: a usage event with `choices: []`, token counts
+of 0 next to a total that is not 0, and status 400 for unknown fields of the request. So only fields
+that are known to be accepted are sent.
 
 For speed, the chunks of a stream are decoded into typed msgspec structs. A chunk that does not fit
 the types is decoded a second time without type checks.
@@ -40,7 +42,7 @@ class OpenAI(Protocol):
     Args:
         base_url: the URL that the routes are appended to.
         token: the API key.
-        asks_usage: whether to request a usage event (`stream_options`) with a streamed answer.
+        asks_usage: whether to request the token counts of a streamed answer (`stream_options`).
     """
 
     name = "openai"
@@ -55,7 +57,7 @@ class OpenAI(Protocol):
         self._asks_usage = asks_usage
 
     def request(self, prompt: Prompt) -> Request:
-        """Return the POST request for a prompt; `prompt.stream` selects a streamed answer."""
+        """Return the POST request for a prompt; request a stream if `prompt.stream` is true."""
         messages = [{"role": each.role, "content": each.text} for each in prompt.history]
         messages.append({"role": "user", "content": prompt.text})
         body: dict[str, Any] = {
@@ -77,7 +79,7 @@ class OpenAI(Protocol):
         )
 
     def fallback(self, error: ServiceError) -> Protocol | None:
-        """Return a variant that does not request a usage event, or `None`.
+        """Return a variant of this dialect that does not send `stream_options`, or `None`.
 
         The variant is returned if the service rejected the field `stream_options` with status 400.
         """
@@ -117,7 +119,10 @@ class TokenUsage(msgspec.Struct, gc=False):
 
 
 class Chunk(msgspec.Struct, gc=False):
-    """The fields that are read from one JSON object: a chunk of a stream, or a whole answer."""
+    """One JSON object of a response: a chunk of a stream, or a whole answer.
+
+    Only the fields that the dialect reads are declared.
+    """
 
     choices: list[Choice] | None = None
     usage: TokenUsage | None = None
@@ -151,11 +156,11 @@ class StreamDecoder(Decoder):
         return self._decode_lines(self._lines.feed(data))
 
     def finish(self) -> Iterator[Event]:
-        """Yield the events of the last line, if it has no line ending.
+        """Yield the events of the last line if that line has no line ending.
 
         Raises:
-            StreamError: the stream contained neither `[DONE]` nor a finish reason, so it was
-                truncated; or the last line cannot be decoded.
+            StreamError: the stream contained neither `[DONE]` nor a finish reason, or the last line
+                cannot be decoded.
             ServiceError: the last line contains an error message of the service.
         """
         yield from self._decode_lines(self._lines.finish())
@@ -192,9 +197,10 @@ class StreamDecoder(Decoder):
                 yield from self._rare_events(chunk, data)
 
     def _rare_events(self, chunk: Chunk, data: bytes) -> Iterator[Event]:
-        """Yield the usage, and the id and the model, of a chunk that contains any of them.
+        """Yield an event with the usage of a chunk, and an event with the id and the model.
 
-        The id and the model are yielded once for the stream, as a `Raw` event.
+        A chunk without usage gives no usage event. The id and the model are yielded only once for
+        the stream, as a `Raw` event.
 
         Args:
             chunk: the decoded chunk.
@@ -214,10 +220,11 @@ class StreamDecoder(Decoder):
     def _decode_unusual(self, data: bytes) -> Chunk | None:
         """Decode the value of a `data:` line that does not fit the typed msgspec structs.
 
-        The value `[DONE]` sets `done`. For `[DONE]` and for an empty value, return `None`.
+        Return `None` for the end marker `[DONE]` and for an empty value. The end marker also sets
+        `done`.
 
         Raises:
-            StreamError: any other value that is not a JSON object.
+            StreamError: the value is not empty, not `[DONE]` and not a JSON object.
         """
         value = data.strip()
         if value == b"[DONE]":
@@ -231,7 +238,7 @@ class StreamDecoder(Decoder):
 
 
 class CompletionDecoder(JSONBodyDecoder):
-    """Decodes an answer that is not streamed but is one JSON object."""
+    """Decodes an answer that is one JSON object, not a stream."""
 
     def events(self, body: dict[str, Any]) -> Iterator[Event]:
         """Yield the id and the model, the text, the finish reason and the usage as events.
@@ -258,10 +265,9 @@ class CompletionDecoder(JSONBodyDecoder):
 class SurrogateJoiner:
     r"""Joins surrogate pairs that were split over two chunks, such as `\ud83d` and `\ude00`.
 
-    A service that splits its text between UTF-16 code units may split an emoji in this way. The
-    first surrogate is kept until the next chunk arrives. The typed msgspec decoder rejects lone
-    surrogates, so only a chunk that was decoded without type checks, and the chunk after it, need
-    to pass through `join`.
+    A service may split an emoji in this way. `join` keeps the first surrogate until the next chunk
+    arrives. Most texts need no `join`: the typed msgspec decoder rejects lone surrogates. A text
+    needs `join` if its chunk was decoded without type checks, or if a surrogate is kept.
 
     Attributes:
         active: whether the text of the next chunk must pass through `join`.
@@ -277,8 +283,8 @@ class SurrogateJoiner:
         """Return `text` with its surrogate pairs joined into characters.
 
         A surrogate kept by the last call is put before `text`. If `text` ends with the first
-        surrogate of a pair, it is left out and kept for the next call. Other lone surrogates are
-        replaced by U+FFFD. `text` must not be empty.
+        surrogate of a pair, this surrogate is kept for the next call and not returned. Other lone
+        surrogates are replaced by U+FFFD. `text` must not be empty.
         """
         text = self._half + text
         self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
@@ -292,10 +298,10 @@ class SurrogateJoiner:
 
 
 def _decode_leniently(data: bytes) -> Chunk | None:
-    """Decode a chunk without type checks; return `None` if it is not a JSON object.
+    """Decode a chunk without type checks; return `None` if the chunk is not a JSON object.
 
-    Used for chunks that the typed msgspec decoder rejects: it accepts no lone surrogates, and no
-    field with an undocumented type, even if the field is not needed.
+    Used for chunks that the typed msgspec decoder rejects, for example because of a lone surrogate
+    or of a value with an undocumented type.
     """
     try:
         value = json.loads(data)
@@ -305,10 +311,7 @@ def _decode_leniently(data: bytes) -> Chunk | None:
 
 
 def _lenient_chunk(value: dict[str, Any]) -> Chunk:
-    """Convert a decoded JSON object to a `Chunk`.
-
-    A field is `None` in the result if its value in the object has an unexpected type.
-    """
+    """Convert a decoded JSON object to a `Chunk`; values of an unexpected type become `None`."""
     choices = value.get("choices")
     usage = value.get("usage")
     return Chunk(
@@ -342,8 +345,8 @@ def _usage(usage: TokenUsage, source: UsageSource, *, has_text: bool) -> Usage:
 
     Args:
         usage: the token counts.
-        source: where they were found.
-        has_text: whether the answer has text; then an output count of 0 is ignored.
+        source: `stream` for a chunk, `api` for a whole answer.
+        has_text: whether the answer has text. If so, an output count of 0 is ignored.
     """
     return plausible_usage(
         usage.prompt_tokens,

@@ -1,12 +1,12 @@
-"""Finds a dialect, built in or from another package, by its name (the value of `--dialect`).
+"""Finds the class of a dialect by the dialect's name, which is the value of `--dialect`.
 
-Another package registers its dialect as an entry point. The docstring of `protocols` shows how to
-write the class.
+Some dialects are built in. Another package registers its dialect as an entry point. The docstring
+of the package `protocols` shows how to write the class.
 
     [project.entry-points."swiftask_jupyter.protocols"]
     acme = "acme_swiftask:Acme"          # a subclass of Protocol
 
-Because reading the entry points takes time, a name is first searched among the built-in dialects.
+Reading the entry points takes time. So the built-in dialects are searched first.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ ENTRY_POINT_GROUP = "swiftask_jupyter.protocols"
 
 
 class _BuiltInProtocols(Mapping[str, type[Protocol]]):
-    """A mapping from names to the built-in dialects; a module is imported when it is needed.
+    """A mapping from the names of the built-in dialects to their classes.
 
-    Most kernels use one dialect, and importing all five would make the first cell slower.
+    The module of a dialect is imported when its class is first read. Importing all five modules
+    would make the first cell slower.
     """
 
     _class_names: ClassVar = {
@@ -57,7 +58,7 @@ PROTOCOLS: Mapping[str, type[Protocol]] = _BuiltInProtocols()
 
 
 def protocol_names() -> tuple[str, ...]:
-    """Return the names of all dialects: the built-in dialects first, then other packages'."""
+    """Return the names of all dialects; the names of the built-in dialects come first."""
     return tuple(dict.fromkeys((*PROTOCOLS, *sorted(_entry_points()))))
 
 

@@ -1,9 +1,9 @@
 """The `widget` dialect: `/api/widget/*`, the routes of Swiftask's embedded chat.
 
-The documentation gives only examples of these routes, and specifies no response except the one
-with the signed URL for an upload. The agent's client token is sent in the URL, as the query
-parameter `clientToken`, so the URLs must be kept secret. The service stores the conversation,
-under a session id that the client chooses.
+The documentation gives only examples of these routes. It specifies only one response: the signed
+URL for an upload. The agent's client token is sent in the URL, as the query parameter
+`clientToken`, so the URLs must be kept secret. The service stores the conversation under a session
+id that the client chooses.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NEGATIVE = "NEGATIVE"  # undocumented: inferred from POSITIVE
 class Widget(Native):
     """The dialect for the embedded chat widget's API; `base_url` must end in `/api`.
 
-    It is a subclass of `Native` because the answers have the same JSON form.
+    `Native` is the base class because both APIs answer with the same JSON form.
     """
 
     name = "widget"
@@ -40,17 +40,17 @@ class Widget(Native):
     def request(self, prompt: Prompt) -> Request:
         """Return the POST request for a prompt.
 
-        It does not contain the agent's slug, because the client token belongs to one agent.
+        The request does not contain the agent's slug, because the client token identifies the
+        agent.
         """
         session = prompt.conversation if prompt.conversation is not None else prompt.alias
         body = {"input": prompt.text, "sessionId": str(session), **prompt.options}
         return self._route("POST", "/widget/ai", body)
 
     def fallback(self, error: ServiceError) -> Protocol | None:  # noqa: ARG002 - as in the base class
-        """Return `None`, which means that there is no variant to try.
+        """Return `None`: this dialect has no variant.
 
-        The variant that `Native` returns is not needed: it sends `sessionId` as a string, and this
-        dialect always does so.
+        The variant of `Native` sends `sessionId` as a string. This dialect always does.
         """
         return None
 
@@ -106,7 +106,7 @@ class Widget(Native):
             method: the HTTP method.
             path: the path of the route, which is appended to `base_url`.
             body: the object to send as JSON; `None` for no body.
-            query: query parameters other than the token.
+            query: the query parameters without the token.
             with_token: whether to send the client token as a query parameter. According to the
                 documentation, some routes take no token.
         """

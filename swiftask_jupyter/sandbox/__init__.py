@@ -1,10 +1,9 @@
-"""Run a local server that imitates the HTTP APIs of the AI services, for tests and offline use.
+"""Run a local server that imitates HTTP APIs of AI services, for tests and offline use.
 
-`with Sandbox() as box:` starts the server, and `box.url` is its base URL.
+`with Sandbox() as box:` starts the server. `box.url` is the server's base URL.
 
-The sandbox is written from the services' documentation and observed responses. It imports nothing
-else of `swiftask_jupyter`, so a test of the client against the sandbox compares two independent
-implementations of the documentation.
+The sandbox follows the services' documentation and responses that were observed. The sandbox shares
+no code with the client `Swiftask`, so an error in the client is not repeated in the sandbox.
 """
 
 from .agents import Agent, File, TokenCounts

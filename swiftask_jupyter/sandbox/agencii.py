@@ -1,10 +1,11 @@
 """Serve the `agencii` dialect: POST /get_completion (alias /get_response) and /create_new_chat.
 
 A dialect is one of the HTTP APIs that the sandbox imitates. In this dialect the server stores the
-conversations, called chats, and a request names its agent by the id of an `Integration`.
+conversations. A stored conversation is called a chat. A request names an agent by the id of an
+integration (see `Integration`).
 
-The documentation writes the paths without a trailing slash, but all known clients send one, so
-both forms are served.
+The documentation writes each path without a trailing slash. All known clients send a trailing
+slash. The sandbox accepts both forms.
 """
 
 from datetime import UTC, datetime
@@ -24,7 +25,10 @@ MISSING_FIELDS = "Your JSON payload is missing required fields. Please consult t
 
 
 def routes(state: SandboxState) -> list[Route]:
-    """Return the tornado routes of this dialect; a trailing slash in the path is optional."""
+    """Return the tornado routes of the `agencii` dialect.
+
+    A trailing slash in the URL path is optional.
+    """
     arguments = {"state": state}
     return [
         (r"/(?:get_completion|get_response)/?", CompletionHandler, arguments),
@@ -55,7 +59,10 @@ FIELDS: dict[str, Rule] = {
 
 
 class AgenciiHandler(WholeReplyHandler):
-    """Base class of this dialect's request handlers, which checks tokens and finds integrations."""
+    """Base class of the request handlers of the `agencii` dialect.
+
+    The class checks the access token and finds the integration that a request names.
+    """
 
     error_shape = "detail"
     not_json = MISSING_FIELDS
@@ -71,17 +78,18 @@ class AgenciiHandler(WholeReplyHandler):
         return False
 
     def new_id(self) -> str:
-        """Return a new random id of 20 letters and digits, the format of the ids in this API."""
+        """Return a random id of 20 letters and digits, like the ids in the `agencii` API."""
         return derived_id("id", self.state.random_id(24))
 
     def find_integration(self, body: dict[str, Any], *required: str) -> Integration | None:
-        """Validate a request body and return the integration that has its `apiIntegrationId`.
+        """Return the integration with the id in the body's field `apiIntegrationId`.
 
-        If the body is invalid or the integration unknown, send a 400 response and return None.
+        If the body is invalid, or if no integration has the id, send a 400 response and return
+        None.
 
         Args:
             body: the parsed JSON body.
-            required: names of the fields that the body must contain besides `apiIntegrationId`.
+            required: the names of the fields that the body must contain besides `apiIntegrationId`.
         """
         if any(name not in body for name in (*required, "apiIntegrationId")):
             self.respond_error(400, MISSING_FIELDS)
@@ -100,10 +108,10 @@ class AgenciiHandler(WholeReplyHandler):
 
 
 class CreateChatHandler(AgenciiHandler):
-    """Tornado request handler for POST /create_new_chat, which creates an empty chat."""
+    """Tornado request handler that creates an empty chat: POST /create_new_chat."""
 
     async def post(self) -> None:
-        """Create an empty chat and send its id as JSON."""
+        """Create an empty chat and send the chat's id as JSON."""
         if not self.check_agencii_token() or (body := self.read_json()) is None:
             return
         if await self.respond_fault(self.take_fault()):
@@ -115,10 +123,13 @@ class CreateChatHandler(AgenciiHandler):
 
 
 class CompletionHandler(AgenciiHandler):
-    """Tornado request handler for POST /get_completion, which sends a message to an agent."""
+    """Tornado request handler that sends a message to an agent: POST /get_completion."""
 
     async def post(self) -> None:
-        """Send the agent's reply, as JSON or plain text depending on the integration."""
+        """Send the agent's reply as JSON or as plain text.
+
+        The integration that the request names determines the format.
+        """
         await self.run_until_disconnect(self._complete())
 
     async def _complete(self) -> None:
@@ -149,15 +160,15 @@ class CompletionHandler(AgenciiHandler):
             self.state.chats.add_turn(session, question, reply)
 
     def _find_session(self, body: dict[str, Any]) -> StoredSession | None:
-        """Return the stored chat that a request continues, or a new chat if the request names none.
+        """Return the stored chat that the request continues, or a new chat.
 
-        `chatId` is an id that the server generated; if no chat has this id, send a 400 response
-        and return None. `aliasChatId` is an id that the client chose; if no chat has this id,
-        create one.
-
-        Inferred, not documented: an empty id is ignored, `chatId` takes precedence over
-        `aliasChatId`, and the same alias on two integrations refers to two chats.
+        A request names a chat by one of two fields. `chatId` is an id that the server generated. If
+        no chat has this id, send a 400 response and return None. `aliasChatId` is an id that the
+        client chose. If no chat has this id, create a chat. A request without an id gets a new
+        chat.
         """
+        # Inferred: an empty id is ignored. `chatId` takes precedence over `aliasChatId`. One alias
+        # on two integrations refers to two chats.
         alias = body.get("aliasChatId") or None
         if given := body.get("chatId"):
             self._chat_id = given
@@ -171,12 +182,10 @@ class CompletionHandler(AgenciiHandler):
         return session
 
     def _user_message(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Return the user's message with its attachments, and add these to the request log.
-
-        Attachments refer to files stored at OpenAI, so the value of their key "uploaded" is None.
-        """
+        """Return the user's message as a dict with all attachments, and log the attachments."""
         message = {"role": "user", "content": body["message"]}
         if attachments := body.get("attachments"):
+            # None, because the attachments refer to files stored at OpenAI.
             message["files"] = [{**each, "uploaded": None} for each in attachments]
             self.state.requests.update(self.record, files=message["files"])
         return message

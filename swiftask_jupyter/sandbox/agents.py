@@ -16,31 +16,31 @@ _END = object()
 
 
 class AgentFailed(Exception):
-    """Raised if an agent fails: it raises an exception, or returns a value of an unsupported type.
+    """Raised if an agent raises an exception or returns a value of an unsupported type.
 
-    The exception's message is a single line that the sandbox sends to the client.
+    The sandbox sends the exception's message to the client.
     """
 
 
 class AgentRefused(Exception):
-    """Raised by an agent that declines to answer a prompt.
+    """Raised by an agent to decline a prompt.
 
-    The sandbox responds with status 400, unless it has already sent a part of the reply.
+    The sandbox sends an error response with status 400. If a part of the reply is already sent, the
+    sandbox reports the error at the end of the stream instead.
     """
 
 
 @dataclass(frozen=True)
 class TokenCounts:
-    """The token usage of one reply, as counted by the agent itself.
+    """The token usage of one reply, counted by the agent.
 
-    An agent that can count tokens yields one `TokenCounts` after its last text. For other agents,
-    the sandbox computes the usage that it reports.
+    An agent that can count tokens yields one `TokenCounts` after the last piece of text. If an
+    agent yields none, the sandbox computes the token usage.
 
     Args:
-        prompt (int): tokens of the prompt.
-        completion (int): tokens of the reply.
-        finish_reason (str): why the reply ended, in the terms of the OpenAI API: "stop" or
-            "length".
+        prompt (int): the number of tokens in the prompt.
+        completion (int): the number of tokens in the reply.
+        finish_reason (str): why the reply ended: "stop" (complete) or "length" (too long).
     """
 
     prompt: int
@@ -52,15 +52,15 @@ class TokenCounts:
 class File:
     """A file that an agent generates, such as an image.
 
-    The agent yields it before, after or between the strings of its reply. The sandbox stores the
-    file and serves it under a URL.
+    An agent can yield files and strings in any order. The sandbox stores each file and serves the
+    file under a URL.
 
     Args:
         content (bytes): the bytes of the file.
         type (str): the media type, such as "image/png".
         name (str): the file name.
-        in_text (bool): True to insert a Markdown image with the file's URL into the text; False
-            to add the file to the response's list of files.
+        in_text (bool): True to insert a Markdown image with the file's URL into the text; False to
+            add the file to the response's list of files.
     """
 
     content: bytes = field(repr=False)
@@ -86,31 +86,30 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Agent:
-    """An agent of the sandbox: the function that produces its replies, and its catalogue entry.
+    """An agent of the sandbox: a function that produces replies, and a catalogue entry.
 
-    `Sandbox(agents={"slug": agent})` adds an agent to a sandbox. In place of an `Agent`, `Sandbox`
-    also accepts a plain function or a fixed reply text; use `Agent` to set further options.
+    `Sandbox(agents={"slug": agent})` adds an agent to a sandbox. `Sandbox` also accepts a plain
+    function or a fixed reply text in place of an `Agent`.
 
     Args:
-        answer (Callable): called with the list of messages, which are dicts with "role" and
-            "content". Returns the reply as a str, or as an iterable or async iterable of str,
-            `File` and `TokenCounts`; may be a generator or a coroutine function. Normal functions
-            and generators run in a worker thread, so they may block; async ones run on the
-            server's event loop.
-        name (str): the display name in the catalogue; "" to display the slug, which is the agent's
-            id in requests.
-        chat (bool): False for agents that are not meant for chat, such as image generators; the
+        answer (Callable): the function that produces a reply. The argument is a list of messages. A
+            message is a dict with the keys "role" and "content". The function returns a str, or an
+            iterable or async iterable of str, `File` and `TokenCounts`. Generators and coroutine
+            functions are allowed. Async functions run on the server's event loop and must not
+            block. Other functions run in a worker thread and may block.
+        name (str): the display name in the catalogue; "" to display the slug.
+        chat (bool): False for an agent that is not meant for chat, such as an image generator. The
             catalogue reports this value as `isChatLMM`.
         pause (float): seconds to wait between two pieces of the reply.
-        nonblocking (bool): True if `answer` never blocks; the sandbox then calls it on the event
-            loop without a worker thread, which is faster.
-        takes_prompt (bool): True to call `answer` with a `Prompt` in place of the list of messages;
-            the agent must then apply the prompt's limits itself. If False, the sandbox cuts the
-            reply after `max_tokens` words.
+        nonblocking (bool): True to call `answer` on the event loop without a worker thread. The
+            call is faster, but `answer` must not block.
+        takes_prompt (bool): True to call `answer` with a `Prompt` in place of the list of messages.
+            The agent must then apply the limits in the prompt. If False, the sandbox cuts the reply
+            after `max_tokens` words.
         listed (bool): True to show the agent in the catalogue.
-        unmet_requirement (Callable | None): called before each prompt. Returns None if the agent
-            can answer; otherwise a message that says what to do first, which the sandbox sends
-            with status 400.
+        unmet_requirement (Callable | None): a function that is called before each prompt. The
+            function returns None if the agent can answer. Otherwise, the function returns an error
+            message, and the sandbox sends the message with status 400.
 
     Example:
         >>> from swiftask_jupyter import Sandbox, Swiftask
@@ -138,8 +137,8 @@ class Agent:
 def to_agent(value: Any) -> Agent:
     """Convert a value that a user passed in `Sandbox(agents=...)` to an `Agent`.
 
-    A string becomes an agent that always replies with this string, and a callable becomes the
-    `answer` function of an agent. An `Agent` is returned unchanged.
+    A string becomes an agent that always replies with this string. A callable becomes the `answer`
+    function of an agent. An `Agent` is returned unchanged.
 
     Raises:
         TypeError: the value is not an `Agent`, a string or a callable.
@@ -156,19 +155,18 @@ def to_agent(value: Any) -> Agent:
 async def run_agent(
     agent: Agent, prompt: Prompt, executor: Executor
 ) -> AsyncGenerator[str | TokenCounts | File, None]:
-    """Run an agent and yield its reply piece by piece, without blocking the event loop.
+    """Run an agent and yield the reply piece by piece, without blocking the event loop.
 
-    If the caller closes this generator early, the agent's own generator is closed too.
+    If the caller closes this generator early, the agent's generator is closed too.
 
     Args:
-        agent: the agent to run; its `answer` may be blocking or not, and normal or async.
+        agent: the agent to run.
         prompt: the messages to answer, and the limits of the reply.
-        executor: the thread pool in which blocking agents run.
+        executor: the thread pool for agents that may block.
 
     Raises:
-        AgentFailed: the agent raised an exception, or returned or yielded a value of an
-            unsupported type.
-        AgentRefused: the agent declined to answer this prompt.
+        AgentFailed: the agent raised an exception, or the reply has an unsupported type.
+        AgentRefused: the agent declined the prompt.
     """
     argument = prompt if agent.takes_prompt else [dict(each) for each in prompt.messages]
     returned = await _call_agent(agent, argument, executor)
@@ -222,7 +220,7 @@ async def _iterate_async(returned: AsyncIterable[Any]) -> AsyncGenerator[Any, No
 
 
 class _LockedIterator:
-    """An agent's iterator with a lock, so that only one thread at a time advances or closes it."""
+    """An agent's iterator with a lock. Only one thread at a time can use the iterator."""
 
     def __init__(self, iterator: Iterator[Any]) -> None:
         self._iterator = iterator

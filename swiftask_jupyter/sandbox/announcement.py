@@ -1,8 +1,8 @@
-"""Tells the user's other processes which ports are sandboxes: their calls are no real usage.
+"""Announces a running sandbox to the user's other processes.
 
-Each running sandbox has a file in a directory that belongs to the user alone. The file's name is
-the port, and its content is the process id. Where it can't be written, the sandbox counts as any
-other service.
+Each running sandbox writes a file into a directory that belongs to the user alone. The file's name
+is the port, and the file's content is the process id. A client reads this file to tell a sandbox
+from a real service. If the file can't be written, a client treats the sandbox as a real service.
 """
 
 import os
@@ -12,7 +12,10 @@ from pathlib import Path
 
 
 def announce(port: int) -> Path | None:
-    """Write the file of a sandbox that listens on this port; return its path, if there is one."""
+    """Write the announcement file of a sandbox that listens on `port`.
+
+    Return the file's path, or None if the file can't be written.
+    """
     user = f"-{os.getuid()}" if os.name == "posix" else ""
     directory = Path(tempfile.gettempdir()) / f"swiftask_jupyter{user}"
     try:
@@ -25,7 +28,7 @@ def announce(port: int) -> Path | None:
 
 
 def withdraw(file: Path | None) -> None:
-    """Remove the file of a sandbox that stops."""
+    """Delete the announcement file of a sandbox. Do nothing if `file` is None."""
     if file is not None:
         with suppress(OSError):
             file.unlink()

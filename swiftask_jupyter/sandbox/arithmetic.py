@@ -30,9 +30,9 @@ _UNARY: Mapping[type, Callable[[Any], Any]] = {ast.UAdd: operator.pos, ast.USub:
 
 
 def answer_arithmetic(messages: list[dict[str, Any]]) -> str:
-    """Find the longest arithmetic expression in the last user message and return its value as text.
+    """Return the value of the longest arithmetic expression in the last user message, as text.
 
-    If there is no expression, or if it can't be evaluated, return a sentence that says so.
+    If the message has no expression, or if the expression has no value, return an error message.
     """
     user_messages = [each["content"] for each in messages if each["role"] == "user"]
     found = [

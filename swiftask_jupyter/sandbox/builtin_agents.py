@@ -1,4 +1,7 @@
-"""Define the built-in agents, except for `smollm2` and the agents `fault-<name>`."""
+"""Define the built-in agents of the sandbox.
+
+Other modules define the agents `smollm2` and `fault-<name>`.
+"""
 
 import json
 from collections.abc import Mapping
@@ -12,10 +15,10 @@ LOREM_PIECE = 24  # characters
 
 
 def echo(messages: list[Message]) -> list[str]:
-    """Return the last user message unchanged, split into pieces for streaming.
+    """Return the last user message, split into pieces for streaming.
 
-    The pieces get longer towards the end of a long message, so that a message of one megabyte has
-    fewer than 2000 pieces. If there is no user message, the list is empty.
+    The pieces get longer towards the end of a long message. A message of one megabyte has fewer
+    than 2000 pieces. If there is no user message, the list is empty.
     """
     user_messages = [each["content"] for each in messages if each["role"] == "user"]
     text = user_messages[-1] if user_messages else ""
@@ -29,20 +32,23 @@ def echo(messages: list[Message]) -> list[str]:
 
 
 def lorem(_messages: list[Message]) -> list[str]:
-    """Return a fixed Markdown document that uses every Markdown feature, split into pieces."""
+    """Return a fixed Markdown document, split into pieces for streaming.
+
+    The document uses every Markdown feature.
+    """
     return [LOREM[at : at + LOREM_PIECE] for at in range(0, len(LOREM), LOREM_PIECE)]
 
 
 def slow(_messages: list[Message]) -> list[str]:
     """Return 650 words, one per piece.
 
-    The agent `slow` pauses for 0.1 s between two pieces, so its reply takes more than a minute.
+    The agent `slow` pauses for 0.1 s between two words. The whole reply takes more than a minute.
     """
     return [f"word{number} " for number in range(1, 651)]
 
 
 def mirror(messages: list[Message]) -> str:
-    """Return the messages that the agent received as a JSON text: roles, contents and files."""
+    """Return all messages as JSON text, including roles and files."""
     return json.dumps(messages, ensure_ascii=False)
 
 

@@ -1,4 +1,4 @@
-"""Serve the public catalogue of agents: GET /public/bots, which needs no token."""
+"""Serve the public catalogue of agents: GET /public/bots. No token is needed."""
 
 from .handler import DialectHandler, Route
 from .state import SandboxState
@@ -10,13 +10,14 @@ def routes(state: SandboxState) -> list[Route]:
 
 
 class CatalogueHandler(DialectHandler):
-    """Tornado request handler for GET /public/bots, which sends the agents as a JSON array.
+    """Tornado request handler that sends the catalogue of agents: GET /public/bots.
 
-    The key `isChatLMM` is spelled as on the real service.
+    The response is a JSON array with one object per agent. The real service also spells the key
+    `isChatLMM` with "LMM".
     """
 
     async def get(self) -> None:
-        """Send the `slug`, `name` and `isChatLMM` of each agent whose `listed` is True."""
+        """Send the `slug`, `name` and `isChatLMM` of each agent that has `listed=True`."""
         if await self.respond_fault(self.take_fault()):
             return
         self.respond_json(

@@ -1,8 +1,8 @@
-"""Serve the `chat` dialect: POST /v1/api/chat/{slug}, where the server stores the conversation.
+"""Serve the `chat` dialect: POST /v1/api/chat/{slug}. The server stores the conversations.
 
-A dialect is one of the HTTP APIs that the sandbox imitates. This dialect's streams differ from
-standard server-sent events: there is no blank line between two events. Each event contains a chunk
-of the reply's text, without an id or token usage; the last event is `[DONE]`.
+A dialect is one of the HTTP APIs that the sandbox imitates. The streams of this dialect differ from
+standard server-sent events: no blank line separates two events. Each event contains a chunk of the
+reply's text. Normally, no event contains an id or the token usage. The last event is `[DONE]`.
 """
 
 import asyncio
@@ -29,20 +29,21 @@ def routes(state: SandboxState) -> list[Route]:
 
 
 class ChatHandler(WholeReplyHandler):
-    """Tornado request handler for POST /v1/api/chat/{slug}, which sends a message to one agent."""
+    """Tornado request handler that sends a message to one agent: POST /v1/api/chat/{slug}."""
 
     error_shape = "data"
     unauthorized = "Invalid or missing API token"
 
     def initialize(self, state: SandboxState) -> None:
-        """Initialize the attributes; tornado calls this method from its own `__init__`."""
+        """Set the initial attributes. Tornado calls this method for each new handler."""
         super().initialize(state)
         self._limit: int | None = None
 
     def flush(self, include_footers: bool = False) -> "asyncio.Future[None]":  # noqa: FBT001, FBT002 - tornado's signature
-        """Send the buffered output; add the rate-limit headers before the headers are sent.
+        """Send the buffered output, including the rate-limit headers.
 
-        Tornado calls this for every response, so error responses have these headers too.
+        Tornado calls this method for every response. Error responses have the rate-limit headers
+        too.
         """
         if not self._headers_written:
             for name, value in self.state.rate_limit.headers(self._limit).items():
@@ -51,7 +52,7 @@ class ChatHandler(WholeReplyHandler):
         return super().flush(include_footers)
 
     async def post(self, slug: str) -> None:
-        """Send the agent's reply: as JSON, or as an event stream if the body has `stream: true`."""
+        """Send the agent's reply as JSON, or as an event stream if the body has `stream: true`."""
         await self.run_until_disconnect(self._answer(slug))
 
     async def _answer(self, slug: str) -> None:
@@ -84,9 +85,10 @@ class ChatHandler(WholeReplyHandler):
             await self._respond(turn, slug, store, stream=body.get("stream", False))
 
     def _find_session(self, slug: str, given_id: str | None) -> StoredSession | None:
-        """Return the stored conversation with the given id, or create one if `given_id` is None.
+        """Return the stored conversation with the id `given_id`.
 
-        If no conversation has this id, send a 404 response and return None.
+        If `given_id` is None, create a conversation. If no conversation has the id, send a 404
+        response and return None.
         """
         chats = self.state.chats
         self._id = given_id if given_id is not None else f"conv_{self.state.random_id(12)}"
@@ -156,7 +158,10 @@ class ChatHandler(WholeReplyHandler):
             await self._send_event(b'{"chunk": "torn', fault)
 
     async def _send_failure(self, error: Exception, fault: Fault) -> None:
-        """Report an agent's failure: as a stream event, or as an HTTP error if nothing is sent."""
+        """Report an agent's failure to the client as a stream event.
+
+        If no event has been sent yet, send an HTTP error response instead.
+        """
         status = 400 if isinstance(error, AgentRefused) else 500
         if self._started:
             await self._send_event(encode_json(chat_error(status, str(error))), fault)
@@ -169,10 +174,10 @@ class ChatHandler(WholeReplyHandler):
 
 
 def validation_error(body: dict[str, Any]) -> str | None:
-    """Return an error message for an invalid request body, or None if the body is valid.
+    """Return an error message for an invalid request body, or None for a valid body.
 
-    Only the message about a missing `message` field is documented. Unknown fields are accepted,
-    because the documentation does not say whether the service rejects them.
+    Only the message about a missing `message` field is documented. Unknown fields are accepted. The
+    documentation does not say whether the service rejects unknown fields.
     """
     message = body.get("message")
     if message is None or message == "":

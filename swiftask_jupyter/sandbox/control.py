@@ -1,7 +1,7 @@
-"""Serve the sandbox's control routes, which the real services do not have.
+"""Serve the sandbox's control routes. The real services have no control routes.
 
-Other processes use these routes to queue faults (deliberately wrong responses) and to read the log
-of received requests.
+Other processes use the control routes to queue faults and to read the log of received requests. A
+fault is a deliberately wrong response.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from .state import SandboxState
 
 
 def routes(state: SandboxState) -> list[Route]:
-    """Return the tornado routes under /sandbox, a path that none of the imitated APIs uses."""
+    """Return the tornado routes under /sandbox. No imitated API uses this path."""
     return [
         (r"/sandbox/faults", FaultsHandler, {"state": state}),
         (r"/sandbox/requests", RequestsHandler, {"state": state}),
@@ -25,14 +25,17 @@ def routes(state: SandboxState) -> list[Route]:
 class FaultsHandler(DialectHandler):
     """Tornado request handler for /sandbox/faults: POST queues a fault, DELETE removes all faults.
 
-    A fault is a deliberately wrong response. The JSON body of a POST contains fields of `Fault`
-    and, optionally, the arguments `agent`, `path` and `times` of `Sandbox.fail`.
+    A fault is a deliberately wrong response. The JSON body of a POST contains fields of `Fault`.
+    The body can also contain the arguments `agent`, `path` and `times` of `Sandbox.fail`.
     """
 
     is_recorded = False
 
     def post(self) -> None:
-        """Queue the fault that the JSON body describes; respond 400 if the body is invalid."""
+        """Queue the fault that the JSON body describes.
+
+        If the body is invalid, send a 400 response.
+        """
         if not self.check_token() or (body := self.read_json()) is None:
             return
         agent, path = body.pop("agent", None), body.pop("path", None)
@@ -53,9 +56,9 @@ class FaultsHandler(DialectHandler):
 
 
 class RequestsHandler(DialectHandler):
-    """Tornado request handler for GET /sandbox/requests, which sends the log of received requests.
+    """Tornado request handler that sends the log of received requests: GET /sandbox/requests.
 
-    The `Authorization` headers and the client tokens in queries are removed.
+    The log is sent without `Authorization` headers and without the client tokens in query strings.
     """
 
     is_recorded = False

@@ -1,4 +1,7 @@
-"""Create one tornado server that serves every dialect, that is, every HTTP API of the sandbox."""
+"""Create one tornado server that serves every dialect of the sandbox.
+
+A dialect is one of the HTTP APIs that the sandbox imitates.
+"""
 
 from importlib import import_module
 from typing import Any
@@ -17,9 +20,10 @@ MAX_BODY_BYTES = 128 * 1024 * 1024  # uploads may have 100 MB
 
 
 def create_server(state: SandboxState) -> HTTPServer:
-    """Return a tornado server with the routes of every dialect; it does not listen on a port yet.
+    """Return a tornado server with the routes of every dialect.
 
-    All request handlers share the given state. Requests for other paths get status 404.
+    The server does not listen on a port yet. All request handlers share `state`. A request for an
+    unknown path gets status 404.
     """
     modules = [import_module(f".{name}", __package__) for name in DIALECTS]
     application = Application(
@@ -32,4 +36,4 @@ def create_server(state: SandboxState) -> HTTPServer:
 
 
 def _discard_access_log(_handler: Any) -> None:
-    """Do nothing; this replaces the tornado function that logs each request."""
+    """Do nothing. Tornado calls this function to log a request."""

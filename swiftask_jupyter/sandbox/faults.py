@@ -3,11 +3,11 @@
 A fault can be requested in four ways:
 
 - in Python: `Sandbox(faults=["429"])` or `box.fail(Fault(status=429))`;
-- by an agent's slug: requests to the agent `fault-429` get this fault, for clients that can choose
-  only an agent, such as a notebook cell or an SDK;
+- by an agent's slug: a request to the agent `fault-429` gets the fault `429`. A notebook cell can
+  request a fault in this way;
 - by a request header: `X-Sandbox-Fault: 429`, or the fields of a `Fault` as JSON, such as
   `X-Sandbox-Fault: {"status": 429, "headers": {"Retry-After": "1"}}`;
-- from another process: POST the fields as JSON to `/sandbox/faults`.
+- from another process: POST the fields of a `Fault` as JSON to `/sandbox/faults`.
 """
 
 import json
@@ -38,60 +38,61 @@ AGENT_PREFIX = "fault-"
 
 @dataclass(frozen=True)
 class Fault:
-    """A deliberately wrong or unusual response that the sandbox sends in place of the correct one.
+    """A deliberately wrong or unusual response, sent by the sandbox in place of a correct response.
 
-    Several fields can be combined. A "piece" is one part of an agent's reply as it is streamed.
-    Fields marked "native" affect the dialects `native` and `widget`, fields marked "chat" the
-    dialect `chat`, and fields marked "uploads" the route `/widget/get-signed-url`.
+    Several fields can be combined. A "piece" is one of the parts in which an agent produces a
+    reply. Some fields affect only certain routes. "native" marks fields for the dialects `native`
+    and `widget`. "chat" marks fields for the dialect `chat`. "uploads" marks fields for the route
+    `/widget/get-signed-url`.
 
     Args:
         status (int | None): respond with this HTTP status and an error body.
-        shape (str | None): the format of the error body: "object", "string", "message",
-            "detail", "data", "text" or "html"; None for the dialect's usual format.
+        shape (str | None): the format of the error body: "object", "string", "message", "detail",
+            "data", "text" or "html"; None for the dialect's usual format.
         message (str): the text in the error body.
         headers (Mapping[str, str]): headers to add to the response, such as Retry-After.
-        body (str | bytes | None): send this body in place of any other response, with status 200
-            unless `status` is set.
+        body (str | bytes | None): send this response body. The status is 200 unless `status` is
+            set.
         content_type (str): the Content-Type of `body`.
-        redirect (str | None): redirect to this Location, with status 307 unless `status` is set.
+        redirect (str | None): redirect to this Location. The status is 307 unless `status` is set.
         delay (float): seconds to wait before the first byte of the response.
         pause (float | None): seconds between two pieces; None for the agent's own pause.
         burst (bool): send all pieces without a pause.
         cut_after (int | None): close the connection after this many pieces.
         reset_after (int | None): reset the connection (TCP RST) after this many pieces.
-        garbage_after (int | None): after this many pieces, send a piece that is not valid JSON,
-            then continue.
+        garbage_after (int | None): after this many pieces, send one piece that is not valid JSON.
         error_after (int | None): after this many pieces, send an error and end the response.
-        no_done (bool): end the stream normally, but without its `[DONE]` event.
-        disguised (bool): respond with status 200, an apology as the text, and a token usage of 0
-            (prompt), 0 (completion) and 1 (total). The real API did this when an agent failed.
-        empty (bool): respond with two quotation marks as the text, as seen on the real API.
+        no_done (bool): end the stream without the event `[DONE]`.
+        disguised (bool): respond with an apology as the text, and with a token usage of 0 (prompt),
+            0 (completion) and 1 (total). The status is 200. The real API sent this response when an
+            agent failed.
+        empty (bool): respond with two quotation marks as the text. The real API was seen to do so.
         text (str | None): respond with this text in place of the agent's reply.
-        probability (float): the probability, from 0 to 1, that a matching request gets the fault;
-            only applies to queued faults.
-        usage (str | None): report token usage in this way: "zero", "counted" (words) or "none";
-            None for the sandbox's own setting.
-        error_object (bool): respond with an error object, with status 200 unless `status` is set.
-        soft_error (bool): native: respond with status 200, `isBotError` true and `message` as the
-            text.
-        limit_reached (bool): native: respond with status 200, `message` as the text and
-            `isSubscriptionUsageLimitReachedMessage` true.
-        dollar_keys (bool): native: write "$" before each key of the response, as one page of
-            the documentation does.
-        usage_shape (str | None): native: the keys that contain the token usage: "tokenUsage"
-            (also for None), "usageDetail", "both" or "none".
-        session_type (str | None): native: the JSON type that `sessionId` must have: "number" or
+        probability (float): the probability, from 0 to 1, that a queued fault is used for a
+            matching request.
+        usage (str | None): the token usage to report: "zero", "counted" (one token per word) or
+            "none"; None for the sandbox's own setting.
+        error_object (bool): respond with an error object. The status is 200 unless `status` is set.
+        soft_error (bool): native: respond with `message` as the text and `isBotError: true`. The
+            status is 200.
+        limit_reached (bool): native: respond with `message` as the text and
+            `isSubscriptionUsageLimitReachedMessage: true`. The status is 200.
+        dollar_keys (bool): native: write "$" before each key of the response. One page of the
+            documentation shows keys with "$".
+        usage_shape (str | None): native: the response keys for the token usage: "tokenUsage",
+            "usageDetail", "both" or "none". None means "tokenUsage".
+        session_type (str | None): native: the required JSON type of `sessionId`: "number" or
             "string"; None for the dialect's default.
-        signed_url_key (str | None): uploads: the response key of the URL for the PUT request:
-            "signedUrl" (also for None) or "url".
-        signed_url_seconds (float | None): uploads: seconds for which the upload URL is valid; 0
-            for a URL that has already expired, None for 900.
-        rate_limit (int | None): chat: requests allowed per hour, in place of the sandbox's own
-            limit.
+        signed_url_key (str | None): uploads: the response key for the upload URL: "signedUrl" or
+            "url". None means "signedUrl".
+        signed_url_seconds (float | None): uploads: seconds for which the upload URL is valid. 0
+            means an expired URL. None means 900.
+        rate_limit (int | None): chat: requests allowed per hour; None for the sandbox's own limit.
         blank_lines (bool): chat: end each event of the stream with a blank line. The SSE standard
-            requires the blank line, but the documentation does not show it.
-        conversation_id_in (str | None): chat: where a streamed response contains the
-            conversation's id: "chunk" (an event after the text), "header", or None for nowhere.
+            requires the blank line. The documentation shows no blank line.
+        conversation_id_in (str | None): chat: the place of the conversation's id in a streamed
+            response: "chunk" (an event after the text) or "header". None means that the id is not
+            sent.
 
     Raises:
         ValueError: a field that accepts only certain strings has another value.
@@ -177,10 +178,10 @@ NAMED_FAULTS: Mapping[str, Fault] = {
 
 
 def fault_agents() -> dict[str, Agent]:
-    """Return one agent for each named fault, keyed by its slug `fault-<name>`.
+    """Return a dict that maps each slug `fault-<name>` to an agent.
 
-    Each agent only echoes the user's message. The request handlers look up the fault by the slug
-    (see `fault_for_agent`) and apply it to the response.
+    Each named fault has one agent. The agent echoes the user's message. The request handlers apply
+    the fault to the response (see `fault_for_agent`).
     """
     return {
         AGENT_PREFIX + name: Agent(echo, f"Fault: {name}", nonblocking=True, listed=False)
@@ -189,19 +190,23 @@ def fault_agents() -> dict[str, Agent]:
 
 
 def fault_for_agent(slug: str | None) -> Fault | None:
-    """Return the named fault for a slug of the form `fault-<name>`, or None for any other slug."""
+    """Return the named fault for a slug of the form `fault-<name>`.
+
+    Return None for any other slug and for an unknown name.
+    """
     if slug is None or not slug.startswith(AGENT_PREFIX):
         return None
     return NAMED_FAULTS.get(slug.removeprefix(AGENT_PREFIX))
 
 
 def parse_fault(text: str) -> Fault:
-    """Convert a string to a fault: the name of a fault, or a JSON object with fields of `Fault`.
+    """Convert a string to a fault.
 
-    The string comes from the header `X-Sandbox-Fault` or from `Sandbox(faults=...)`.
+    The string is the name of a fault, or a JSON object with fields of `Fault`. Strings come from
+    the header `X-Sandbox-Fault` and from `Sandbox(faults=...)`.
 
     Raises:
-        ValueError: no fault has this name, the JSON is malformed, or a field is invalid.
+        ValueError: no fault has the name, the JSON is malformed, or a field is invalid.
     """
     text = text.strip()
     if not text.startswith("{"):
@@ -216,10 +221,11 @@ def parse_fault(text: str) -> Fault:
 
 
 def fault_from_json(values: Mapping[str, Any]) -> Fault:
-    """Create a fault from a parsed JSON object, after a check of the field names and types.
+    """Create a fault from a parsed JSON object.
 
     Raises:
-        ValueError: a field is unknown or has a wrong type or value; the message names the field.
+        ValueError: a field is unknown, or a field has an invalid value. The message names the
+            field.
     """
     known = {each.name: each for each in fields(Fault)}
     for name, value in values.items():
@@ -253,7 +259,7 @@ class _QueuedFault:
 
 
 class FaultQueue:
-    """A thread-safe queue of faults, each of which waits for requests that match it."""
+    """A thread-safe queue of faults that wait for matching requests."""
 
     def __init__(self, generator: random.Random | None = None) -> None:
         self._random = generator or random.Random()  # noqa: S311 - chance, not security
@@ -261,14 +267,13 @@ class FaultQueue:
         self._queue: list[_QueuedFault] = []
 
     def add(self, fault: Fault, agent: str | None, path: str | None, times: int | None) -> None:
-        """Queue a fault for the next requests that match the agent and the path.
+        """Queue a fault for the next requests that match `agent` and `path`.
 
         Args:
             fault: the wrong response to send.
             agent: the slug of the agent that a request must address; None for any agent.
-            path: the path that a request must have; None to match requests to an agent on any path.
-            times: how many requests get the fault, at least 1; None for every matching request
-                until `clear` is called.
+            path: the URL path that a request must have; None for any request to an agent.
+            times: how many requests get the fault, at least 1; None for no limit.
 
         Raises:
             ValueError: `times` is neither None nor an integer of at least 1.
@@ -286,9 +291,13 @@ class FaultQueue:
     def take(self, path: str, agent: str | None = None) -> Fault | None:
         """Return the first queued fault that matches a request, or None if no fault matches.
 
-        Returning a fault counts as one use; after its last use, the fault is removed. A fault with
-        a `probability` below 1 may be skipped at random. If `agent` is None (the request addresses
-        no agent, as on the catalogue's route), only faults queued with the request's path match.
+        The returned fault counts as used once. After the last use, the fault is removed from the
+        queue. A fault with a `probability` below 1 is sometimes skipped at random.
+
+        Args:
+            path: the URL path of the request.
+            agent: the slug of the agent that the request addresses; None for a request to no agent.
+                A request to no agent matches only faults that were queued with a path.
         """
         with self._lock:
             for queued in self._queue:
@@ -317,7 +326,7 @@ CHAT_ERROR_NAMES = {
 
 
 def chat_error(status: int, message: str) -> dict[str, Any]:
-    """Return the JSON body of an error response of `/v1/api/chat/{slug}`, as a dict."""
+    """Return the body of an error response of `/v1/api/chat/{slug}`, as a dict."""
     name = CHAT_ERROR_NAMES.get(status, "Error")
     return {"data": None, "error": {"name": name, "message": message, "details": {}}}
 
@@ -325,9 +334,10 @@ def chat_error(status: int, message: str) -> dict[str, Any]:
 def error_body(shape: str, status: int, message: str) -> tuple[str, bytes]:
     """Return the Content-Type and the encoded body of an error response.
 
-    `shape` is the format of the body, one of `ERROR_SHAPES`. The documentation of /v1 defines no
-    error body; the shapes were seen on /v1 routes and on similar services.
+    `shape` is the format of the body, one of `ERROR_SHAPES`.
     """
+    # The documentation of /v1 defines no error body. The shapes were seen on /v1 routes and on
+    # similar services.
     error = {"message": message, "type": "sandbox_error", "param": None, "code": status}
     bodies: dict[str, Any] = {
         "object": {"error": error},

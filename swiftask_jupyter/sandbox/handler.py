@@ -1,4 +1,7 @@
-"""Define the base class of all request handlers, with request log, tokens, faults and errors."""
+"""Define the base class of all request handlers of the sandbox.
+
+The base class logs requests, checks tokens, applies faults and sends error responses.
+"""
 
 import asyncio
 import contextlib
@@ -27,11 +30,11 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER with 0 seconds: closing the socket
 
 
 class DialectHandler(RequestHandler):
-    """Base class of the request handlers of all dialects. An instance answers one HTTP request.
+    """Base class of all request handlers of the sandbox. An instance answers one HTTP request.
 
-    A dialect is one of the HTTP APIs that the sandbox imitates. The base class records the request
-    in the log, cancels the work when the client disconnects, and can close the connection in the
-    middle of a response. Subclasses implement the routes of a dialect.
+    A dialect is one of the HTTP APIs that the sandbox imitates. A subclass implements routes of a
+    dialect. The base class logs each request and cancels the work if the client disconnects. The
+    base class can also close the connection in the middle of a response.
     """
 
     error_shape = "object"
@@ -44,7 +47,7 @@ class DialectHandler(RequestHandler):
     """Whether requests to this handler appear in `Sandbox.requests`."""
 
     def initialize(self, state: SandboxState) -> None:
-        """Initialize the attributes; tornado calls this method from its own `__init__`."""
+        """Set the initial attributes. Tornado calls this method for each new handler."""
         self.state = state
         self.disconnected = False
         self._dropped = False
@@ -62,7 +65,10 @@ class DialectHandler(RequestHandler):
         )
 
     def prepare(self) -> None:
-        """Add the request to the log; tornado calls this before `get`, `post` and the like."""
+        """Add the request to the log.
+
+        Tornado calls this method at the start of each request.
+        """
         if self.is_recorded:
             self.state.requests.add(self.record)
             self.state.requests.response_started()
@@ -72,9 +78,10 @@ class DialectHandler(RequestHandler):
             stream.set_nodelay(True)
 
     async def run_until_disconnect(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine that writes the response, and cancel it if the client disconnects.
+        """Run a coroutine that writes the response.
 
-        If the coroutine raises `ConnectionDropped`, close the connection to the client.
+        If the client disconnects, cancel the coroutine. If the coroutine raises
+        `ConnectionDropped`, close the connection to the client.
         """
         self._work = asyncio.ensure_future(work)
         try:
@@ -102,12 +109,12 @@ class DialectHandler(RequestHandler):
         return body
 
     def check_token(self, slug: str | None = None) -> bool:
-        """Return True if the bearer token is the account's API key or the client token of an agent.
+        """Return True if the request has a valid bearer token.
 
-        Otherwise, send a 401 response and return False.
+        Otherwise, send a 401 response and return False. The account's API key is always valid.
 
         Args:
-            slug: the agent whose client token is valid; None to accept only the account's API key.
+            slug: the agent whose client token is also valid; None to accept only the API key.
         """
         client_token = self.state.client_tokens.get(slug or "")
         if self.has_bearer_token(self.state.token) or (
@@ -118,15 +125,15 @@ class DialectHandler(RequestHandler):
         return False
 
     def has_bearer_token(self, token: str) -> bool:
-        """Return True if the Authorization header of the request contains this bearer token."""
+        """Return True if `token` is the bearer token in the request's Authorization header."""
         header = self.request.headers.get("Authorization", "").encode()
         return hmac.compare_digest(header, f"Bearer {token}".encode())
 
     def check_requirement(self, agent: Agent) -> bool:
         """Return True if the agent is able to answer.
 
-        Otherwise, send a 400 response that says what is missing, such as a package to install, and
-        return False.
+        Otherwise, send a 400 response and return False. The response says what is missing, such as
+        a package to install.
         """
         if agent.unmet_requirement is None or not (reason := agent.unmet_requirement()):
             return True
@@ -136,13 +143,14 @@ class DialectHandler(RequestHandler):
     def take_fault(self, agent: str | None = None, path: str | None = None) -> Fault | None:
         """Return the fault to apply to this request, or None for a correct response.
 
-        The fault comes from the `X-Sandbox-Fault` header, or else from the queue of faults, or else
-        from a slug of the form `fault-<name>`. If the header is invalid, return a fault with status
-        400 and the reason. A fault from the queue is counted as used.
+        A fault comes from the request header `X-Sandbox-Fault`. Without this header, the fault
+        comes from the queue of faults. If the queue has no matching fault, a slug `fault-<name>`
+        selects the fault. An invalid header results in a fault with status 400. A fault from the
+        queue counts as used.
 
         Args:
             agent: the slug that the request names; None on routes without an agent.
-            path: the path to look up in the queue; None for the path of the request.
+            path: the URL path to look up in the queue; None for the request's path.
         """
         if (header := self.request.headers.get(HEADER)) is not None:
             try:
@@ -152,10 +160,10 @@ class DialectHandler(RequestHandler):
         return self.state.faults.take(path or self.request.path, agent) or fault_for_agent(agent)
 
     async def respond_fault(self, fault: Fault | None) -> bool:
-        """Send the response of a fault and return True, if the fault replaces the whole response.
+        """Send the response of a fault, unless the fault only changes the agent's reply.
 
-        Return False if `fault` is None or only changes how the agent's reply is sent; the caller
-        must then send the response. The fault's delay and headers are applied in both cases.
+        Return True if a response was sent. Return False if the caller must send the response, as
+        for `fault=None`. The fault's delay and headers are always applied.
         """
         if fault is None:
             return False
@@ -180,7 +188,8 @@ class DialectHandler(RequestHandler):
     def respond_error(self, status: int, message: str, shape: str | None = None) -> None:
         """Send an error response.
 
-        `shape` is the format of the body, one of `ERROR_SHAPES`; None for the dialect's own format.
+        `shape` is the format of the body, one of `ERROR_SHAPES`. None means the dialect's own
+        format.
         """
         content_type, body = error_body(shape or self.error_shape, status, message)
         self.set_status(status)
@@ -198,17 +207,20 @@ class DialectHandler(RequestHandler):
         await self.flush()
 
     def store_file(self, file: File) -> str:
-        """Store a file that an agent generated, and return its download URL."""
+        """Store a file that an agent generated, and return the file's download URL."""
         return self.absolute_url(self.state.uploads.add(file.content, file.type, file.name))
 
     def absolute_url(self, path: str) -> str:
-        """Return the absolute URL of a path on this server, with the host that the client used."""
+        """Return the absolute URL of a path on this server.
+
+        The URL contains the host that the client used.
+        """
         return f"{self.request.protocol}://{self.request.host}{path}"
 
     def drop_connection(self, *, reset: bool) -> None:
         """Close the connection to the client before the response is complete.
 
-        With `reset`, the client gets a connection reset (TCP RST) in place of a normal close.
+        If `reset` is True, the client gets a connection reset (TCP RST) in place of a normal close.
         """
         self._dropped = True
         stream = getattr(self.request.connection, "stream", None)
@@ -223,14 +235,14 @@ class DialectHandler(RequestHandler):
         self._record_end()
 
     def flush(self, include_footers: bool = False) -> "asyncio.Future[None]":  # noqa: FBT001, FBT002 - tornado's signature
-        """Send the buffered output, and record the time at which the response started."""
+        """Send the buffered output, and record when the response started."""
         if self.record.first_byte is None and not (self.disconnected or self._dropped):
             now = time.monotonic()
             self.state.requests.update(self.record, first_byte=now, status=self.get_status())
         return super().flush(include_footers)
 
     def on_connection_close(self) -> None:
-        """Cancel the response; tornado calls this when the client disconnects."""
+        """Cancel the response. Tornado calls this method when the client disconnects."""
         if self._dropped:
             return
         self.disconnected = True
@@ -241,7 +253,7 @@ class DialectHandler(RequestHandler):
         self._record_end()
 
     def on_finish(self) -> None:
-        """Record the end of the response; tornado calls this after the response is complete."""
+        """Record the end of the response. Tornado calls this method after a complete response."""
         self._record_end()
 
     def _record_end(self) -> None:
@@ -251,27 +263,30 @@ class DialectHandler(RequestHandler):
             self.state.requests.response_ended()
 
     def write_error(self, status_code: int, **_kwargs: Any) -> None:
-        """Send an error that tornado raised, in the format of this dialect instead of HTML."""
+        """Send an error response for an error that tornado raised.
+
+        The response has the dialect's own error format. Tornado's default is an HTML page.
+        """
         self.respond_error(status_code, self._reason)
 
     def compute_etag(self) -> None:
-        """Return None, so that tornado sends no ETag and never responds "304 Not Modified"."""
+        """Return None, so that tornado sends no ETag and never responds with status 304."""
 
     def log_exception(self, *_args: Any) -> None:
-        """Do nothing, so that tornado does not log exceptions; the response reports the error."""
+        """Do nothing, so that tornado does not log exceptions."""
 
 
 class NotFoundHandler(DialectHandler):
-    """Tornado request handler for all paths without a route, which responds 404."""
+    """Tornado request handler that responds 404 to every path without a route."""
 
     def prepare(self) -> None:
-        """Add the request to the log and send the 404 response, whatever the HTTP method."""
+        """Add the request to the log, and send a 404 response for every HTTP method."""
         super().prepare()
         self.respond_error(404, f"{self.request.method} {self.request.path} is not a route")
 
 
 def encode_json(value: Any) -> bytes:
-    """Encode a value as compact UTF-8 JSON, in the format of JavaScript's `JSON.stringify`.
+    """Encode a value as compact UTF-8 JSON, like `JSON.stringify` in JavaScript.
 
     If the value contains a lone surrogate, all non-ASCII characters are escaped.
     """

@@ -1,7 +1,7 @@
-"""Define integrations, through which requests to `/get_completion` address an agent.
+"""Define integrations of the `agencii` dialect.
 
-Each agent has two integrations, each with its own id: one responds in JSON, the other in plain
-text.
+An integration is a choice of one agent and one response format. A request to `/get_completion`
+contains the id of an integration. Each agent has one integration for JSON and one for plain text.
 """
 
 import base64
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Integration:
-    """An access point to one agent in one response format, for requests to `/get_completion`.
+    """A choice of one agent and one response format, for requests to `/get_completion`.
 
-    `text_only` is True if the response is plain text, and False if it is JSON.
+    `slug` identifies the agent. `text_only` is True for plain text and False for JSON.
     """
 
     slug: str
@@ -22,23 +22,30 @@ class Integration:
 
 
 def derived_id(*parts: str) -> str:
-    """Return an id of 20 letters and digits that is a hash of the given strings.
+    """Return an id of 20 letters and digits, computed as a hash of the given strings.
 
-    Equal strings always give the same id. The format is that of the ids in the documentation.
+    Equal strings always give the same id. The documentation shows ids of this format.
     """
     digest = hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).digest()
     return base64.b64encode(digest, b"xy").decode()[:20]
 
 
 def integration_id(slug: str, *, text_only: bool) -> str:
-    """Return the id of one of an agent's two integrations.
+    """Return the id of an agent's integration.
 
-    The id is not secret. It depends only on the arguments, so it is the same in every sandbox.
+    The id is not secret. Equal arguments give the same id in every sandbox.
+
+    Args:
+        slug: the agent's slug.
+        text_only: True for the integration for plain text, False for the integration for JSON.
     """
     return derived_id("integration", "text" if text_only else "json", slug)
 
 
 def integrations_for(slugs: Iterable[str]) -> dict[str, Integration]:
-    """Return a dict with the two integrations of each agent, keyed by the integration's id."""
+    """Return a dict that maps integration ids to integrations.
+
+    The dict contains two integrations for each agent in `slugs`.
+    """
     both = [Integration(slug, text_only) for slug in slugs for text_only in (False, True)]
     return {integration_id(each.slug, text_only=each.text_only): each for each in both}

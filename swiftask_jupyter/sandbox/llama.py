@@ -1,4 +1,7 @@
-"""Implement the agent `smollm2`: a small language model, run by llama.cpp in a child process."""
+"""Implement the agent `smollm2`, a small language model.
+
+llama.cpp runs the model in a child process.
+"""
 
 import asyncio
 import contextlib
@@ -25,13 +28,14 @@ OK = 200
 
 
 class Llama:
-    """A llama.cpp server in a child process, which starts when the first prompt arrives.
+    """A llama.cpp server in a child process.
 
-    Replies are streamed. To stop the generation, close the generator that `answer` returns.
+    The first prompt starts the child process. `answer` streams a reply. To stop a reply, close the
+    generator that `answer` returns.
 
     Args:
-        threads: CPU threads for the model.
-        seed: the sampling seed, which makes answers repeatable; None for a random seed.
+        threads: the number of CPU threads for the model.
+        seed: the sampling seed for repeatable replies; None for a random seed.
     """
 
     def __init__(self, *, threads: int = 1, seed: int | None = None) -> None:
@@ -43,17 +47,18 @@ class Llama:
         self._url = ""
 
     def agent(self) -> Agent:
-        """Return an `Agent` of the sandbox whose replies come from this model."""
+        """Return an `Agent` of the sandbox that replies with this model."""
         name = "SmolLM2 135M: a real small model on this machine"
         return Agent(self.answer, name, takes_prompt=True, unmet_requirement=unmet_requirement)
 
     def start(self) -> str:
-        """Start the llama.cpp server with the model unless it is running, and return its URL.
+        """Start the llama.cpp server, and return the server's URL.
 
-        Starting blocks for about a second.
+        This method blocks for about a second. If the server is already running, return the URL at
+        once.
 
         Raises:
-            ModelUnavailable: the model is not installed, or llama.cpp can't load it.
+            ModelUnavailable: the model is not installed, or llama.cpp can't load the model.
         """
         with self._lock:
             if self._process is not None and self._process.poll() is None:
@@ -76,15 +81,15 @@ class Llama:
             return self._url
 
     def stop(self) -> None:
-        """End the child process, which frees its memory; do nothing if it is not running."""
+        """End the child process. Do nothing if no child process is running."""
         with self._lock:
             self._kill()
 
     def disown(self) -> None:
-        """Forget the child process without ending it.
+        """Forget the child process, but let the child process continue.
 
-        A forked copy of the Python process calls this, because the child process belongs to the
-        original process.
+        A forked copy of the Python process calls this method. The child process belongs to the
+        original Python process.
         """
         process, self._process = self._process, None
         if process is not None:
@@ -94,7 +99,7 @@ class Llama:
                     pipe.close()
 
     async def answer(self, prompt: Prompt) -> AsyncGenerator[str | TokenCounts, None]:
-        """Yield the reply token by token as it is generated, then llama.cpp's token counts.
+        """Yield the reply token by token, and finally one `TokenCounts`.
 
         Raises:
             AgentRefused: the model is not installed, or llama.cpp rejects the prompt.
@@ -161,9 +166,10 @@ class Llama:
             writer.close()
 
     def _load_model(self, process: subprocess.Popen[str]) -> str:
-        """Send the load options to the child process, and return the URL of its server.
+        """Send the load options to the child process, and return the URL of the llama.cpp server.
 
-        Raise `ModelUnavailable` if the child process reports an error or ends.
+        Raises:
+            ModelUnavailable: the child process reports an error or ends.
         """
         assert process.stdin is not None
         assert process.stdout is not None
@@ -186,7 +192,10 @@ class Llama:
 
 
 async def _read_head(reader: asyncio.StreamReader) -> tuple[int, bool]:
-    """Read the head of an HTTP response; return its status and whether the body is chunked."""
+    """Read the head of an HTTP response.
+
+    Return the HTTP status, and True if the body is chunked.
+    """
     head = await reader.readuntil(b"\r\n\r\n")
     return int(head.split(b" ", 2)[1]), b"transfer-encoding: chunked" in head.lower()
 

@@ -1,12 +1,15 @@
-"""Run a llama.cpp server in a child process: read the options, print the server's URL, then serve.
+"""Run a llama.cpp server in a child process of the sandbox.
 
-A separate process avoids these problems, which were measured with llama.cpp in the user's process:
-loading the model holds the GIL for 0.3 to 0.9 s; a forked child that exits normally hangs forever
-in a C++ destructor; stopping waits for the answer in progress; a crash of llama.cpp (`abort`) loses
-the user's variables.
+The child process runs this file as a script. The script imports only the standard library and
+llama.cpp. When the parent process ends, the standard input of the child process closes. The child
+process then exits.
 
-The process runs this file as a script, so that it imports nothing but the standard library and
-llama.cpp. It exits when its standard input closes, so it never outlives its parent process.
+The child process avoids problems that were measured with llama.cpp in the user's process:
+
+- Loading the model holds the GIL for 0.3 to 0.9 s.
+- A fork of the user's process hangs forever in a C++ destructor when the fork exits normally.
+- Stopping the server waits for the answer in progress.
+- A crash of llama.cpp (`abort`) loses the user's variables.
 """
 
 import json
@@ -17,10 +20,10 @@ from typing import Any
 
 
 def main() -> None:
-    """Read a line of JSON with the options, start the server, and print a line of JSON.
+    """Read the options from standard input, start the server, and print the server's URL.
 
-    The printed object has the key "url", or "error" if the server did not start. The process then
-    waits until its standard input is closed, and exits.
+    The options are one line of JSON. The output is one JSON object with the key "url", or with the
+    key "error" if the server did not start. The process exits when standard input is closed.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # interrupting the notebook must not end it
     options = json.loads(sys.stdin.readline())
@@ -40,8 +43,8 @@ def start_server(options: dict[str, Any]) -> Any:
     """Start llama.cpp's HTTP server on a free port of 127.0.0.1 and return the server object.
 
     Args:
-        options: "weights" (the path of the model file), "key" (the API key that clients must send)
-            and "threads" (the number of CPU threads).
+        options: a dict with three keys. "weights" is the path of the model file. "key" is the API
+            key that clients must send. "threads" is the number of CPU threads.
     """
     import xllamacpp
 

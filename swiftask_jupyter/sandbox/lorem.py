@@ -1,4 +1,7 @@
-"""Define the Markdown document that the agent `lorem` returns; it uses every Markdown feature."""
+"""Define the Markdown document that the agent `lorem` returns.
+
+The document uses every Markdown feature.
+"""
 
 LOREM = r"""# The garden at the end of the line
 

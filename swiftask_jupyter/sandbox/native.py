@@ -1,7 +1,7 @@
-"""Serve the `native` dialect: POST /api/ai/{slug}, which responds with one JSON object.
+"""Serve the `native` dialect: POST /api/ai/{slug}. The response is one JSON object.
 
-A dialect is one of the HTTP APIs that the sandbox imitates. This dialect has no streaming. The
-dialect `widget` has the same requests and responses, so it also uses `NativeHandler`.
+A dialect is one of the HTTP APIs that the sandbox imitates. The dialect `native` has no streaming.
+The dialect `widget` has the same requests and responses. So both dialects use `NativeHandler`.
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ def routes(state: SandboxState) -> list[Route]:
 
 
 def request_rule(session_type: str) -> Rule:
-    """Return the rule (a validation function) for the JSON body of a request.
+    """Return the rule for the JSON body of a request. A rule is a validation function.
 
     Args:
         session_type: the JSON type that `sessionId` must have, "number" or "string".
@@ -66,7 +66,7 @@ def request_rule(session_type: str) -> Rule:
 
 @dataclass
 class ValidRequest:
-    """A request that passed validation, with the agent, session and fault that belong to it."""
+    """A validated request to an agent, with the session and the fault to use."""
 
     slug: str
     agent: Agent
@@ -84,8 +84,8 @@ class NativeHandler(WholeReplyHandler):
     def read_json(self) -> Any:
         """Return the request body as a dict.
 
-        If the body is not a JSON object, or if its Content-Type is not JSON (as the documentation
-        requires), send a 400 response and return None.
+        If the Content-Type is not JSON, or if the body is not a JSON object, send a 400 response
+        and return None.
         """
         if "json" in self.request.headers.get("Content-Type", ""):
             return super().read_json()
@@ -93,10 +93,10 @@ class NativeHandler(WholeReplyHandler):
         return None
 
     def messages(self, body: dict[str, Any], history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the messages to pass to the agent, and log the files that the request names.
+        """Return the messages for the agent, and log the files that the request names.
 
-        The last message is the `input` of the body. It is added even if the history already ends
-        with the same text, because nothing indicates that the service removes the duplicate.
+        The last message is the `input` of the body. This message is added even if the history
+        already ends with an equal message.
 
         Args:
             body: the validated JSON body.
@@ -106,6 +106,7 @@ class NativeHandler(WholeReplyHandler):
         files = [self._describe(file) for each in requested for file in each.get("files", ())]
         self.state.requests.update(self.record, files=files)
         messages = []
+        # Nothing indicates that the service removes a duplicate of the last message.
         for each in (*history, {**body, "role": "user", "content": body["input"]}):
             message = {"role": each["role"], "content": each["content"]}
             if given := each.get("files"):
@@ -117,7 +118,7 @@ class NativeHandler(WholeReplyHandler):
         return self.state.uploads.describe(file, self.request.host)
 
     async def respond(self, request: ValidRequest) -> str | None:
-        """Run the agent, send its reply as JSON, and return the text of the reply.
+        """Run the agent, send the reply as JSON, and return the reply's text.
 
         Return None if the agent failed, or if the fault replaced the reply with an error.
         """
@@ -190,9 +191,9 @@ def _usage_fields(usage: dict[str, int] | None, shape: str | None) -> dict[str, 
 
 
 class AskHandler(NativeHandler):
-    """Tornado request handler for POST /api/ai/{slug}, which sends a prompt to one agent.
+    """Tornado request handler that sends a prompt to one agent: POST /api/ai/{slug}.
 
-    It accepts the account's API key and the agent's client token.
+    A request needs the account's API key or the agent's client token.
     """
 
     async def post(self, slug: str) -> None:

@@ -42,7 +42,10 @@ def routes(state: SandboxState) -> list[Route]:
 
 
 class ModelsHandler(DialectHandler):
-    """Tornado request handler for GET /v1/models; like the real API, it needs no token."""
+    """Tornado request handler that sends the list of models: GET /v1/models.
+
+    No token is needed, as on the real API.
+    """
 
     async def get(self) -> None:
         """Send the fixed list of models."""
@@ -53,13 +56,13 @@ class ModelsHandler(DialectHandler):
 
 
 class CompletionsHandler(WholeReplyHandler):
-    """Tornado request handler for POST /v1/chat/completions, which sends messages to an agent.
+    """Tornado request handler that sends messages to an agent: POST /v1/chat/completions.
 
-    The field `model` of the request is the agent's slug.
+    The field `model` of the request contains the agent's slug.
     """
 
     async def post(self) -> None:
-        """Send the agent's reply: as JSON, or as an event stream if the body has `stream: true`."""
+        """Send the agent's reply as JSON, or as an event stream if the body has `stream: true`."""
         await self.run_until_disconnect(self._answer())
 
     async def _answer(self) -> None:
@@ -141,10 +144,10 @@ class CompletionsHandler(WholeReplyHandler):
 
 
 def validation_error(body: dict[str, Any]) -> str | None:
-    """Return an error message for an invalid request body, or None if the body is valid.
+    """Return an error message for an invalid request body, or None for a valid body.
 
-    The messages have the wording of Joi, the JavaScript validator that the service seems to use.
-    Only `"reasoning_effort" is not allowed` was seen on the service; the others are inferred.
+    The messages are worded like those of the JavaScript validator Joi. Only the message
+    `"reasoning_effort" is not allowed` was seen on the real service.
     """
     rules = {
         "model": (isinstance(body.get("model"), str), "must be a string"),

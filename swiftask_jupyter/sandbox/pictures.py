@@ -1,6 +1,6 @@
 """Implement the agents `image` and `image-markdown`, which reply with a small PNG image.
 
-The PNG is encoded with `zlib`, so no imaging library is needed.
+`zlib` compresses the PNG, so no imaging library is needed.
 """
 
 import struct
@@ -14,17 +14,18 @@ SIDE = 48
 
 
 def image_file(messages: list[dict[str, Any]]) -> list[File]:
-    """Return a PNG image as a file, without any text.
+    """Return a list that contains one PNG file, for the agent `image`.
 
-    The colour of the image depends on the text of the user's messages.
+    The text of the user's messages determines the colour of the image.
     """
     return [File(_image(messages), "image/png", "picture.png")]
 
 
 def image_in_text(messages: list[dict[str, Any]]) -> list[str | File]:
-    """Return a text followed by a PNG image that the sandbox links in the text as Markdown.
+    """Return a sentence and a PNG file for the agent `image-markdown`.
 
-    Some image agents of the real service also link the image and list no files.
+    The sandbox inserts a Markdown image with the file's URL after the sentence. Some image agents
+    of the real service reply in this form.
     """
     file = File(_image(messages), "image/png", "picture.png", in_text=True)
     return ["Here is your image:\n\n", file]
@@ -36,8 +37,8 @@ def encode_png(width: int, height: int, rows: bytes) -> bytes:
     Args:
         width: the width in pixels.
         height: the height in pixels.
-        rows: the pixel rows from top to bottom; each row is a filter byte (0 for no filter),
-            followed by three bytes per pixel.
+        rows: the pixel rows from top to bottom. Each row is one filter byte, followed by three
+            bytes per pixel. The filter byte 0 means no filter.
     """
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))

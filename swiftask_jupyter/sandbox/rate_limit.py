@@ -1,4 +1,4 @@
-"""Implement the hourly rate limit of `/v1/api/chat/{slug}` and its response headers."""
+"""Implement the hourly rate limit of `/v1/api/chat/{slug}` and the rate-limit headers."""
 
 import time
 
@@ -8,13 +8,12 @@ HOUR = 3600.0
 
 
 class RateLimit:
-    """A request counter that enforces a limit per hour. Not thread-safe.
+    """A request counter that allows a limited number of requests per hour. Not thread-safe.
 
-    The count is reset when a request arrives after the hour has ended, and a new hour then starts.
-    It is inferred that the real service uses such fixed windows.
+    When an hour has ended, the next call resets the count and starts a new hour.
 
     Args:
-        limit: requests per hour.
+        limit: the number of requests allowed per hour.
 
     Raises:
         ValueError: the limit is negative.
@@ -28,11 +27,12 @@ class RateLimit:
         self._resets_at = 0.0
 
     def take(self, limit: int | None = None) -> bool:
-        """Count one request and return True; if the limit is reached, return False.
+        """Count one request and return True.
+
+        If the limit is already reached, count nothing and return False.
 
         Args:
-            limit: requests per hour to apply to this request; None for the limit passed to the
-                constructor.
+            limit: the number of requests allowed per hour; None for the constructor's `limit`.
         """
         self._reset_if_over()
         if self._used >= (self._limit if limit is None else limit):
@@ -41,12 +41,13 @@ class RateLimit:
         return True
 
     def headers(self, limit: int | None = None) -> dict[str, str]:
-        """Return the three documented X-RateLimit headers: limit, remaining requests, reset time.
+        """Return the three documented X-RateLimit headers, as a dict.
 
-        The reset time is a Unix timestamp in seconds.
+        The headers contain the limit, the number of remaining requests and the reset time. The
+        reset time is a Unix timestamp in seconds.
 
         Args:
-            limit: requests per hour to report; None for the limit passed to the constructor.
+            limit: the number of requests allowed per hour; None for the constructor's `limit`.
         """
         self._reset_if_over()
         allowed = self._limit if limit is None else limit
@@ -57,6 +58,7 @@ class RateLimit:
         }
 
     def _reset_if_over(self) -> None:
+        # Inferred: the real service uses fixed windows too.
         now = time.time()
         if now >= self._resets_at:
             self._used, self._resets_at = 0, now + HOUR

@@ -16,27 +16,30 @@ MAX_BYTES = 64 * 1024 * 1024
 
 @dataclass(eq=False)
 class RecordedRequest:
-    """A record of one request that the sandbox received, and of the progress of its response.
+    """A record of one request to the sandbox, and of the progress of the response.
 
-    Times are values of `time.monotonic()` in seconds: they are comparable within one process, but
-    are not wall-clock times. `Sandbox.requests` lists the records.
+    `Sandbox.requests` lists the records. Times are values of `time.monotonic()` in seconds. Times
+    can be compared within one process, but are not wall-clock times.
 
     Args:
         method (str): the HTTP method, such as "POST".
-        path (str): the path without the query.
-        query (str): the query string, still percent-encoded; hidden in `repr`, because it may
-            contain a client token.
+        path (str): the URL path without the query.
+        query (str): the percent-encoded query string. The query is hidden in `repr`, because the
+            query may contain a client token.
         headers (dict[str, str]): the request headers, with names in lower case; hidden in `repr`.
-        body (bytes): the request body; hidden in `repr`. The property `json` parses it.
+        body (bytes): the request body; hidden in `repr`. The property `json` parses the body.
         arrived (float): when the sandbox had received the request.
-        first_byte (float | None): when the first bytes of the response were sent; None until then.
-        ended (float | None): when the response ended, complete or not; None until then.
-        status (int | None): the HTTP status of the response; None until `first_byte` is set.
+        first_byte (float | None): when the first bytes of the response were sent; None if no bytes
+            were sent.
+        ended (float | None): when the response ended, complete or incomplete; None for a response
+            in progress.
+        status (int | None): the HTTP status of the response; None while `first_byte` is None.
         disconnected (bool): True if the client closed the connection before the response was
             complete.
-        files (list[dict]): the files that the request refers to: each entry as in the request, plus
-            the key `uploaded`: True if the sandbox has the file's content, False if the content
-            was never uploaded, None if the file is on another server.
+        files (list[dict]): the files that the request names. Each dict is the file entry from the
+            request with the additional key `uploaded`. The value is True if the sandbox has the
+            file's content, and False if the sandbox lacks the content. The value is None if the
+            file is on another server.
 
     Example:
         >>> from swiftask_jupyter import Sandbox, Swiftask
@@ -66,7 +69,11 @@ class RecordedRequest:
 
     @property
     def json(self) -> Any:
-        """The request body parsed as JSON; raises ValueError if the body is not valid JSON."""
+        """The request body, parsed as JSON.
+
+        Raises:
+            ValueError: the body is not valid JSON.
+        """
         return json.loads(self.body)
 
 
@@ -80,7 +87,10 @@ class RequestLog:
         self._open = 0
 
     def add(self, request: RecordedRequest) -> None:
-        """Append a request, and drop the oldest requests beyond `MAX_REQUESTS` or `MAX_BYTES`."""
+        """Append a request. If the log is too large, drop the oldest requests.
+
+        The log holds at most `MAX_REQUESTS` requests and about `MAX_BYTES` bytes of request bodies.
+        """
         with self._changed:
             self._requests.append(request)
             self._bytes += len(request.body)
@@ -103,7 +113,7 @@ class RequestLog:
             self._changed.notify_all()
 
     def update(self, request: RecordedRequest, **changes: Any) -> None:
-        """Set attributes of a record, and wake the threads that are blocked in `wait_for`."""
+        """Set attributes of a logged request, and wake the threads that block in `wait_for`."""
         with self._changed:
             for name, value in changes.items():
                 setattr(request, name, value)
@@ -121,10 +131,10 @@ class RequestLog:
             return self._open
 
     def wait_for(self, predicate: Callable[[], Result], timeout: float | None) -> Result:
-        """Block until the predicate returns a true value, and return this value.
+        """Block until `predicate` returns a true value, and return this value.
 
-        The predicate is called at once and again after each change of the log. If it is still false
-        after `timeout` seconds, return its last value. A timeout of None means no limit.
+        The predicate is called at once, and again after each change of the log. If `timeout`
+        seconds have passed, return the predicate's last value. A timeout of None means no limit.
         """
         with self._changed:
             return self._changed.wait_for(predicate, timeout)

@@ -1,8 +1,11 @@
 """Validate JSON bodies, with the error messages of the JavaScript validation library Joi.
 
-The documentation of the native API (`/api/ai/{slug}`) names Joi. Where it gives only a type, these
-rules follow Joi's defaults: an empty string is invalid, and so is a number outside the range of
-integers that JavaScript represents exactly. It is inferred that the service uses these defaults.
+A rule is a validation function. The arguments of a rule are the name and the value of a field. A
+rule returns an error message for an invalid value, and None for a valid value.
+
+The documentation of the native API (`/api/ai/{slug}`) names Joi, but often gives only the type of a
+field. The rules follow Joi's defaults. An empty string is invalid. A number is invalid if the
+number is outside the range of JavaScript's safe integers.
 """
 
 import re
@@ -20,17 +23,17 @@ _URI = re.compile(
 
 
 def nonempty_string(name: str, value: Any) -> str | None:
-    """Check that a value is a nonempty string; return an error message, or None if it is valid."""
+    """Return None if `value` is a nonempty string. Otherwise, return an error message."""
     if not isinstance(value, str):
         return f'"{name}" must be a string'
     return None if value else f'"{name}" is not allowed to be empty'
 
 
 def number(name: str, value: Any) -> str | None:
-    """Check that a value is a number; return an error message, or None if it is valid.
+    """Return None if `value` is a valid number. Otherwise, return an error message.
 
-    A string such as "12345" is invalid. Joi would convert it to a number, but the author of a
-    client reports that the service accepts only numbers.
+    A string such as "12345" is invalid. Joi would convert the string to a number. But the author of
+    a client reports that the service accepts only numbers.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return f'"{name}" must be a number'
@@ -40,19 +43,19 @@ def number(name: str, value: Any) -> str | None:
 
 
 def uri(name: str, value: Any) -> str | None:
-    """Check that a value is an absolute URI in ASCII; return an error message, or None if valid."""
+    """Return None if `value` is an absolute URI in ASCII. Otherwise, return an error message."""
     if problem := nonempty_string(name, value):
         return problem
     return None if _URI.fullmatch(value) else f'"{name}" must be a valid uri'
 
 
 def any_object(name: str, value: Any) -> str | None:
-    """Check that a value is a JSON object; return an error message, or None if it is valid."""
+    """Return None if `value` is a JSON object. Otherwise, return an error message."""
     return None if isinstance(value, dict) else f'"{name}" must be of type object'
 
 
 def one_of(*allowed: str) -> Rule:
-    """Return a rule (a validation function) that accepts only the given strings."""
+    """Return a rule that accepts only the given strings. A rule is a validation function."""
 
     def rule(name: str, value: Any) -> str | None:
         valid = isinstance(value, str) and value in allowed
@@ -62,7 +65,10 @@ def one_of(*allowed: str) -> Rule:
 
 
 def array_of(element_rule: Rule) -> Rule:
-    """Return a rule (a validation function) for a list; `element_rule` validates each element."""
+    """Return a rule that accepts a list. A rule is a validation function.
+
+    `element_rule` validates each element of the list.
+    """
 
     def rule(name: str, value: Any) -> str | None:
         if not isinstance(value, list):
@@ -74,10 +80,12 @@ def array_of(element_rule: Rule) -> Rule:
 
 
 def object_with(fields: Mapping[str, Rule], required: Collection[str] = ()) -> Rule:
-    """Return a rule (a validation function) for an object that has only the given fields.
+    """Return a rule that accepts an object with the given fields. A rule is a validation function.
+
+    The object must not have any other fields.
 
     Args:
-        fields: the rule for the value of each allowed key.
+        fields: a dict that maps each allowed key to the rule for the key's value.
         required: the keys that the object must contain.
     """
 

@@ -1,4 +1,4 @@
-"""Run the sandbox server, in a background thread or in the foreground until a signal stops it."""
+"""Run the sandbox server, in a background thread or in the foreground."""
 
 import asyncio
 import atexit
@@ -27,36 +27,38 @@ SILENCED_LOGGERS = ("asyncio", "tornado.access", "tornado.application", "tornado
 
 
 class Sandbox:
-    """A local server on 127.0.0.1 that imitates the documented HTTP APIs and runs its own agents.
+    """A local server on 127.0.0.1 that imitates documented HTTP APIs and runs its own agents.
 
-    It needs no network access and no account. Use it as a context manager, or call `start` and
-    `stop`. The built-in agents are `echo`, `lorem`, `slow`, `math`, `mirror`, `image`,
-    `image-markdown` and `smollm2`, a small language model that has to be downloaded once.
+    A sandbox needs no network access and no account. Use a sandbox as a context manager, or call
+    `start` and `stop`. The built-in agents are `echo`, `lorem`, `slow`, `math`, `mirror`, `image`,
+    `image-markdown` and `smollm2`. The agent `smollm2` is a small language model that has to be
+    downloaded once.
 
     Args:
-        port (int): the TCP port; 0 takes a free one.
-        model (bool): True to load the small model in `start`, which takes about a second;
-            False to load it when `smollm2` gets its first prompt.
-        usage (str): the token usage to report: "zero" (0 prompt tokens and 0 completion tokens,
-            but a total above 0, as measured on the real API), "counted" (one token per word) or
-            "none". Only `/v1/chat/completions` reports zeros; other routes treat "zero" as
-            "counted". If an agent counts its own tokens, its counts are reported, unless the
-            setting is "none".
-        agents (Mapping[str, Any] | None): additional agents by slug, the agent's id in requests:
-            a callable that takes the list of messages, a fixed text, or an `Agent`. They replace
-            built-in agents of the same slug.
-        seed (int | None): a seed that makes the model's answers and the generated ids
-            repeatable; access tokens are always random.
-        threads (int): CPU threads for the model.
+        port (int): the TCP port; 0 for any free port.
+        model (bool): True to load the small language model in `start`. Loading takes about a
+            second. If False, the first prompt to `smollm2` loads the model.
+        usage (str): how to report token usage: "zero", "counted" or "none". "zero" reports 0 prompt
+            tokens, 0 completion tokens and a total above 0, as the real API does. "counted" reports
+            one token per word. "none" reports nothing. Only `/v1/chat/completions` reports zeros.
+            Other routes treat "zero" as "counted". If an agent counts tokens itself, "zero" and
+            "counted" report the agent's counts.
+        agents (Mapping[str, Any] | None): a dict that maps slugs to additional agents. A slug is
+            the agent's id in requests. An agent is an `Agent`, a fixed reply text, or a callable
+            that takes the list of messages. An additional agent replaces a built-in agent with an
+            equal slug.
+        seed (int | None): a seed that makes the model's replies and the generated ids repeatable.
+            Access tokens are always random.
+        threads (int): the number of CPU threads for the model.
         rate_limit (int): requests allowed per hour on `/v1/api/chat/{slug}`.
-        faults (Iterable[Fault | str]): deliberately wrong responses to the first prompts, one per
-            prompt, in order. Each is a `Fault` or the name of a fault, such as "429". A client
-            can also request a fault: by the agent `fault-429`, or by the request header
-            `X-Sandbox-Fault: 429`.
+        faults (Iterable[Fault | str]): deliberately wrong responses to the first prompts. Each
+            prompt gets one fault, in order. A fault is a `Fault` or the name of a fault, such as
+            "429". A client can also request a fault by the agent `fault-429` or by the request
+            header `X-Sandbox-Fault: 429`.
 
     Raises:
         ValueError: `usage`, `rate_limit` or a fault's name is invalid.
-        TypeError: an agent is neither a callable, nor a text, nor an `Agent`.
+        TypeError: an agent is not an `Agent`, a string or a callable.
 
     Example:
         >>> from swiftask_jupyter import Sandbox, Swiftask
@@ -106,7 +108,9 @@ class Sandbox:
         self.stop()
 
     def start(self) -> Self:
-        """Start the server in a background thread, unless it is running, and return this sandbox.
+        """Start the server in a background thread, and return this sandbox.
+
+        If the server is already running, only return this sandbox.
 
         Raises:
             OSError: the port is in use or not a valid port.
@@ -142,9 +146,9 @@ class Sandbox:
         return self
 
     def stop(self) -> None:
-        """Close all connections and stop the server; do nothing if the server is not running.
+        """Close all connections and stop the server. Do nothing if the server is not running.
 
-        This method runs automatically when the process exits.
+        When the process exits, Python calls this method automatically.
         """
         thread, self._thread = self._thread, None
         if thread is None:
@@ -166,11 +170,11 @@ class Sandbox:
 
     @property
     def token(self) -> str:
-        """The account's API key, which is generated at random for each sandbox."""
+        """The account's API key. Each sandbox has a random key."""
         return self._state.token
 
     def client_token(self, slug: str) -> str:
-        """Return the client token of an agent: a UUID that gives access to this agent only.
+        """Return the client token of an agent. The token is a UUID and gives access to one agent.
 
         Raises:
             KeyError: the sandbox has no agent with this slug.
@@ -179,7 +183,10 @@ class Sandbox:
 
     @property
     def agencii_token(self) -> str:
-        """The bearer token for `/get_completion` and `/create_new_chat`; other routes reject it."""
+        """The bearer token for `/get_completion` and `/create_new_chat`.
+
+        Other routes reject this token.
+        """
         return self._state.agencii_token
 
     def integration_id(self, slug: str, *, text_only: bool = False) -> str:
@@ -187,7 +194,7 @@ class Sandbox:
 
         Args:
             slug: the agent's slug.
-            text_only: True for the id whose responses are plain text, False for JSON.
+            text_only: True to get plain-text responses, False to get JSON responses.
         """
         return integration_id(slug, text_only=text_only)
 
@@ -198,7 +205,10 @@ class Sandbox:
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """The recorded requests, newest last: at most 4000, and at most 64 MB of request bodies."""
+        """The recorded requests, newest last.
+
+        The list has at most 4000 requests and about 64 MB of request bodies.
+        """
         return self._state.requests.snapshot()
 
     @property
@@ -207,13 +217,13 @@ class Sandbox:
         return self._state.requests.open_count
 
     def wait_for(self, predicate: Callable[[], Result], timeout: float | None = 10) -> Result:
-        """Block until the predicate returns a true value, and return this value.
+        """Block until `predicate` returns a true value, and return this value.
 
-        If the time runs out, return the predicate's last value.
+        If `timeout` seconds have passed, return the predicate's last value.
 
         Args:
-            predicate: a function without arguments, such as a check of `requests`. It is called at
-                once, and again when a request arrives, its response starts, or its response ends.
+            predicate: a function without arguments, such as a check of `requests`. The function is
+                called at once, and again when a request arrives or a response starts or ends.
             timeout: the maximum number of seconds to wait; None for no limit.
         """
         return self._state.requests.wait_for(predicate, timeout)
@@ -226,17 +236,16 @@ class Sandbox:
         path: str | None = None,
         times: int | None = 1,
     ) -> None:
-        """Queue a fault, so that the next matching requests get a deliberately wrong response.
+        """Queue a fault. The next matching requests get this deliberately wrong response.
 
-        If several queued faults match a request, the request gets the one that was queued first.
+        If several queued faults match a request, the request gets the oldest of these faults.
 
         Args:
             fault: the wrong response to send.
             agent: the slug of the agent that a request must address; None for any agent.
-            path: the path that a request must have, such as "/public/bots"; None for requests to an
-                agent on any path. It is required for routes that address no agent.
-            times: how many requests get the fault; None for every matching request until
-                `clear_faults` is called.
+            path: the URL path that a request must have, such as "/public/bots". None matches every
+                request to an agent. Routes without an agent need a path.
+            times: how many requests get the fault; None for no limit.
 
         Raises:
             ValueError: `times` is neither None nor an integer of at least 1.
@@ -289,9 +298,9 @@ def serve_forever(
     The command `swiftask-jupyter sandbox` calls this function.
 
     Args:
-        port: the TCP port; 0 takes a free one.
-        model: True to load the small model before serving.
-        on_ready: called with the sandbox once the server accepts connections.
+        port: the TCP port; 0 for any free port.
+        model: True to load the small language model at the start.
+        on_ready: a function that is called with the sandbox when the server accepts connections.
 
     Raises:
         OSError: the port is in use or not a valid port.

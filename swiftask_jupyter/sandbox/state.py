@@ -1,4 +1,7 @@
-"""Define the state that all request handlers of one sandbox share, such as agents and tokens."""
+"""Define the state that all request handlers of one sandbox share.
+
+The state includes the agents, tokens, sessions and files.
+"""
 
 import random
 import secrets
@@ -21,7 +24,7 @@ from .uploads import UploadStore
 
 @dataclass
 class SandboxState:
-    """The state of one sandbox, which all of its request handlers read and change."""
+    """The state that all request handlers of one sandbox share."""
 
     agents: dict[str, Agent]
     llama: Llama
@@ -51,17 +54,17 @@ class SandboxState:
 
     @property
     def usage_outside_v1(self) -> str:
-        """The way to report token usage on routes other than `/v1/chat/completions`.
+        """How routes other than `/v1/chat/completions` report token usage: one of `USAGES`.
 
-        One of `USAGES`. The setting "zero" becomes "counted" on these routes, because the real
-        service was seen to report zeros only on `/v1/chat/completions`.
+        The setting "zero" becomes "counted", because the real service reports zeros only on
+        `/v1/chat/completions`.
         """
         return "counted" if self.usage == "zero" else self.usage
 
     def random_id(self, length: int) -> str:
         """Return a random id of lower-case letters and digits.
 
-        If the sandbox has a seed, the sequence of ids is the same in each run.
+        If the sandbox has a seed, each run generates the same sequence of ids.
         """
         return "".join(self.random.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=length))
 
@@ -73,7 +76,7 @@ def create_state(
 
     Raises:
         ValueError: `usage` or `rate_limit` is invalid.
-        TypeError: an agent is neither a callable, nor a text, nor an `Agent`.
+        TypeError: an agent is not an `Agent`, a string or a callable.
     """
     if usage not in USAGES:
         raise ValueError(f"usage must be one of {', '.join(USAGES)}, not {usage!r}")

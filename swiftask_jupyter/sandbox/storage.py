@@ -1,4 +1,7 @@
-"""Serve stored files: PUT stores a file once at its signed URL, GET sends it as often as asked."""
+"""Serve stored files: PUT uploads a file to a signed URL, GET downloads a file.
+
+A signed URL accepts only one upload.
+"""
 
 from html import escape
 from urllib.parse import quote
@@ -11,22 +14,22 @@ from .uploads import ROOT, UploadRefused
 def routes(state: SandboxState) -> list[Route]:
     """Return the tornado route for all stored files.
 
-    A fault queued with the path "/files/" matches every request to this route.
+    A queued fault with the path "/files/" applies to every stored file.
     """
     return [(ROOT + r"[^/]+/[^/]+", StorageHandler, {"state": state})]
 
 
 class StorageHandler(DialectHandler):
-    """Tornado request handler for /files/..., which stores uploaded files and sends stored files.
+    """Tornado request handler that stores and sends files: PUT and GET of /files/...
 
-    It imitates an object store such as Amazon S3, so its error responses are XML.
+    The handler imitates an object store such as Amazon S3. Error responses are XML.
     """
 
     async def put(self) -> None:
-        """Store the request body and its content type as the file at this signed URL.
+        """Store the request body as the content of the file at the signed URL.
 
-        Respond 403 if the signature is wrong, expired or already used, and 400 if the request also
-        has an Authorization header.
+        If the signature is wrong, expired or already used, send a 403 response. If the request has
+        an Authorization header, send a 400 response.
         """
         request = self.request
         if await self.respond_fault(self.take_fault(path=ROOT)):
@@ -44,9 +47,9 @@ class StorageHandler(DialectHandler):
             self.finish()
 
     async def get(self) -> None:
-        """Send the content of the stored file; no credential is needed.
+        """Send the content of a stored file. No token is needed.
 
-        Respond 404 if the file does not exist or is not uploaded yet.
+        If the file does not exist or is not uploaded yet, send a 404 response.
         """
         if await self.respond_fault(self.take_fault(path=ROOT)):
             return
@@ -63,7 +66,10 @@ class StorageHandler(DialectHandler):
         self.finish(stored.content)
 
     def respond_error(self, status: int, message: str, shape: str | None = None) -> None:
-        """Send an error response as XML, or in the format `shape` if a fault specifies one."""
+        """Send an error response as XML.
+
+        If `shape` is not None, use this format in place of XML.
+        """
         if shape is not None:
             super().respond_error(status, message, shape)
             return

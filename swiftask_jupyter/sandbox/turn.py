@@ -1,7 +1,7 @@
 """Produce an agent's reply to one prompt, with pauses, faults and the reported token usage.
 
-All dialects (the HTTP APIs that the sandbox imitates) share this code. A dialect only defines how
-the pieces of the reply are encoded in the HTTP response.
+All dialects share this code. A dialect is one of the HTTP APIs that the sandbox imitates. Each
+dialect only encodes the pieces of the reply in the HTTP response.
 """
 
 import asyncio
@@ -20,14 +20,19 @@ _WORD = re.compile(r"\S+")
 
 
 class StreamFault(enum.Enum):
-    """A fault that is sent between two pieces of a reply; each dialect encodes it differently."""
+    """A deliberate error between two pieces of a reply.
+
+    Each dialect encodes the error differently.
+    """
 
     GARBAGE = "not JSON"
     ERROR = "an error, and the end"
 
 
 class ConnectionDropped(Exception):
-    """Raised so that the request handler closes the connection, as a fault specifies.
+    """Raised if a fault closes the connection to the client.
+
+    The request handler catches this exception and closes the connection.
 
     Args:
         reset: True to close the connection with a TCP RST.
@@ -39,21 +44,21 @@ class ConnectionDropped(Exception):
 
 
 class Turn:
-    """One prompt to one agent, and the agent's reply to it.
+    """One prompt to one agent, and the agent's reply.
 
     Args:
         state: the sandbox's state.
         agent: the agent that answers.
         prompt: the messages to answer, and the limits of the reply.
         fault: the deliberate error in the reply; None for a correct reply.
-        store_file: stores a file that the agent generated and returns its URL.
-        usage: the way to report token usage, one of `USAGES`; None for the sandbox's own setting.
-            If the fault has a `usage`, that value takes precedence.
+        store_file: a function that stores a generated file and returns the file's URL.
+        usage: how to report the token usage, one of `USAGES`; None for the sandbox's setting. The
+            fault's `usage` takes precedence.
 
     Attributes:
         fault: the fault; a `Fault()` without effect for a correct reply.
-        finish_reason: why the reply ended, "stop" or "length"; final once `pieces` is exhausted.
-        files: the files that the agent generated, as dicts in the format of the native API.
+        finish_reason: why the reply ended, "stop" or "length"; final after the last piece.
+        files: the generated files outside the text, as dicts in the format of the native API.
     """
 
     def __init__(
@@ -83,13 +88,14 @@ class Turn:
         self._inside_word = False
 
     async def pieces(self) -> AsyncGenerator[str | StreamFault, None]:
-        """Run the agent and yield the pieces of its reply, with pauses and faults in between.
+        """Run the agent, and yield the pieces of the reply and the `StreamFault`s between pieces.
+
+        The generator pauses between two pieces.
 
         Raises:
-            ConnectionDropped: the fault specifies that the connection is closed at this point.
-            AgentFailed: the agent raised an exception, or returned or yielded a value of an
-                unsupported type.
-            AgentRefused: the agent declined to answer this prompt.
+            ConnectionDropped: the fault closes the connection to the client.
+            AgentFailed: the agent raised an exception, or the reply has an unsupported type.
+            AgentRefused: the agent declined the prompt.
         """
         fault = self.fault
         pause = 0.0 if fault.burst else self._agent.pause if fault.pause is None else fault.pause
@@ -108,10 +114,11 @@ class Turn:
             yield stream_fault
 
     def usage(self) -> dict[str, int] | None:
-        """Return the token usage to report, or None if no usage is to be reported.
+        """Return the token usage to report, as a dict. Return None to report no usage.
 
-        In the mode "zero", the prompt and completion tokens are 0 but the total is not, as measured
-        on the real API. The counts are final once `pieces` is exhausted.
+        The numbers are final after the last piece of the reply. In the mode "zero", the prompt and
+        the completion have 0 tokens, but the total is above 0. The real API reports usage in this
+        way.
         """
         if self.fault.disguised:
             return _usage(0, 0, 1)
@@ -157,9 +164,10 @@ class Turn:
                     return
 
     def _add_file(self, file: File) -> str:
-        """Store a file that the agent generated, and return the text to insert into the reply.
+        """Store a generated file, and return the text to insert into the reply.
 
-        The text is a Markdown image, or "" if the file is added to `files` instead.
+        If `file.in_text` is True, the text is a Markdown image. Otherwise, the text is empty and
+        the file is added to `files`.
         """
         url = self._store_file(file)
         if file.in_text:
@@ -169,9 +177,9 @@ class Turn:
         return ""
 
     def _truncate(self, text: str) -> str:
-        """Return the start of a piece that is within the limit of words, and count its words.
+        """Count the words of a piece, and return the piece cut at the limit of words.
 
-        A word that continues from the previous piece is not counted again.
+        A word that began in the previous piece is not counted again.
         """
         for match in _WORD.finditer(text):
             if match.start() == 0 and self._inside_word:

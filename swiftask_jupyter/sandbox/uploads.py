@@ -1,4 +1,4 @@
-"""Store files in memory: clients' uploads to signed URLs, and files that agents generate."""
+"""Store files in memory: files that clients upload, and files that agents generate."""
 
 import hmac
 import secrets
@@ -18,14 +18,14 @@ ROOT = "/files/"
 
 
 class UploadRefused(Exception):
-    """Raised if an upload is not accepted; the message gives the reason."""
+    """Raised if an upload is not accepted. The message gives the reason."""
 
 
 @dataclass
 class StoredFile:
     """A stored file, or a place that is reserved for an upload.
 
-    `content` is None until the file is uploaded.
+    Before the upload, `content` is None.
     """
 
     name: str
@@ -38,9 +38,9 @@ class StoredFile:
 
 
 class UploadStore:
-    """The stored files of one sandbox, by URL path. Not thread-safe.
+    """A store of files. Each file has a URL path. Not thread-safe.
 
-    If there are more files than `MAX_FILES` or more bytes than `MAX_BYTES`, the store drops the
+    If the store has more than `MAX_FILES` files or more than `MAX_BYTES` bytes, the store drops the
     oldest files.
     """
 
@@ -49,12 +49,13 @@ class UploadStore:
         self._bytes = 0
 
     def create_urls(self, name: str, fault: Fault) -> dict[str, str]:
-        """Reserve a place for an upload, and return the URL paths for uploading and downloading.
+        """Reserve a place for an upload, and return a dict with an upload path and a download path.
 
-        The keys of the dict are those of the HTTP response. In the documentation, "signedUrl" is
-        for the upload and "fileUrl" is the file's URL without a signature. If
-        `fault.signed_url_key` is "url", the keys follow the report of a client's author: "url" is
-        for the upload and has no signature, and "fileUrl" has a signature.
+        The dict maps "signedUrl" to the signed upload path and "fileUrl" to the download path. A
+        signed path has a signature in the query.
+
+        If `fault.signed_url_key` is "url", the dict maps "url" to the unsigned upload path and
+        "fileUrl" to the signed download path.
         """
         signature = secrets.token_hex(32)
         seconds = fault.signed_url_seconds
@@ -63,16 +64,17 @@ class UploadStore:
         expires_at = time.monotonic() + seconds
         path = self._insert(StoredFile(name, "" if unsigned_upload else signature, expires_at))
         signed = f"{path}?X-Amz-Expires={seconds:.0f}&X-Amz-Signature={signature}"
+        # The author of a client reports the keys "url" and "fileUrl".
         if unsigned_upload:
             return {"url": path, "fileUrl": signed}
         return {"signedUrl": signed, "fileUrl": path}
 
     def receive(self, path: str, query: str, content: bytes, content_type: str | None) -> None:
-        """Store the content of an upload in its reserved place.
+        """Store the content of an upload in the reserved place.
 
         Raises:
-            UploadRefused: the path is unknown, or the signature is wrong, expired or already used;
-                nothing is stored.
+            UploadRefused: the URL path is unknown, or the signature is wrong, expired or already
+                used.
         """
         file = self._files.get(path)
         signature = "".join(parse_qs(query).get("X-Amz-Signature", ()))
@@ -88,28 +90,32 @@ class UploadStore:
         self._evict(path)
 
     def add(self, content: bytes, content_type: str, name: str) -> str:
-        """Store a file that an agent generated, and return its URL path."""
+        """Store a file that an agent generated, and return the file's URL path."""
         self._bytes += len(content)
         path = self._insert(StoredFile(name, content=content, type=content_type))
         self._evict(path)
         return path
 
     def find(self, path: str) -> StoredFile | None:
-        """Return the file with this URL path, or None if it is unknown or not uploaded yet."""
+        """Return the file with the URL path `path`.
+
+        Return None if the path is unknown or the file is not uploaded yet.
+        """
         file = self._files.get(path)
         return None if file is None or file.content is None else file
 
     def describe(self, file: dict[str, Any], host: str) -> dict[str, Any]:
-        """Return a copy of a request's file entry, extended by the metadata of the stored file.
+        """Return a copy of a request's file entry, with data about the stored file.
 
         Args:
-            file: the file entry in the request, with the key "url".
+            file: the file entry in the request. The entry has the key "url".
             host: the host and port of this server, as in the request's Host header.
 
         Returns:
-            The entry with the key "uploaded": True if this server has the file's content, False if
-            it does not, None if the URL is invalid or on another server. If this server has the
-            content, the keys "name", "type" and "size" are added where the entry lacks them.
+            The file entry with the key "uploaded". The value is True if this server has the file's
+            content, and False if this server lacks the content. The value is None if the URL is
+            invalid or on another server. If the entry lacks "name", "type" or "size", the stored
+            file supplies the value.
         """
         try:
             url = urlsplit(file["url"])
@@ -129,15 +135,12 @@ class UploadStore:
         return path
 
     def _evict(self, newest: str) -> None:
-        """Drop the oldest files until both limits hold, but never the newest file.
-
-        If only the limit on bytes is exceeded, files without content are kept, because dropping
-        them would free no bytes.
-        """
+        """Drop the oldest files until both limits hold. Always keep the file `newest`."""
         for path, file in list(self._files.items()):
             too_many = len(self._files) > MAX_FILES
             if not too_many and self._bytes <= MAX_BYTES:
                 return
+            # Files without content do not count towards the limit on bytes.
             if path != newest and (too_many or file.content):
                 del self._files[path]
                 self._bytes -= len(file.content or b"")

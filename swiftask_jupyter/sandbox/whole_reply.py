@@ -1,4 +1,4 @@
-"""Send an agent's whole reply as one response body, once the reply is complete."""
+"""Send an agent's complete reply as one response body."""
 
 import contextlib
 from collections.abc import Callable
@@ -11,7 +11,7 @@ JSON = "application/json; charset=utf-8"
 
 
 class WholeReplyHandler(DialectHandler):
-    """Base class of request handlers that send an agent's whole reply as one response body."""
+    """Base class of request handlers that send an agent's complete reply as one response body."""
 
     async def respond_whole(
         self,
@@ -21,25 +21,24 @@ class WholeReplyHandler(DialectHandler):
         content_type: str = JSON,
         on_failure: Callable[[str], None] | None = None,
     ) -> str | None:
-        """Run the agent of a turn (one prompt and its reply), and send the whole reply as one body.
+        """Run an agent, and send the complete reply as one response body.
 
-        If the agent fails, send an error response. If the turn's fault closes the connection, send
-        the text up to that point with a Content-Length about twice as large, and re-raise the
-        exception.
+        If the agent fails, send an error response. If a fault closes the connection, send the
+        incomplete reply with a Content-Length that is too large.
 
         Args:
-            turn: the turn; its agent must not have been started yet.
-            encode: converts the text of the reply to the response body.
+            turn: the prompt to answer, and the agent to run.
+            encode: a function that converts the text of the reply to the response body.
             content_type: the Content-Type of the response.
-            on_failure: sends the response if the agent fails, and is called with the error message;
-                None to respond with status 500.
+            on_failure: a function that sends the response if the agent fails. The argument is the
+                error message. None means a response with status 500.
 
         Returns:
-            The text of the reply; None if the agent failed or the fault replaced the reply with an
+            The text of the reply. None if the agent failed or a fault replaced the reply with an
             error.
 
         Raises:
-            ConnectionDropped: the fault specifies that the connection is closed.
+            ConnectionDropped: the fault closes the connection.
         """
         texts: list[str] = []
         try:

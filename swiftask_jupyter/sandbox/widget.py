@@ -1,8 +1,8 @@
 """Serve the `widget` dialect: the HTTP API of a chat widget for the visitors of a website.
 
 A dialect is one of the HTTP APIs that the sandbox imitates. In this dialect, the client token in
-the query selects the agent. The documentation shows the requests but hardly any responses. Where a
-docstring calls a response undocumented, the sandbox sends a minimal plausible response.
+the query selects the agent. The documentation shows the requests but hardly any responses. The
+sandbox sends a minimal plausible response in place of an undocumented response.
 """
 
 import hmac
@@ -33,12 +33,15 @@ def routes(state: SandboxState) -> list[Route]:
 
 
 class WidgetHandler(NativeHandler):
-    """Base class of this dialect's request handlers, which reads the query and the client token."""
+    """Base class of the request handlers of the `widget` dialect.
+
+    The class reads query parameters and checks client tokens.
+    """
 
     def agent_of_token(self) -> str | None:
-        """Return the slug of the agent to which the client token in the query belongs.
+        """Return the slug of the agent that has the client token in the query.
 
-        If the token is missing or invalid, send a 401 response and return None.
+        If the client token is missing or invalid, send a 401 response and return None.
         """
         given = self.get_query_argument("clientToken", "", strip=False).encode()
         for slug, token in self.state.client_tokens.items():
@@ -48,7 +51,7 @@ class WidgetHandler(NativeHandler):
         return None
 
     def require_query(self, name: str) -> str | None:
-        """Return the value of a query parameter.
+        """Return the value of the query parameter `name`.
 
         If the parameter is missing or empty, send a 400 response and return None.
         """
@@ -58,15 +61,15 @@ class WidgetHandler(NativeHandler):
         return None
 
     async def respond_path_fault(self) -> bool:
-        """Apply the fault that is requested by a header or queued for this path, if there is one.
+        """Apply the fault that a request header or the queue of faults specifies, if any.
 
-        Return True if the fault's response was sent, and False if the caller must respond.
+        Return True if a response was sent, and False if the caller must send a response.
         """
         return await self.respond_fault(self.take_fault())
 
 
 class WidgetAskHandler(WidgetHandler):
-    """Tornado request handler for POST /api/widget/ai, which sends a prompt to the agent."""
+    """Tornado request handler that sends a prompt to an agent: POST /api/widget/ai."""
 
     async def post(self) -> None:
         """Send the agent's reply as a JSON object."""
@@ -102,12 +105,12 @@ class WidgetAskHandler(WidgetHandler):
 
 
 class ConfigHandler(WidgetHandler):
-    """Tornado request handler for GET /api/widget/config, which sends the widget's appearance."""
+    """Tornado request handler that sends the widget's appearance: GET /api/widget/config."""
 
     async def get(self) -> None:
         """Send the agent's name, an avatar and colours.
 
-        The documentation mentions an avatar and colours but no JSON keys, so the keys are invented.
+        The documentation shows no JSON keys, so the keys are invented.
         """
         if (slug := self.agent_of_token()) is None or await self.respond_path_fault():
             return
@@ -117,10 +120,13 @@ class ConfigHandler(WidgetHandler):
 
 
 class FeedbackHandler(WidgetHandler):
-    """Tornado request handler for POST /api/widget/feedback: a visitor rates a conversation."""
+    """Tornado request handler for visitors' ratings of conversations: POST /api/widget/feedback."""
 
     async def post(self) -> None:
-        """Validate the rating and discard it; the response is undocumented."""
+        """Validate a visitor's rating, without storing the rating.
+
+        The response is undocumented.
+        """
         if self.agent_of_token() is None or (body := self.read_json()) is None:
             return
         if await self.respond_path_fault():
@@ -136,15 +142,15 @@ class FeedbackHandler(WidgetHandler):
 
 
 class LikeHandler(WidgetHandler):
-    """Tornado request handler for POST /api/widget/like-dislike: a visitor rates one message.
+    """Tornado request handler for visitors' ratings of messages: POST /api/widget/like-dislike.
 
-    It needs no token.
+    No token is needed.
     """
 
     async def post(self) -> None:
-        """Validate the rating and discard it, without a check whether the message exists.
+        """Validate a visitor's rating, without storing the rating.
 
-        The response is undocumented.
+        The rated message may be unknown. The response is undocumented.
         """
         if (body := self.read_json()) is None or await self.respond_path_fault():
             return
@@ -156,13 +162,13 @@ class LikeHandler(WidgetHandler):
 
 
 class ConversationHandler(WidgetHandler):
-    """Tornado request handler for GET /api/widget/conversation, which sends a session's messages.
+    """Tornado request handler that sends a session's messages: GET /api/widget/conversation.
 
-    It needs no token.
+    No token is needed.
     """
 
     async def get(self) -> None:
-        """Send the messages of a session, or 404 if the session does not exist.
+        """Send the messages of a session. If the session does not exist, send a 404 response.
 
         Both responses are undocumented.
         """
@@ -179,13 +185,13 @@ class ConversationHandler(WidgetHandler):
 
 
 class DeleteConversationHandler(WidgetHandler):
-    """Tornado request handler for POST /api/widget/conversation/delete, which deletes a session.
+    """Tornado request handler that deletes a session: POST /api/widget/conversation/delete.
 
-    It needs no token.
+    No token is needed.
     """
 
     async def post(self) -> None:
-        """Delete a session, or respond 404 if the session does not exist.
+        """Delete a session. If the session does not exist, send a 404 response.
 
         Both responses are undocumented.
         """
@@ -201,20 +207,22 @@ class DeleteConversationHandler(WidgetHandler):
 
 
 class SignedUrlHandler(WidgetHandler):
-    """Tornado request handler for GET /widget/get-signed-url, which creates the URLs of an upload.
+    """Tornado request handler that creates URLs for a new file: GET /widget/get-signed-url.
 
-    A later request can refer to the uploaded file.
+    The client uploads the file to one of the URLs. A later request can name the file.
     """
 
     async def get(self) -> None:
         """Send two URLs for a new file: one for the upload and one for the download.
 
-        The client token is optional, because the documentation shows none, but a wrong token is
-        rejected. The author of a client reports that the account's API key is also accepted here.
+        The client token is optional, but a wrong token is rejected. The account's API key is also
+        valid.
         """
         fault = self.take_fault()
         if await self.respond_fault(fault):
             return
+        # The documentation shows no token here. The author of a client reports that the account's
+        # API key is accepted.
         given = self.get_query_argument("clientToken", "", strip=False).encode()
         is_account = hmac.compare_digest(given, self.state.token.encode())
         if given and not is_account and self.agent_of_token() is None:

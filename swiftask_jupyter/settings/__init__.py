@@ -1,1 +1,4 @@
-"""The service and the token to use. Precedence: option > %config > environment > .env > files."""
+"""Settings of the connection to a service, such as the address and the token.
+
+The sources, highest precedence first: option, %config, environment, .env, configuration files.
+"""

@@ -1,4 +1,4 @@
-"""Combines all settings into a connection: the service's address, token, agent and dialect."""
+"""Combines all settings into one connection: the service's address, token, agent and dialect."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from swiftask_jupyter.support.structs import Redacted, Struct, field
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host name or IP address means this machine, such as `127.0.0.1`."""
+    """Return whether a host name or IP address, such as `127.0.0.1`, refers to this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -32,14 +32,14 @@ def is_unencrypted(url: str) -> bool:
 
 
 def parse_base_url(url: str) -> str:
-    """Return the root of a base URL, without the path of an API such as `/v1` or `/api`.
+    """Return a base URL without an API path such as `/v1` or `/api` at the end.
 
-    Users may copy a URL with such a path from the API's documentation:
-    `https://api.swiftask.fr/v1/` gives `https://api.swiftask.fr`.
+    For example, `https://api.swiftask.fr/v1/` gives `https://api.swiftask.fr`. Users may copy a URL
+    with an API path from the API's documentation.
 
     Raises:
         ConfigurationError: the URL is not a plain http or https address. The message does not
-            repeat it, because it may contain a password.
+            contain the URL, because the URL may contain a password.
     """
     url = url.strip().rstrip("/")
     try:
@@ -59,10 +59,10 @@ def parse_base_url(url: str) -> str:
 
 
 def token_host(root: str) -> str:
-    """Return the host for which a token is valid; tokens are stored under this key.
+    """Return the key under which the token for a service with this root URL is stored.
 
-    The scheme and the port are included unless the host is loopback or is reached by https on port
-    443: a token for `https://host` must not be sent unencrypted to `http://host`.
+    The key is the host name for a loopback host, and for https on port 443. In all other cases it
+    also contains scheme and port, so that a token for `https://host` is not sent to `http://host`.
     """
     parts = urlsplit(root)
     host = parts.hostname or ""
@@ -72,9 +72,7 @@ def token_host(root: str) -> str:
 
 
 def short_address(root: str) -> str:
-    """Return the root of a service without `https://` and the default port, in lower case.
-
-    Two addresses are one service only if they are equal; `service` says which are exceptions.
+    """Return the root URL of a service without `https://` and default port, host in lower case.
 
     Example:
         >>> short_address("https://Gateway.example:443/team"), short_address("http://127.0.0.1:80")
@@ -89,15 +87,14 @@ def short_address(root: str) -> str:
 
 
 def service(address: str | None, *, sandbox: bool) -> str | None:
-    """Return the identity of a service; two addresses with the same identity are one service.
+    """Return the identity of a service. Two addresses with equal identities are one service.
 
-    The documented Swiftask hosts are one service, and so are all sandboxes. Every other address,
-    its port and path included, is a service of its own. `None` means unknown: the turn was stored
-    before addresses were.
+    All documented Swiftask hosts are one service. All sandboxes of the user are one service. Every
+    other address is a service of its own; an unknown address (`None`) has the identity `None`.
 
     Args:
-        address: as `short_address` returns it.
-        sandbox: whether it is a sandbox of this user.
+        address: the result of `short_address`, or `None`.
+        sandbox: whether a sandbox of this user listens at the address.
     """
     if sandbox:
         return "loopback"
@@ -121,7 +118,7 @@ HOW_TO_NAME_AGENT = "name one (%%swiftask my-agent) or set SWIFTASK_AGENT_SLUG"
 
 
 class ConnectionOverrides(Redacted, frozen=True):
-    """The settings given in code: by a call, a client or `%config`; `None` means not given.
+    """Settings that are given in code: by a call, a client or `%config`. `None` means not given.
 
     Attributes:
         base_url: the root URL of the service.
@@ -129,8 +126,7 @@ class ConnectionOverrides(Redacted, frozen=True):
         agent: the agent's slug.
         dialect: the protocol's name, or `auto`.
         connection: the name of a configured connection.
-        origins: by the name of a setting, a text that says where it was set. Only for settings
-            that were set elsewhere than the others, such as by `%swiftask use`.
+        origins: a dict that maps a setting's name to the place where the setting was set.
     """
 
     redacted_fields = frozenset(("token",))
@@ -143,25 +139,28 @@ class ConnectionOverrides(Redacted, frozen=True):
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def validated(self) -> ConnectionOverrides:
-        """Return these settings unchanged if all of them are usable.
+        """Return these settings unchanged, after a check of all values.
 
         Raises:
-            ConfigurationError: a value is not a string, or a value other than `agent` is empty: an
-                empty value would select the default without a message.
+            ConfigurationError: a value is not a string, or a value is empty. Only `agent` may be
+                empty.
         """
         for key in ("base_url", "token", "agent", "dialect", "connection"):
             value = getattr(self, key)
             if value is not None and not isinstance(value, str):
                 raise ConfigurationError(f"{key} must be text, not {type(value).__name__}")
+            # An empty value would select the default without a message.
             if value is not None and key != "agent" and not value.strip():
                 raise ConfigurationError(f"{key} is empty", advice="name one, or leave it out")
         return self
 
     def settings(self, origin: str) -> dict[str, ResolvedSetting]:
-        """Return the settings that are given, by name, each with a text that says where it was set.
+        """Return a dict that maps the name of each given setting to the value and the origin.
+
+        An origin is a text that says where a setting was set.
 
         Args:
-            origin: the text for the settings that are not in `origins`.
+            origin: the origin of each setting that is not in `origins`.
         """
         return {
             key: ResolvedSetting(value, self.origins.get(key, origin))
@@ -206,21 +205,19 @@ class Connection(Struct, frozen=True):
 
     @property
     def address(self) -> str:
-        """The service's address without `https://` and `:443`; see `short_address`."""
+        """The short address of the service (see `short_address`)."""
         return short_address(self.base_url or SWIFTASK_ROOT)
 
     @property
     def service(self) -> str | None:
-        """The identity of the service; see `service`."""
+        """The identity of the service (see the function `service`)."""
         return service(self.address, sandbox=self.is_sandbox)
 
     @property
     def is_sandbox(self) -> bool:
-        """Whether it is a sandbox of this user, which runs on this machine now."""
+        """Whether the service is a sandbox of this user that is running on this machine."""
         parts = urlsplit(self.base_url or "")
-        if parts.hostname != "127.0.0.1":
-            return False
-        return is_sandbox(parts.port)
+        return parts.hostname == "127.0.0.1" and is_sandbox(parts.port)
 
     def root(self, family: str) -> str:
         """Return the URL of a group of routes, such as `/v1`, without a slash at the end."""
@@ -234,9 +231,7 @@ def resolve(
     login_token: Callable[[str], str | None] = lambda _: None,
     on_token: Callable[[Secret], object] = lambda _: None,
 ) -> Connection:
-    """Resolve all settings into one connection.
-
-    Every token that is sent comes from here, and so does the address that it is sent to.
+    """Resolve all settings into one connection: the source of every token that is sent.
 
     Args:
         sources: the environment and the files.
@@ -283,14 +278,13 @@ def resolve(
 def _layers(
     sources: Sources, given: list[dict[str, ResolvedSetting]]
 ) -> tuple[ResolvedSetting | None, list[dict[str, ResolvedSetting]]]:
-    """Return the setting that names a connection, or `None`, and all layers of settings.
+    """Return the setting that names a connection, and all layers of settings.
 
-    A layer holds the settings of one source; the layer with the highest precedence comes first. A
-    connection named in code replaces the layers below it; one named in the environment or a file
-    replaces all layers of the environment and the files. But if the connection has no agent, the
-    agent comes from the first replaced layer that has one and no base URL. If code gives a base URL
-    with a higher precedence than any connection, no connection is used.
+    A layer holds the settings of one source. The first layer has the highest precedence. If no
+    connection is used, the setting is `None`.
     """
+    # A connection named in code replaces the layers below it. A connection named elsewhere replaces
+    # all layers of the environment and the files. A base URL in code excludes connections below it.
     for n, layer in enumerate(given):
         if "connection" in layer:
             name = layer["connection"]
@@ -304,6 +298,8 @@ def _layers(
     return found, layers
 
 
+# If a connection has no agent, the first of these agents is used. An agent beside a base URL
+# belongs to another service.
 def _agents(layers: Iterable[dict[str, ResolvedSetting]]) -> list[dict[str, ResolvedSetting]]:
     return [{"agent": each["agent"]} for each in layers
             if "agent" in each and "base_url" not in each]  # fmt: skip
@@ -316,8 +312,8 @@ def _first(layers: list[dict[str, ResolvedSetting]], key: str) -> ResolvedSettin
 def _check_redirection(base: ResolvedSetting, token: ResolvedSetting, root: str) -> None:
     """Raise an error if a project's file names a host that must not receive the token.
 
-    The host is allowed if it is loopback or a documented host over https, or if the token comes
-    from the same file.
+    A loopback host is allowed. A documented host is allowed over https. Every host is allowed if
+    one file sets both the host and the token.
 
     Raises:
         ConfigurationError: the host is not allowed.
@@ -358,8 +354,8 @@ def parse_token(token: str) -> Secret:
     """Return the token as a `Secret`, without surrounding spaces.
 
     Raises:
-        ConfigurationError: the token contains a character that is not allowed in an HTTP header,
-            or a space or quote. The message does not repeat the token.
+        ConfigurationError: the token contains an invalid character, such as a space or a quotation
+            mark. The message does not contain the token.
     """
     token = token.strip()
     if not token.isascii() or any(each <= " " or each in '"\\\x7f' for each in token):
@@ -370,11 +366,10 @@ def parse_token(token: str) -> Secret:
 
 
 def is_sandbox(port: int | None) -> bool:
-    """Return whether a sandbox of this user listens on this port of 127.0.0.1 now.
+    """Return whether a sandbox of this user is listening on a port of 127.0.0.1.
 
-    A server can't claim to be a sandbox: each running sandbox writes a file into a directory that
-    belongs to the user alone (`sandbox.announcement`). The file's name is the port, and its
-    content is the process id.
+    A running sandbox writes a file into a directory that belongs to the user alone (see
+    `sandbox.announcement`). So no other server can claim to be a sandbox.
     """
     import tempfile
 
@@ -390,8 +385,13 @@ def is_sandbox(port: int | None) -> bool:
         return False
 
 
+# A killed sandbox leaves its file behind, so the process is checked.
 def _is_running(process: int) -> bool:
-    """Return whether the process that wrote the file runs; a killed one left its file behind."""
+    """Return whether the process with the id `process` is running. On Windows, return True.
+
+    Raises:
+        OSError: this user has no process with this id.
+    """
     if os.name != "posix":  # on Windows, os.kill would end the process
         return True
     if process > 0:

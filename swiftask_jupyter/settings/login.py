@@ -1,7 +1,7 @@
-"""Stores the tokens of `%swiftask login`: in the system's keyring if there is one, else in memory.
+"""Stores the tokens that the user enters for `%swiftask login`.
 
-A token is stored under the host for which it is valid (see `token_host`), and is returned only for
-this host.
+The tokens are stored in the system's keyring. Without a keyring, the tokens are stored in memory.
+Each token belongs to one host (see `token_host`) and is returned only for this host.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ KEYRING_SERVICE = "swiftask_jupyter"
 
 
 class Logins:
-    """The tokens that the user typed for `%swiftask login`, each under its host."""
+    """The tokens that the user entered for `%swiftask login`: one token per host."""
 
     def __init__(self) -> None:
         self._tokens: dict[str, str] = {}
 
     def keep(self, host: str, token: str) -> bool:
-        """Store a token for a host; return whether it was stored in the system's keyring.
+        """Store a token for a host. Return True if the token was stored in the system's keyring.
 
-        If not, the token is kept in memory until the process ends.
+        The token is also kept in memory until the process ends.
 
         Raises:
-            ConfigurationError: the token contains characters that are not allowed in a token.
+            ConfigurationError: the token contains an invalid character.
         """
         secret = parse_token(token).reveal()
         self._tokens[host] = secret
@@ -41,7 +41,7 @@ class Logins:
         return True
 
     def token(self, host: str) -> str | None:
-        """Return the token stored for a host, or `None`; the keyring is read once per host."""
+        """Return the stored token for a host, or `None`. The keyring is read once per host."""
         if host not in self._tokens and (keyring := _keyring()) is not None:
             try:
                 self._tokens[host] = keyring.get_password(KEYRING_SERVICE, host) or ""

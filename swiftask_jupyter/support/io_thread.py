@@ -1,9 +1,9 @@
-"""The I/O thread: one daemon thread with its own asyncio loop, where all network traffic happens.
+"""The I/O thread: a daemon thread with an asyncio loop. All network traffic happens in this thread.
 
-A cell cannot run an asyncio loop, because the kernel's loop is already running in its thread. With
-nested loops, current kernels lose the queued cells of a Run All. So a coroutine is submitted to
-another thread's loop (`IOThread`), and the caller waits for its result (`BackgroundTask`) or
-iterates over the items of an asynchronous iterator (`StreamIterator`).
+A cell cannot run an asyncio loop, because the kernel's loop is already running in the cell's
+thread. With nested loops, current kernels lose the queued cells of a Run All. So `IOThread` runs a
+coroutine in the loop of another thread. The caller waits for the coroutine's result with a
+`BackgroundTask`, or iterates over items with a `StreamIterator`.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ HOW_TO_STOP_NESTING = "turn it off: %config SwiftaskMagics.nested = False"
 
 
 class IOThread:
-    """A daemon thread with an asyncio loop, to which coroutines are submitted.
+    """A daemon thread with an asyncio loop that runs coroutines.
 
     The thread is started on first use, and started again in a forked child.
 
     Args:
-        on_stop: returns a coroutine that cleans up; it runs on the loop before the loop is closed.
+        on_stop: a function that returns a cleanup coroutine. The coroutine runs before the loop is
+            closed.
     """
 
     def __init__(self, on_stop: Cleanup | None = None) -> None:
@@ -54,13 +55,16 @@ class IOThread:
         self._finalizer: weakref.finalize[..., Any] | None = None
 
     def submit(self, work: Coroutine[Any, Any, T]) -> BackgroundTask[T]:
-        """Start a coroutine on the I/O thread and return without waiting for it."""
+        """Start a coroutine on the I/O thread.
+
+        Return a `BackgroundTask` at once. The task gives access to the coroutine's result.
+        """
         task = BackgroundTask(self._running_loop(), work)
         task.start()
         return task
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the I/O thread and return its result; Ctrl-C cancels it."""
+        """Run a coroutine on the I/O thread and return the result. Ctrl-C cancels the coroutine."""
         task = BackgroundTask(self._running_loop(), work)
         try:
             task.start()
@@ -71,16 +75,20 @@ class IOThread:
         return task.result()
 
     def stream(self, items: AsyncIterator[T], tick: float | None = None) -> StreamIterator[T]:
-        """Return an iterator for the caller's thread over an asynchronous one on the I/O thread.
+        """Return a normal iterator over an asynchronous iterator that runs on the I/O thread.
 
         Args:
-            items: the asynchronous iterator; it is closed at the end.
-            tick: yield `None` whenever no item has arrived for this many seconds.
+            items: the asynchronous iterator. The iterator is closed after the last item.
+            tick: yield `None` after this many seconds without an item. Without a tick, wait for an
+                item.
         """
         return StreamIterator(self._running_loop(), items, tick)
 
     async def stream_async(self, items: AsyncIterator[T]) -> AsyncIterator[T]:
-        """Yield the items in the caller's event loop while the iterator runs on the I/O thread."""
+        """Run an asynchronous iterator on the I/O thread, and yield the items to the caller.
+
+        The caller's own event loop waits for the items.
+        """
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[T | type[EndOfStream]] = asyncio.Queue()
 
@@ -109,7 +117,10 @@ class IOThread:
             task.cancel()
 
     def close(self) -> None:
-        """Cancel all running tasks, stop the loop and join the thread; the next use restarts it."""
+        """Cancel all running tasks, stop the loop and join the thread.
+
+        The next submitted coroutine starts a new thread.
+        """
         with self._lock:
             finalizer, self._loop, self._finalizer = self._finalizer, None, None
         if finalizer is not None:
@@ -133,14 +144,11 @@ class IOThread:
 
 
 class BackgroundTask(Generic[T]):
-    """A coroutine that runs on the I/O thread while another thread waits for its result.
-
-    Ctrl-C may interrupt the caller between any two steps. So this class uses no lock that is
-    written in Python: a `Condition` interrupted halfway would block the I/O thread for ever.
+    """A coroutine that runs on the I/O thread while another thread waits for the result.
 
     Attributes:
         done: whether the coroutine has ended.
-        on_done: called on the I/O thread when the coroutine has ended.
+        on_done: a function that is called on the I/O thread when the coroutine has ended.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> None:
@@ -152,23 +160,22 @@ class BackgroundTask(Generic[T]):
         self._result: T | None = None
         self._error: BaseException | None = None
         self._cancelled = False
+        # A plain lock: a `Condition` interrupted by Ctrl-C would block the I/O thread for ever.
         self._not_done = allocate_lock()
         self._not_done.acquire()
 
     def start(self) -> None:
-        """Submit the coroutine to the loop.
-
-        This is not done in the constructor, so that the caller already has an object to cancel if
-        Ctrl-C interrupts the start.
-        """
+        """Submit the coroutine to the loop."""
         try:
+            # Not done by the constructor: if Ctrl-C interrupts the start, the caller already has an
+            # object to cancel.
             self._loop.call_soon_threadsafe(self._start)
         except RuntimeError:  # the loop has just been closed
             self._work.close()
             raise
 
     def cancel(self) -> None:
-        """Ask the coroutine to stop, without waiting for it; may be called several times."""
+        """Ask the coroutine to stop, without waiting for the end. Repeated calls are allowed."""
         self._cancelled = True
 
         def stop() -> None:
@@ -182,29 +189,34 @@ class BackgroundTask(Generic[T]):
             self._loop.call_soon_threadsafe(stop)
 
     def wait(self, timeout: float) -> bool:
-        """Wait until the coroutine has ended, at most `timeout` seconds; return whether it has."""
+        """Wait at most `timeout` seconds for the end of the coroutine.
+
+        Return whether the coroutine has ended.
+        """
         if not self.done and self._not_done.acquire(timeout=timeout):
             self._not_done.release()
         self.end_if_abandoned()
         return self.done
 
     def end_if_abandoned(self) -> None:
-        """Mark the task as cancelled if the loop was closed before the coroutine ended."""
+        """End this task as cancelled if the loop was closed before the coroutine ended."""
         if not self.done and self._loop.is_closed():
             self._work.close()
             self._end(asyncio.CancelledError())
 
     def cancel_and_wait(self) -> None:
-        """Cancel the coroutine and wait until it has ended, but at most `CLOSE_SECONDS`."""
+        """Cancel the coroutine, and wait at most `CLOSE_SECONDS` for the end of the coroutine."""
         if not self.done:
             self.cancel()
             self.wait(CLOSE_SECONDS)
 
     def result(self) -> T:
-        """Return the coroutine's result, or raise its exception; call this only when it is done.
+        """Return the coroutine's result, or raise the coroutine's exception.
+
+        Call this method only after the coroutine has ended.
 
         Raises:
-            ConnectionFailed: the client was closed while the coroutine ran.
+            ConnectionFailed: the I/O thread was closed while the coroutine ran.
         """
         if isinstance(self._error, asyncio.CancelledError) and not self._cancelled:
             raise ConnectionFailed("the client was closed before the answer's end", sent=True)
@@ -236,17 +248,17 @@ class BackgroundTask(Generic[T]):
 
 
 class EndOfStream:
-    """Marks the end of a stream in a queue; the class itself is the marker and has no instances."""
+    """A marker for the end of a stream in a queue. The class itself is the marker."""
 
 
 class StreamIterator(Iterator[T | None]):
-    """Iterates over an asynchronous iterator that runs on the I/O thread.
+    """A normal iterator over an asynchronous iterator that runs on the I/O thread.
 
     Args:
         loop: the loop of the I/O thread.
         items: the asynchronous iterator.
-        tick: yield `None` whenever no item has arrived for this many seconds, so that a display can
-            be updated; `None` to wait without such ticks.
+        tick: yield `None` after this many seconds without an item. The caller can then update a
+            display. Without a tick, wait for an item.
     """
 
     def __init__(
@@ -277,7 +289,10 @@ class StreamIterator(Iterator[T | None]):
         raise StopIteration
 
     def _take(self) -> T | type[EndOfStream] | None:
-        """Return the next item; with a tick, return `None` if no item arrives within this time."""
+        """Return the next item or the end marker.
+
+        With a tick, return `None` after this many seconds without an item.
+        """
         while True:
             with suppress(Empty):
                 return self._queue.get(timeout=self._tick or POLL_SECONDS)
@@ -286,13 +301,13 @@ class StreamIterator(Iterator[T | None]):
                 return None
 
     def wake(self) -> None:
-        """Make the waiting `next` call return `None`; safe to call from a signal handler."""
+        """Make a waiting `next` call return `None`. A signal handler may call this method."""
         self._queue.put(None)
 
     def close(self) -> None:
-        """Cancel the iterator and wait a short time until its connection is closed.
+        """Cancel the asynchronous iterator, and wait a short time until the iterator has ended.
 
-        Any thread may call this, several times. For a thread that is iterating, the iteration ends.
+        Any thread may call this method. An iteration in another thread then ends.
         """
         self._closed = True
         self._task.cancel_and_wait()
@@ -310,18 +325,17 @@ async def forward(items: AsyncIterator[T], put: Callable[[T], object]) -> None:
 
 
 def run_loop_while_waiting(items: Iterator[T | None], step: float = 0.02) -> Iterator[T | None]:
-    """Yield the items, and run the caller's own event loop whenever an item is `None`.
+    """Yield the items, and run the caller's event loop before each `None` item.
 
-    Otherwise the tasks of the kernel's loop would not run while a cell waits. `nest_asyncio` allows
-    the running loop to be run again. Do not use this on kernels where nested loops are known to
-    break.
+    The tasks of the kernel's loop can then run while a cell waits. `nest_asyncio` allows the
+    running loop to be run again. Do not use this function on kernels that fail with nested loops.
 
     Args:
         items: an iterator that yields `None` at once when no item is ready.
-        step: how many seconds the loop runs before the next item is tried.
+        step: how many seconds the loop runs for each `None` item.
 
     Raises:
-        ConfigurationError: the running loop cannot be nested (uvloop).
+        ConfigurationError: the running loop cannot be nested, such as a loop of uvloop.
     """
     import nest_asyncio
 
@@ -347,7 +361,10 @@ def _new_task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any
 
 
 def _run_loop(loop: asyncio.AbstractEventLoop, on_stop: Cleanup | None) -> None:
-    """Run the loop until it is stopped, then cancel its tasks, clean up and close it."""
+    """Run the loop until the loop is stopped. Then cancel all tasks and close the loop.
+
+    `on_stop` returns a cleanup coroutine. The coroutine runs before the loop is closed.
+    """
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()
@@ -361,7 +378,7 @@ def _run_loop(loop: asyncio.AbstractEventLoop, on_stop: Cleanup | None) -> None:
 
 
 async def _cancel_all() -> None:
-    """Cancel every other task of the loop, and wait until each has closed its resources."""
+    """Cancel all other tasks of the running loop, and wait until these tasks have ended."""
     await asyncio.sleep(0)  # lets a coroutine that was just submitted become a task
     tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in tasks:
@@ -370,7 +387,10 @@ async def _cancel_all() -> None:
 
 
 def _stop_loop(loop: asyncio.AbstractEventLoop, thread: threading.Thread, pid: int) -> None:
-    """Stop the loop and join its thread; do nothing in a forked child, which has no such thread."""
+    """Stop the loop and join the thread.
+
+    `pid` is the id of the process that started the thread. In a forked child, do nothing.
+    """
     if pid == os.getpid() and not loop.is_closed():
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(loop.stop)

@@ -1,9 +1,8 @@
-"""Sanitizes text from outside: replaces invisible control characters by visible marks.
+"""Sanitizes texts from outside: puts visible marks in place of invisible control characters.
 
-A model's answer can contain characters that a reader does not see: ESC sequences that control a
-terminal, bidirectional controls that reorder a line of code, and zero-width and tag characters that
-hide text. All output is sanitized by this module, so that the cell, the panel and text/plain show
-the same marks.
+A model's answer can contain characters that a reader does not see. ESC sequences control a
+terminal. Bidirectional controls reorder a line of code. Zero-width and tag characters hide text.
+All output is sanitized by this module. So the cell, the panel and text/plain show equal marks.
 """
 
 import re
@@ -32,10 +31,10 @@ _UNDECIDED = re.compile(f"[\r\ud800-\udbff{_JOINERS}{_PRESENTATION}]*\\Z")
 
 
 def sanitize(text: str) -> str:
-    """Return the text with control, bidi and zero-width characters replaced by visible marks.
+    """Return the text with visible marks in place of control, bidi and zero-width characters.
 
-    CR LF becomes LF. A C0 control becomes its Unicode picture (`␛`), any other character its code
-    point (`⟦U+202E⟧`).
+    CR LF becomes LF. A C0 control becomes the Unicode picture of the control (`␛`). Any other
+    invisible character becomes the code point (`⟦U+202E⟧`).
     """
     if text.isascii() and text.isprintable():
         return text
@@ -44,12 +43,15 @@ def sanitize(text: str) -> str:
 
 
 def sanitize_line(text: str) -> str:
-    """Return the sanitized text on one line; for names that another person may have written."""
+    """Return the sanitized text on one line. Use this function for names from other people."""
     return " ".join(sanitize(text).split())
 
 
 class StreamSanitizer:
-    """Sanitizes a text that arrives in pieces; the result does not depend on where it is split."""
+    """Sanitizes a text that arrives in pieces.
+
+    The result does not depend on the lengths of the pieces.
+    """
 
     def __init__(self) -> None:
         self._last_character = ""
@@ -58,7 +60,7 @@ class StreamSanitizer:
     def feed(self, delta: str) -> str:
         """Add a piece of the text, and return the sanitized text that is ready.
 
-        Characters at the end whose meaning depends on the next piece are held back.
+        If the next piece decides about the last characters, these characters are held back.
         """
         undecided = _UNDECIDED.search(delta)
         cut = undecided.start() if undecided else len(delta)
@@ -70,14 +72,17 @@ class StreamSanitizer:
         return self._sanitize(ready)
 
     def finish(self) -> str:
-        """Return the sanitized characters that `feed` held back; call it at the end of the text."""
+        """Return the sanitized characters that `feed` held back.
+
+        Call this method after the last piece.
+        """
         ready, self._held_back = "".join(self._held_back), []
         return self._sanitize(ready)
 
     def _sanitize(self, text: str) -> str:
-        """Sanitize the next part of the text, and return it.
+        """Return the next part of the text, sanitized.
 
-        The result depends on the last character of the part before, which was already returned.
+        The result also depends on the last character of the previous part.
         """
         before = self._last_character
         self._last_character = text[-1:] or before
@@ -85,7 +90,7 @@ class StreamSanitizer:
 
 
 def join_surrogates(text: str) -> str:
-    """Join surrogate pairs into characters and replace lone surrogates by U+FFFD."""
+    """Join surrogate pairs into characters, and replace each lone surrogate with U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

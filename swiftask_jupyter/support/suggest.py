@@ -1,4 +1,4 @@
-"""Finds the known name that is nearest to a misspelt one."""
+"""Finds the known name that is most similar to a misspelt name."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ LIKELY = 0.6  # how alike two names must be, from 0 to 1, as `difflib` measures 
 
 
 def closest(word: str, known: Iterable[str], *, cutoff: float = LIKELY) -> str | None:
-    """Return the known name that is most similar to `word`, or `None`; case is ignored.
+    """Return the known name that is most similar to `word`, or `None`. Case is ignored.
 
     Args:
-        word: what the user wrote.
+        word: the word that the user wrote.
         known: the names that exist.
-        cutoff: the least similarity: 1 for equal, 0 for nothing in common.
+        cutoff: the minimum similarity, from 0 (nothing in common) to 1 (equal).
     """
     import difflib  # 2 ms, paid only when something is misspelt
 
@@ -25,6 +25,9 @@ def closest(word: str, known: Iterable[str], *, cutoff: float = LIKELY) -> str |
 def did_you_mean(
     word: str, known: Iterable[str], *, otherwise: str = "", cutoff: float = LIKELY
 ) -> str:
-    """Return `did you mean …?` with the nearest known name, or `otherwise` if none is similar."""
+    """Return the text `did you mean …?` with the known name that is most similar to `word`.
+
+    If no known name is similar, return `otherwise`.
+    """
     name = closest(word, known, cutoff=cutoff)
     return otherwise if name is None else f"did you mean {name}?"

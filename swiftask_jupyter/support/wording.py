@@ -6,6 +6,6 @@ def quantity(count: int, noun: str) -> str:
 
     Args:
         count: the number of things.
-        noun: the noun in the singular; its plural must be formed by adding an `s`.
+        noun: the noun in the singular. The plural must be the singular with an `s`.
     """
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

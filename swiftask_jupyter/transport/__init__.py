@@ -1,1 +1,1 @@
-"""The HTTP client, which contains all code that opens sockets. It runs on the I/O thread."""
+"""The HTTP client, which runs on the I/O thread."""

@@ -1,8 +1,8 @@
 """`Transport`: sends the requests for a prompt, and yields the events of the answer.
 
-Most requests are sent by this package's own HTTP/1.1 client, which is several times faster than
-httpx. Only requests through a proxy, large uploads, and URLs that the own client does not support
-are sent by httpx, which is imported when it is first needed.
+This package's own HTTP/1.1 client sends most requests, several times faster than httpx. httpx sends
+requests through a proxy, large uploads, and requests to URLs that the own client does not support.
+httpx is imported when it is first needed.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ DRAIN_SECONDS = 0.25  # how long to wait for the end of the body after the end o
 
 
 def _ignore_progress(_: str) -> None:
-    """Do nothing; the default for the `on_progress` callbacks."""
+    """Do nothing; the default for the parameters `on_progress`."""
 
 
 class Transport:
     """An HTTP client that keeps connections open for later requests.
 
-    A connection can be used only on the event loop on which it was opened. So new connections are
-    opened on a new event loop, including the one of a forked process.
+    A connection can be used only on the event loop on which it was opened. So a new event loop, for
+    example in a forked process, gets new connections.
     """
 
     def __init__(self) -> None:
@@ -48,9 +48,10 @@ class Transport:
         self._httpx_pool = HttpxPool(self._tls)
 
     async def warm(self, url: str) -> None:
-        """Import httpx or create the TLS context if a request to this URL needs it; send nothing.
+        """Load httpx or the TLS certificates, so that the first request to the URL is faster.
 
-        This makes the first request faster.
+        httpx is loaded if it will send the request. Otherwise, the TLS certificates are loaded for
+        an https URL. No request is sent.
 
         Raises:
             ConfigurationError: a proxy setting or a certificate file is unusable.
@@ -117,9 +118,9 @@ class Transport:
         on_progress: Callable[[str], None],
         hook: RequestHook,
     ) -> Prompt:
-        """Send the requests that the protocol needs before the prompt, such as file uploads.
+        """Send the requests that `protocol.prepare` yields, such as uploads; return the prompt.
 
-        Return the prompt to send, which contains the URLs of the uploaded files.
+        The returned prompt contains the URLs of the uploaded files.
         """
         steps = protocol.prepare(prompt)
         response: tuple[ResponseHead, bytes] | None = None
@@ -140,7 +141,7 @@ class Transport:
     ) -> tuple[ResponseHead, bytes]:
         """Send a request, and return the head and the body of the response.
 
-        A response with an error status is returned like any other.
+        A response with an error status is returned too; no exception is raised for the status.
 
         Args:
             request: the request.
@@ -177,8 +178,8 @@ class Transport:
     ) -> AbstractAsyncContextManager[Response]:
         """Return a context manager that sends a request and provides the response.
 
-        The request is sent by httpx if it needs a proxy, its body is large, or its URL is not
-        `simple`; otherwise by this package's own HTTP/1.1 client.
+        httpx sends the request if a proxy may be needed, if the body is large, or if
+        `Address.simple` is false for the URL. This package's own client sends all other requests.
 
         Args:
             request: the request.
@@ -194,8 +195,8 @@ class Transport:
     def _is_direct(self, address: Address) -> bool:
         """Return whether this package's own HTTP/1.1 client can send requests to an address.
 
-        It cannot use a proxy, and supports only addresses that are `simple`. If the event loop has
-        changed since the last call, also replace the connection pools by empty ones.
+        The result is false if a proxy may be needed, or if `address.simple` is false. On a new
+        event loop, the method also replaces the connection pools by empty pools.
         """
         if self._loop is not (loop := asyncio.get_running_loop()):
             # Connections that were opened on another loop can be neither used nor closed here.
@@ -223,9 +224,9 @@ class Transport:
 
 
 def _collect(events: Iterator[Event]) -> tuple[list[Event], SwiftaskError | None]:
-    """Read all events of an iterator; return them, and the error that it raised or `None`.
+    """Return the events of an iterator, and the error that ended the iteration or `None`.
 
-    So the events before an error are not lost.
+    The caller can then yield these events before it raises the error.
     """
     collected: list[Event] = []
     try:
@@ -246,8 +247,8 @@ async def _read_at_most(response: Response, limit: int) -> bytes:
 async def _read_error_body(response: Response) -> bytes:
     """Return the first `MAX_ERROR_BYTES` bytes of an error response's body.
 
-    If reading fails, return the bytes received so far and raise nothing: the status of the response
-    is more informative than the failure.
+    An exception while reading is ignored: the bytes received until then are returned. The status of
+    the response is more informative than the exception.
     """
     body = bytearray()
     with suppress(Exception):
@@ -257,11 +258,10 @@ async def _read_error_body(response: Response) -> bytes:
 
 
 async def _drain(response: Response) -> None:
-    """Read the body up to its end, for at most `DRAIN_SECONDS`, and discard the bytes.
+    """Read the rest of a response's body and discard it; stop after `DRAIN_SECONDS`.
 
-    Called after the end marker of an answer. The connection can be used for another request only if
-    the body was read completely. Errors and the timeout are ignored, because the answer is
-    complete.
+    Called after the end marker of an answer, because a connection can be reused only if the whole
+    body was read. Exceptions are ignored: the answer is already complete.
     """
     with suppress(Exception):
         async with asyncio.timeout(DRAIN_SECONDS):

@@ -1,8 +1,7 @@
-"""`Connection`: one HTTP/1.1 connection, used for one request and response after another.
+"""`Connection`: one HTTP/1.1 connection, which sends one request after another.
 
-This module also contains two classes that `httpx_pool` uses too: `RequestHook`, whose methods are
-called when a request is sent and when a response begins, and `Response`, whose body is read in
-pieces.
+The module also defines two classes that `httpx_pool` uses too: `RequestHook` contains the callbacks
+for a request, and `Response` provides the body of a response in pieces.
 """
 
 from __future__ import annotations
@@ -39,25 +38,27 @@ BodyReader = Callable[[], Awaitable[bytes]]
 
 
 class NotSent(Exception):
-    """Raised by `RequestHook.before_send` to prevent a request; no byte of it was sent."""
+    """Raised by `RequestHook.before_send` to prevent a request; no byte of the request was sent."""
 
 
 class RequestHook:
-    """Callbacks for one or more requests: before a request is sent, and when a response begins.
+    """Two callbacks for requests: one before a request is sent, one when a response begins.
 
-    The methods of this class do nothing. The subclass of `batch.limiter` uses them to pause all
-    requests when the service asks for a pause.
+    The methods of this class do nothing. A subclass in `batch.limiter` pauses the requests of a
+    batch when the service asks for a pause.
     """
 
     def before_send(self) -> None:
-        """Called before the first byte of a request is written.
+        """Do nothing. A subclass can raise `NotSent` here to prevent the request.
+
+        Called before the first byte of a request is written.
 
         Raises:
             NotSent: the request must not be sent; only subclasses raise it.
         """
 
     def on_response(self, head: ResponseHead) -> None:
-        """Called with the status and headers of a response, before its body is read."""
+        """Do nothing. Called with the head of each response before the body is read."""
 
 
 NO_HOOK = RequestHook()
@@ -68,8 +69,8 @@ class Response(Struct, frozen=True):
 
     Attributes:
         head: the status and the headers.
-        read: waits until bytes of the body have arrived, and returns them; `b""` at the end of the
-            body.
+        read: an async function that waits for bytes of the body and returns them. It returns
+            `b""` at the end of the body.
     """
 
     head: ResponseHead
@@ -77,11 +78,11 @@ class Response(Struct, frozen=True):
 
 
 def decompress(head: ResponseHead, read: BodyReader) -> BodyReader:
-    """Return a function that reads a body and decompresses it if it is compressed with gzip.
+    """Return a function that reads a response's body and decompresses a gzip body.
 
     Args:
         head: the response's head; `Content-Encoding` says whether the body is compressed.
-        read: reads the next bytes of the body as they are transferred.
+        read: reads the next bytes of the body, without decompressing them.
 
     Raises:
         StreamError: the `Content-Encoding` is neither gzip nor identity.
@@ -126,13 +127,14 @@ class Connection(asyncio.Protocol):
     """An open HTTP/1.1 connection, which sends one request at a time and parses the response.
 
     An exchange is one request with its response. For each exchange, call `send`, then `read_head`,
-    then `read_body` until it returns `b""`, and finally `end_exchange`, even after an error.
+    then `read_body` until it returns `b""`, and finally `end_exchange`. After an error, call
+    `end_exchange` too.
 
     Args:
         host: the host and port to show in error messages.
 
     Attributes:
-        closed: a future that is done once the socket is closed.
+        closed: a future that is done when the socket is closed.
     """
 
     def __init__(self, host: str) -> None:
@@ -179,8 +181,8 @@ class Connection(asyncio.Protocol):
         """Wait for the status and the headers of the response, and return them.
 
         Raises:
-            ConnectionFailed: the connection was closed, the timeout expired or the bytes were
-                invalid, before the head was complete.
+            ConnectionFailed: no complete head arrived. The connection was closed, the timeout
+                expired, or the bytes were invalid.
         """
         assert self._reader is not None
         while self._reader.head is None:
@@ -209,12 +211,11 @@ class Connection(asyncio.Protocol):
         return data
 
     def end_exchange(self) -> bool:
-        """Finish the current request, and return whether the connection can be used for another.
+        """Finish the current exchange, and return whether the connection can be used again.
 
-        The method can be called at any time: before the request was sent, during the response, or
-        after an error. The connection can be reused if the request was not sent, or if the whole
-        response was read and the service keeps the connection open. Otherwise the caller must
-        close it.
+        The connection can be used again if the request was not sent, or if the whole response was
+        read and the service keeps the connection open. Otherwise, the caller must close the
+        connection. The method can be called before, during or after the response or an error.
         """
         reader, self._reader, self._hook = self._reader, None, NO_HOOK
         self._reused = True
@@ -231,12 +232,11 @@ class Connection(asyncio.Protocol):
         return reader.keep_alive and not self._transport.get_write_buffer_size()
 
     def is_usable(self) -> bool:
-        """Return whether a connection that was kept for later requests is still usable.
+        """Return whether an idle connection can be used for another request.
 
-        It is not usable if it was idle for more than `MAX_IDLE_SECONDS`, or if the socket has bytes
-        to read or is at its end: then the service has closed the connection or has sent bytes that
-        no request asked for. The socket is checked directly, because the event loop may not have
-        reported this yet.
+        The result is false if the connection was idle for more than `MAX_IDLE_SECONDS`, if the
+        service has closed the connection, or if the service has sent bytes without a request. The
+        socket itself is checked, because the event loop reports a close with a delay.
         """
         if self._transport is None or self._transport.is_closing():
             return False
@@ -255,7 +255,7 @@ class Connection(asyncio.Protocol):
         """Wait until bytes arrive or the connection is closed.
 
         Raises:
-            SwiftaskError: the error that was stored before the call, if there is one.
+            SwiftaskError: the current exchange has already failed.
         """
         if self._error is not None:
             raise self._error
@@ -276,7 +276,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Parse bytes of the response; close the connection if no more bytes were expected."""
+        """Parse bytes of the response; close the connection if the bytes are unexpected."""
         reader = self._reader
         if reader is None or reader.done or self._error is not None:
             self.close()
@@ -314,7 +314,7 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def _check_timeout(self) -> None:
-        """Store an error if the service has sent nothing for too long; otherwise check again later.
+        """Store an error if the service has sent nothing for too long; otherwise restart the timer.
 
         Called by a timer while a response is expected.
         """

@@ -1,4 +1,4 @@
-"""The exceptions for failed requests, used both by this package's HTTP client and for httpx."""
+"""Creates the exceptions for failed requests, for this package's HTTP client and for httpx."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ CONNECTION_ADVICE = "check SWIFTASK_BASE_URL, the network and the proxy"
 
 
 def connect_timed_out(host: str, timeout: float) -> ConnectionFailed:
-    """Return the exception for a connection that the host did not accept within the timeout.
+    """Return the exception for a host that did not accept a connection within the timeout.
 
     Args:
         host: the host and port to show in the message.
-        timeout: the timeout of the request in seconds. The message shows the timeout for
-            connecting, which is this value or `CONNECT_TIMEOUT`, whichever is smaller.
+        timeout: the timeout of the request in seconds. The message shows this value or
+            `CONNECT_TIMEOUT`, whichever is smaller.
     """
     seconds = min(timeout, CONNECT_TIMEOUT)
     return ConnectionFailed(

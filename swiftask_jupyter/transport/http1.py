@@ -1,9 +1,8 @@
 """HTTP/1.1 without I/O: functions that parse URLs, encode requests and parse responses.
 
-The result of parsing a response does not depend on the sizes of the pieces in which its bytes
-arrive. The parser is strict about lengths, chunks and bytes after the end, because an error there
-could mix up two responses. It accepts deviations that do no harm, such as bare line feeds and
-folded headers. The reference is RFC 9112.
+The bytes of a response may be parsed in pieces of any size. The parser is strict about lengths,
+chunks and bytes after the end: a tolerated error in these could mix up two responses. The parser
+accepts harmless deviations, such as bare line feeds and folded headers. See RFC 9112.
 """
 
 from __future__ import annotations
@@ -39,13 +38,13 @@ class Address(Struct, frozen=True):
     Attributes:
         secure: whether the connection uses TLS.
         host: the host name or IP address, without brackets.
-        port: the port number; if the URL has none, the default of its scheme.
+        port: the port number in the URL, or the default port of the scheme.
         netloc: the host and port as written in the URL, without user name and password. Used in
             error messages and in the `Host` header.
         target: the path and the query; may contain a token.
         simple: whether this package's own HTTP/1.1 client supports the URL: the scheme is http or
-            https, the host is ASCII, the port is not 0, and there is no user name. Requests to
-            other URLs are sent by httpx.
+            https, the host is ASCII, the port is not 0, and there is no user name. httpx sends
+            requests to other URLs.
     """
 
     secure: bool
@@ -60,8 +59,7 @@ def parse_url(url: str) -> Address:
     """Split an absolute URL into its parts.
 
     Raises:
-        ConnectionFailed: the URL is malformed. This can happen with an upload URL that a service
-            returns.
+        ConnectionFailed: the URL is malformed, for example an upload URL from a service.
     """
     try:
         parts = urlsplit(url)
@@ -119,7 +117,7 @@ def encode_request(request: Request, address: Address) -> bytes:
 def is_valid_header(name: str, value: str) -> bool:
     """Return whether a name and a value can be sent as one header.
 
-    A line break in either of them would add another header to the request.
+    A line break in the name or in the value would add another header to the request.
     """
     if not name or name.strip(_HEADER_NAME):
         return False
@@ -155,7 +153,9 @@ def parse_head(block: bytes) -> tuple[str, ResponseHead]:
 
 
 def parse_content_length(value: str) -> int:
-    """Return the number in a `Content-Length` header; `5, 5` is accepted as 5.
+    """Return the number in a `Content-Length` header.
+
+    A repeated number such as `5, 5` is accepted as 5.
 
     Raises:
         MalformedResponse: the value is not a number, or contains different numbers.
@@ -168,10 +168,10 @@ def parse_content_length(value: str) -> int:
 
 
 class ResponseReader:
-    """A parser for one response, whose bytes may be passed in pieces of any size.
+    """A parser for one response; the bytes may be passed in pieces of any size.
 
     Attributes:
-        head: the status and the headers; `None` until they are complete.
+        head: the status and the headers; `None` while they are incomplete.
         done: whether the whole response has been parsed.
     """
 
@@ -195,7 +195,7 @@ class ResponseReader:
         return self.done and self._reusable
 
     def feed(self, data: bytes) -> bytes:
-        """Parse the next bytes of the response, and return the bytes of the body among them.
+        """Parse the next bytes of the response; return the bytes that belong to the body.
 
         Raises:
             MalformedResponse: the response is invalid.
@@ -215,9 +215,9 @@ class ResponseReader:
         return b"".join(body)
 
     def finish(self) -> None:
-        """Handle the end of the connection: set `done` if the response has no length.
+        """Handle a closed connection: set `done` if the response is now complete.
 
-        A response that has neither a length nor chunks ends when the connection is closed.
+        A response without a length and without chunks ends when the connection is closed.
 
         Raises:
             MalformedResponse: the response is incomplete.
@@ -328,7 +328,7 @@ class ResponseReader:
         return end + 2
 
     def _take(self, data: bytes, at: int, body: list[bytes]) -> int:
-        """Append the available bytes of the body, or of the current chunk, to `body`.
+        """Append the available bytes of the body or of the current chunk to `body`.
 
         Return the position after these bytes in `data`.
         """

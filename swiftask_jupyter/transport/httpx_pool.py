@@ -1,8 +1,8 @@
-"""Sends requests by httpx: through proxies, with large bodies, and to unusual hosts.
+"""Sends requests by httpx: through proxies, with large bodies, and to unusual URLs.
 
-All other requests are sent by this package's own HTTP/1.1 client. This module contains everything
-that concerns httpx: importing it, muting its logging, converting its exceptions and creating its
-clients. A client can be used only on the event loop on which it was first used.
+This package's own HTTP/1.1 client sends all other requests. This module contains everything that
+concerns httpx: importing it, muting its logging, converting its exceptions and creating its
+clients. An httpx client can be used only on the event loop on which it was first used.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _logging_muted: ContextVar[bool] = ContextVar("logging_muted", default=False)
 class _PooledClient:
     """An httpx client and the number of requests that are using it now.
 
-    The `with` statement counts a request while its body runs, and provides the client.
+    Each request uses the client in a `with` statement, which counts the request.
     """
 
     def __init__(self, client: httpx.AsyncClient) -> None:
@@ -74,12 +74,11 @@ class _PooledClient:
 
 
 class HttpxPool:
-    """A pool of httpx clients, of which each request uses one.
+    """A pool of httpx clients; each request uses one client.
 
-    For each request, httpx searches all connections of a client. With one client, the time for many
-    concurrent requests would grow with the square of their number. Therefore each request gets an
-    idle client or a new one. When there are `MAX_CLIENTS` clients and none is idle, a request gets
-    the client with the fewest requests.
+    A single client would be slow, because httpx searches all connections of a client for each
+    request. Therefore each request gets an idle client or a new client. When there are
+    `MAX_CLIENTS` clients and none is idle, a request gets the client with the fewest requests.
 
     Args:
         tls: returns the TLS context; called when a client for https is created.
@@ -140,8 +139,8 @@ class HttpxPool:
     def client_for(self, address: Address) -> _PooledClient:
         """Return the client to use for the next request to an address.
 
-        This is an idle client, a new one if none is idle, or, when there are `MAX_CLIENTS`, the one
-        with the fewest requests.
+        An idle client is preferred. If no client is idle, a new client is created. When there are
+        `MAX_CLIENTS`, the client with the fewest requests is returned instead.
 
         Raises:
             ConfigurationError: a proxy setting or a certificate file is unusable.
@@ -156,7 +155,7 @@ class HttpxPool:
         return least_used
 
     def _new_client(self, *, secure: bool, direct: bool) -> _PooledClient:
-        """Create a client; convert errors in the settings to `ConfigurationError`.
+        """Create a client; raise `ConfigurationError` if the settings are unusable.
 
         Args:
             secure: whether the client is for https.
@@ -181,7 +180,7 @@ class HttpxPool:
         """Create an httpx client that follows no redirects and keeps no cookies.
 
         Args:
-            secure: whether the client is for https; only then are the certificates loaded.
+            secure: whether the client is for https. If so, the certificates are loaded.
             direct: whether to ignore proxies and other settings in the environment.
         """
         from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -214,8 +213,7 @@ async def upload(request: Request, on_progress: Callable[[str], None]) -> AsyncI
 
     Args:
         request: the request; its `label` is the name of the body in the progress text.
-        on_progress: called with the progress as text for the user, and with an empty text at the
-            end.
+        on_progress: called with a progress text for the user, and at the end with an empty text.
     """
     content = request.content
     for sent in range(0, len(content), UPLOAD_CHUNK_BYTES):
@@ -248,7 +246,7 @@ class ExchangeState:
 
 @contextmanager
 def httpx_errors(host: str, read_timeout: float) -> Iterator[ExchangeState]:
-    """Convert exceptions of httpx that the `with` body raises to exceptions of this package.
+    """Convert exceptions of httpx inside a `with` statement to exceptions of this package.
 
     Args:
         host: the host and port to show in error messages.
@@ -303,7 +301,7 @@ def _convert(error: Exception, host: str, read_timeout: float, *, began: bool) -
 
 
 def _timeouts(read_timeout: float) -> Any:
-    """Return an `httpx.Timeout`: `read_timeout`, but at most `CONNECT_TIMEOUT` for connecting."""
+    """Return an `httpx.Timeout`: `read_timeout`; for connecting, at most `CONNECT_TIMEOUT`."""
     return import_httpx().Timeout(
         read_timeout, connect=min(read_timeout, CONNECT_TIMEOUT), pool=None
     )
@@ -312,8 +310,8 @@ def _timeouts(read_timeout: float) -> Any:
 def proxy_variables() -> tuple[tuple[str, str], ...]:
     """Return the names and values of the environment variables that set proxies.
 
-    These are all non-empty variables whose names end in `_proxy`, including `no_proxy`. They are
-    read for each request, because a notebook may change them at any time.
+    The result contains each non-empty variable whose name ends in `_proxy`, including `no_proxy`.
+    The variables are read for each request, because a notebook may change them at any time.
     """
     return tuple(
         (name, value)
@@ -325,8 +323,8 @@ def proxy_variables() -> tuple[tuple[str, str], ...]:
 def may_use_proxy() -> bool:
     """Return whether a proxy is configured in the environment or the operating system.
 
-    If so, requests to other machines are sent by httpx, which decides for each host whether to use
-    the proxy.
+    If so, httpx sends all requests to other machines. httpx then decides for each host whether to
+    use the proxy.
     """
     if any(name.lower() != "no_proxy" for name, _ in proxy_variables()):
         return True
@@ -338,11 +336,10 @@ def may_use_proxy() -> bool:
 
 
 def import_httpx() -> Any:
-    """Import httpx and return the module; its command line is not imported.
+    """Import httpx without its command-line program, and return the module httpx.
 
-    If the package click is installed, the command line takes a third of the time to import httpx.
-    Setting `sys.modules["httpx._main"]` to `None` makes the import of the command line fail, and
-    httpx works without it. A lock prevents two threads from doing this at the same time.
+    If the package click is installed, importing the command-line program is slow. httpx works
+    without this program. A lock prevents two threads from importing httpx at the same time.
     """
     if "httpx" not in sys.modules:
         with _import_lock:

@@ -1,4 +1,4 @@
-"""Sends requests by this package's own HTTP/1.1 client, and keeps connections for later ones."""
+"""Sends requests by this package's own HTTP/1.1 client, and keeps the connections for reuse."""
 
 from __future__ import annotations
 
@@ -73,10 +73,9 @@ class ConnectionPool:
             self._release(address, connection)
 
     def _take_idle(self, address: Address) -> Connection | None:
-        """Take a usable idle connection to an address out of the pool; `None` if there is none.
+        """Remove a usable connection to an address from the pool, and return it or `None`.
 
-        Of several connections, the most recently used one is returned. Idle connections that are no
-        longer usable are closed.
+        The most recently used connection is preferred. Unusable connections are closed.
         """
         idle = self._idle.get(_endpoint(address), [])
         while idle:
@@ -89,8 +88,8 @@ class ConnectionPool:
     def _release(self, address: Address, connection: Connection) -> None:
         """Put a connection back into the pool after a request, or close it.
 
-        It is closed if it cannot be reused, or if the pool already has `MAX_IDLE_CONNECTIONS` for
-        the address.
+        The connection is closed if it cannot be reused, or if the pool already has
+        `MAX_IDLE_CONNECTIONS` for the address.
         """
         idle = self._idle.setdefault(_endpoint(address), [])
         if connection.end_exchange() and len(idle) < MAX_IDLE_CONNECTIONS:
@@ -99,9 +98,9 @@ class ConnectionPool:
             connection.close()
 
     async def _open(self, address: Address, read_timeout: float) -> Connection:
-        """Open a new connection to an address, within `CONNECT_TIMEOUT` or `read_timeout` seconds.
+        """Open a new connection to an address.
 
-        The shorter of the two timeouts applies.
+        The timeout is `CONNECT_TIMEOUT` or `read_timeout`, whichever is shorter.
 
         Raises:
             ConfigurationError: the system's certificates cannot be read.

@@ -1,9 +1,9 @@
 """Opens a TCP socket to a host that may have several addresses, some of them unreachable.
 
 The algorithm is Happy Eyeballs (RFC 8305). A host often has an IPv6 address that cannot be reached
-from the local network. So if an address does not answer quickly, the next one is tried at the same
-time. asyncio's implementation is not used, because it leaks an open socket if the caller is
-cancelled at the wrong moment.
+from the local network. So if an address does not answer quickly, the next address is tried in
+parallel. asyncio's implementation can leak an open socket when the caller is cancelled, so it is
+not used.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _SocketAddress = tuple[int, Any]  # the address family, and the address as this 
 async def open_socket(host: str, port: int) -> socket.socket:
     """Return a non-blocking socket that is connected to one of the host's addresses.
 
-    If several addresses accept the connection, the first one to do so is used.
+    If several addresses accept the connection, the fastest one is used.
 
     Raises:
-        OSError: the host is unknown, or none of its addresses accepts.
+        OSError: the host is unknown, or no address accepts the connection.
         UnicodeError: the host cannot be encoded as a domain name.
     """
     addresses = await _resolve(host, port)
@@ -87,9 +87,9 @@ async def _connect(address: _SocketAddress) -> socket.socket:
 async def _first_success(
     attempts: list[asyncio.Task[socket.socket]], seconds: float | None
 ) -> asyncio.Task[socket.socket] | None:
-    """Wait until an attempt to connect ends or the time is over; return a successful attempt.
+    """Wait until an attempt to connect ends; return a successful attempt or `None`.
 
-    Return `None` if no attempt has succeeded yet.
+    `None` means that no attempt has succeeded yet, or that the time is over.
 
     Args:
         attempts: the attempts so far, of which at least one is unfinished.
@@ -101,9 +101,9 @@ async def _first_success(
 
 
 def _close_result(attempt: asyncio.Task[socket.socket]) -> None:
-    """Close the socket that an attempt opened, if it succeeded; the socket is not needed.
+    """Close the socket of a successful attempt; do nothing if the attempt failed.
 
-    Called for each attempt other than the one whose socket is used.
+    Called for each attempt whose socket is not used.
     """
     if not attempt.cancelled() and attempt.exception() is None:
         attempt.result().close()

@@ -1,1 +1,1 @@
-"""Sending one prompt: choosing the protocol, retrying after errors, and checking budgets."""
+"""Sends one prompt: chooses the protocol, retries after errors and checks budgets."""

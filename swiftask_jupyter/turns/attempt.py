@@ -1,7 +1,8 @@
 """`Attempt`: sends one prompt and reads its answer. No other code sends prompts.
 
-Conversations (`RunningTurn`) and batches (`RowAttempt`) both use it. In a conversation, the
-`Attempt` waits before it retries a request; in a batch, the scheduler decides about retries.
+`RunningTurn` uses this class for conversations, and `RowAttempt` uses it for batches. In a
+conversation, the `Attempt` waits and retries a failed request. In a batch, the scheduler decides
+about retries.
 """
 
 from __future__ import annotations
@@ -29,22 +30,20 @@ def never_retry(_error: SwiftaskError, _requests: int) -> None:
 
 
 class Attempt:
-    """Sends one prompt until the service answers, and stores the answer in a `Reply`.
+    """Sends one prompt to the service, and stores the answer in a `Reply`.
 
     After an error, the prompt may be sent again, by the same protocol or by another one.
 
     Args:
         transport: sends the requests.
-        route: the protocols by which the prompt may be sent, and the token to mask.
+        route: chooses the protocol of each request.
         prompt: the prompt to send.
-        reply: the record of the prompt and its answer. The pieces of the answer are added as they
-            arrive; the protocol, the digest, the number of requests, the durations and the status
-            are set too.
+        reply: the record of the prompt and its answer; updated while the answer arrives.
         hook: called before each request is sent, and with the head of each response.
-        retry_delay: called with an error and the number of requests so far; returns the seconds to
-            wait before the prompt is sent again, or `None` to raise the error.
-        address: called with the protocol and the prompt before each request; returns the prompt to
-            send by this protocol.
+        retry_delay: called after a failed request with the error and the number of requests so
+            far. Returns the seconds to wait before a retry, or `None` to raise the error.
+        address: called before each request with the protocol and the prompt. Returns the prompt
+            to send, for example with a conversation id. Default: returns the prompt unchanged.
 
     Attributes:
         prompt: the prompt to send.
@@ -77,11 +76,12 @@ class Attempt:
     async def events(self) -> AsyncGenerator[list[Event], None]:
         """Send the prompt and yield the events of its answer, one list for each network read.
 
-        The events are also added to the reply. Its final status is set by `end`, not here.
+        The events are also added to the reply. The method `end` must be called afterwards: it sets
+        the reply's final status.
 
         Raises:
             NotSent: the hook prevented the request.
-            SwiftaskError: no answer arrived or, if `began` is true, the answer was cut short.
+            SwiftaskError: no answer arrived, or the answer was cut short.
         """
         reply, route = self.reply, self._route
         protocol = await route.protocol()
@@ -109,16 +109,16 @@ class Attempt:
         route.record_success(protocol)
 
     def receive(self, events: list[Event]) -> None:
-        """Add events to the reply, and store the time until the first text arrived."""
+        """Add events to the reply; for the first text, also store the seconds since the start."""
         if self.reply.first_token_seconds is None and has_text(events):
             self.reply.first_token_seconds = self._seconds()
         self.reply.apply(events)
 
     def preview(self) -> tuple[Protocol, Prompt, str]:
-        """Return the protocol and the prompt of the first request, and a remark; send nothing.
+        """Return the protocol, the prompt and a remark for a dry run; send nothing.
 
-        The remark says what may be different when the prompt is really sent. It is empty if nothing
-        is uncertain.
+        The protocol and the prompt are those of the first request. The remark says how the real
+        request may differ; it is empty if the real request cannot differ.
         """
         protocol, unknown = self._route.preview()
         return protocol, self._addressed(protocol), unknown
@@ -126,10 +126,10 @@ class Attempt:
     def end(self, error: BaseException | None = None, *, status: Status | None = None) -> None:
         """Store in the reply how the attempt ended: status, duration and error message.
 
-        Tokens in the message are masked.
+        The API token is masked in the error message.
 
         Args:
-            error: the exception that ended the attempt; `None` if it succeeded.
+            error: the exception that ended the attempt; `None` if the attempt succeeded.
             status: the status to store; default: derived from the error.
         """
         reply = self.reply
@@ -145,16 +145,16 @@ class Attempt:
     ) -> Protocol:
         """Return the protocol by which to send the prompt again after an error.
 
-        If the route has another protocol for this error, return it at once. Otherwise wait for the
-        retry delay, and return the protocol that failed.
+        If the route has another protocol for this error, return that protocol at once. Otherwise
+        wait for the retry delay, and return the protocol that failed.
 
         Args:
             failed: the protocol of the last request.
             error: the error of the last request.
 
         Raises:
-            SwiftaskError: the prompt must not be sent again; this is `error`, possibly with a
-                suggestion for the agent's slug.
+            SwiftaskError: the prompt must not be sent again. The exception is `error`, or a copy of
+                `error` that also suggests a slug.
         """
         if isinstance(error, ServiceError) and (other := self._route.fallback(failed, error)):
             return other
@@ -167,7 +167,7 @@ class Attempt:
         return failed
 
     def _addressed(self, protocol: Protocol) -> Prompt:
-        """Return the prompt to send by a protocol, and update the reply for the next request.
+        """Return the prompt for the next request, and store the request's protocol in the reply.
 
         The number of requests in the reply is increased by 1.
         """

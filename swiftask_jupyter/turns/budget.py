@@ -84,8 +84,8 @@ class BudgetUsage(Struct, frozen=True):
     def expected(self) -> float:
         """The estimated usage of the calls in flight, in the budget's unit.
 
-        The estimate for each call is the average of the finished calls that reported their usage;
-        0.0 if there are none.
+        The estimate for each call is the average of the finished calls that reported their usage.
+        If no call reported its usage, the estimate is 0.0.
         """
         reported = self.calls - self.in_flight - self.unreported
         return self.in_flight * self.amount / reported if reported else 0.0
@@ -167,9 +167,9 @@ def format_amount(amount: float) -> str:
 
 
 def _larger(budget: Budget, used: float) -> str:
-    """Return the arguments of `%swiftask budget raise` for a budget that is 1.5 times as large.
+    """Return arguments for `%swiftask budget raise` that set a larger limit.
 
-    The new limit is 1.5 times the limit or 1.5 times the usage, whichever is larger.
+    The new limit is 1.5 times the old limit or 1.5 times the usage, whichever is larger.
     """
     amount = max(math.ceil(max(budget.amount, used) * 1.5), 1)
     return f"{amount} {budget.unit}/{budget.period}{scope_options(budget)}"

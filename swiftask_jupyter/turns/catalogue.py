@@ -53,7 +53,7 @@ class Catalogue:
     async def agents(self, root: str) -> tuple[Agent, ...]:
         """Return the public agents of a service.
 
-        They are fetched on the first call, and again if the last fetch failed.
+        The first call fetches the agents. A later call fetches them again if the last fetch failed.
 
         Raises:
             SwiftaskError: the catalogue cannot be fetched.
@@ -64,9 +64,9 @@ class Catalogue:
         return await asyncio.shield(task)  # other callers may be waiting too
 
     def fetched_agents(self, root: str) -> tuple[Agent, ...] | None:
-        """Return the agents if they were fetched before, otherwise `None`; send no request.
+        """Return the public agents of a service if they are in memory, otherwise `None`.
 
-        May be called on any thread.
+        No request is sent. May be called on any thread.
         """
         task = self._tasks.get(root)
         if task is None or not task.done() or task.cancelled() or task.exception() is not None:
@@ -76,8 +76,8 @@ class Catalogue:
     async def agents_if_available(self, root: str) -> tuple[Agent, ...]:
         """Return the public agents, or an empty tuple if they cannot be fetched within 3 seconds.
 
-        For one minute after a failure or a timeout, the method returns an empty tuple and sends no
-        request, unless the fetch has succeeded meanwhile.
+        After a failure or a timeout, no request is sent for one minute. Until then, the result is
+        an empty tuple, unless a slow fetch has succeeded after its timeout.
         """
         if (fetched := self.fetched_agents(root)) is not None:
             return fetched  # perhaps after an earlier caller had stopped waiting
@@ -112,10 +112,9 @@ class Catalogue:
 
 
 def _must_refetch(task: asyncio.Task[Any]) -> bool:
-    """Return whether the catalogue must be fetched again, given the task of the last fetch.
+    """Return whether the task of the last fetch is unusable, so that a new fetch is needed.
 
-    This is so if the task failed or was cancelled, or if it belongs to another event loop: it then
-    cannot be awaited on the running one.
+    A task is unusable if it failed, was cancelled, or belongs to another event loop.
     """
     if task.get_loop() is not asyncio.get_running_loop():
         return True
@@ -125,8 +124,8 @@ def _must_refetch(task: asyncio.Task[Any]) -> bool:
 def _parse_agents(value: Any) -> list[Agent]:
     """Return the agents in the decoded response of the catalogue.
 
-    The response is a list of agents, or an object with this list under `data`. Entries without a
-    slug are skipped.
+    The response is a list of agents, or an object with a list of agents under `data`. Entries
+    without a slug are skipped.
     """
     entries = value.get("data") if isinstance(value, dict) else value
     agents = []

@@ -96,15 +96,16 @@ class Connections:
         needs_token: bool = True,
         **options: Any,
     ) -> tuple[Prompt, Route]:
-        """Create a prompt from the arguments of a call, and the route by which to send it.
+        """Create the prompt and the route for a call; send nothing.
 
-        The route holds the protocols by which the prompt may be sent. Nothing is sent.
+        The route chooses the protocol by which the prompt is sent.
 
         Args:
             text: the text of the prompt.
             agent: the agent's slug; `None` for the agent in the settings.
             dialect: the protocol's name, or `auto`; `None` for the dialect in the settings.
-            connection: the name of a configured connection; `None` for the one in the settings.
+            connection: the name of a configured connection; `None` for the connection in the
+                settings.
             files: the files to attach: paths, URLs, DataFrames, figures or `(name, bytes)` tuples.
             needs_token: whether to raise an error if there is no token.
             options: other options of the request, such as `system` and `timeout`; see `compose`.
@@ -131,7 +132,10 @@ class Connections:
         return prompt, route
 
     def mask(self, text: str) -> str:
-        """Return the text with all tokens masked that the client has used or could use now."""
+        """Return the text with all known tokens of this client masked.
+
+        Known are all tokens used so far, and the tokens in the current settings.
+        """
         with suppress(ConfigurationError):
             self.resolve()  # adds the current token, which may not have been used yet
         for secret in self._known_secrets():
@@ -139,16 +143,16 @@ class Connections:
         return text
 
     def _known_secrets(self) -> list[Secret]:
-        """Return the tokens used so far, and those in the client's settings and the environment.
+        """Return the tokens used so far, and the tokens in the settings and in the environment.
 
-        The longest token comes first, because a token may contain another one.
+        The longest token comes first, because a token may contain another token.
         """
         named = (self.overrides.token, os.environ.get("SWIFTASK_API_KEY"))
         found = (*tuple(self._secrets), *(Secret(each or "") for each in named))
         return sorted(found, key=len, reverse=True)
 
     def catalogue(self, timeout: float | None = None) -> tuple[Agent, ...]:
-        """Return the public agents of the current service; they are fetched on the first call.
+        """Return the public agents of the current service; the first call fetches the agents.
 
         Args:
             timeout: how many seconds to wait for the agents before returning an empty tuple;
@@ -190,10 +194,11 @@ class Connections:
         return slugs | {target.agent} if slugs and target.agent else slugs, target
 
     def warm(self) -> None:
-        """Prepare the first prompt in the background, so that its answer starts sooner.
+        """Load TLS certificates and the agent catalogue in the background, before the first prompt.
 
-        On the I/O thread, load certificates or httpx if they are needed and, for the dialect
-        `auto`, the catalogue of agents. Do nothing if the settings are unusable or have no token.
+        The first answer then starts sooner. httpx is loaded too if it will be needed. The catalogue
+        is loaded only for the dialect `auto` and a default agent. Nothing is loaded if the settings
+        are unusable or have no token.
         """
         try:
             connection = self.resolve()

@@ -1,8 +1,8 @@
 """Dry runs: shows the request for a prompt without sending it, and the cost of earlier calls.
 
-A preview never opens a connection. It also shows the requests that are sent before the prompt, such
-as file uploads. If a request contains data from an earlier response, the preview shows a
-placeholder in angle brackets instead, such as `<the signed URL>`.
+A preview never opens a connection. It also shows the requests that would be sent before the prompt,
+such as file uploads. Data from a response that is not available is shown as a placeholder in angle
+brackets, such as `<the signed URL>`.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _PRINTED_APART = frozenset(("messages", "messageHistory", "input", "message", "f
 class CallCost(Struct, frozen=True):
     """The tokens, credits and duration of one earlier call to an agent.
 
-    An attribute is `None` if its value is not known, for example because the service did not report
-    it.
+    An attribute is `None` if its value is unknown, for example because the service did not report
+    the value.
 
     Attributes:
         input_tokens: the tokens of the request.
         output_tokens: the tokens of the answer.
-        reported_total: the total as the service reported it; its unit is not documented.
-        credits: the credits; their unit is not documented.
+        reported_total: the total that the service reported, in an undocumented unit.
+        credits: the credits, in an undocumented unit.
         seconds: the time from the request to the end of the answer.
     """
 
@@ -133,9 +133,9 @@ def _prepare(protocol: Protocol, prompt: Prompt) -> tuple[list[Request], Prompt,
     """Run `Protocol.prepare` with placeholders instead of real responses.
 
     Returns:
-        The requests that would be sent before the prompt, such as uploads; the prompt to send, with
-        the URLs or placeholders of the uploaded files; and a remark if the protocol did not accept
-        the placeholders, otherwise an empty string.
+        Three values: the requests to send before the prompt, such as uploads; the prompt to send;
+        and a remark. The prompt contains the URLs of the files, or placeholders. The remark is
+        empty, except if the protocol did not accept the placeholders.
     """
     steps, requests = protocol.prepare(prompt), []
     response: tuple[ResponseHead, bytes] | None = None

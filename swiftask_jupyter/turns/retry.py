@@ -1,9 +1,9 @@
 """Decides whether a failed request is sent again, and after how many seconds.
 
-A request is sent again only if it was probably not billed: no connection was opened, or the status
-of the response means that the service did not process the request. A request that got no response,
-or only a part of the answer, may have been processed and is not sent again. For batches, there is
-one exception (see `batch_retry_delay`).
+A request is sent again only if it was probably not billed. This is the case if no connection was
+opened, or if the status of the response means that the service did not process the request. After a
+missing response or an incomplete answer, a request is not sent again, because it may have been
+billed. `batch_retry_delay` makes one exception.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ def retry_delay(
 ) -> float | None:
     """Return how many seconds to wait before the next try, or `None` to give up.
 
-    The delay is random, and its maximum doubles with each try (exponential backoff with full
-    jitter), so that clients that failed at the same time do not retry at the same time. If the
-    service asks for a delay (`Retry-After`), that delay is used; if it is longer than 30 seconds,
-    the result is `None`.
+    The delay is a random number (exponential backoff with full jitter). The maximum of the delay
+    doubles with each try. If the service asks for a delay (`Retry-After`), that delay is used
+    instead. If the service asks for more than 30 seconds, the result is `None`.
 
     Args:
         error: the error of the last try, raised before any part of an answer arrived.
@@ -54,11 +53,10 @@ def batch_retry_delay(
 ) -> float | None:
     """Return how many seconds to wait before a batch sends a prompt again, or `None` to give up.
 
-    There are two differences to `retry_delay`. A delay that the service asks for (`Retry-After`) is
-    used even if it is long. And a request is sent again if its connection was closed before the
-    response began, although it may have been billed: in a large batch, some connections are
-    certainly closed, and each time a row would get no answer. After a timeout, a request is not
-    sent again, because it may have been billed.
+    There are two differences to `retry_delay`. First, a delay that the service asks for
+    (`Retry-After`) is used even if it is long. Second, a request is sent again if its connection
+    was closed before the response, although the request may have been billed. Otherwise, some rows
+    of a large batch would get no answer. A request that timed out is not sent again.
 
     Args:
         error: the error of the last try, raised before any part of an answer arrived.
@@ -75,10 +73,9 @@ def batch_retry_delay(
 
 
 def was_not_accepted(error: SwiftaskError) -> bool:
-    """Return whether the error means that the service did not add the prompt to its conversation.
+    """Return whether an error proves that the service did not add the prompt to a conversation.
 
-    This is certain if the request was not sent, or if the service answered with a status from 400
-    to 499.
+    The proof is that the request was not sent, or that the response has a status from 400 to 499.
     """
     if isinstance(error, ConnectionFailed):
         return not error.sent

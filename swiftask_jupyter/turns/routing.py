@@ -1,12 +1,12 @@
-"""Chooses the protocol by which a prompt is sent, and another one to try after an error.
+"""Chooses the protocol by which a prompt is sent, and another protocol after an error.
 
 The option `--dialect` names the protocol. Its default `auto` uses the OpenAI-compatible protocol
-(`/v1`), because it streams, or Swiftask's native protocol (`/api/ai`) in these cases:
+(`/v1`), because it streams. In these cases, `auto` uses Swiftask's native protocol (`/api/ai`):
 
-- the catalogue says that the agent is not a chat agent: in tests, `/v1` answered prompts to such an
-  agent as a generic chatbot;
-- the prompt has files or fields that only the native API accepts;
-- the token is refused by `/v1`: a client token of an agent is valid only for `/api/ai`.
+- The catalogue says that the agent is not a chat agent. In tests, `/v1` answered prompts to such an
+  agent as a generic chatbot.
+- The prompt has files or fields that only the native API accepts.
+- `/v1` refuses the token. A client token of an agent is valid only for `/api/ai`.
 """
 
 from __future__ import annotations
@@ -67,19 +67,19 @@ class Route:
         return self._protocol.token
 
     def address_turn(self, turn: Turn) -> None:
-        """Note in a turn to which service it is sent: address, connection, and if a sandbox."""
+        """Set the turn's fields that identify the service: `host`, `connection` and `sandbox`."""
         turn.host, turn.connection = self._connection.address, self._connection.name
         turn.sandbox = self.sandbox
 
     def candidates(self) -> tuple[Protocol, ...]:
         """Return all protocols by which the prompt may be sent, without their variants.
 
-        Used to find a stored answer, whose digest contains the protocol's name. Nothing is sent.
+        Used to look up a stored answer, because the key of a stored answer depends on the protocol.
         """
         return (self._protocol,)
 
     async def protocol(self) -> Protocol:
-        """Return the protocol for the first request; `AutoRoute` may fetch the catalogue for it.
+        """Return the protocol for the first request; `AutoRoute` may fetch the catalogue first.
 
         Raises:
             PromptError: the prompt has a field that the protocol does not accept.
@@ -89,34 +89,34 @@ class Route:
     def preview(self) -> tuple[Protocol, str]:
         """Return the protocol for the first request and a remark, without sending anything.
 
-        Used for dry runs. The remark says if another protocol may be chosen when the prompt is
-        really sent; it is empty if the protocol is certain.
+        Used for dry runs. The remark says that the real request may use another protocol. It is
+        empty if the protocol is certain.
         """
         return self._protocol, ""
 
     def fallback(self, failed: Protocol, error: ServiceError) -> Protocol | None:
-        """Return the protocol by which to send the prompt again after an error of the service.
+        """Return the protocol by which to send the prompt again after an error response, or `None`.
 
-        No protocol or variant is returned twice. `None` means that there is no other to try.
+        `None` means that no other protocol or variant is left to try.
 
         Args:
             failed: the protocol of the last request.
-            error: the error that the service answered with.
+            error: the error response, as an exception.
         """
         return failed.fallback(error)
 
     def record_success(self, protocol: Protocol) -> None:
-        """Handle the success of a request; `AutoRoute` remembers which protocol the token needs.
+        """Do nothing. `AutoRoute` overrides this method to remember which protocol a token needs.
 
         Args:
             protocol: the protocol of the successful request.
         """
 
     async def enrich(self, error: SwiftaskError) -> SwiftaskError:
-        """Add a suggestion for the slug to an error that says that the agent does not exist.
+        """Return the error, with a suggested slug if the error is an `AgentNotFound`.
 
-        Return a new `AgentNotFound` with the suggestion. Return the error unchanged if it is of
-        another class, or the catalogue contains no similar slug.
+        A new `AgentNotFound` is returned if there is a suggestion. Otherwise, the error is returned
+        unchanged.
         """
         if isinstance(error, AgentNotFound) and (suggested := await self.suggest()):
             return AgentNotFound(f"{error}; did you mean {suggested}?", status=error.status)
@@ -125,8 +125,8 @@ class Route:
     async def suggest(self) -> str | None:
         """Return the slug in the catalogue that is most similar to the slug in the prompt.
 
-        Return `None` if the catalogue contains the prompt's slug, contains no similar slug or
-        cannot be fetched, or if the dialect is not for Swiftask.
+        Return `None` if the catalogue contains the prompt's slug or no similar slug, if the
+        catalogue cannot be fetched, or if the dialect is not for Swiftask.
         """
         if self._connection.dialect not in SWIFTASK_DIALECTS:
             return None
@@ -139,7 +139,7 @@ class Route:
 class AutoRoute(Route):
     """The route for the dialect `auto`: the OpenAI-compatible protocol, or native if needed.
 
-    The docstring of the module says in which cases the native protocol is needed.
+    The docstring of the module says when the native protocol is needed.
     """
 
     def __init__(self, dialects: Dialects, connection: Connection, prompt: Prompt) -> None:
@@ -153,11 +153,11 @@ class AutoRoute(Route):
     async def protocol(self) -> Protocol:
         """Return the protocol for the first request, native or OpenAI-compatible.
 
-        It depends on the files and fields of the prompt, on the token, and on the catalogue, which
-        is fetched if necessary.
+        The choice depends on the prompt's files and fields, on the token and on the catalogue. The
+        catalogue is fetched if necessary.
 
         Raises:
-            PromptError: native is needed, but the prompt has a field that it does not accept.
+            PromptError: native is needed, but does not accept a field of the prompt.
         """
         if self._needs_native():
             return self._native()
@@ -168,12 +168,12 @@ class AutoRoute(Route):
     def preview(self) -> tuple[Protocol, str]:
         """Return the protocol for the first request and a remark, without sending anything.
 
-        If the choice depends on the catalogue and the catalogue was not fetched yet, return the
-        OpenAI-compatible protocol and a remark that the native one may be chosen instead. Otherwise
-        the remark is empty.
+        The choice may depend on a catalogue that is not fetched yet. Then the result is the
+        OpenAI-compatible protocol and a remark that the native protocol may be used instead.
+        Otherwise, the remark is empty.
 
         Raises:
-            PromptError: native is needed, but the prompt has a field that it does not accept.
+            PromptError: native is needed, but does not accept a field of the prompt.
         """
         if self._needs_native():
             return self._native(), ""
@@ -184,11 +184,11 @@ class AutoRoute(Route):
         return (self._native() if chats is False else self._protocol), ""
 
     def fallback(self, failed: Protocol, error: ServiceError) -> Protocol | None:
-        """Return the protocol by which to send the prompt again after an error of the service.
+        """Return the protocol by which to send the prompt again after an error response, or `None`.
 
-        After a 401 response to the OpenAI-compatible protocol, this is the native protocol, or
-        `None` if the prompt cannot be sent by it. After any other error, it is a variant of the
-        protocol that failed, or `None`.
+        If the OpenAI-compatible protocol got status 401, return the native protocol, or `None` if
+        the native protocol cannot send the prompt. After any other error, return a variant of the
+        failed protocol, or `None`.
         """
         if isinstance(failed, OpenAI) and error.status == 401:
             try:
@@ -200,9 +200,9 @@ class AutoRoute(Route):
         return super().fallback(failed, error)
 
     def record_success(self, protocol: Protocol) -> None:
-        """Remember that the token is valid only for native, if `/v1` refused it before the success.
+        """Remember a token that `/v1` has refused and the native API has accepted.
 
-        Later prompts with this token are then sent by the native protocol at once.
+        Later prompts with this token are sent by the native protocol at once.
         """
         if self._refused and protocol.name == NATIVE:
             self._dialects.remember_native(self._connection)
@@ -224,14 +224,14 @@ class Dialects:
         self._native_only: set[tuple[str, Secret]] = set()
 
     def route(self, connection: Connection, prompt: Prompt) -> Route:
-        """Return the route for a prompt: the protocols by which it may be sent.
+        """Return the route for a prompt, which chooses the protocol by which the prompt is sent.
 
         Args:
             connection: the service's base URL, the token and the dialect.
             prompt: the prompt.
 
         Raises:
-            ConfigurationError: the dialect does not exist, or it needs a base URL and none is set.
+            ConfigurationError: the dialect does not exist, or a required base URL is missing.
             PromptError: the protocol does not accept the prompt's files, system message or fields.
         """
         name = connection.dialect
@@ -253,11 +253,11 @@ class Dialects:
         return Route(self, connection, prompt, _protocol(kind, connection))
 
     def refuses_openai(self, connection: Connection) -> bool:
-        """Return whether `/v1` has refused this token before and the native API has accepted it."""
+        """Return whether the connection's token is known to work only with the native API."""
         return (connection.root(""), connection.token) in self._native_only
 
     def remember_native(self, connection: Connection) -> None:
-        """Remember that this service accepts this token only for the native API."""
+        """Remember that the connection's token works only with the native API."""
         self._native_only.add((connection.root(""), connection.token))
 
 

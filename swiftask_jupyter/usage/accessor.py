@@ -162,11 +162,11 @@ class UsageAccessor:
         """Write the frame to a Parquet or CSV file, and return the path of the file.
 
         Args:
-            path: the file; it must end in `.parquet` or `.csv`. A leading `~` is replaced by the
+            path: the path of the file, ending in `.parquet` or `.csv`. A leading `~` stands for the
                 user's home directory.
 
         Raises:
-            ConfigurationError: the file cannot be written, its name has another suffix, or the
+            ConfigurationError: the file cannot be written, the file name has another suffix, or the
                 library that writes Parquet is not installed.
         """
         return export_frame(self._frame, path)
@@ -174,8 +174,8 @@ class UsageAccessor:
     def columns(self) -> pd.DataFrame:
         """Return a DataFrame that describes each column of the frame: dtype, unit and meaning.
 
-        The meaning also says whether the service reported the value or this machine measured it.
-        Columns that do not belong to a usage frame are left out.
+        The meaning also says whether the service reported the value or this machine measured the
+        value. Columns that do not belong to a usage frame are left out.
         """
         every = all_frame_columns()
         known = [every[name] for name in self._frame.columns if name in every]
@@ -194,7 +194,7 @@ def parse_groups(by: str | Sequence[str], further: Sequence[str] = ()) -> tuple[
 
     Args:
         by: a name, several names separated by commas, or a list of names.
-        further: names that are allowed in addition to `GROUPS`.
+        further: additional allowed names; the names in `GROUPS` are always allowed.
 
     Raises:
         ConfigurationError: a name is not allowed.
@@ -217,7 +217,7 @@ def export_frame(frame: pd.DataFrame, path: str | Path) -> Path:
     """Write a DataFrame to a `.parquet` or `.csv` file, and return the path of the file.
 
     Raises:
-        ConfigurationError: the file cannot be written, its name has another suffix, or the
+        ConfigurationError: the file cannot be written, the file name has another suffix, or the
             library that writes Parquet is not installed.
     """
     file = Path(os.path.expanduser(path))  # noqa: PTH111 - Path's raises for ~nobody

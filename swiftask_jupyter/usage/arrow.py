@@ -1,4 +1,4 @@
-"""Reads a large ledger into a usage frame through Arrow, which needs less CPU time and memory.
+"""Reads a large ledger into a usage frame through Arrow, to save CPU time and memory.
 
 A usage frame is a DataFrame with one row for each turn.
 """
@@ -23,16 +23,16 @@ MIN_ROWS = 50_000
 def read_with_arrow(
     queries: UsageQueries, names: Sequence[str], filters: UsageFilter
 ) -> pd.DataFrame | None:
-    """Read these columns of the selected turns through Arrow, unsorted.
+    """Read columns of the selected turns through Arrow, without sorting the turns.
 
     Args:
         queries: the queries of the ledger.
         names: the names of the columns.
-        filters: the condition that selects the turns.
+        filters: the filter that selects the turns.
 
     Returns:
-        The frame. `None` if Arrow is not installed, the ledger is not a SQLite file, the filter
-        selects fewer than `MIN_ROWS` turns, or reading through Arrow fails.
+        The usage frame, or `None`. The result is `None` if Arrow is not installed, if the ledger is
+        not a SQLite file, if fewer than `MIN_ROWS` turns are selected, or if Arrow fails.
     """
     from swiftask_jupyter.ledger import arrow
 
@@ -62,7 +62,12 @@ def read_with_arrow(
 
 
 def _series(name: str, column: pa.ChunkedArray[Any]) -> pd.Series[Any]:
-    """Convert an Arrow column to a pandas series with the dtype of the usage column `name`."""
+    """Convert an Arrow column to a pandas series, with the dtype of the column in a usage frame.
+
+    Args:
+        name: the name of the column.
+        column: the values.
+    """
     import pandas as pd
     import pyarrow as pa
 

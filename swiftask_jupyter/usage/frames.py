@@ -19,10 +19,10 @@ SECONDS_PER_DAY = 86_400
 
 
 def build_frame(names: Sequence[str], chunks: Iterable[Sequence[Sequence[Any]]]) -> pd.DataFrame:
-    """Return a usage frame, a DataFrame with one row for each turn, from chunks of database rows.
+    """Return a usage frame (a DataFrame with one row for each turn) from database rows.
 
-    Each chunk is converted to columns before the next one is read. So the rows of a large ledger
-    are never all in memory at once as Python objects.
+    Each chunk of rows is converted to columns before the next chunk is read. So the rows of a large
+    ledger are never all in memory at once.
 
     Args:
         names: the names of the columns, in the order of the values in each row.
@@ -40,12 +40,14 @@ def build_frame(names: Sequence[str], chunks: Iterable[Sequence[Sequence[Any]]])
 
 
 def build_sums(keys: Sequence[str], rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
-    """Return a DataFrame of sums that the database computed for groups of turns, sorted by group.
+    """Return a DataFrame from sums that the database computed for groups of turns.
+
+    The DataFrame is sorted by the values of `keys`.
 
     Args:
         keys: the columns by which the turns are grouped.
-        rows: a row for each group: the values of the keys, then those of `MEASURES`. The value of
-            the key `day` is the number of days since the epoch.
+        rows: one row for each group, with the values of `keys` and then the values of `MEASURES`.
+            The value of the key `day` is the number of days since the epoch.
     """
     import pandas as pd
 
@@ -75,7 +77,7 @@ def sort_by_time(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def to_utc(seconds: np.ndarray[Any, Any]) -> pd.Series[Any]:
-    """Convert seconds since the epoch to UTC times, rounded as `datetime.fromtimestamp` does."""
+    """Convert seconds since the epoch to UTC times, rounded to microseconds."""
     import numpy as np
     import pandas as pd
 
@@ -87,10 +89,10 @@ def to_utc(seconds: np.ndarray[Any, Any]) -> pd.Series[Any]:
 def to_categorical(codes: np.ndarray[Any, Any], values: Sequence[str]) -> pd.Series[Any]:
     """Return a categorical series with sorted categories.
 
-    Because of the sorting, two series with the same values have the same dtype.
+    Because of the sorting, two series with equal values have equal dtypes.
 
     Args:
-        codes: for each row, the index of its value in `values`; -1 if the value is missing.
+        codes: for each row, the index of the row's value in `values`; -1 for a missing value.
         values: the distinct values, in any order.
     """
     import numpy as np
@@ -105,7 +107,7 @@ def to_categorical(codes: np.ndarray[Any, Any], values: Sequence[str]) -> pd.Ser
 
 
 class _TextColumn:
-    """A builder for a column of mostly distinct texts; takes the values chunk by chunk."""
+    """Builds a column of texts from chunks of values, for texts that rarely repeat."""
 
     def __init__(self) -> None:
         self._chunks: list[Any] = []
@@ -123,7 +125,7 @@ class _TextColumn:
 
 
 class _NumberColumn:
-    """A builder for a nullable column of numbers or booleans; takes the values chunk by chunk.
+    """Builds a column of numbers or booleans from chunks of values; a value may be `None`.
 
     Args:
         dtype: the numpy dtype of the values: `int64`, `float64` or `bool`.
@@ -156,7 +158,7 @@ class _NumberColumn:
 
 
 class _TimeColumn:
-    """A builder for a column of UTC times from seconds since the epoch; no value may be `None`."""
+    """Builds a column of UTC times from chunks of values, given in seconds since the epoch."""
 
     def __init__(self) -> None:
         self._chunks: list[Any] = []
@@ -173,7 +175,7 @@ class _TimeColumn:
 
 
 class _CategoryColumn:
-    """A builder for a categorical column, which keeps each distinct text only once."""
+    """Builds a categorical column from chunks of values; stores each distinct text only once."""
 
     def __init__(self) -> None:
         self._codes = _Codes()
@@ -214,14 +216,14 @@ _BUILDERS: dict[Kind, Callable[[], Any]] = {
 
 
 def agents_frame(catalogue: tuple[Agent, ...], pattern: str) -> pd.DataFrame:
-    """Return the agents whose slug or name matches a pattern, as a DataFrame.
+    """Return a DataFrame of the agents whose slug or name matches a pattern.
 
-    Its columns are `slug`, `name` and `chat`.
+    The columns are `slug`, `name` and `chat`.
 
     Args:
         catalogue: the agents to search.
-        pattern: a part of the slug or the name. If it contains `*`, `?` or `[`, it is a glob
-            pattern for the whole slug or name. Case is ignored.
+        pattern: a part of the slug or the name. If the pattern contains `*`, `?` or `[`, it is a
+            glob pattern for the whole slug or name. Case is ignored.
     """
     import pandas as pd
 

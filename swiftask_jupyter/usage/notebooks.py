@@ -1,9 +1,9 @@
 """The usage frame of saved notebooks, read without a kernel, a ledger or the network.
 
 A usage frame is a DataFrame with one row for each turn (a prompt and its answer). The output of
-each answer in a notebook contains a record of its turn. Anyone may have written the files, so every
-field of a record is checked. A record with an impossible value is skipped, and one warning for each
-file reports such records. So a forged or broken file affects only its own rows.
+each answer in a notebook contains a record of its turn. Anyone may have written a notebook, so
+every field of a record is checked. A record with an impossible value is skipped. One warning for
+each notebook reports the skipped records.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 
 class NotebookWarning(UserWarning):
-    """A notebook file, or a turn's record in it, was skipped or contradicts an earlier file."""
+    """Warns that a notebook or record was skipped, or that two notebooks differ in a turn."""
 
 
 def usage_from_notebooks(pattern: str | Path) -> pd.DataFrame:
-    """Return the turns that are recorded in saved notebooks, one row for each turn, oldest first.
+    """Return a DataFrame of the turns that are recorded in saved notebooks, oldest turn first.
 
-    The frame has the same columns as that of `Swiftask.usage()`; the column `notebook` is the path
-    of the file that contains the turn. If several files contain the same turn, such as a notebook
-    and its copy, the result has one row, from the first file. A file or a record that cannot be
-    read is skipped with a `NotebookWarning`.
+    The DataFrame has one row for each turn, with the columns of `Swiftask.usage()`. The column
+    `notebook` is the path of the file that contains the turn. If several files contain a turn, such
+    as a notebook and its copy, only the first file counts. A file or a record that cannot be read
+    is skipped with a `NotebookWarning`.
 
     Args:
         pattern: a path, or a glob pattern such as `**/*.ipynb`.
@@ -61,9 +61,9 @@ def usage_from_notebooks(pattern: str | Path) -> pd.DataFrame:
 
 
 def read_notebooks(pattern: str | Path) -> tuple[pd.DataFrame, list[str]]:
-    """Return a usage frame of the turns that are recorded in saved notebooks, and messages.
+    """Return a usage frame of the turns in saved notebooks, and a list of messages.
 
-    Each message is one line about a file or a record that was skipped, or about a turn whose
+    Each message is one line. A message reports a skipped file, a skipped record, or a turn whose
     records in two files differ.
 
     Args:
@@ -89,9 +89,10 @@ def _names() -> tuple[str, ...]:
 
 
 def _files(pattern: str) -> list[Path]:
-    """Return the files that match a path or glob pattern, sorted; leave out Jupyter's checkpoints.
+    """Return the files that match a path or glob pattern, sorted by path.
 
-    If a glob pattern has no suffix, only files that end in `.ipynb` match.
+    Jupyter's checkpoint files are left out. A glob pattern without a suffix matches only files that
+    end in `.ipynb`.
 
     Raises:
         ConfigurationError: no file matches.
@@ -120,10 +121,10 @@ def _comparable(values: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _rows(path: Path, notes: list[str]) -> Iterator[tuple[Any, ...]]:
-    """Yield the row of values of each valid record in a notebook file, except imported turns.
+    """Yield the values of each valid record in a notebook file; leave out imported turns.
 
-    Add a message to `notes` if the file can't be read, or one message about all its invalid
-    records.
+    If the file can't be read, add a message to `notes`. If the file has invalid records, add one
+    message about all of them.
     """
     try:
         records = read_records(path)

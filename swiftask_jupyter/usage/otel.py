@@ -1,7 +1,7 @@
-"""The usage frame with the column names of OpenTelemetry's conventions for generative AI.
+"""Renames the columns of a usage frame as in OpenTelemetry's conventions for generative AI.
 
-The names are defined at https://opentelemetry.io/docs/specs/semconv/gen-ai/. With them, a usage
-frame can be joined with the traces of other systems.
+The names are defined at https://opentelemetry.io/docs/specs/semconv/gen-ai/. With these names, a
+usage frame can be joined with the traces of other systems.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ NAMES = {
 def traces(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a copy of a usage frame with OpenTelemetry's column names.
 
-    `gen_ai.response.finish_reasons` is a list, as in the conventions. In every row,
-    `gen_ai.operation.name` is `invoke_agent` and `gen_ai.provider.name` is `swiftask`.
+    The values of `gen_ai.response.finish_reasons` are lists. In every row, `gen_ai.operation.name`
+    is `invoke_agent`, and `gen_ai.provider.name` is `swiftask`.
     """
     renamed = frame.rename(columns=lambda name: NAMES.get(name, f"swiftask.{name}"))
     renamed.insert(0, "gen_ai.operation.name", "invoke_agent")

@@ -103,9 +103,9 @@ def _draw(axes: Any, frame: pd.DataFrame) -> None:
 
 
 def _colours(frame: pd.DataFrame) -> dict[str, str]:
-    """Return a colour for each of the agents with the most turns, and one for `others`.
+    """Return a dict that maps the agents with the most turns, and `others`, to colours.
 
-    The named agents are in alphabetical order.
+    The agents are in alphabetical order.
     """
     counts = frame["agent"].value_counts()
     busiest = sorted(name for name in counts.index[:MAX_AGENTS] if counts[name])
@@ -113,9 +113,9 @@ def _colours(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def _period(frame: pd.DataFrame) -> str:
-    """Return the time span of one bar in a chart over time, as a pandas frequency such as `10min`.
+    """Return the time span of one bar, as a pandas frequency such as `10min`.
 
-    The span is long enough for a chart of at most about 60 bars, but never longer than a week.
+    A chart of up to 60 days has at most about 60 bars. In a longer chart, a bar spans a week.
     """
     if frame.empty:
         return "1h"
@@ -131,14 +131,16 @@ def _stack_bars(
     kinds: pd.Series[Any],
     colours: dict[str, str],
 ) -> None:
-    """Draw a stacked bar for each period; each segment is the sum of the values of one kind.
+    """Draw a stacked bar for each period, with one segment for each kind of turn.
+
+    The height of a segment is the sum of the values of these turns.
 
     Args:
         axes: the chart.
-        values: the values to sum, one for each turn.
+        values: the value of each turn.
         periods: the start of the period of each turn.
-        kinds: the kind of each turn, which is its agent or its status.
-        colours: the colour of each kind.
+        kinds: the kind of each turn, which is the agent or the status of the turn.
+        colours: a dict that maps each kind to a colour.
     """
     import numpy as np
     import pandas as pd
@@ -170,9 +172,9 @@ def _set_time_axis(axes: Axes) -> None:
 
 
 def _set_total_title(axes: Axes, name: str, values: pd.Series[Any]) -> None:
-    """Set a title with the sum of the values and the number of calls whose value is missing.
+    """Set the title of a chart: the sum of the values, and the number of missing values.
 
-    If all values are missing, the title says so instead.
+    If all values are missing, the title is `no` with the name of the values.
     """
     missing = int(values.isna().sum())
     if missing == len(values):
@@ -186,9 +188,9 @@ def _set_total_title(axes: Axes, name: str, values: pd.Series[Any]) -> None:
 def _draw_latency(
     axes: Axes, frame: pd.DataFrame, agents: pd.Series[Any], colours: dict[str, str]
 ) -> None:
-    """Draw, for each agent, how many seconds the first text and the complete answer took.
+    """Draw two bars for each agent: the seconds to the first text, and to the end of the answer.
 
-    A bar shows the median, and a line ends at the 90 % quantile.
+    A bar shows the median. A line from the end of the bar shows the 90 % quantile.
     """
     answered = (frame["status"] == "ok") & ~frame["cached"].fillna(value=False)
     names = [name for name in colours if (answered & (agents == name)).any()][::-1]

@@ -97,10 +97,10 @@ def _notebook_path(named: str | Path | None, current: str | None) -> str | None:
 
 
 def read_frame(queries: UsageQueries, names: Sequence[str], filters: UsageFilter) -> pd.DataFrame:
-    """Return these columns of the selected turns as a DataFrame, oldest first.
+    """Return a DataFrame with these columns of the selected turns, oldest turn first.
 
-    A large SQLite ledger is read through Arrow if it is installed. The result is the same either
-    way.
+    A large SQLite ledger is read through Arrow, if Arrow is installed. The result does not depend
+    on Arrow.
 
     Raises:
         StoreError: the ledger cannot be read.
@@ -114,13 +114,15 @@ def read_frame(queries: UsageQueries, names: Sequence[str], filters: UsageFilter
 
 
 def parse_since(since: Since) -> float | None:
-    """Convert a start time to seconds since the epoch; `None`, which means no limit, stays `None`.
+    """Convert a start time to seconds since the epoch.
+
+    For `None`, which means no start time, return `None`.
 
     Args:
         since: a time span before now, a date, a time, or seconds since the epoch.
 
     Raises:
-        ConfigurationError: the value is none of these.
+        ConfigurationError: the value is not a time.
     """
     if since is None or isinstance(since, int | float):
         return since

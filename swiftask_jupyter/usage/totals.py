@@ -60,14 +60,13 @@ def without_sandbox(frame: pd.DataFrame) -> tuple[pd.DataFrame, LeftOut]:
 
 
 def totals(frame: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
-    """Return the totals of a usage frame, with the same columns as sums from the ledger's database.
-
-    `UsageAccessor.totals` describes the columns.
+    """Return the totals of a usage frame, with the columns that `UsageAccessor.totals` describes.
 
     Args:
         frame: a usage frame, which has one row for each turn.
-        by: the columns to group by, or `day`; the result has one row for each combination of
-            their values. If it is empty, the result is one row for all turns.
+        by: the names of the columns to group by; the name `day` stands for the UTC day of a turn.
+            The result has one row for each combination of values. If `by` is empty, the result has
+            one row for all turns.
     """
     import pandas as pd
 
@@ -99,13 +98,12 @@ def _key(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
 
 
 def credit_differences(frame: pd.DataFrame) -> pd.Series[Any]:
-    """Return, for each call, its credits minus those of the previous call.
+    """Return a series: the credits of each call minus the credits of the previous call.
 
-    It is undocumented whether a service reports the credits of one call or of the session so far.
-    They are treated as a running sum of the session only if they increase with every call of one
-    session, agent and protocol. Otherwise, and for the first of these calls, the difference is
-    missing. Turns that were answered from the cache are left out, and their difference is missing
-    too.
+    Only calls with the same session, agent and protocol are compared. A difference is useful only
+    if the service reports the credits of the whole session so far. In this case, the credits
+    increase with every call. If the credits do not increase with every call, all differences are
+    missing. The difference is also missing for the first call, and for a turn from the cache.
     """
     rows = frame.reset_index(drop=True)  # concatenated frames may have duplicate index labels
     called = rows["credits"].notna() & ~rows["cached"].fillna(value=False)

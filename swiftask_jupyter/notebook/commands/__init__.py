@@ -1,4 +1,4 @@
-"""The commands of `%swiftask`, one module for each topic, and the class that describes one."""
+"""The commands of `%swiftask`, one module for each topic, and the class `Command`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ class Command(NamedTuple):
     """The description of one command of `%swiftask`.
 
     Attributes:
-        run: the function that runs the command; its arguments are the `NotebookContext` and the
+        run: the function that runs the command. Its arguments are the `NotebookContext` and the
             words after the command's name.
-        usage: the lines of the help text, as pairs: a way to write the command, and what it does.
+        usage: the lines of the help text about the command. Each line is a pair: the syntax and an
+            explanation.
         least: the minimum number of words after the command's name.
         most: the maximum number of words after the command's name.
     """

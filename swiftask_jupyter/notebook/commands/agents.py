@@ -1,4 +1,7 @@
-"""`%swiftask ask`, `use` and `agents`: ask, choose the default agent, and list the agents."""
+"""The commands `%swiftask ask`, `%swiftask use` and `%swiftask agents`.
+
+`ask` sends a prompt to an agent. `use` sets the default agent. `agents` lists the agents.
+"""
 
 from __future__ import annotations
 

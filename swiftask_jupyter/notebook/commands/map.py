@@ -1,4 +1,4 @@
-"""`%%swiftask --over FRAME`: send the prompt once for each row of a DataFrame (`Swiftask.map`)."""
+"""Run a `%%swiftask --over FRAME` cell, which sends a prompt for each row of a DataFrame."""
 
 from __future__ import annotations
 
@@ -20,14 +20,21 @@ if TYPE_CHECKING:
 
 
 def ask_rows(context: NotebookContext, line: MagicLine, text: str) -> pd.DataFrame | None:
-    """Run a cell with `--over`: send its prompt for each row of a DataFrame.
+    """Run a cell with `--over`: send the prompt once for each row of a DataFrame.
 
-    Return a copy of the DataFrame with the answers as new columns. If the line names a variable,
-    the copy is assigned to it; for `NAME <<`, `None` is returned.
+    Args:
+        context: the shell and its client.
+        line: the parsed line of the cell.
+        text: the prompt.
+
+    Returns:
+        A copy of the DataFrame with the answers as new columns. If the line names a variable, the
+        copy is also assigned to the variable. With `NAME <<`, the result is `None`.
 
     Raises:
-        UsageError: `--over` names no existing variable, or an option can't be combined with it.
-        SwiftaskError: the rows were not sent, or the batch failed as a whole.
+        UsageError: `--over` names no existing variable, or an option can't be combined with
+            `--over`.
+        SwiftaskError: no row was sent, or the whole batch failed.
     """
     names = context.names
     _check_options(line)

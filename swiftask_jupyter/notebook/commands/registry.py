@@ -46,14 +46,15 @@ came later; SWIFTASK_API_KEY, SWIFTASK_AGENT_SLUG, SWIFTASK_BASE_URL, SWIFTASK_D
 
 
 def run_command(context: NotebookContext, line: str) -> object:
-    """Run a command of `%swiftask`, and return its result, which is the value of the cell.
+    """Run a command of `%swiftask`, and return the value of the cell.
 
     Args:
         context: the shell and its client.
-        line: the command's name and its arguments; the status is shown if it is empty.
+        line: the command's name and arguments. An empty line runs the command that shows the
+            status.
 
     Raises:
-        UsageError: there is no such command, or it has too few or too many arguments.
+        UsageError: the command does not exist, or the command has too few or too many arguments.
     """
     word, _, rest = without_comment(line).strip().partition(" ")
     word = "help" if word in HELP_WORDS else word
@@ -81,7 +82,7 @@ def refuse_command(line: str) -> None:
 
 
 def _number(command: Command) -> str:
-    """Return the number of words that a command accepts, as text such as `1 to 2 words`."""
+    """Return the allowed number of arguments of a command as text, such as `1 to 2 words`."""
     least, most = command.least, command.most
     if not most:
         return "nothing"
@@ -113,14 +114,14 @@ def help_text() -> str:
 
 
 def _written(option: Option) -> str:
-    """Return an option's flags and value for the help text, such as `-c, --connection NAME`."""
+    """Return an option as written in the help text, such as `-c, --connection NAME`."""
     return f"{', '.join(option.flags)} {option.metavar}".rstrip()
 
 
 def _rows(rows: Iterable[tuple[str, str]], *, indent: int = 0) -> Iterator[str]:
-    """Yield the lines of a table with two columns.
+    """Format pairs of texts as a table with two columns, and yield the lines of the table.
 
-    If the left cell of a row is too long for its column, the right cell begins on the next line.
+    If the left text is too long for its column, the right text begins on the next line.
     """
     for left, right in rows:
         margin = " " * COLUMN

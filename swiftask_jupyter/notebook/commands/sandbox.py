@@ -1,5 +1,6 @@
-"""`%swiftask sandbox`: start a local test server to which cells send their prompts.
+"""Run the commands `%swiftask sandbox` and `%swiftask sandbox off`.
 
+`%swiftask sandbox` starts a local test server and makes cells send their prompts to this server.
 `%swiftask sandbox off` stops the server.
 """
 
@@ -23,7 +24,10 @@ def _sandbox(context: NotebookContext, word: str = "") -> None:
 
 
 def is_asked(context: NotebookContext) -> bool:
-    """Return whether a cell that names no connection sends its prompt to the sandbox server."""
+    """Return whether cells send their prompts to the sandbox, the local test server.
+
+    The result applies to cells without the option `--connection`.
+    """
     return context.client.connections.overrides.origins.get("base_url") == ORIGIN
 
 

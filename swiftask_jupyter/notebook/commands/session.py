@@ -1,4 +1,4 @@
-"""The `%swiftask` commands that show, change or export the conversation, or open a chat panel."""
+"""The `%swiftask` commands for the conversation, such as `history`, `undo` and `export`."""
 
 from __future__ import annotations
 
@@ -78,11 +78,16 @@ def _adopt(context: NotebookContext, which: str) -> None:
 
 
 def history_frame(turns: Iterable[Turn]) -> pd.DataFrame:
-    """Return turns (prompts with their answers) as a DataFrame, one row for each turn.
+    """Return turns as a DataFrame, one row for each turn.
 
-    Columns: `number`, `agent`, `prompt`, `answer`, `stale` (whether the turns before this one have
-    changed since its prompt was sent), `surface` (where it was asked: cell, panel, python …), `at`
-    (the time in UTC), `cell` (the id of the cell) and `turn` (the id of the turn).
+    A turn is a prompt with its answer. The columns are:
+
+    - `number`, `agent`, `prompt` and `answer`;
+    - `stale`: whether earlier turns have changed since the prompt was sent;
+    - `surface`: where the prompt was written, such as `cell`, `panel` or `python`;
+    - `at`: the time when the prompt was sent, in UTC;
+    - `cell`: the id of the cell;
+    - `turn`: the id of the turn.
     """
     import pandas as pd
 

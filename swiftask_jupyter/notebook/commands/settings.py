@@ -1,6 +1,7 @@
-"""`%swiftask` (the status) and its commands `config`, `login`, `doctor` and `client`.
+"""The commands `%swiftask`, `config`, `login`, `doctor` and `client`.
 
-They show and check the connection and the settings, store a token, or return the client.
+`%swiftask` without a command's name shows the status. `config` shows the settings. `login` stores a
+token. `doctor` checks the settings and the connection. `client` returns the client.
 """
 
 from __future__ import annotations
@@ -53,13 +54,13 @@ def _config(context: NotebookContext) -> None:
 
 
 def _origin(variable: str, configured: object) -> str:
-    """Return a text that says where the value of a setting comes from, such as `default`.
+    """Return the origin of a setting's value as text, such as `default`.
 
-    This is for settings that only `%config` or an environment variable can set, not a file.
+    The function is only for settings that no file can set.
 
     Args:
-        variable: the name of the environment variable for the setting; empty if it has none.
-        configured: the value set by `%config`; a false value means that `%config` did not set it.
+        variable: the environment variable of the setting; empty for a setting without one.
+        configured: the value from `%config`; a false value means that `%config` set no value.
     """
     if configured:
         return "%config SwiftaskMagics"
@@ -81,7 +82,7 @@ def _login(context: NotebookContext) -> None:
 
 
 def _read_token(prompt: str) -> str:
-    """Ask the user for a token, and return it; the typed characters are not shown.
+    """Ask the user for a token without showing the typed characters, and return the token.
 
     Raises:
         ConfigurationError: the front end can't ask the user for input.

@@ -1,4 +1,7 @@
-"""`%swiftask usage` shows what calls have cost; `%swiftask budget` limits what they may cost."""
+"""The commands `%swiftask usage` and `%swiftask budget`.
+
+`usage` shows the cost of calls. `budget` limits the cost of calls.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from swiftask_jupyter.usage.totals import LeftOut
 
 MOST_WORDS = 99
-# The options of the command in addition to those of `Swiftask.usage`.
+# The options of `%swiftask usage` that are not in `UsageOptions`.
 COMMAND_OPTIONS = {
     "by": Option("sum up by these columns", ("--by",), "day|agent|session|host|…"),
     "from_files": Option("read saved notebooks instead", ("--from",), '"**/*.ipynb"'),
@@ -43,14 +46,17 @@ def _parser(command: str, options: dict[str, Option]) -> LineParser:
 
 
 def usage_options() -> dict[str, Option]:
-    """Return the options of `%swiftask usage` by name, in the order of the help."""
+    """Return a dict that maps each option name of `%swiftask usage` to its description.
+
+    The options are in the order of the help text.
+    """
     return {"by": COMMAND_OPTIONS["by"], **options_of(UsageOptions), **COMMAND_OPTIONS}
 
 
 def _usage(context: NotebookContext, *words: str) -> object:
-    """Run `%swiftask usage`: return the calls and their cost as a DataFrame, or a plot of them.
+    """Run `%swiftask usage`: return the calls and their cost as a DataFrame, or as a plot.
 
-    If the line ends with `NAME <<`, assign the result to this variable and return `None`.
+    If the words end with `NAME <<`, assign the result to the variable NAME and return `None`.
     """
     target, words = _split_target(words)
     options = _parser("usage", usage_options()).parse_args(words)
@@ -70,9 +76,9 @@ def _usage(context: NotebookContext, *words: str) -> object:
 
 
 def _split_target(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
-    """Remove `NAME <<` from the end of the words; return the name and the remaining words.
+    """Remove `NAME <<` from the end of the words; return NAME and the remaining words.
 
-    The name is `None` if the words do not end with `<<`.
+    If the words do not end with `<<`, return `None` and all words.
 
     Raises:
         UsageError: there is no valid variable name before `<<`.
@@ -128,9 +134,9 @@ def _usage_from_files(client: Swiftask, options: argparse.Namespace) -> tuple[ob
 
 
 def _budget(context: NotebookContext, *words: str) -> None:
-    """Run `%swiftask budget`: change budgets as the words say, then print the use of each budget.
+    """Run `%swiftask budget`: set, raise or drop budgets, then print the use of each budget.
 
-    Without words, nothing is changed.
+    Without words, the function only prints.
     """
     scope = options_of(UsageOptions)
     parser = _parser("budget", {name: scope[name] for name in ("agent", "notebook", "sandbox")})
@@ -148,13 +154,15 @@ def _budget(context: NotebookContext, *words: str) -> None:
 
 
 def _notebook_path(client: Swiftask, named: str | None, *, exists: bool) -> str | None:
-    """Return the absolute path of the notebook that `--notebook` names; `None` if it names none.
+    """Return the absolute path of the notebook that `--notebook` names.
+
+    Without `--notebook`, return `None`.
 
     Args:
-        client: provides the path of the current notebook, for the value `.`.
-        named: the value of `--notebook`; `None` if the line does not have it.
-        exists: whether an existing budget is to be changed; then the notebook need not exist any
-            more.
+        client: the client, which has the path of the current notebook.
+        named: the value of `--notebook`; `.` means the current notebook; `None` without
+            `--notebook`.
+        exists: whether the budget already exists. In this case, the notebook may have been deleted.
 
     Raises:
         UsageError: the notebook does not exist, or the path of the current notebook is not known.
@@ -200,7 +208,7 @@ def _change_budget(budgets: Budgets, options: argparse.Namespace, notebook: str 
 def _spent(client: Swiftask, budget: Budget) -> str:
     """Return a line about the use of a budget, such as `120 of 500 credits/day (24 %)`.
 
-    The line also counts calls that are still running, and calls whose cost was not reported.
+    The line also tells the number of running calls and the number of calls without a reported cost.
     """
     from swiftask_jupyter.turns.budget import format_amount
 
@@ -219,7 +227,7 @@ def _spent(client: Swiftask, budget: Budget) -> str:
 
 
 def _usage_line() -> str:
-    """Return the syntax of `%swiftask usage` for the help text, with all options."""
+    """Return the syntax of `%swiftask usage` with all options, for the help text."""
     options = (
         f"[{option.flags[0]} {option.metavar}".rstrip() + "]" for option in usage_options().values()
     )

@@ -1,13 +1,12 @@
-"""Parses an answer's Markdown into a safe tree, either as a whole or while it streams in.
+"""Parses an answer's Markdown into a safe tree, either as a whole or while the text arrives.
 
-An answer is untrusted text, but a front end trusts the HTML in the output of an executed cell: a
-script in that HTML would run. Therefore an answer is never displayed as its own Markdown or HTML.
-Its text is sanitized (`sanitize.sanitize`), parsed into a tree of known tags (`parser`) and
-rendered as HTML (`html`). The chat panel sends the same tree to the browser.
+An answer is untrusted text, but a front end runs the scripts in a cell's HTML output. Therefore the
+HTML in an answer is never used. The text is sanitized (`sanitize.sanitize`), parsed into a tree of
+known tags (`parser`) and rendered as HTML (`html`). The chat panel sends the tree to the browser.
 
-While an answer streams, its Markdown blocks (paragraphs, lists, code blocks, …) become settled: a
-block is settled as soon as a later block has started on a complete line. A settled block is parsed
-and rendered once. Only the last block, which is open, is parsed again for each update.
+A Markdown block is a paragraph, a list, a code block, and so on. While an answer streams, a block
+is settled when a later block has started on a complete line. A settled block is parsed and rendered
+once. The text after the settled blocks is the tail. The tail is parsed again for each update.
 """
 
 from functools import cached_property
@@ -29,9 +28,9 @@ SHORT_BLOCK = 1024  # up to this length, an open block is parsed as a whole each
 
 
 def to_tree(text: str) -> list[Node]:
-    """Parse a complete answer into a list of top-level nodes.
+    """Parse the Markdown of a complete answer into a list of top-level nodes.
 
-    Text beyond `MAX_ANSWER` characters is not parsed; it becomes one `pre` node.
+    Text after the first `MAX_ANSWER` characters is not parsed; this text becomes one `pre` node.
     """
     from swiftask_jupyter.notebook.markdown.parser import parse
 
@@ -40,14 +39,14 @@ def to_tree(text: str) -> list[Node]:
 
 
 def to_html(text: str) -> str:
-    """Return a complete answer as HTML that is safe to display in a cell's output."""
+    """Convert the Markdown of a complete answer to HTML that is safe in a cell's output."""
     return html.wrap(html.render(to_tree(text)))
 
 
 class _SettledBlocks:
-    """Consecutive Markdown blocks of an answer that were parsed together and are complete.
+    """Consecutive settled Markdown blocks of an answer, which were parsed together.
 
-    Later text cannot change them, with one exception: it may define a link that they refer to.
+    Later text can change these blocks only by defining a link that the blocks refer to.
     """
 
     def __init__(self, source: str, references: dict[str, object]) -> None:
@@ -63,23 +62,19 @@ class _SettledBlocks:
 
     @cached_property
     def html(self) -> str:
-        """The HTML of these blocks.
-
-        It is rendered when it is first read, because a chat panel needs only the nodes.
-        """
+        """The blocks as HTML, rendered on first access."""
         return html.render(self.nodes)
 
 
 class Document:
-    """An answer whose Markdown is parsed while its text arrives in pieces.
+    """An answer whose Markdown is parsed while the text arrives in pieces.
 
-    A Markdown block is settled when later text cannot change it any more. Settled blocks are not
-    parsed again for each new piece. After `finish`, `html()` returns the same as `to_html` of the
-    whole text.
+    A Markdown block is settled when later text cannot change the block any more. Settled blocks are
+    parsed only once. The tail is the text after the settled blocks. After `finish`, `html()`
+    returns the HTML that `to_html` returns for the whole text.
 
     Attributes:
-        parsed: the number of characters given to the parser so far. Tests use it to check that the
-            cost stays proportional to the length of the answer.
+        parsed: the number of characters given to the Markdown parser so far; read by tests.
     """
 
     def __init__(self) -> None:
@@ -99,19 +94,22 @@ class Document:
         self._finished = False
 
     def feed(self, delta: str) -> None:
-        """Append the next piece of the answer's text; a piece may end anywhere, even inside a word.
+        """Append the next piece of the answer's text.
+
+        A piece may end anywhere, even inside a word.
 
         Raises:
-            ValueError: `finish` was called before.
+            ValueError: `finish` was already called.
         """
         if self._finished:
             raise ValueError("this answer is finished; begin another Document")
         self._append(self._sanitizer.feed(delta))
 
     def finish(self) -> None:
-        """End the answer: parse the remaining text, and add links that were defined late.
+        """End the answer, and parse the rest of the text.
 
-        A second call does nothing.
+        Text that refers to a link definition further below now becomes a link. A second call does
+        nothing.
         """
         if self._finished:
             return
@@ -125,55 +123,58 @@ class Document:
 
     @property
     def settled(self) -> int:
-        """The number of characters in settled blocks, which later text cannot change.
-
-        Characters are counted in the sanitized text.
-        """
+        """The number of characters in the settled blocks, counted in the sanitized text."""
         self._settle_complete_blocks()
         return self._settled
 
     @property
     def in_code(self) -> bool:
-        """Whether the text so far ends inside a fenced code block that is not closed yet."""
+        """Whether the text received so far ends inside a fenced code block."""
         self._settle_complete_blocks()
         return self._fence is not None
 
     @property
     def tail(self) -> str:
-        """The sanitized text after the settled blocks, which later text may still change."""
+        """The sanitized text after the settled blocks."""
         self._settle_complete_blocks()
         return self._tail_text() + "".join(self._overflow)
 
     def blocks(self, start: int = 0) -> list[list[Node]]:
-        """Return the node lists of the settled blocks, from index `start` on.
+        """Return the nodes of the settled blocks as a list of lists.
 
-        Each list holds the nodes of blocks that were parsed together. A list does not change until
-        `finish`, which may replace it by a list with more links.
+        Each inner list contains the nodes of blocks that were parsed together. Only `finish` may
+        replace an inner list.
+
+        Args:
+            start: the number of inner lists to skip at the beginning.
         """
         self._settle_complete_blocks()
         return [block.nodes for block in self._blocks[start:]]
 
     def open_nodes(self) -> list[Node]:
-        """Return the nodes of the text after the settled blocks, which may still change."""
+        """Return the nodes of the tail, the text after the settled blocks.
+
+        Later text may change these nodes.
+        """
         self._settle_complete_blocks()
         nodes = [self._fence.node(self._tail_text())] if self._fence else self._parse_open()
         return nodes + _unparsed("".join(self._overflow))
 
     def html(self) -> str:
-        """Return all the text received so far as HTML."""
+        """Return the text received so far as HTML."""
         self._settle_complete_blocks()
         overflow = html.render(_unparsed("".join(self._overflow)))
         return html.wrap(self._settled_html() + self._open_html() + overflow)
 
     def settled_html(self) -> str:
-        """Return only the settled blocks as HTML; later text cannot change these blocks."""
+        """Return the settled blocks as HTML."""
         self._settle_complete_blocks()
         return html.wrap(self._settled_html())
 
     def tail_html(self, limit: int) -> str:
-        """Return the text after the settled blocks as HTML.
+        """Return the tail, the text after the settled blocks, as HTML.
 
-        If this text has more than `limit` characters, only its end is returned.
+        If the tail has more than `limit` characters, only the end of the tail is returned.
         """
         self._settle_complete_blocks()
         if self._overflow:
@@ -198,9 +199,9 @@ class Document:
     def _settle_complete_blocks(self) -> None:
         """Move every complete block from the tail to the settled blocks.
 
-        The tail is the text after the settled blocks. It is parsed only after a new line. If it is
-        long, it must also have grown by an eighth since it was last parsed. In this way, the total
-        cost stays proportional to its length.
+        The tail is parsed only after a new line has arrived. A long tail is parsed only after it
+        has grown by an eighth. These rules keep the total cost proportional to the length of the
+        text.
         """
         if self._fence:
             if not self._fence.closed_by(self._tail, self._tail_length):
@@ -223,7 +224,7 @@ class Document:
                 self._fence = None
 
     def _settle(self, length: int) -> None:
-        """Parse the first `length` characters of the tail, and move them to the settled blocks."""
+        """Move the first `length` characters of the tail to the settled blocks."""
         if length:
             tail = self._tail_text()
             self.parsed += length
@@ -243,7 +244,10 @@ class Document:
         return html.render(self._parse_open())
 
     def _parse_open(self) -> list[Node]:
-        """Return the nodes of the tail; reuse the previous result if no text has arrived since."""
+        """Return the nodes of the tail.
+
+        If no text has arrived since the previous call, the previous result is returned.
+        """
         if not self._tail_length:
             return []
         if self._open[0] == self._settled + self._tail_length:
@@ -260,7 +264,7 @@ class Document:
         return nodes
 
     def _parse_draft(self, text: str) -> list[Node]:
-        """Parse text that may still change, and discard the link definitions that it contains."""
+        """Parse text that may still change; the link definitions in the text are not kept."""
         from swiftask_jupyter.notebook.markdown.parser import parse
 
         self.parsed += len(text)
@@ -273,14 +277,17 @@ class Document:
 
 
 def _unparsed(text: str) -> list[Node]:
-    """Return text that exceeds a length limit as one `pre` node; an empty list for empty text."""
+    """Put text that is too long for the parser into one `pre` node.
+
+    The result is an empty list for an empty text.
+    """
     return [Node("pre", {}, (text,))] if text else []
 
 
 def _line_start(text: str) -> int:
-    """Return the index of the first line that starts within the text, else of the second word.
+    """Return an index at which a line or a word begins.
 
-    The start of the text may be cut off within a line or a word, so it is skipped. The result is 0
-    if the text has neither a line end nor a space.
+    The text may begin in the middle of a line. The result is the start of the second line. Without
+    a second line, the result is the start of the second word, or 0 if there is no space.
     """
     return text.find("\n") + 1 or text.find(" ") + 1

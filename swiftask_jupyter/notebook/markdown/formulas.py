@@ -1,11 +1,12 @@
-r"""Finds formulas in Markdown, and decides which formulas may be passed to MathJax.
+r"""Finds formulas in Markdown, and decides which formulas MathJax may draw.
 
-Formulas are `$x$`, `$$x$$`, `\(x\)` and `\[x\]`. MathJax commands can affect the whole page:
-`\href` can link to scripts, `\bbox` can load files, `\style` can change styles, and `\def` can
-change formulas in other cells. Therefore a formula is passed to MathJax only if every command in it
-is in the list below; otherwise its source is displayed. Text that only looks like a formula (the
-price of $5) is not passed to MathJax either: the HTML tells MathJax to process nothing but the
-formulas found by this module.
+Formulas are `$x$`, `$$x$$`, `\(x\)` and `\[x\]`. Some MathJax commands are not safe: `\href` can
+link to scripts, `\bbox` can load files, `\style` can change styles, and `\def` can change formulas
+in other cells. Therefore MathJax draws a formula only if all its commands are in the list of
+allowed commands. Any other formula is displayed as source text.
+
+Some text only looks like a formula, such as the price $5. The HTML tells MathJax to process only
+the formulas that this module has found.
 """
 
 import re
@@ -26,8 +27,8 @@ _UP_TO_CLOSER = {
     "\\[": re.compile(r"(?:[^\\]|\\[^\]])*?\\\]", re.DOTALL),
 }
 _COMMAND = re.compile(r"\\([A-Za-z]+|.)?(?:(?=\s*\{([^{}]*)\}))?", re.DOTALL)
-# A negative or huge row distance, which draws over other parts of the page, and the options of
-# \cancel.
+# Not allowed: a negative or huge row distance, which would draw over other parts of the page.
+# Options of \cancel are not allowed either.
 _UNSAFE = re.compile(r"\\\\\s*\*?\s*\[\s*(?:-|[\d.]{3})|cancel(?:to)?\s*\[")
 _PUNCTUATION = frozenset(",;:!>|{}%&#_$\\ \n()[]-.'`^~=/\"")
 _ENVIRONMENTS = frozenset(
@@ -90,9 +91,10 @@ _COMMANDS = frozenset(
 
 
 def is_harmless(formula: str) -> bool:
-    """Return whether a formula can do nothing but draw symbols.
+    """Return whether a formula is safe to draw.
 
-    Its commands must be in the list of allowed commands, and its length and nesting are limited.
+    All commands of a safe formula are in the list of allowed commands. The length and the nesting
+    of a safe formula are limited.
     """
     if len(formula) > MAX_FORMULA or _UNSAFE.search(formula):
         return False
@@ -105,10 +107,11 @@ def is_harmless(formula: str) -> bool:
 
 
 def inline_formula(state: "StateInline", silent: bool) -> bool:  # noqa: FBT001 - markdown-it's own signature
-    """Parse a formula within a line; return whether there is one at the current position.
+    """Parse a formula within a line.
 
-    This is a rule for markdown-it. It runs before the rules for escapes and emphasis, which would
-    interpret the backslashes and underscores in the formula.
+    markdown-it calls this parser rule. The result says whether a formula begins at the current
+    position. The rule runs before the rules for escapes and emphasis, which would change the
+    backslashes and underscores of the formula.
     """
     source, start, end = state.src, state.pos, state.posMax
     opener = source[start : start + 2]
@@ -130,13 +133,12 @@ def inline_formula(state: "StateInline", silent: bool) -> bool:  # noqa: FBT001 
 
 
 def formula_block(state: "StateBlock", start: int, end: int, silent: bool) -> bool:  # noqa: FBT001 - markdown-it's own signature
-    r"""Parse a formula that starts with a line holding only `$$` or `\[`.
+    r"""Parse a formula that starts with a line of only `$$` or `\[`.
 
-    This is a rule for markdown-it, which calls it with the first line and the line to stop at. It
-    returns whether such a formula starts there. The lines of the formula are not parsed as lists or
-    headings. The formula ends with the first line that ends with the closing delimiter. If there is
-    none before the next empty line, the lines up to there become plain text. Thus later lines
-    cannot change them.
+    markdown-it calls this parser rule for the lines from `start` to `end`. The result says whether
+    the line `start` begins a formula. The formula ends with the first line that ends with the
+    closing delimiter. If an empty line comes first, the text up to the empty line becomes plain
+    text.
     """
     if state.is_code_block(start):
         return False
@@ -167,9 +169,9 @@ def _is_allowed(found: re.Match[str]) -> bool:
 
 
 def _find_closer(source: str, opener: str, start: int, end: int) -> int:
-    """Return the index of the first closing delimiter that is not escaped.
+    """Return the index of the first unescaped closing delimiter.
 
-    The result is -1 if there is no closing delimiter, or if the formula would be empty.
+    The result is -1 if there is no closing delimiter, or if the formula is empty.
     """
     closer = _CLOSERS[opener]
     if source.find(closer, start, end) < 0:  # a cheap exit for a flood of opening delimiters
@@ -180,10 +182,10 @@ def _find_closer(source: str, opener: str, start: int, end: int) -> int:
 
 
 def _reads_as_formula(inside: str, after: str) -> bool:
-    """Return whether the text between two `$` is a formula by Pandoc's rule, not part of a price.
+    """Return whether the text between two `$` is a formula and not part of a price.
 
-    White space must not follow the first `$` or precede the second `$`, and a digit must not follow
-    the second `$`. Thus "$5 and $6" stays text.
+    The rule is Pandoc's rule. White space must not follow the first `$` or precede the second `$`.
+    A digit must not follow the second `$`. For example, "$5 and $6" contains no formula.
 
     Args:
         inside: the text between the two `$`.

@@ -1,6 +1,7 @@
-"""Syntax highlighting with only a few kinds of tokens, which keeps the HTML small.
+"""Syntax highlighting for code.
 
-This module imports Pygments. To save time at start-up, import this module only when it is needed.
+Only a few kinds of tokens are highlighted, to keep the HTML small. Import this module only when it
+is needed, because importing Pygments takes time.
 """
 
 import time
@@ -14,8 +15,8 @@ MAX_CODE = 64 * 1024  # characters
 MAX_LINE = 2000  # characters; some lexers' regular expressions are slow on longer lines
 TIMEOUT = 0.3  # seconds for one code block
 
-# The languages that agents answer in. For a name that Pygments does not know, it would search the
-# installed packages for plug-ins and run them.
+# The programming languages in answers. For an unknown name, Pygments would search the installed
+# packages for plug-ins and run the plug-ins.
 LANGUAGES = frozenset(
     """
     python py python3 pycon ipython console bash sh shell zsh powershell ps1 bat javascript js jsx
@@ -27,7 +28,7 @@ LANGUAGES = frozenset(
     """.split()  # noqa: SIM905 - a list of words reads best as words
 )
 _PLAIN = ""
-# Each highlighted token kind has a letter: comment, string, number, builtin, keyword, function.
+# Pairs of a Pygments token type and the letter for its kind, such as `c` for a comment.
 _KINDS: tuple[tuple[_TokenType, str], ...] = (
     (Comment, "c"),
     (String, "s"),
@@ -45,9 +46,9 @@ _KINDS: tuple[tuple[_TokenType, str], ...] = (
 def highlight(code: str, lang: str) -> list[tuple[str, str]]:
     """Split code into (kind, text) pairs for syntax highlighting.
 
-    A kind is a letter of `_KINDS`, such as `k` for a keyword, or "" for text without colour. The
-    code is returned as one pair without colour if the language is unknown, if the code or one of
-    its lines is too long, or if the lexer fails or takes too long.
+    A kind is a letter of `_KINDS`, such as `k` for a keyword. The kind "" means text without
+    colour. If the code can't be highlighted, the result is one pair with the kind "". Reasons are
+    an unknown language, code that is too long, and a lexer that fails or takes too long.
     """
     plain = [(_PLAIN, code)]
     if lang not in LANGUAGES or len(code) > MAX_CODE:
@@ -62,9 +63,9 @@ def highlight(code: str, lang: str) -> list[tuple[str, str]]:
 
 
 def drop_kinds(pieces: Iterable[tuple[str, str]], kinds: str) -> list[tuple[str, str]]:
-    """Remove the colour of some token kinds, by setting their kind to "".
+    """Remove the colour of some token kinds, by replacing these kinds by "".
 
-    This makes the HTML of the code shorter.
+    Without the colour, the HTML of the code is shorter.
 
     Args:
         pieces: the (kind, text) pairs of the code, as `highlight` returns them.
@@ -86,7 +87,10 @@ def _tokenize(code: str, lang: str) -> Iterator[tuple[str, str]]:
 
 
 def _merge(pieces: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Join adjacent pairs of the same kind, also if white space separates them."""
+    """Join adjacent (kind, text) pairs of equal kind.
+
+    Two pairs of equal kind are also joined if only white space separates them.
+    """
     merged: list[tuple[str, str]] = []
     for name, group in groupby(pieces, lambda piece: piece[0]):
         text = "".join(part for _, part in group)

@@ -1,8 +1,8 @@
-"""The tree into which an answer is parsed, and the functions that write it as HTML for a cell.
+"""The tree of a parsed answer, and functions that convert the tree to HTML for a cell.
 
-A front end trusts the HTML in a cell's output. Therefore a node can only have a few tags and
-attributes, none of which can run a script, load a file or change the page's style. All text is
-escaped, and other tags and attributes are not written. This module does not import markdown_it.
+A front end trusts the HTML in a cell's output. Therefore the tree has only a few allowed tags and
+attributes. The allowed tags and attributes cannot run a script, load a file or change the page's
+style. All text is escaped. This module does not import markdown_it.
 """
 
 import re
@@ -15,8 +15,9 @@ TAGS = frozenset(
 )
 MAX_URL = 2048  # characters
 
-# One host, no user name before it (https://bank.example@evil.example), and no character that ends
-# an HTML attribute or that a browser rewrites (it reads a backslash as a slash).
+# A user name before the host is not allowed, because a user name can look like a host:
+# https://bank.example@evil.example. Characters that end an HTML attribute are not allowed. A
+# backslash is not allowed, because a browser reads a backslash as a slash.
 _URL = re.compile(
     r"https?://(?:[a-z0-9_.\-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?(?:[/?#][^\s<>\"`\\^{|}]*)?"
     r"|mailto:[^\s<>\"`\\^{|}]+",
@@ -25,12 +26,13 @@ _URL = re.compile(
 
 
 class Node(NamedTuple):
-    """One HTML element of a parsed answer: tag, attributes, children.
+    """One HTML element of a parsed answer.
 
-    `json.dumps` writes a node as a list of three items. The attributes are `href` (checked by
-    `safe_href`), `start` (an integer), `align`, `lang` (the language of code) and `class` (`math`
-    or `task`). Their values are set or checked by this package. Formulas that were converted to
-    MathML have further attributes, see `mathml`.
+    Attributes:
+        tag: the name of the HTML tag.
+        attrs: a dict that maps attribute names to values. The names are `href`, `start`, `align`,
+            `lang` and `class`. Nodes of MathML have other attributes; see `mathml`.
+        children: the child elements and texts.
     """
 
     tag: str
@@ -41,27 +43,27 @@ class Node(NamedTuple):
 def safe_href(url: str) -> str | None:
     """Return the URL if it is a plain http, https or mailto URL, otherwise `None`.
 
-    A click on a URL that is returned cannot run a script.
+    Clicking a URL of these kinds cannot run a script.
     """
     fits = len(url) <= MAX_URL and url.isascii() and url.isprintable()
     return url if fits and _URL.fullmatch(url) else None
 
 
 def text_content(nodes: "Iterable[Node | str]") -> str:
-    """Return the text of nodes without their tags, like `textContent` in the DOM."""
+    """Return the text of nodes without tags, like `textContent` in the DOM."""
     return "".join(node if isinstance(node, str) else text_content(node.children) for node in nodes)
 
 
-# JupyterLab typesets everything in an output that looks like a formula, prices included. MathJax 2
-# and 3 (nbviewer's too) skip elements with the first two classes and process elements with the
-# second two inside them, so only the formulas that `formulas` has found are typeset.
+# JupyterLab draws all text in an output that looks like a formula, even prices. MathJax skips
+# elements with the classes in NO_MATH. Inside these elements, MathJax processes only elements with
+# the classes in _MATH. These are the formulas that the module `formulas` has found.
 NO_MATH = "tex2jax_ignore mathjax_ignore"
 _MATH = "tex2jax_process mathjax_process"
 
-# One short tag per token kind instead of a class, which halves the bytes. In an untrusted notebook,
-# where the front end removes the style sheet, keywords are still bold and comments italic.
+# The HTML tag for each token kind. A short tag needs half the bytes of a class. In an untrusted
+# notebook, the front end removes the style sheet; keywords are still bold, and comments italic.
 _CODE_TAGS = {"k": "b", "c": "i", "s": "tt", "n": "var", "f": "dfn", "b": "samp"}
-# JupyterLab's colours where it defines them, otherwise (VS Code, nbviewer) the given colours. Each
+# For each token kind: the name of JupyterLab's colour, and the colour for other front ends. Each
 # colour is mixed with the surrounding text colour, so that it is readable in dark and light themes.
 _COLOURS = {
     "k": ("keyword", "#494"),
@@ -108,44 +110,44 @@ def render(nodes: Iterable[Node | str]) -> str:
 
 
 def preformatted(text: str) -> str:
-    """Return text as a `<pre>` element, without parsing it as Markdown; empty for empty text."""
+    """Return text as an HTML `<pre>` element; the result is empty for an empty text."""
     return f"<pre>\n{escape(text)}</pre>\n" if text else ""
 
 
 def code_block(text: str) -> str:
     """Return code as an HTML code block without highlighting.
 
-    It is used for a code block whose text is still streaming in.
+    The function is used for a code block whose text is still arriving.
     """
     return f"<pre><code>{escape(text)}</code></pre>\n"
 
 
 def wrap_text(text: str) -> str:
-    """Return text that is not Markdown, such as a prompt, in the root `<div>` of this package.
+    """Return plain text, such as a prompt, in a `<div>` with the class `swiftask`.
 
-    Line breaks are kept, and formulas are displayed as their source.
+    Line breaks are kept. Formulas are displayed as source text.
     """
     style = "white-space:pre-wrap;overflow-wrap:anywhere"
     return f'<div class="swiftask {NO_MATH}" style="{style}">{escape(text)}</div>'
 
 
 def wrap(body: str, *, styled: bool = True) -> str:
-    """Return HTML in the root `<div>` of this package.
+    """Put HTML into a `<div>` with the class `swiftask`.
 
-    The style sheet of this package applies within this element, and MathJax processes nothing in it
-    except the formulas that this package has found.
+    The package's style sheet applies inside this `<div>`. MathJax draws only the formulas that this
+    package has found.
 
     Args:
-        body: HTML that was returned by functions of this module.
-        styled: whether to add the style sheet if the body needs it. The style sheet applies to the
-            whole page, so it can be omitted next to another output that has it.
+        body: HTML that functions of this module have returned.
+        styled: whether to add the style sheet if the body needs it. One copy of the style sheet is
+            enough for a whole page.
     """
     style = STYLE if styled and _NEEDS_STYLE.search(body) else ""
     return f'<div class="swiftask {NO_MATH}">{style}\n{body}</div>'
 
 
 def escape(text: str) -> str:
-    """Escape the characters `&`, `<` and `>` of a text, for use between HTML tags."""
+    """Escape the characters `&`, `<` and `>` of a text for use between HTML tags."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -162,7 +164,7 @@ def _render_node(node: Node | str) -> str:
     else:
         inside = "".join(map(_render_node, node.children))
     if tag == "li":
-        # dir=auto on an item looks at its text, but skips children that have a dir of their own.
+        # For an item with dir=auto, a browser looks only at children without a dir attribute.
         inside = inside.replace("<p dir=auto>", "<p>")
     return f"<{tag}{_attributes(node, inside)}>{inside}</{tag}>"
 
@@ -190,8 +192,8 @@ def _attributes(node: Node, inside: str) -> str:
 def _highlighted(text: str, lang: str) -> str:
     """Return code as HTML, with as much syntax highlighting as the size limit allows.
 
-    If the HTML would be too long, numbers lose their colour first, then builtins, functions and
-    finally all other tokens.
+    If the HTML is too long, numbers lose their colour first. Next, builtins lose their colour, then
+    functions, and finally all tokens.
     """
     from swiftask_jupyter.notebook.markdown.highlight import drop_kinds, highlight
 

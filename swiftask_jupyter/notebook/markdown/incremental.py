@@ -1,17 +1,19 @@
-"""Parses the last, open block of a streaming answer without parsing all its text each time.
+"""Parses the last block of a streaming answer without parsing all its text each time.
 
-An open block is the Markdown block at the end of the text, which later text may still continue. If
-the whole block were parsed for each update, the cost would grow with the square of its length.
+The last Markdown block of a streaming answer is open: later text may continue the block. If the
+whole block were parsed for each update, the cost would grow with the square of its length.
 Therefore two kinds of long blocks are parsed incrementally:
 
 - a code block (`OpenFence`): only new text is searched for the closing fence;
 - a list or a table (`IncrementalBlock`): finished items or rows are kept, and only the rest is
-  parsed. An item is finished when a later item has started on a complete line; a row is finished
-  when its line is complete.
+  parsed.
 
-The intermediate result may differ in details from the result of parsing the whole block, for
-example if a link is defined far below. When the block is complete, `document` parses it once more
-as a whole and keeps that result.
+A list item is finished when a later item has started on a complete line. A table row is finished
+when its line is complete.
+
+The intermediate result may differ in details from the final result, for example if a link is
+defined far below. When the block is complete, `document` parses the whole block once and keeps the
+final result.
 """
 
 import re
@@ -31,15 +33,15 @@ References = dict[str, object]
 
 
 class OpenFence:
-    """A fenced code block that is not closed yet, at the end of a streaming answer.
+    """An unclosed fenced code block at the end of a streaming answer.
 
-    The methods take the open text: the part of the answer that starts with this code block.
+    The open text is the part of the answer from the beginning of this code block to the end.
 
     Args:
         opening: a match of `FENCE` at the start of the open text.
 
     Attributes:
-        start: the index in the open text at which the code begins, after the opening line.
+        start: the index in the open text at which the code begins.
     """
 
     def __init__(self, opening: re.Match[str]) -> None:
@@ -47,7 +49,7 @@ class OpenFence:
         self._closing = re.compile(FENCE_CLOSING.format(mark=opening[1]), re.MULTILINE)
         self._opening = opening[0]
         self._attrs: dict[str, str | int] | None = None
-        self._searched = self.start  # characters of the unsettled text
+        self._searched = self.start  # characters of the open text that were searched
         self._line = ""  # the incomplete last line
 
     def closed_by(self, pieces: list[str], length: int) -> bool:
@@ -56,8 +58,8 @@ class OpenFence:
         Each call searches only the text that was added since the previous call.
 
         Args:
-            pieces: the open text (the answer from the code block on) as a list of pieces.
-            length: the total number of characters in the pieces.
+            pieces: the open text as a list of strings. The open text begins with the code block.
+            length: the total number of characters in `pieces`.
         """
         fresh = self._line + last_characters(pieces, length - self._searched)
         self._searched = length
@@ -67,12 +69,12 @@ class OpenFence:
         return bool(newline) and bool(self._closing.search(lines))
 
     def node(self, text: str) -> Node:
-        """Return the code block so far as a `pre` node.
+        """Return the code received so far as a `pre` node.
 
-        The last line is omitted if it may become the closing fence.
+        The last line is left out if the line may become the closing fence.
 
         Args:
-            text: the open text (the answer from the code block on).
+            text: the open text, which begins with the code block.
         """
         if self._attrs is None:
             from swiftask_jupyter.notebook.markdown.parser import parse
@@ -87,7 +89,7 @@ class OpenFence:
 
 
 def last_characters(pieces: list[str], limit: int) -> str:
-    """Return the last `limit` characters of a text given in pieces, without joining all pieces."""
+    """Return the last `limit` characters of a text; `pieces` are the parts of the text."""
     taken: list[str] = []
     for piece in reversed(pieces):
         if limit <= 0:
@@ -98,33 +100,36 @@ def last_characters(pieces: list[str], limit: int) -> str:
 
 
 class IncrementalBlock:
-    """Parser for one Markdown list or table that is still streaming in.
+    """A parser for one Markdown list or table whose text is still arriving.
 
-    It keeps the finished items or rows, and parses only the rest of the text each time.
+    The parser keeps the finished items or rows. Each call of `parse` parses only the rest of the
+    text.
 
     Attributes:
-        parsed: the number of characters that the last call of `parse` gave to the Markdown parser.
+        parsed: the number of characters that the last call of `parse` gave to markdown-it.
     """
 
     def __init__(self) -> None:
         self.parsed = 0
         self._start = 0  # where the unfinished part of the text begins
         self._finished: tuple[Node, ...] = ()  # items or rows
-        # Source put before the unfinished part, so that it is parsed as part of the same block.
+        # Markdown to put before the unfinished part, so that both are parsed as one list or table.
         self._head = ""
         self._loose = False  # CommonMark's term for items separated by blank lines
         self._attrs: dict[str, str | int] | None = None
         self._supported = True
 
     def parse(self, text: str, references: References) -> list[Node] | None:
-        """Parse the text of the list or table received so far.
+        """Parse the part of the list or table that has arrived so far.
 
         Args:
-            text: the whole text of the block so far; it starts with the text of the previous call.
-            references: the link definitions found so far; definitions in the text are added.
+            text: the part that has arrived so far. This text begins with the text of the previous
+                call.
+            references: a dict of link definitions. Link definitions in `text` are added to this
+                dict.
 
         Returns:
-            The nodes of the block, or `None` if the block cannot be parsed incrementally.
+            The nodes of the list or table; `None` if incremental parsing is not possible.
         """
         if not self._supported:
             return None
@@ -161,7 +166,7 @@ class IncrementalBlock:
     def _finish_items(
         self, source: str, starts: Sequence[int], items: Sequence[Node | str], *, loose: bool
     ) -> None:
-        """Keep all finished items, so that the next call of `parse` does not parse them again.
+        """Keep the finished items, so that the next call of `parse` does not parse them again.
 
         An item is finished if a later item has started on a complete line.
         """
@@ -202,7 +207,7 @@ class IncrementalBlock:
 
 
 def _table_rows(nodes: list[Node]) -> tuple[Node, ...] | None:
-    """Return the body rows if the nodes are exactly one table, otherwise `None`."""
+    """Return the body rows of a table; `None` if `nodes` is not exactly one table."""
     if len(nodes) != 1 or nodes[0].tag != "table":
         return None
     bodies = nodes[0].children[1:]
@@ -213,5 +218,8 @@ def _table_rows(nodes: list[Node]) -> tuple[Node, ...] | None:
 
 
 def _line_offsets(text: str) -> list[int]:
-    """Return the index at which each line begins; the last line has no line end."""
+    """Return the index at which each line of a text begins.
+
+    If the text ends with a line end, the list ends with the index of an empty last line.
+    """
     return [0, *(found.end() for found in re.finditer("\n", text))]

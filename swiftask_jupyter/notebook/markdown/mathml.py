@@ -1,9 +1,9 @@
 """Converts a formula to MathML, which browsers draw without MathJax.
 
-In a cell's output, the front end's MathJax draws the formulas; a chat panel may be on a page
-without MathJax. Only formulas that `formulas.is_harmless` accepts are converted. The converter's
-result is checked as well: if it contains a tag that is not allowed, the source of the formula is
-displayed. The converter, latex2mathml, is imported on first use.
+In a cell's output, MathJax draws the formulas. A chat panel may be on a page without MathJax. Only
+formulas that `formulas.is_harmless` accepts are converted. The package latex2mathml converts the
+formula and is imported on first use. If the converted formula contains a tag that is not allowed,
+the source of the formula is displayed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TAGS = frozenset(
     "math mrow mi mn mo mtext mspace mfrac msqrt mroot msub msup msubsup munder mover munderover"  # noqa: SIM905 - a list of words reads best as words
     " mtable mtr mtd mstyle mpadded mphantom".split()
 )
-# The attributes that may stay, and the values that each may have.
+# The allowed attributes of MathML elements, each with a pattern for the allowed values.
 _ATTRIBUTES = {
     "display": re.compile("block|inline"),
     "displaystyle": re.compile("true|false"),
@@ -43,10 +43,13 @@ _ALIGNED_ENVIRONMENT = re.compile(
 
 @lru_cache(512)
 def to_mathml(source: str) -> Node | None:
-    """Convert a formula, including its delimiters (`$x$`), to a MathML tree.
+    """Convert a formula to a MathML tree.
 
-    The result is `None` if the converter fails, or if its result contains anything that is not
-    allowed. The caller then displays the source of the formula.
+    The result is `None` if the formula can't be converted, or if the MathML contains a tag that is
+    not allowed. The caller then displays the source of the formula.
+
+    Args:
+        source: the formula with its delimiters, such as `$x$`.
     """
     from latex2mathml.converter import convert_to_element
 
@@ -63,9 +66,9 @@ def to_mathml(source: str) -> Node | None:
 
 
 def _use_arrays(formula: str) -> str:
-    """Replace environments such as `align` by `array`.
+    """Replace environments such as `align` in a formula by the environment `array`.
 
-    The converter, latex2mathml, aligns columns only in `array`.
+    latex2mathml aligns columns only in `array`.
     """
 
     def array(found: re.Match[str]) -> str:
@@ -75,9 +78,9 @@ def _use_arrays(formula: str) -> str:
 
 
 def _to_node(element: Element) -> Node:
-    """Copy an XML element of the converter and its children into nodes.
+    """Convert an XML element from latex2mathml, with its children, to a node.
 
-    Attributes that are not allowed are omitted.
+    Attributes that are not allowed are left out.
 
     Raises:
         ValueError: a tag is not allowed, or the text contains LaTeX that was not converted.

@@ -1,10 +1,11 @@
-"""Parses Markdown into a tree of nodes that cannot do harm.
+"""Parses Markdown into a safe tree of nodes.
 
-The package markdown_it splits the Markdown into tokens, of which this module builds the tree. Raw
-HTML is not interpreted and stays text. An unknown tag, a URL that is not plain http, https or
-mailto, an image, or nesting beyond the limit is replaced by the text inside it. The reader thus
-sees everything that the agent wrote, but nothing of it can run or load anything. Because this
-module imports markdown_it, import this module only when it is needed.
+The package markdown_it splits the Markdown into tokens. This module builds the tree from the
+tokens. Raw HTML stays text. An image becomes a link. Unknown tags, unsafe URLs and elements that
+are nested too deeply are replaced by their text. The reader sees all text of the agent, but the
+tree can't run a script or load a file.
+
+Import this module only when it is needed, because importing markdown_it takes time.
 """
 
 import re
@@ -37,12 +38,12 @@ _TRAILING_PUNCTUATION = ".,;:!?*_~'\"\u2026"
 
 
 def build(tokens: Sequence["Token"]) -> list[Node]:
-    """Return the tree for a sequence of markdown-it tokens, as a list of its top-level nodes."""
+    """Build the tree for markdown-it tokens, and return its top-level nodes."""
     return _TreeBuilder().build(tokens)
 
 
 def normalize_url(url: str) -> str:
-    """Return a URL with percent-encoding and an ASCII host name; empty if the URL is invalid."""
+    """Return a URL with percent-encoding and an ASCII host name; empty for an invalid URL."""
     try:
         return normalizeLink(url)
     except Exception:  # noqa: BLE001 - the URL comes from the agent and may break any parser
@@ -52,7 +53,7 @@ def normalize_url(url: str) -> str:
 class _OpenTag:
     """An element whose closing token has not been read yet.
 
-    If `tag` is empty, the element is omitted and its children are added to its parent.
+    An element with an empty `tag` is left out of the tree. Its children are added to its parent.
     """
 
     def __init__(self, tag: str, attrs: dict[str, str | int] | None = None) -> None:
@@ -73,7 +74,7 @@ class _TreeBuilder:
         return [node for node in self._stack[0].children if isinstance(node, Node)]
 
     def build_inline(self, tokens: Sequence["Token"]) -> list[Node | str]:
-        """Return the nodes of an image's label, with links replaced by their text."""
+        """Return the nodes of an image's label; the text of each link replaces the link."""
         self._open_links = 1
         for token in tokens:
             self._add_inline(token)
@@ -140,9 +141,9 @@ class _TreeBuilder:
         self._append(Node(closed.tag, closed.attrs, tuple(children)))
 
     def _merge_text(self, children: list[Node | str]) -> list[Node | str]:
-        """Join adjacent texts, then turn the bare URLs in them into links.
+        """Join adjacent texts, and turn each bare URL in the texts into a link.
 
-        Text inside a link stays text.
+        Inside a link element, URLs stay text.
         """
         merged: list[Node | str] = []
         for is_node, group in groupby(children, lambda child: isinstance(child, Node)):
@@ -156,8 +157,8 @@ class _TreeBuilder:
     def _add_image(self, token: "Token") -> None:
         """Add a link to an image instead of the image.
 
-        An image would make the browser load a file, which an answer must not cause. Only text is
-        added if the URL is not safe, or if the image is inside a link.
+        An image would make the browser load a file. If the URL is unsafe, or if the image is inside
+        a link, only text is added.
         """
         label = text_content(_TreeBuilder().build_inline(token.children or ()))
         href = safe_href(str(token.attrs.get("src", "")))
@@ -195,7 +196,7 @@ def _code(token: "Token") -> Node:
 
 
 def _linkify(text: str) -> list[Node | str]:
-    """Split a text into strings and link nodes, with one link for each URL in the text."""
+    """Turn each safe URL in a text into a link node; return the texts and links in order."""
     pieces: list[Node | str] = []
     done = 0
     for found in _BARE_URL.finditer(text):
@@ -208,9 +209,9 @@ def _linkify(text: str) -> list[Node | str]:
 
 
 def _strip_punctuation(url: str) -> str:
-    """Remove punctuation from the end of a URL if it belongs to the sentence around the URL.
+    """Remove the punctuation of the surrounding sentence from the end of a URL.
 
-    This concerns, for example, a full stop or a closing bracket without an opening bracket.
+    Examples are a full stop, and a closing bracket without an opening bracket.
     """
     end = len(url)
     unopened = url.count(")") - url.count("(")
@@ -235,24 +236,22 @@ def parse(text: str, references: References) -> list[Node]:
     """Parse sanitized Markdown into a list of top-level nodes.
 
     Args:
-        text: Markdown without hidden characters (see `sanitize.sanitize`).
-        references: the link definitions found so far; definitions in the text are added to this
-            dict.
+        text: Markdown without hidden characters, as `sanitize.sanitize` returns it.
+        references: a dict of link definitions. Link definitions in `text` are added to this dict.
     """
     return build(_markdown_it().parse(text, {"references": references}))
 
 
 def parse_list(text: str, references: References) -> tuple[list[Node], list[int], bool]:
-    """Parse a text that begins with a Markdown list.
+    """Parse Markdown that begins with a list.
 
     Args:
         text: Markdown without hidden characters.
-        references: the link definitions found so far; definitions in the text are added to this
-            dict.
+        references: a dict of link definitions. Link definitions in `text` are added to this dict.
 
     Returns:
-        The nodes, the line number on which each item of the first list begins, and whether this
-        list is loose (CommonMark's term for a list whose items are separated by blank lines).
+        The top-level nodes, the line number of each item of the first list, and whether the first
+        list is loose. In CommonMark, blank lines separate the items of a loose list.
     """
     tokens = _markdown_it().parse(text, {"references": references})
     starts: list[int] = []
@@ -267,14 +266,14 @@ def parse_list(text: str, references: References) -> tuple[list[Node], list[int]
 
 
 def settled_length(lines: str) -> int:
-    """Return the length of the text, in characters, that no later line can change.
+    """Return the number of characters at the start that no later line can change.
 
-    This is everything before the last Markdown block, with one exception. A link definition takes
-    the line directly below it as its title, even at the end of a list or a quote. Therefore a block
-    that may end in a definition can change until an empty line follows it.
+    In general, these are the characters before the last Markdown block. There is one exception: a
+    link definition may use the line directly below as its title. Therefore a block with a possible
+    link definition can change until an empty line follows the block.
 
     Args:
-        lines: the text, which consists of complete lines.
+        lines: Markdown that consists of complete lines.
     """
     md = _markdown_it()
     tokens: list[Token] = []
@@ -319,7 +318,7 @@ def _markdown_it() -> MarkdownIt:
 def _too_deep(state: "StateBlock", start: int, end: int, silent: bool) -> bool:  # noqa: FBT001 - markdown-it's own signature
     """Turn blocks that are nested deeper than `MAX_DEPTH` into one piece of plain text.
 
-    This is a rule for markdown-it; it returns whether it has read the lines.
+    markdown-it calls this parser rule. The result says whether the rule has consumed lines.
     """
     if silent or state.level < MAX_DEPTH:
         return False
@@ -333,9 +332,10 @@ def _too_deep(state: "StateBlock", start: int, end: int, silent: bool) -> bool: 
 
 
 def _line_break(state: "StateInline", silent: bool) -> bool:  # noqa: FBT001 - markdown-it's own signature
-    """Read a literal `<br>` as a line break; return whether there is one.
+    """Parse a literal `<br>` as a line break.
 
-    This is a rule for markdown-it. A table cell has no other syntax for a line break.
+    markdown-it calls this parser rule. The result says whether there is a `<br>` at the current
+    position. A table cell has no other syntax for a line break.
     """
     found = _BREAK.match(state.src, state.pos, state.posMax)
     if found and not silent:
@@ -347,9 +347,8 @@ def _line_break(state: "StateInline", silent: bool) -> bool:  # noqa: FBT001 - m
 def _mark_tasks_and_long_paragraphs(state: "StateCore") -> None:
     """Turn `[x]` or `[ ]` at the start of a list item into a check box.
 
-    This rule for markdown-it also marks paragraphs longer than `MAX_PARAGRAPH` as plain text,
-    because hostile input can make the parser take more than linear time. No real paragraph is that
-    long.
+    markdown-it calls this parser rule. The rule also turns paragraphs longer than `MAX_PARAGRAPH`
+    into plain text, because hostile text could make the parser very slow.
     """
     tokens = state.tokens
     for index, token in enumerate(tokens):

@@ -1,4 +1,4 @@
-"""The agents among which the user can choose in a chat panel."""
+"""The list of agents from which the user can choose in a chat panel."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ AgentList = list[dict[str, str]]  # the slug and the name of each agent
 
 
 class AgentCatalogue:
-    """The agents of each service that a client has used, kept in memory after the first request.
+    """The agents of each service that a client has used, kept in memory.
 
-    Some services do not list their agents. For them the list is empty, which is not an error: the
-    user can still ask an agent by its slug.
+    The agents of a service are requested once. If a service does not list its agents, the list is
+    empty. The user can still ask an agent that is not in the list.
     """
 
     def __init__(self, client: PanelClient) -> None:
@@ -24,19 +24,19 @@ class AgentCatalogue:
         self._last_loaded = ""
 
     def known(self) -> AgentList:
-        """Return the agents of the current service; empty if `load` has not loaded them."""
+        """Return the agents of the current service; the list is empty before `load` is called."""
         return self._by_service.get(self._service(), [])
 
     def load(self) -> bool:
-        """Load the agents of the current service, unless they are already loaded.
+        """Load the agents of the current service, unless the agents are already in memory.
 
-        If the service takes too long, nothing is stored, and the next call tries again.
+        After a timeout, nothing is stored, and the next call of `load` tries again.
 
         Returns:
-            `True` if `known` may return another list than after the previous call of `load`.
+            Whether the result of `known` may have changed since the previous call of `load`.
 
         Raises:
-            ConnectionFailed: the service cannot be reached; the next call tries again.
+            ConnectionFailed: the service cannot be reached. The next call of `load` tries again.
         """
         service = self._service()
         if not service or service in self._by_service:

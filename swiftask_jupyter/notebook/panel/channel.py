@@ -1,35 +1,36 @@
-"""The messages between the chat panel (in the kernel) and its views (displays in the browser).
+"""The messages between a chat panel in the kernel and its views in the browser.
 
-A view sends requests: `{"kind": …, "view": its id, "id": the request's id, …}`. For each request,
-this view gets one message with the same `view` and `id`: a `response`, or a `snapshot` for
-`get_snapshot`. If the request failed, the message is a `response` with the field `error`. The kinds
-of requests and their fields:
+A view is one display of the panel. A view sends requests of the form `{"kind": …, "view": its id,
+"id": the request's id, …}`. The kernel answers each request with one message that has the `view`
+and the `id` of the request. The kind of the message is `snapshot` for the request `get_snapshot`,
+and `response` for any other request. If a request fails, the kernel sends a `response` with the
+field `error`. The kinds of requests and their fields:
 
-    get_snapshot                        the state and the newest exchanges
-    get_earlier     key                 the exchanges before the exchange with that key
-    ask             text, key, agent, uploads   `key`: the exchange to ask again, or null
-    retry           key, agent          ask the question of that exchange again
-    stop                                stop the answer in flight
-    rate            key, liked, comment
-    get_source      key                 the answer's Markdown
-    export                              the conversation as Markdown
-    choose_agent    agent
+    get_snapshot                        get the state and the newest exchanges
+    get_earlier     key                 get the exchanges before the exchange `key`
+    ask             text, key, agent, uploads   `key`: the exchange to replace, or null
+    retry           key, agent          ask the question of the exchange `key` again
+    stop                                stop the streaming answer
+    rate            key, liked, comment rate the answer of the exchange `key`
+    get_source      key                 get the Markdown of an answer
+    export                              get the conversation as Markdown
+    choose_agent    agent               ask this agent from now on
     list_agents                         load the list of the service's agents
-    switch_session  name                null: a new session
-    upload          upload, name, size, offset, and the bytes as a buffer
-    discard_upload  upload
+    switch_session  name                display a session; null: a new session
+    upload          upload, name, size, offset   store the bytes in the message's buffer
+    discard_upload  upload              delete an uploaded file
 
-An exchange is a question with its answer, identified by its `key`. The kernel sends updates to all
-views, numbered by their field `revision`:
+An exchange is a question with its answer; its `key` identifies the exchange. The kernel also sends
+updates to all views. The field `revision` is the number of the update. The kinds of updates:
 
-    state      state                    session, agents, the key of the answer in flight, …
-    exchange   exchange, after, removed a new exchange; `after`: the key of the exchange before it
+    state      state                    session, agents, the key of the streaming answer, …
+    exchange   exchange, after, removed a new exchange; `after`: the key of the previous exchange
     patch      key, changes, meta       changes of an answer's tree, and other changed fields
     reload                              the list of exchanges has changed: request a snapshot
     heartbeat                           the number of the last update
 
 Updates can get lost, because a Jupyter server drops messages that come too fast. A view that finds
-a gap in the numbers requests a snapshot.
+a gap in the revision numbers requests a snapshot.
 """
 
 from __future__ import annotations
@@ -43,18 +44,18 @@ Send = Callable[[dict[str, Any], list[bytes]], object]
 
 
 class Channel:
-    """Sends messages from the kernel to all views (browser displays) of one chat panel.
+    """Sends messages from the kernel to all views of one chat panel.
 
-    Each message is sent as JSON in a binary buffer. Jupyter would process every item of a message
-    that is sent as ordinary content, which takes time.
+    A view is a display of the panel in the browser. Each message is JSON in a binary buffer,
+    because Jupyter processes ordinary messages more slowly.
 
     Args:
-        send: sends a widget message, given its content and its buffers.
+        send: the function that sends a widget message; its arguments are the content and the
+            buffers.
 
     Attributes:
         closed: the event that is set when the panel is closed.
-        lock: hold it while you change the panel's state and send the change, so that no other
-            message is sent between these two steps.
+        lock: the lock to hold while changing the panel's state and sending the change.
         revision: the number of the last update.
         last_ended: the key of the exchange (question and answer) whose answer ended last.
     """
@@ -69,7 +70,7 @@ class Channel:
     def broadcast(self, kind: str, **fields: Any) -> None:
         """Send a numbered update to all views.
 
-        `kind` and `fields` are described at the top of this module.
+        The docstring of this module lists the kinds of updates and their fields.
         """
         with self.lock:
             self.revision += 1
@@ -78,8 +79,7 @@ class Channel:
     def respond(self, request: dict[str, Any], kind: str = "response", **fields: Any) -> None:
         """Send the response to one request of a view.
 
-        A `snapshot` also holds the number of the last update, from which the view continues to
-        count.
+        A response of the kind `snapshot` also contains the number of the last update.
         """
         with self.lock:
             if kind == "snapshot":
@@ -90,14 +90,14 @@ class Channel:
     def for_conversation(self) -> ConversationChannel:
         """Return a new channel for one of the panel's conversations.
 
-        The new channel is muted: it sends no updates until its conversation is displayed.
+        The new channel is muted: it discards updates until the panel displays the conversation.
         """
         return ConversationChannel(self._send, self)
 
     def heartbeat(self) -> None:
         """Send the number of the last update to all views.
 
-        A view that missed updates notices this by the number.
+        A view that has missed this update then requests a snapshot.
         """
         with self.lock:  # so that the number never arrives before its update
             self._write({"kind": "heartbeat", "revision": self.revision})
@@ -108,7 +108,7 @@ class Channel:
 
 
 class ConversationChannel(Channel):
-    """Sends the updates of one conversation to the views, but only while it is displayed.
+    """Sends the updates of one conversation to the views of a chat panel.
 
     Attributes:
         muted: whether updates are discarded, because the panel displays another conversation.
@@ -121,7 +121,7 @@ class ConversationChannel(Channel):
         self._panel_channel = panel_channel
 
     def broadcast(self, kind: str, **fields: Any) -> None:
-        """Send a numbered update to all views, or discard it if the channel is muted."""
+        """Send a numbered update to all views; discard the update if the channel is muted."""
         with self.lock:
             if not self.muted:
                 self._panel_channel.broadcast(kind, **fields)

@@ -1,8 +1,8 @@
-"""One conversation as a chat panel shows it: its exchanges, its new questions and its ratings.
+"""One conversation as a chat panel shows it: the exchanges, new questions and ratings.
 
 An exchange is one question with its answer. Cells and other panels can ask questions in the same
-session. Therefore a `Chat` watches the session for turns that start elsewhere. It reads the history
-again after each turn, and after each cell whose source contains `swiftask`.
+session as the panel. Therefore a `Chat` watches the session for new turns. A `Chat` reads the
+history again after each turn, and after each cell whose source contains `swiftask`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from swiftask_jupyter.conversation.running_turn import RunningTurn
     from swiftask_jupyter.ledger.history import Mark
 
-# A rating in the panel, and its value in the ledger's marks.
+# A dict that maps each rating in the panel to the value that the ledger stores.
 RATINGS = {True: "good", False: "bad", None: None}
 
 
@@ -38,15 +38,13 @@ class Chat:
     Args:
         client: the client that sends the questions.
         name: the name of the session; `None` for the session that `%%swiftask` cells use.
-        channel: sends updates to the views (browser displays) while they show this conversation.
-        on_change: called after each answer has ended, and after each cell that may have changed the
-            conversation or a setting.
+        channel: the channel that sends updates to the views, the panel's displays in the browser.
+        on_change: the function that is called when the conversation or a setting may have changed.
 
     Attributes:
         exchanges: the questions and answers that the panel shows, in order.
         session: the session.
-        context: the context variables of the last request of a view. Publishing threads run in a
-            copy of them, so that the kernel assigns their messages to that request.
+        context: the context variables of a view's last request, used by the publishing threads.
     """
 
     def __init__(
@@ -73,7 +71,10 @@ class Chat:
 
     @property
     def in_flight(self) -> ReplyPublisher | None:
-        """The publisher of an answer that is streaming to a question of this panel, else `None`."""
+        """The publisher of the answer that is streaming now; `None` if no answer is streaming.
+
+        Only answers to questions of this panel count.
+        """
         own = (each for each in tuple(self._publishers.values()) if each.stream is not None)
         return next((each for each in own if each.exchange.running), None)
 
@@ -86,23 +87,23 @@ class Chat:
         *,
         share_history: bool = False,
     ) -> ExchangeView:
-        """Ask a question in this conversation; its answer streams in the background.
+        """Ask a question in this conversation; the answer streams in the background.
 
-        If `replaces` is given, the question replaces an earlier question at its place in the
-        conversation. The files of that earlier question are attached again.
+        With `replaces`, the new exchange replaces an earlier exchange. The files of the earlier
+        question are attached again.
 
         Args:
             text: the question.
             agent: the slug of the agent; `None` for the default agent of the client's connection.
             files: files to attach.
-            replaces: the key of the exchange to replace; `None` to add a question at the end.
-            share_history: whether to send the turns too that another service received.
+            replaces: the key of the exchange to replace; `None` to add an exchange at the end.
+            share_history: whether to send also the earlier turns that another service has received.
 
         Returns:
             The new exchange, whose answer is still streaming.
 
         Raises:
-            Refused: the question was not sent, and the message says why.
+            Refused: the question was not sent; the message gives the reason.
         """
         with self._channel.lock:
             if self._asking or self.in_flight:
@@ -133,21 +134,24 @@ class Chat:
 
         Args:
             key: the key of the exchange.
-            agent: the slug of the agent to ask; empty for the agent that was asked before.
-            share_history: whether to send the turns too that another service received.
+            agent: the slug of the agent to ask; empty for the agent of the earlier answer.
+            share_history: whether to send also the earlier turns that another service has received.
 
         Returns:
             The new exchange, whose answer is still streaming.
 
         Raises:
-            Refused: the question was not sent, and the message says why.
+            Refused: the question was not sent; the message gives the reason.
         """
         exchange = self.exchanges.find(key)
         agent = agent or exchange.reply.agent
         return self.ask(exchange.prompt, agent, replaces=key, share_history=share_history)
 
     def rate(self, key: str, *, liked: bool | None, comment: str | None = None) -> ExchangeView:
-        """Save the user's rating of an answer, and send it to the service if it accepts ratings.
+        """Save the user's rating of an answer.
+
+        If the answer came from the API of the Swiftask chat widget, the rating is also sent to the
+        service.
 
         Args:
             key: the key of the exchange with the answer.
@@ -160,7 +164,7 @@ class Chat:
         Raises:
             PromptError: no exchange has this key.
             StoreError: the rating cannot be saved.
-            SwiftaskError: the service did not accept the rating, which is saved nevertheless.
+            SwiftaskError: the rating is saved, but could not be sent to the service.
         """
         exchange = self.exchanges.find(key)
         reply, history = exchange.reply, self.session.runtime.ledger.history
@@ -176,7 +180,11 @@ class Chat:
         return exchange
 
     def _check_service(self, turn: Turn) -> None:
-        """Refuse to send a rating to another service than the one that answered."""
+        """Check that the client's current service is the service that gave the answer.
+
+        Raises:
+            ConfigurationError: another service gave the answer, so the rating must not be sent.
+        """
         if service_of(turn) != self._client.connections.resolve().service:
             raise ConfigurationError(
                 f"the rating is saved, and was not sent: {service_name(turn)} gave this answer",
@@ -186,8 +194,8 @@ class Chat:
     def refresh(self) -> bool:
         """Read the session's history, and update the list of exchanges.
 
-        Cells or other panels may have changed the conversation since the last call. While the
-        ledger (the database of all turns) cannot be read, the list does not change.
+        The history comes from the ledger, the database of all turns. If the ledger cannot be read,
+        the list does not change.
 
         Returns:
             Whether exchanges may have been added, removed or moved.
@@ -223,18 +231,19 @@ class Chat:
         return moved
 
     def on_cell_run(self, result: Any) -> None:
-        """Refresh the displayed conversation after a cell whose source contains `swiftask`.
+        """Refresh the conversation after a cell whose source contains `swiftask`.
 
-        IPython calls this method after every cell (event `post_run_cell`).
+        IPython calls this method after every cell (event `post_run_cell`). A conversation that is
+        not displayed is not refreshed.
         """
         ours = "swiftask" in (getattr(result.info, "raw_cell", "") or "")
         if ours and not self._channel.muted:
             self._on_change(moved=self.refresh())
 
     def take_over(self, old: Chat) -> None:
-        """Show the exchanges of an earlier panel's chat, which this chat replaces.
+        """Copy the exchanges of `old`, the `Chat` of an earlier panel.
 
-        They are copied from `old`, because the history has no running or failed exchanges.
+        The history does not contain running and failed exchanges.
         """
         self.exchanges = ExchangeList(
             each.unsent_copy() if each.running else each for each in old.exchanges
@@ -248,7 +257,7 @@ class Chat:
         self.refresh()
 
     def show(self) -> None:
-        """Start sending updates to the views, because the panel now displays this conversation."""
+        """Start sending updates to the views; the panel now displays this conversation."""
         self._channel.muted = False
 
     def hide(self) -> None:
@@ -265,7 +274,7 @@ class Chat:
             publisher.close()
 
     def default_agent(self) -> str:
-        """Return the slug of the default agent of the client's connection; empty if it has none."""
+        """Return the slug of the client's default agent; empty without a default agent."""
         try:
             return self._client.connections.resolve().agent or ""
         except SwiftaskError:
@@ -278,10 +287,10 @@ class Chat:
             self._channel.broadcast("exchange", exchange=message, after=after, removed=removed)
 
     def _on_turn(self, turn: RunningTurn) -> None:
-        """Show a turn that started in a cell or in another panel, and note when any turn ends.
+        """Show a new turn of a cell or of another panel; tell the publisher when a turn ends.
 
-        The session calls this method on the I/O thread when a turn starts and when it ends. The
-        method must not wait for the panel's lock, because that would block the network.
+        The session calls this method on the I/O thread when a turn starts and when a turn ends. The
+        method must not wait for the panel's lock, because waiting would block the network.
         """
         reply = turn.reply
         if reply.slot is None:
@@ -294,7 +303,10 @@ class Chat:
             publisher.turn_ended.set()
 
     def _publish(self, exchange: ExchangeView, announce: Callable[[], None] = lambda: None) -> None:
-        """Start a publisher for an answer whose question was not asked in this panel."""
+        """Start a publisher for an answer to a question from a cell or from another panel.
+
+        The publisher's thread calls `announce` first.
+        """
         publisher = ReplyPublisher(exchange, self._channel, None, self._on_reply_end)
         self._publishers[exchange.key] = publisher
         publisher.start(self.context.copy(), announce)
@@ -320,7 +332,7 @@ def save_rating(
     """Save the user's rating of an answer in the ledger, the database of all turns.
 
     Args:
-        history: the history of the ledger.
+        history: the `History` object of the ledger.
         session: the id of the session.
         turn: the id of the turn (the question with its answer).
         liked: the rating; `None` removes the rating.
@@ -332,10 +344,12 @@ def save_rating(
 
 
 def read_ratings(marks: Iterable[Mark]) -> tuple[dict[str, bool | None], dict[str, str]]:
-    """Return the newest rating and the newest comment of each turn, as two dicts by turn id.
+    """Return the newest rating and the newest comment of each turn.
+
+    The first dict maps turn ids to ratings. The second dict maps turn ids to comments.
 
     Args:
-        marks: the ledger's notes about turns, from oldest to newest; only ratings and comments are
+        marks: the ledger's notes about turns, from oldest to newest. Only ratings and comments are
             read.
     """
     liked = {value: rating for rating, value in RATINGS.items()}
@@ -349,7 +363,7 @@ def read_ratings(marks: Iterable[Mark]) -> tuple[dict[str, bool | None], dict[st
 def has_subshells() -> bool:
     """Return whether the kernel can handle messages of the panel while a cell runs.
 
-    Since version 7, ipykernel can: it handles such messages in separate threads, called subshells.
+    ipykernel 7 and later can handle these messages in separate threads, called subshells.
     """
     kernel = getattr(get_ipython(), "kernel", None)
     return bool(getattr(kernel, "_supports_kernel_subshells", False))

@@ -1,4 +1,4 @@
-"""The interface of the Swiftask client that a chat panel uses."""
+"""The part of the `Swiftask` client's interface that a chat panel uses."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ class PanelClient(Protocol):
     """The attributes and methods of a `Swiftask` client that a chat panel uses.
 
     Attributes:
-        connections: the client's settings, such as base URL and agent, and its network access.
+        connections: the client's connection settings and network access.
     """
 
     connections: Connections
 
     def session(self, name: str | None = None) -> Session:
-        """Return the session (conversation) of this name; `None`: the session that cells use."""
+        """Return the session (conversation) with a name.
+
+        The name `None` stands for the session that `%%swiftask` cells use.
+        """
 
     @property
     def widget(self) -> WidgetRoutes:
-        """The routes of Swiftask's embedded chat widget; the panel uses the feedback route."""
+        """The HTTP routes of Swiftask's chat widget; one of the routes receives ratings."""
 
     @property
     def notebook(self) -> str | None:

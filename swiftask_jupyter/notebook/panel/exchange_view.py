@@ -1,7 +1,7 @@
-"""The exchanges that a panel shows, each a question with its answer, and the list of exchanges.
+"""The exchanges that a chat panel shows, and the list of these exchanges.
 
-The list contains more than the session's history: also answers that are still streaming, and failed
-or stopped answers.
+An exchange is a question with its answer. The list also contains exchanges that are not in the
+session's history: streaming, failed and stopped answers.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ STILL_COUNTS = "the answer it was to replace still counts"
 class ExchangeView:
     """One question with its answer, as a chat panel shows them.
 
+    The session's history is read from the ledger, the database of all turns.
+
     Args:
         prompt: the question, as it was sent.
         reply: the answer, which may still be streaming.
@@ -31,16 +33,13 @@ class ExchangeView:
     Attributes:
         prompt: the question.
         reply: the answer.
-        attached: the files; empty if the question was asked outside of this panel.
+        attached: the files; empty for a question from outside of this panel.
         files: the names of the files.
-        stale: whether the earlier turns of the conversation have changed since the question was
-            asked.
-        liked: the user's rating; `None` if there is none.
-        comment: the user's comment; empty if there is none.
-        awaits_ledger: whether the turn may be missing in the history, because the ledger (the
-            database of all turns) could not be read.
-        superseded: whether this is a failed retry. The panel shows the retry, while the history
-            keeps the earlier answer.
+        stale: whether earlier turns of the conversation have changed since the question was asked.
+        liked: the user's rating; `None` without a rating.
+        comment: the user's comment; empty without a comment.
+        awaits_ledger: whether the history may lack this exchange after a failed read of the ledger.
+        superseded: whether this is a failed retry; the history still contains the earlier answer.
     """
 
     def __init__(self, prompt: str, reply: Reply, attached: Iterable[Any] = ()) -> None:
@@ -62,9 +61,9 @@ class ExchangeView:
 
     @classmethod
     def from_history(cls, turn: Turn, attached: Iterable[Any] = ()) -> ExchangeView:
-        """Create an exchange from a turn of the history.
+        """Create an exchange from a turn of the session's history.
 
-        The answer is parsed when the exchange is first sent to a view (a display in the browser).
+        The answer is parsed when the exchange is first sent to a view, a display in the browser.
         """
         reply = Reply.of(turn)
         view = cls(turn.prompt, reply, attached)
@@ -73,23 +72,24 @@ class ExchangeView:
 
     @property
     def key(self) -> str:
-        """The short id by which the messages to the browser refer to this exchange."""
+        """The short id of this exchange in the messages to the browser."""
         return view_key(self.reply.id)
 
     @property
     def position(self) -> tuple[str | None, str | None]:
-        """The slot (place in the conversation) and the run (id of one execution of a cell).
+        """The slot and the run of this exchange.
 
-        A later run in a slot replaces the earlier runs in that slot.
+        The slot is the place in the conversation. The run is the id of one execution of a cell. A
+        later run replaces the earlier runs in the same slot.
         """
         return self.reply.slot, self.reply.run
 
     @property
     def from_cell(self) -> bool:
-        """Whether the question was asked in a cell and not in a panel.
+        """Whether the question was asked in a cell or a script, and not in a panel.
 
-        A panel cannot ask such a question again. It does not know the options that the cell used,
-        and the cell may have asked several questions, which share one place in the conversation.
+        A panel cannot ask such a question again, because the panel does not know the cell's
+        options.
         """
         return self.reply.surface in {"cell", "python"}
 
@@ -100,24 +100,24 @@ class ExchangeView:
 
     @property
     def holds_slot(self) -> bool:
-        """Whether the place of this exchange in the conversation has or may get an answer.
+        """Whether the slot of this exchange has an answer, or may still get an answer.
 
-        This is true for a running or answered question, and for a failed retry of an answered
-        question.
+        The slot is the place in the conversation. The value is true for a streaming answer, a
+        complete answer, and a failed retry of an answered question.
         """
         return self.running or self.superseded or self.reply.status == "ok"
 
     def changes(self) -> list[Operation]:
-        """Return the operations that update the answer in the views since the last call.
+        """Return the operations that add the answer's new text to the views.
 
-        The list is empty if no text has arrived since then.
+        New text is text that arrived after the previous call. The list is empty without new text.
         """
         return self._tree.changes() if self._feed() else []
 
     def finish(self) -> list[Operation]:
         """Return the last operations for the views, when the answer has ended.
 
-        They also add the list of the answer's files and sources below the text.
+        The operations also add a list of the answer's files and sources below the text.
         """
         self._feed()
         return self._tree.finish() + self._tree.append(self._attachment_nodes())
@@ -133,7 +133,7 @@ class ExchangeView:
         return mimebundle.extras_as_tree(mimebundle.extras_of(self.reply))
 
     def as_message(self) -> dict[str, Any]:
-        """Return the whole exchange as JSON values, for a view that does not have it yet."""
+        """Return the whole exchange as a dict of JSON values, to send it to a view."""
         if not self._parsed:
             self._tree = GrowingTree.of(self.reply.text)
             self._tree.append(self._attachment_nodes())
@@ -148,9 +148,9 @@ class ExchangeView:
         }
 
     def meta(self) -> dict[str, Any]:
-        """Return the fields that may change while the exchange is displayed, such as its status.
+        """Return the fields of the exchange that may change, such as the status, as JSON values.
 
-        The answer's tree may also change, but is not included; see `changes`.
+        The text of the answer is not included; see `changes`.
         """
         reply = self.reply
         at = datetime.fromtimestamp(reply.at, UTC).astimezone() if reply.at else None
@@ -179,15 +179,19 @@ class ExchangeView:
         return f"{text} · {STILL_COUNTS}" if self.superseded else text
 
     def unsent_copy(self) -> ExchangeView:
-        """Return a copy for another panel, whose views have not received any part of the exchange.
+        """Return a copy of the exchange for another panel.
 
-        The copy shares the reply, which may still be streaming.
+        No view has received any part of the copy. The copy shares the reply, which may still be
+        streaming.
         """
         return ExchangeView(self.prompt, self.reply, self.attached)
 
 
 def view_key(turn: str) -> str:
-    """Return the short key of a turn in messages to the browser: the random last part of its id."""
+    """Return the short key for a turn's id: the last eight characters, which are random.
+
+    Messages to the browser use this key.
+    """
     return turn[-8:]
 
 
@@ -195,8 +199,7 @@ class ExchangeList(list[ExchangeView]):
     """The exchanges (questions with answers) that a chat panel shows, in order.
 
     Attributes:
-        replaced: exchanges that a later attempt in the same place has replaced. If the user undoes
-            the later attempt, the replaced exchange is displayed again.
+        replaced: exchanges that a later attempt has replaced; an undo displays them again.
     """
 
     def __init__(self, exchanges: Iterable[ExchangeView] = ()) -> None:
@@ -204,14 +207,14 @@ class ExchangeList(list[ExchangeView]):
         self.replaced: list[ExchangeView] = []
 
     def find(self, key: str, *, replaced: bool = False) -> ExchangeView:
-        """Return the exchange that has a key.
+        """Return the exchange with a key.
 
         Args:
             key: the key of the exchange.
-            replaced: whether to search the replaced exchanges, too.
+            replaced: whether to search also the exchanges in the attribute `replaced`.
 
         Raises:
-            PromptError: no exchange has this key, for example because it was removed meanwhile.
+            PromptError: no exchange has this key. The exchange may have been removed.
         """
         for exchange in [*self, *self.replaced] if replaced else self:
             if exchange.key == key:
@@ -219,15 +222,17 @@ class ExchangeList(list[ExchangeView]):
         raise PromptError("that message is not in this conversation any more")
 
     def add(self, new: ExchangeView) -> tuple[str, list[str]]:
-        """Insert an exchange at the place of the exchanges that it replaces, or at the end.
+        """Insert an exchange into the list, and remove the exchanges that it replaces.
 
-        It replaces the exchanges of earlier runs in the same slot (place in the conversation). If
-        the user asks a question again that was never answered, the new exchange comes after all
-        exchanges that were answered meanwhile, because those are sent to the agent as history.
+        A slot is a place in the conversation. The new exchange replaces the exchanges of earlier
+        runs in its slot and takes their place in the list. There is one exception: if the panel
+        retries a question without an answer, the new exchange comes after the last answered
+        question. If no exchange is replaced, the new exchange is added at the end of its slot or of
+        the list.
 
         Returns:
-            The key of the exchange before the new one (empty if the new one is the first), and the
-            keys of the exchanges that it replaced.
+            The key of the exchange before the new exchange, and the keys of the replaced exchanges.
+            The first key is empty if the new exchange is the first in the list.
         """
         slot, run = new.position
         same = [n for n, each in enumerate(self) if each.position[0] == slot]
@@ -237,6 +242,7 @@ class ExchangeList(list[ExchangeView]):
         later = (n for n in same if self[n].reply.at > new.reply.at)
         at = gone[0] if gone else next(later, end)
         keys = [self[n].key for n in gone]
+        # Answered exchanges are sent as history, so they must come before a retried failure.
         if gone and not new.from_cell and not self._was_answered(slot):
             at = max(
                 [at, *(n + 1 for n, each in enumerate(self) if n not in gone and each.holds_slot)]
@@ -248,7 +254,7 @@ class ExchangeList(list[ExchangeView]):
         return after, keys
 
     def _was_answered(self, slot: str | None) -> bool:
-        """Return whether a slot (place in the conversation) has, had or may get an answer."""
+        """Return whether a slot (place in the conversation) has, had or may still get an answer."""
         return any(each.holds_slot for each in (*self, *self.replaced) if each.position[0] == slot)
 
     def merged(
@@ -256,15 +262,16 @@ class ExchangeList(list[ExchangeView]):
     ) -> ExchangeList:
         """Return a new list: the turns of the history, and the exchanges that only the panel has.
 
-        Only the panel has running, failed and stopped exchanges, and those that are not in the
-        ledger yet. Each of them stays after the same exchange as in the current list. A failed
-        retry is shown instead of the earlier answer, which it did not replace in the history.
+        Only the panel has running, failed and stopped exchanges, and exchanges that are not in the
+        ledger yet. The ledger is the database of all turns. An exchange that only the panel has
+        stays behind its predecessor in the current list. A failed retry is shown instead of the
+        earlier answer; the history keeps the earlier answer.
 
         Args:
             history: the turns of the conversation, in order.
             ending: the keys of exchanges that may have ended after the history was read.
-            reset_at: when the conversation was last reset (Unix time in seconds). Earlier exchanges
-                that are not in the history are removed.
+            reset_at: the Unix time of the conversation's last reset, in seconds. Exchanges from
+                before the reset are removed if the history does not contain them.
         """
         known = {each.reply.id: each for each in (*self.replaced, *self)}
         slots = {each.slot: each for each in history}

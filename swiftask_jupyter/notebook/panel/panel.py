@@ -1,9 +1,11 @@
-"""`ChatPanel`, the chat widget, and functions that decide where it can be displayed.
+"""The class `ChatPanel`, a Jupyter widget for a chat with agents, and its helper functions.
 
-The kernel holds the state of the panel. Each display of the widget is a view (`panel.js`), which
-draws the state and sends a request for each action of the user; `channel` describes the messages.
-Each request gets a response. If the request failed, the response holds a one-line error, because
-the user would not see an exception that is raised in a widget's callback.
+The kernel holds the state of the panel. Each display of the widget in the browser is a view
+(`panel.js`). A view draws the state and sends a request for each action of the user. The module
+`channel` describes the messages.
+
+Each request gets a response. If a request fails, the response contains a one-line error. The user
+would not see an exception from a widget's callback.
 """
 
 from __future__ import annotations
@@ -51,14 +53,13 @@ def _source(*names: str) -> str:
 class ChatPanel(AnyWidget):
     """A chat with agents, displayed in the output of a cell.
 
-    The panel shows one of the notebook's sessions (conversations), by default the session that
-    `%%swiftask` cells use. Questions asked in cells appear in the panel, and questions asked in the
-    panel are part of the history that the next cell sends. To display the panel, make it the last
-    expression of a cell.
+    The panel shows one session (conversation) of the notebook. By default, this is the session that
+    `%%swiftask` cells use. Questions from cells appear in the panel. Questions from the panel are
+    part of the history that the next cell sends. To display the panel, make it the last expression
+    of a cell.
 
     Args:
-        client: the `Swiftask` client that sends the questions. The panel uses its settings, its
-            sessions and its ledger (the database of all questions and answers).
+        client: the `Swiftask` client that sends the questions.
         agent: the slug of the agent to ask until the user chooses another agent; default: the agent
             of the client's connection.
         session: the name of the session to show; default: the session that cells use.
@@ -112,8 +113,8 @@ class ChatPanel(AnyWidget):
         self.displayed_by: tuple[str | None, str | None] = (None, None)  # cell id, execution id
         self.on_msg(self._on_request)
         with suppress(AttributeError):
-            # ipykernel 7.4 handles a message of the widget in the subshell that last sent something
-            # to the widget, which may be busy. Handle it in the subshell where it arrived.
+            # By default, ipykernel 7.4 handles a message in the subshell that last sent a message
+            # to the widget. This subshell may be busy. Handle the message where it arrived.
             self.comm._reply_subshell_for = lambda _, default: default  # noqa: SLF001 - the only way
 
     @property
@@ -124,8 +125,7 @@ class ChatPanel(AnyWidget):
     def ask(self, text: str, agent: str | None = None, files: Iterable[Any] = ()) -> ExchangeView:
         """Ask a question as if the user had typed it into the panel.
 
-        The answer appears in the panel. The call returns as soon as the question is handed over for
-        sending; it does not wait for the answer.
+        The answer appears in the panel. The method does not wait for the answer.
 
         Args:
             text: the question.
@@ -138,8 +138,8 @@ class ChatPanel(AnyWidget):
             streaming.
 
         Raises:
-            Refused: the question was not sent, for example because it is empty, another answer is
-                still streaming or the panel is closed; the message says why.
+            Refused: the question was not sent. For example, the question is empty, another answer
+                is still streaming, or the panel is closed.
         """
         if self._closed:
             raise ConfigurationError(CLOSED, advice=OPEN_ANOTHER)
@@ -148,9 +148,9 @@ class ChatPanel(AnyWidget):
         return exchange
 
     def stop(self) -> None:
-        """Stop the answer that is streaming, and keep the text received so far.
+        """Stop the streaming answer to a question of this panel, and keep the text received so far.
 
-        Nothing happens if no answer to a question of this panel is streaming.
+        Nothing happens if no such answer is streaming.
         """
         if (publisher := self.chat.in_flight) is not None:
             publisher.stop()
@@ -172,7 +172,7 @@ class ChatPanel(AnyWidget):
     def switch(self, session: str | None) -> None:
         """Display another session (conversation) of the notebook.
 
-        An answer that is streaming in the current session continues in the background.
+        A streaming answer in the current session continues in the background.
 
         Args:
             session: the name of the session; `None` starts a new session.
@@ -203,7 +203,7 @@ class ChatPanel(AnyWidget):
             self._transcript.show(self.chat.exchanges, self.switcher.hidden_exchanges())
 
     def _on_request(self, _: object, request: _Message, buffers: list[Any]) -> None:
-        """Handle a request from a view and send the response to that view.
+        """Handle a request from a view, and send the response to this view.
 
         The widget calls this method for each message from the browser.
         """
@@ -272,10 +272,10 @@ class ChatPanel(AnyWidget):
         self._uploads.receive(upload, name, size, request["offset"], chunk)
 
     def _page(self, before: str | None) -> _Message:
-        """Return up to `PAGE` consecutive exchanges, and the number of exchanges before them.
+        """Return up to `PAGE` consecutive exchanges, and the number of earlier exchanges.
 
-        The page ends before the exchange with the key `before`; `None` returns the newest
-        exchanges.
+        The returned exchanges are directly before the exchange with the key `before`. For `None`,
+        the newest exchanges are returned.
         """
         with self._channel.lock:
             exchanges = self.chat.exchanges
@@ -288,9 +288,10 @@ class ChatPanel(AnyWidget):
             return {"exchanges": page, "earlier_count": start}
 
     def _on_change(self, *, moved: bool = True) -> None:
-        """Send the panel's state to all views and, if `moved`, update the transcript.
+        """Send the panel's state to all views.
 
-        `moved` says whether the list of exchanges may have changed.
+        `moved` says whether the list of exchanges may have changed. If `moved` is true, the
+        transcript is updated, too.
         """
         self._broadcast_state()
         if moved and self._transcript is not None:
@@ -303,7 +304,7 @@ class ChatPanel(AnyWidget):
     def _state(self) -> _Message:
         """Return the panel's state for the views: session, agents, totals and settings.
 
-        The exchanges (questions with answers) are not included; see `_page`.
+        The state does not contain the exchanges; see `_page`.
         """
         publisher = self.chat.in_flight
         return {
@@ -320,12 +321,10 @@ class ChatPanel(AnyWidget):
 
 
 def require_client(client: Any) -> PanelClient:
-    """Return `client` unchanged, after a check that it is a `Swiftask` client.
-
-    The check runs before the widget is created.
+    """Return `client` if it is a `Swiftask` client.
 
     Raises:
-        ConfigurationError: `client` is `None` or not a `Swiftask` client.
+        ConfigurationError: `client` is `None` or another object.
     """
     if not isinstance(client, PanelClient):
         given = "nothing" if client is None else type(client).__name__
@@ -336,9 +335,10 @@ def require_client(client: Any) -> PanelClient:
 
 
 def display_obstacle(*, closed: bool) -> str:
-    """Return a one-line reason why a panel cannot be displayed; empty if it can be displayed.
+    """Return a one-line reason why a panel cannot be displayed.
 
-    Reasons are that the panel is closed, or that IPython runs in a terminal without a kernel.
+    The result is empty if the panel can be displayed. Possible reasons: the panel is closed, or
+    IPython runs in a terminal.
 
     Args:
         closed: whether the panel is closed.
@@ -350,11 +350,13 @@ def display_obstacle(*, closed: bool) -> str:
 
 
 def close_earlier_panels(panel: Any, displayed: list[Any]) -> None:
-    """Close the panels that earlier runs of the current cell displayed; `panel` replaces them.
+    """Close the panels that earlier executions of the current cell have displayed.
+
+    The new panel continues the conversations of the closed panels.
 
     Args:
-        panel: the panel that is displayed now; it continues the conversations of the closed panels.
-        displayed: the list of all displayed panels, to which `panel` is added.
+        panel: the new panel, which is being displayed now.
+        displayed: the list of all displayed panels; `panel` is added to this list.
     """
     shell = get_ipython()
     panel.displayed_by = cell, run = (None, None) if shell is None else running_cell(shell)

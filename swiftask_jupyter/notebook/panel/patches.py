@@ -1,8 +1,9 @@
 """Computes the operations that update a view's copy of an answer's tree.
 
-A view is one display of the chat panel in the browser. It keeps a copy of the parsed answer, a tree
-of nodes. While the answer streams, the kernel sends a few operations instead of the whole tree. An
-operation is a list; `path` holds the child index at each depth of the tree:
+A view is one display of the chat panel in the browser. Each view has a copy of the parsed answer,
+which is a tree of nodes. While the answer streams, the kernel sends a few operations instead of the
+whole tree. An operation is a list. `path` is the list of child indexes from the root of the tree to
+a node:
 
     ["+", path, text]        append text to the text node
     ["~", path, drop, text]  remove the last `drop` UTF-16 code units of the text node, append text
@@ -11,8 +12,8 @@ operation is a list; `path` holds the child index at each depth of the tree:
     ["r", path, node]        replace the node
     ["h", path, runs]        highlight the code; `runs` is as in `_highlight_runs`
 
-A text node is sent as a string. Any other node is sent as a list: the tag, then the attributes
-(omitted if there are none), then the children.
+A text node is sent as a string. Any other node is sent as a list: the tag, the attributes, and the
+children. The attributes are left out if there are none.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ Operation = list[Any]
 
 
 class GrowingTree:
-    """The parsed tree of one streaming answer, and the part of it that the views already have.
+    """The parsed tree of one streaming answer.
 
-    `changes` and `finish` return the operations that bring the views (displays in the browser) up
-    to date.
+    The object remembers the part of the tree that was sent to the views, the displays in the
+    browser. `changes` and `finish` return the operations that update the views.
     """
 
     def __init__(self) -> None:
@@ -44,20 +45,20 @@ class GrowingTree:
 
     @classmethod
     def of(cls, text: str) -> GrowingTree:
-        """Return the tree of an answer that is already complete."""
+        """Return the tree of a complete answer."""
         tree = cls()
         tree._blocks = [to_tree(text)]
         return tree
 
     def feed(self, text: str) -> None:
-        """Append the next piece of the answer's text; `changes` parses it."""
+        """Append the next piece of the answer's text; `changes` will parse the piece."""
         self._document.feed(text)
 
     def changes(self) -> list[Operation]:
-        """Return the operations that update the views since the last call of `changes`.
+        """Return the operations that add all text since the previous call to the views.
 
-        The caller must send the operations to all views, because they are not returned a second
-        time.
+        The caller must send the operations to all views, because a later call does not return them
+        again.
         """
         new_blocks = self._document.blocks(len(self._blocks))
         open_nodes = self._document.open_nodes()
@@ -73,8 +74,8 @@ class GrowingTree:
     def finish(self) -> list[Operation]:
         """End the answer, and return the last operations for the views.
 
-        Text that refers to a link definition further below also becomes a link now. After this
-        call, `feed` raises `ValueError`.
+        Text that refers to a link definition further below now becomes a link. After this call,
+        `feed` raises `ValueError`.
         """
         self._document.finish()
         operations = self.changes()
@@ -92,23 +93,23 @@ class GrowingTree:
     def append(self, nodes: list[Node]) -> list[Operation]:
         """Add nodes below a finished answer, and return the operations for the views.
 
-        The list of operations is empty if `nodes` is empty.
+        The result is an empty list if `nodes` is empty.
         """
         self._blocks.append(nodes)
         return [["i", (), [encode(node) for node in nodes]]] if nodes else []
 
     def encoded(self) -> list[Any]:
-        """Return the whole tree as JSON values, for a view that has no copy of the tree yet.
+        """Return the whole tree as JSON values, for a view without a copy of the tree.
 
-        Text that was fed after the last call of `changes` is not included: all views get that text
-        with the next operations.
+        Text that `changes` has not parsed yet is not included. The next operations add this text in
+        all views.
         """
         settled = [encode(node, highlight=True) for block in self._blocks for node in block]
         return settled + [encode(node) for node in self._open]
 
 
 def preload() -> None:
-    """Import the Markdown parser and the syntax highlighter before the first answer needs them."""
+    """Import the Markdown parser and the syntax highlighter before an answer needs them."""
     GrowingTree.of("```python\n```").encoded()
 
 
@@ -120,19 +121,19 @@ def diff(
     *,
     in_place: bool = False,
 ) -> Iterator[Operation]:
-    """Yield the operations that turn the child nodes `old` into the child nodes `new`.
+    """Yield the operations that change the child nodes `old` into the child nodes `new`.
 
-    The function is fast for text that is appended at the end: only the first child that differs is
-    compared recursively. Unless `in_place` is set, all children after that child are deleted and
-    sent again.
+    The function is fast for text that is appended at the end. It compares only the first different
+    child recursively. The children after the first different child are deleted and sent again,
+    unless `in_place` is true.
 
     Args:
         old: the child nodes that the views have.
         new: the child nodes that the views should have.
         path: the path of the parent node.
         offset: the number of children that the parent has before `old`.
-        in_place: whether the parent has more children after `old`, which must stay. Each child that
-            differs is then changed or replaced separately.
+        in_place: whether the parent has more children after `old`. Each different child is then
+            changed or replaced separately.
     """
     at, both = 0, min(len(old), len(new))
     while at < both and (old[at] is new[at] or old[at] == new[at]):
@@ -153,14 +154,14 @@ def diff(
 
 
 def encode(node: Child, *, highlight: bool = False) -> Any:
-    """Convert a node to the JSON form in which it is sent to the views.
+    """Convert a node to the JSON values that are sent to the views.
 
-    Formulas become MathML. A formula that cannot be converted becomes a `code` node with its
-    source.
+    Formulas become MathML. A formula that cannot be converted becomes a `code` node with the source
+    of the formula.
 
     Args:
         node: the node.
-        highlight: whether to add the highlighting of code to its node, as the attribute `runs`.
+        highlight: whether to add syntax highlighting to code nodes, as the attribute `runs`.
     """
     if isinstance(node, str):
         return node
@@ -175,14 +176,14 @@ def encode(node: Child, *, highlight: bool = False) -> Any:
 
 
 def utf16_length(text: str) -> int:
-    """Return the number of UTF-16 code units of a text, which is its length in JavaScript."""
+    """Return the length of a text in JavaScript: the number of UTF-16 code units."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _change_in_place(old: Child, new: Child, path: Path) -> list[Operation] | None:
     """Return operations that change the node `old` into the node `new`.
 
-    The result is `None` if the node cannot be changed and must be replaced as a whole.
+    The result is `None` if the whole node must be replaced.
     """
     if isinstance(old, str) and isinstance(new, str):
         if new.startswith(old):
@@ -197,7 +198,7 @@ def _change_in_place(old: Child, new: Child, path: Path) -> list[Operation] | No
 
 
 def _common_prefix(old: str, new: str) -> int:
-    """Return the number of characters at the start that two texts have in common.
+    """Return the length of the common prefix of two texts.
 
     The search is binary, because a loop over all characters would be slow in Python.
     """
@@ -218,7 +219,7 @@ def _is_formula(node: Node) -> bool:
 def _highlighting(node: Node, path: Path) -> Iterator[Operation]:
     """Yield the operations that highlight all code in a node.
 
-    The text of the node must be final, because the operations refer to positions in the text.
+    The text of the node must be final, because the operations contain positions in the text.
     """
     if runs := _highlight_runs(node):
         yield ["h", path, runs]
@@ -232,9 +233,9 @@ def _highlighting(node: Node, path: Path) -> Iterator[Operation]:
 def _highlight_runs(node: Node) -> list[int | str]:
     """Return the highlighted parts of a code node as a flat list: gap, length, kind, gap, …
 
-    Each part has a length, a kind (a letter such as `k` for a keyword) and a gap, which is the
-    length of the plain text before it. Lengths count UTF-16 code units. The list is empty if the
-    node is not code, or if its language is not specified.
+    The gap is the length of the plain text before a part. The length is the length of the part. The
+    kind is a letter, such as `k` for a keyword. Lengths count UTF-16 code units. The list is empty
+    for other nodes, and for code without a language.
     """
     if node.tag != "code" or not node.attrs.get("lang"):
         return []

@@ -1,8 +1,8 @@
 """Sends one streaming answer to the panel's views in the browser, from its own thread.
 
-The cell that displayed the panel ends before the answer does, and other cells may run meanwhile.
-Therefore each answer has a thread. The thread sends changes at most about eight times a second, and
-not for each token, because every message has a fixed cost.
+An answer can stream longer than the cell that displayed the panel runs. Therefore each answer has
+its own thread. The thread sends at most about eight updates a second. One message for each token
+would be slow, because every message has a fixed cost.
 """
 
 from __future__ import annotations
@@ -22,25 +22,26 @@ from swiftask_jupyter.support.io_thread import CLOSE_SECONDS
 INTERVAL = 0.12  # minimum seconds between two updates
 IDLE_FACTOR = 8  # after an update that took t seconds to make, wait at least 8 t seconds
 HEARTBEAT_AFTER = 6.0  # seconds without a change; shows the views that the kernel is alive
-# Seconds before each of the heartbeats after the end of the answer. By a heartbeat, a view notices
+# Seconds to wait before each heartbeat after the end of the answer. A heartbeat lets a view notice
 # that the last update was lost.
 FINAL_HEARTBEATS = (1.0, 3.0, 6.0, 20.0)
 
 
 class ReplyPublisher:
-    """Sends the changes of one streaming answer to all views, in a thread, until the answer ends.
+    """Sends the changes of one streaming answer to all views until the answer ends.
+
+    The changes are sent from a separate thread.
 
     Args:
         exchange: the question with its answer.
-        channel: sends the updates to the views, the panel's displays in the browser.
-        stream: the stream of the answer if the panel asked the question; `None` if a cell or
-            another panel asked the question and therefore reads the stream itself.
-        on_end: called with the exchange when the answer has ended, before the last update is sent.
-        clock: returns the time in seconds.
+        channel: the channel that sends updates to the views, the panel's displays in the browser.
+        stream: the stream of the answer; `None` if a cell or another panel asked the question.
+        on_end: the function that is called with the exchange when the answer has ended.
+        clock: the function that returns the time in seconds.
 
     Attributes:
         exchange: the question with its answer.
-        stream: the stream of the answer, or `None`, as in the arguments.
+        stream: the stream of the answer; `None` if a cell or another panel asked the question.
         turn_ended: the event that tells the thread that the answer has ended.
     """
 
@@ -62,16 +63,15 @@ class ReplyPublisher:
         self._activity = ""
 
     def announce_and_start(self, announce: Callable[[], None]) -> None:
-        """Call `announce` on the current thread, then start the publishing thread.
+        """Call `announce`, which adds the exchange to the views, then start the publishing thread.
 
-        `announce` adds the exchange to the views. If anything raises an exception, including
-        `KeyboardInterrupt`, the answer is stopped and the exception is raised again. Without this,
-        the panel would wait forever for the end of the answer, and accept no new question.
+        If an exception or `KeyboardInterrupt` occurs, the answer is stopped, and the exception is
+        raised again.
         """
         try:
             announce()
             self.start(contextvars.copy_context())
-        except BaseException:
+        except BaseException:  # an answer without a publisher would block the panel for ever
             self.close()
             self.exchange.reply.status = "interrupted"
             self._channel.broadcast("reload")
@@ -83,11 +83,9 @@ class ReplyPublisher:
         """Start the publishing thread.
 
         Args:
-            context: the context variables of the view's request, by which the kernel assigns the
-                thread's messages to that request. Without them, the kernel would treat the messages
-                as output of the running cell, and the view's next request would wait until that
-                cell ends.
-            announce: called on the new thread before any change of the answer is sent.
+            context: the context variables of a view's request. The variables make the kernel assign
+                the thread's messages to this request, and not to the running cell.
+            announce: the function that the thread calls before any change is sent.
         """
         args = (self._run, announce)
         Thread(target=context.run, args=args, name="swiftask-panel", daemon=True).start()
@@ -95,14 +93,13 @@ class ReplyPublisher:
     def stop(self) -> None:
         """Stop the answer, and keep the text received so far.
 
-        Nothing happens if the question was not asked by this panel, which then has no stream to
-        stop.
+        Nothing happens if a cell or another panel asked the question.
         """
         if self.stream is not None:
             self.stream.close()
 
     def close(self) -> None:
-        """Stop the answer like `stop`, and tell the publishing thread to end."""
+        """Stop the answer as `stop` does, and tell the publishing thread to end."""
         self.stop()
         self.turn_ended.set()
 
@@ -134,10 +131,11 @@ class ReplyPublisher:
             self.publish_changes()
 
     def _wait_for_status(self, failure: str | None) -> None:
-        """Wait up to `CLOSE_SECONDS` for the turn's final status; set a status if none comes.
+        """Wait up to `CLOSE_SECONDS` for the final status of the answer.
 
-        `failure` is the message of the exception that ended publishing, or `None`. It becomes the
-        error of the reply, unless the reply already has one.
+        If no status arrives, set a status. `failure` is the message of an exception in the
+        publishing thread, or `None`. The message becomes the error of a reply that has no error
+        yet.
         """
         reply = self.exchange.reply
         # `at` is 0 if the question was stopped before it was sent. The session then reports no end.
@@ -147,9 +145,10 @@ class ReplyPublisher:
         reply.error = reply.error or failure
 
     def publish_changes(self) -> None:
-        """Send the changes of the answer since the last update, unless that update was too recent.
+        """Send new changes of the answer to the views.
 
-        A heartbeat is sent instead after a long time without changes.
+        Nothing is sent too soon after the previous update. After a long time without changes, a
+        heartbeat is sent.
         """
         start = self._clock()
         if start < self._due:

@@ -1,4 +1,4 @@
-"""The conversations that a chat panel has opened: one is displayed, the others stay in memory."""
+"""The conversations that a chat panel has opened: one is displayed, the others are hidden."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from swiftask_jupyter.support.sanitize import sanitize
 
 
 class ConversationSwitcher:
-    """The conversations that one chat panel has opened, exactly one of which is displayed.
+    """The conversations that one chat panel has opened.
 
-    Answers in the other conversations continue to stream in the background.
+    Exactly one conversation is displayed. Answers in the hidden conversations continue to stream in
+    the background.
 
     Args:
         client: the Swiftask client that sends the questions.
         session: the name of the session (conversation) to display first; `None` for the session
             that `%%swiftask` cells use.
-        channel: sends updates to the views, the panel's displays in the browser.
-        on_change: called after each answer has ended, and after each cell that may have changed the
-            conversation or a setting.
+        channel: the channel that sends updates to the views, the panel's displays in the browser.
+        on_change: the function that is called when a conversation or a setting may have changed.
 
     Attributes:
         current: the conversation that is displayed.
-        opened: all opened conversations, by session name.
+        opened: a dict that maps the session name of each opened conversation to its `Chat`.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class ConversationSwitcher:
         self.current.show()
 
     def open(self, name: str | None) -> Chat:
-        """Return the `Chat` of a session, with its history read again.
+        """Return the `Chat` of a session, with the newest history.
 
-        The session is opened at the first call, but not displayed. The name `None` stands for the
-        session that `%%swiftask` cells use.
+        The first call for a session creates the `Chat`. The panel does not display the session yet.
+        The name `None` stands for the session that `%%swiftask` cells use.
         """
         name = self._client.session(name).name
         if (chat := self.opened.get(name)) is not None:
@@ -63,8 +63,8 @@ class ConversationSwitcher:
     def names(self) -> list[str]:
         """Return the names of the notebook's sessions, including the sessions opened in this panel.
 
-        The names are read from the ledger (the database of all turns). While it cannot be read, the
-        names of the last successful read are used.
+        The names are read from the ledger, the database of all turns. If the ledger cannot be read,
+        the names from the last successful read are returned.
         """
         session = self.current.session
         with suppress(StoreError):  # the total line shows this error
@@ -75,13 +75,16 @@ class ConversationSwitcher:
     def resolve(self, shown_name: str | None) -> str | None:
         """Return the real name of the session that a view displays as `shown_name`.
 
-        The two names differ if the real name has hidden characters: the view displays visible marks
-        instead of them. An unknown name is returned unchanged.
+        A view displays visible marks instead of hidden characters in a name. An unknown name is
+        returned unchanged.
         """
         return next((name for name in self.names() if sanitize(name) == shown_name), shown_name)
 
     def switch(self, name: str | None) -> None:
-        """Display the conversation of another session; `None` starts a new session."""
+        """Display the conversation of another session.
+
+        The name `None` starts a new session.
+        """
         if name is None:
             names = self.names()
             name = next(new for n in range(2, len(names) + 3) if (new := f"chat-{n}") not in names)
@@ -101,7 +104,7 @@ class ConversationSwitcher:
         return [each for chat in others for each in tuple(chat.exchanges)]
 
     def take_over(self, old: ConversationSwitcher) -> None:
-        """Copy the opened conversations of an earlier panel, which is closed, into this panel."""
+        """Copy the opened conversations of a closed panel into this panel."""
         for name, chat in old.opened.items():
             self.open(name).take_over(chat)
         self._channel.broadcast("reload")  # for views that already had a snapshot

@@ -1,4 +1,4 @@
-"""The line below a chat panel with the total usage and cost of the conversation."""
+"""The line below a chat panel that shows the total usage and cost of the conversation."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A readable copy of a chat panel's conversation, which is saved with the notebook.
+"""The transcript, a readable copy of a chat panel's conversation, saved with the notebook.
 
-JupyterLab does not save the content of a widget. Therefore the copy is a second output below the
-panel, updated after each turn. An update of the panel's own output would draw the panel again and
+JupyterLab does not save the content of a widget. Therefore the transcript is a second output below
+the panel. The transcript is updated after each turn. An update of the panel's own output would
 delete the text that the user is typing.
 """
 
@@ -23,7 +23,7 @@ from swiftask_jupyter.support.wording import quantity
 
 MAX_TRANSCRIPT = 200_000  # characters of the newest exchanges; an export has all of them
 MAX_TEXT = 40_000  # characters of one prompt or answer
-# The margin makes a name stand closer to the text below it than to the text above it.
+# The margin separates a name from the text above the name.
 _NAME = '<div style="margin-top:1em">'
 
 
@@ -35,12 +35,14 @@ class Transcript:
         self._publish: Any = None
 
     def show(self, exchanges: Sequence[ExchangeView], others: Iterable[ExchangeView] = ()) -> None:
-        """Display the copy as a new output of the current cell; do nothing outside of IPython.
+        """Display the transcript as a new output of the current cell.
+
+        Nothing is displayed outside of IPython.
 
         Args:
             exchanges: the questions and answers of the displayed conversation.
-            others: the exchanges of other conversations. Only the records of their turns are saved,
-                so that the notebook holds the usage of every turn.
+            others: the exchanges of other conversations. Only the metadata of their turns, such as
+                the usage, is saved.
         """
         from IPython.core.getipython import get_ipython
 
@@ -52,9 +54,9 @@ class Transcript:
     def update(
         self, exchanges: Sequence[ExchangeView], others: Iterable[ExchangeView] = ()
     ) -> None:
-        """Replace the copy that `show` displayed; do nothing if `show` was not called.
+        """Replace the transcript that `show` has displayed.
 
-        The arguments are the same as those of `show`.
+        Nothing happens if `show` was not called. The arguments are those of `show`.
         """
         if self._publish is not None:
             self._write(exchanges, others, update=True)
@@ -70,14 +72,14 @@ class Transcript:
 def transcript_mimebundle(
     exchanges: Sequence[ExchangeView], others: Sequence[ExchangeView] = ()
 ) -> dict[str, Any]:
-    """Return the transcript as a MIME bundle: HTML, plain text, and the record of each turn.
+    """Return the transcript as a MIME bundle: HTML, plain text, and a record of each turn.
 
     A record holds the metadata of a turn, such as its usage, as JSON values.
 
     Args:
-        exchanges: the questions and answers of the conversation. Only the newest are displayed, up
-            to `MAX_TRANSCRIPT` characters in total.
-        others: exchanges that are not displayed; only their records are included.
+        exchanges: the questions and answers of the conversation. Only the newest exchanges are
+            displayed, up to `MAX_TRANSCRIPT` characters in total.
+        others: the exchanges of other conversations; only their records are included.
     """
     count, size = 0, 0
     for each in reversed(exchanges):
@@ -104,7 +106,7 @@ def transcript_mimebundle(
 
 
 def _as_html(exchange: ExchangeView) -> str:
-    """Return an exchange as HTML: the answer as rendered Markdown, the prompt as plain text."""
+    """Return an exchange as HTML: the prompt as plain text, and the answer as rendered Markdown."""
     reply, files = exchange.reply, "".join(f" · {escape(name)}" for name in exchange.files)
     prompt = html.wrap_text(sanitize(_cut(exchange.prompt)))
     answer = html.render(to_tree(_cut(reply.text)))

@@ -31,9 +31,10 @@ class _Upload(Struct):
 
 
 class Uploads:
-    """The files that the views of one panel are uploading or have uploaded, by upload id.
+    """The files that users upload in the views of one chat panel.
 
-    The view (the panel's display in the browser) chooses the id: `<view id>.<number>`.
+    A view is a display of the panel in the browser. The view chooses an id for each upload, such as
+    `<view id>.<number>`.
 
     Args:
         max_file: the largest allowed size of a file, in bytes.
@@ -71,10 +72,9 @@ class Uploads:
         upload.content += chunk
 
     def _make_room(self, upload_id: str) -> None:
-        """Discard the oldest upload of other views, because the number of files is limited.
+        """Discard the oldest upload of another view, because the number of files is limited.
 
-        That upload may belong to a page that was reloaded and will not use it. Nothing is discarded
-        if all uploads belong to the view of `upload_id`.
+        Nothing is discarded if all uploads belong to the view of `upload_id`.
         """
         view = upload_id.rpartition(".")[0]
         others = (each for each in self._uploads if each.rpartition(".")[0] != view)
@@ -86,10 +86,10 @@ class Uploads:
             self._uploads.pop(upload_id, None)
 
     def get(self, upload_ids: Iterable[str]) -> list[File]:
-        """Return the name and the content of complete uploads, in the order of the ids.
+        """Return the names and contents of complete uploads, in the order of the ids.
 
         Raises:
-            PromptError: one of the uploads does not exist or is incomplete.
+            PromptError: an upload does not exist or is incomplete.
         """
         files = []
         for upload_id in upload_ids:
@@ -104,8 +104,7 @@ class Uploads:
 def clean_name(name: str) -> str:
     """Return the base name of a file, with at most `MAX_NAME` characters.
 
-    Folders are removed, and hidden characters are replaced by visible marks. The result is `file`
-    if nothing else is left.
+    Hidden characters are replaced by visible marks. The result is `file` if the base name is empty.
     """
     base = re.split(r"[/\\]", sanitize(name))[-1].strip(" .")
     if len(base) > MAX_NAME:
