@@ -113,8 +113,13 @@ def check_agents(context: NotebookContext, agents: list[str], options: dict[str,
     if not slugs:
         return
     words = [*dict.fromkeys(agents)]
-    unknown = [word for word in words if word not in slugs and not _has_answered(context, word)]
-    if target.is_sandbox:
+    sandbox = target.is_sandbox
+    unknown = [
+        word
+        for word in words
+        if word not in slugs and not _has_answered(context, word, sandbox=sandbox)
+    ]
+    if sandbox:
         unknown = [word for word in unknown if not word.startswith(FAULT_AGENTS)]
     for word in unknown:
         meaning = next(_meanings(context, word, slugs))
@@ -122,9 +127,9 @@ def check_agents(context: NotebookContext, agents: list[str], options: dict[str,
             raise UsageError(f"no agent {word} in the catalogue; {meaning.hint}")
 
 
-def _has_answered(context: NotebookContext, agent: str) -> bool:
+def _has_answered(context: NotebookContext, agent: str, *, sandbox: bool) -> bool:
     with suppress(StoreError):  # then nobody can say
-        return bool(context.client.runtime.ledger.turns.costs(agent, 1))
+        return bool(context.client.runtime.ledger.turns.costs(agent, 1, sandbox=sandbox))
     return True
 
 

@@ -74,7 +74,7 @@ def test_a_record_proves_a_turn_by_its_id_and_digest(ledger):
     assert proven(said, "") == proven("", request) == proven(said, "wrong") == [first.id]
     for wrong in [("wrong", request), (second.content_digest, ""), ("", "wrong")]:
         assert proven(*wrong) == []
-    ledger.history.purge([first.id])
+    ledger.erasure.of_turns([first.id])
     assert proven(said, "") == proven("", request) == []
 
 

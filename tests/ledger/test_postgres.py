@@ -521,7 +521,7 @@ def test_a_purge_by_id_of_another_users_turn_erases_nothing_of_mine_either(two):
     bob.session("x").ask("of Ada", fresh=True)
     [adas] = ada.session().history()
 
-    bob.session().runtime.ledger.history.purge([adas.id])
+    bob.session().runtime.ledger.erasure.of_turns([adas.id])
 
     assert [each.answer for each in ada.session().history()] == ["of Ada"]
     assert [each.answer for each in bob.session("x").history()] == ["of Ada"]
