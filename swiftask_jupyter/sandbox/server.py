@@ -9,11 +9,10 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
-from .announcement import announce, withdraw
+from .announcement import Announcement, announce, withdraw
 from .faults import Fault, parse_fault
 from .integrations import integration_id
 from .model import ModelUnavailable, unmet_requirement
@@ -90,7 +89,7 @@ class Sandbox:
         self._thread: threading.Thread | None = None
         self._process = 0
         self._bound_port = 0
-        self._announced: Path | None = None
+        self._announced: Announcement | None = None
 
     def __repr__(self) -> str:
         where = self.url if self._thread is not None else "stopped"

@@ -368,8 +368,8 @@ def parse_token(token: str) -> Secret:
 def is_sandbox(port: int | None) -> bool:
     """Return whether a sandbox of this user is listening on a port of 127.0.0.1.
 
-    A running sandbox writes a file into a directory that belongs to the user alone (see
-    `sandbox.announcement`). So no other server can claim to be a sandbox.
+    A running sandbox locks a file in a directory that belongs to the user alone (see
+    `sandbox.announcement`). So neither another server nor a dead sandbox counts as one.
     """
     import tempfile
 
@@ -380,20 +380,17 @@ def is_sandbox(port: int | None) -> bool:
         found = directory.lstat()
         if user is not None and (found.st_uid != user or found.st_mode & 0o077):
             return False  # another user could have written it
-        return _is_running(int((directory / str(port)).read_text()))
-    except (OSError, ValueError, OverflowError):
+        with (directory / str(port)).open("rb") as file:
+            return user is None or _is_locked(file.fileno())  # Windows deletes no open file
+    except OSError:
         return False
 
 
-# A killed sandbox leaves its file behind, so the process is checked.
-def _is_running(process: int) -> bool:
-    """Return whether the process with the id `process` is running. On Windows, return True.
+def _is_locked(descriptor: int) -> bool:
+    import fcntl
 
-    Raises:
-        OSError: this user has no process with this id.
-    """
-    if os.name != "posix":  # on Windows, os.kill would end the process
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # released when the file is closed
+    except BlockingIOError:
         return True
-    if process > 0:
-        os.kill(process, 0)  # an OSError if there is none
-    return process > 0
+    return False

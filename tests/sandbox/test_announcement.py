@@ -1,10 +1,12 @@
 """The file that says which port is a sandbox."""
 
 import os
+import signal
 
 import pytest
 
 from swiftask_jupyter.sandbox.announcement import announce, withdraw
+from swiftask_jupyter.settings.connection import is_sandbox
 
 
 @pytest.fixture
@@ -13,14 +15,53 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_file_has_the_process_id_and_nobody_else_may_read_it(folder):
-    file = announce(8123)
+def test_the_file_is_locked_and_nobody_else_may_read_it(folder):
+    announcement = announce(8123)
 
-    assert file.read_text() == str(os.getpid())
-    assert file.name == "8123"
-    assert file.parent.stat().st_mode & 0o077 == 0
-    withdraw(file)
-    assert not file.exists()
+    assert announcement.file.name == "8123"
+    assert announcement.file.read_text() == str(os.getpid())
+    assert announcement.file.parent.stat().st_mode & 0o077 == 0
+    assert is_sandbox(8123)
+    withdraw(announcement)
+    assert not announcement.file.exists()
+    assert not is_sandbox(8123)
+
+
+def test_a_forked_child_does_not_keep_a_dead_sandbox_alive(folder):
+    ready, wait = os.pipe(), os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        announce(8123)
+        if os.fork() == 0:  # outlives the sandbox's process
+            os.write(ready[1], b"x")
+            os.read(wait[0], 1)
+        os._exit(0)
+    os.read(ready[0], 1)
+    os.waitpid(parent, 0)
+
+    assert (folder / f"swiftask_jupyter-{os.getuid()}" / "8123").exists()
+    assert not is_sandbox(8123)
+    os.write(wait[1], b"x")
+    for descriptor in (*ready, *wait):
+        os.close(descriptor)
+
+
+def test_a_process_that_was_killed_and_not_reaped_is_no_sandbox(folder):
+    ready = os.pipe()
+    child = os.fork()
+    if child == 0:
+        announce(8123)
+        os.write(ready[1], b"x")
+        signal.pause()
+    os.read(ready[0], 1)
+    assert is_sandbox(8123)
+    os.kill(child, signal.SIGKILL)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)  # a zombie
+
+    assert not is_sandbox(8123)
+    os.waitpid(child, 0)
+    for descriptor in ready:
+        os.close(descriptor)
 
 
 def test_a_sandbox_runs_without_it_where_it_cannot_be_written(folder):
