@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Iterable
+from pathlib import Path
 
 from swiftask_jupyter.conversation.notebook_file import (
     NotebookFile,
@@ -97,10 +98,28 @@ class SessionResolver:
     def _is_certain(self, session: str, path: str, identity: str) -> bool:
         """Return whether a file with a session's identity really is the session's file.
 
-        A later file can have the same identity if the identity has no time of birth. Then the
-        content of the file decides.
+        The content of the file must fit too. Another notebook that is written over a file keeps the
+        identity. If the identity has no time of birth, even a later file can have it.
         """
-        return is_unique(identity) or not self._seems_replaced(session, path)
+        if is_unique(identity):
+            return not self._is_overwritten(session, path)
+        return not self._seems_replaced(session, path)
+
+    def _is_overwritten(self, session: str, path: str) -> bool:
+        """Return whether another notebook was written over the file of a session.
+
+        None of the cells that asked in the session is in the file then. If no cell asked, no record
+        in the file is of a turn in the ledger.
+        """
+        saved = read_cells(path)
+        if saved is None:
+            return False
+        # No tool sets this time back, unlike the time of modification.
+        changed = Path(path).stat().st_ctime
+        if cells := self._cells_before(session, changed):
+            return cells.isdisjoint(saved.cells)
+        recorded = recorded_turns(path)
+        return bool(recorded) and not self._history.matching(recorded)
 
     def _seems_replaced(self, session: str, path: str) -> bool:
         """Return whether the content of the file at `path` does not fit a session.
@@ -114,11 +133,16 @@ class SessionResolver:
         recorded = recorded_turns(path)
         if recorded and not self._history.matching(recorded):
             return True
-        answered, _ = self._history.turns(self._history.segments(session))
-        cells = {
-            turn.cell for turn in answered if turn.cell and turn.at + CLOCK_SKEW < saved.saved
-        }  # a cell that ran after the file was saved can't be in it
+        cells = self._cells_before(session, saved.saved)
         return bool(cells) and cells.isdisjoint(saved.cells)
+
+    def _cells_before(self, session: str, saved: float) -> set[str]:
+        """Return the ids of the cells that asked in a session before the file was written.
+
+        A cell that ran later may be missing in the file. `saved` is in seconds since the epoch.
+        """
+        answered, _ = self._history.turns(self._history.segments(session))
+        return {turn.cell for turn in answered if turn.cell and turn.at + CLOCK_SKEW < saved}
 
     def _renamed(self, path: str, name: str, identity: str) -> str | None:
         """Return the session that was last used in this file at another path, or `None`.

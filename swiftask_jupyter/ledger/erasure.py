@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from swiftask_jupyter.ledger.history import COPIED
 from swiftask_jupyter.ledger.schema import storable
 from swiftask_jupyter.ledger.store import MAX_PARAMETERS, Store, StoreConnection
 
@@ -41,7 +42,7 @@ class Erasure:
             session: the id of the session in which they were asked.
             before: the moment, in seconds since the epoch.
         """
-        return self._erase([_condition(session, before)])
+        return self._erase([self._condition(session, before)])
 
     def count(self, *, session: str | None = None, before: float | None = None) -> int:
         """Return how many turns `erase` would erase.
@@ -50,7 +51,7 @@ class Erasure:
             StoreError: the ledger can't be read.
         """
         with self._store.read() as table:
-            return self._count(table, _condition(session, before))
+            return self._count(table, self._condition(session, before))
 
     def kept(self) -> tuple[int, int, float | None]:
         """Return how many turns the user has, how many of them have texts, and when these began.
@@ -123,9 +124,15 @@ class Erasure:
             f" AND ({condition} OR {repeats})"
         ), (*parameters, *parameters)
 
+    def _condition(self, session: str | None, before: float | None) -> tuple[str, Sequence[Any]]:
+        """Return the SQL condition that chooses turns, and its parameters.
 
-def _condition(session: str | None, before: float | None) -> tuple[str, Sequence[Any]]:
-    """Return the SQL condition that chooses turns, and its parameters."""
-    if session is not None:
-        return "session = ?", (storable(session),)
-    return ("at < ?", (before,)) if before is not None else ("1 = 1", ())
+        The turns of a session include those that it took over from another session.
+        """
+        if session is not None:
+            copied = (
+                f"SELECT turn FROM marks WHERE session = ? AND kind = '{COPIED}'"  # noqa: S608 - our own words
+                f" AND turn IS NOT NULL AND {self._store.own_marks}"
+            )
+            return f"(session = ? OR turn IN ({copied}))", (storable(session),) * 2
+        return ("at < ?", (before,)) if before is not None else ("1 = 1", ())

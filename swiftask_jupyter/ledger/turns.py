@@ -197,6 +197,8 @@ def _complete(rows: StoreConnection, turn: Turn, *, texts: bool) -> None:
     """Write how a turn ended; its texts only if they are kept, and its prompt was not erased."""
     turn.answer = turn.text
     turn.content_digest = content_digest(turn.prompt, turn.answer) if texts else ""
+    if not texts:  # a short text can be guessed from its digest
+        turn.request_digest = ""
     row, text = schema.update("turns"), schema.update("texts")
     changed = rows.execute(
         f"{row.sql} WHERE turn = ? AND status = 'running'", (*row.values(turn), turn.id)

@@ -123,7 +123,7 @@ def check_agents(context: NotebookContext, agents: list[str], options: dict[str,
         unknown = [word for word in unknown if not word.startswith(FAULT_AGENTS)]
     for word in unknown:
         meaning = next(_meanings(context, word, slugs))
-        if meaning.certain or len(unknown) < len(words):
+        if meaning.certain or len(words) > 1:
             raise UsageError(f"no agent {word} in the catalogue; {meaning.hint}")
 
 

@@ -18,6 +18,8 @@ _FORMAT = re.compile(
     r"all|[^\s'\"]*%[a-zA-Z].*"
     r"|(?:.?[<>=^])?[-+ ]?z?#?0?\d*[_,]?(?:\.\d+)?[a-zA-Z%]?"
 )
+# A format of one word: a slip where it can't be applied, and never a style of CSS or JSX.
+_WORD = re.compile(r"[\w.,%+<>=^#-]+")
 _SPACED_FORMAT = re.compile(r"\s+\d*,?\.\d+[eEfFgG%]?")
 # What only a text in a template language has: tags of Jinja, Handlebars, Go, GitHub's workflows.
 _TEMPLATE = re.compile(
@@ -48,15 +50,20 @@ def check_fields(text: str, names: Mapping[str, Any], remarks: Iterable[str]) ->
     if _TEMPLATE.search(text) and not any(field["name"] in names for field in fields):
         return
     for field in fields:
+        spec = (field["spec"] or "").strip()
+        unwritten = [each for each in remarks if each.startswith(f"{field[0]} can't be written")]
+        if unwritten and _WORD.fullmatch(spec):
+            whole = f"{{{{{field['name']}{field['path']}:all}}}}"
+            hint = f"did you mean {whole}? {HOW_TO_SEND}" if closest(spec.lower(), ["all"]) else ""
+            raise PromptError(unwritten[0], advice=hint or HOW_TO_SEND)
         if iskeyword(field["name"]) or not _is_format(field["spec"] or ""):
             continue
         if (problem := _problem(field, names)) is not None:
             what, nearest = problem
             hint = f"did you mean {{{{{nearest}}}}}? {HOW_TO_SEND}" if nearest else HOW_TO_SEND
             raise PromptError(what, advice=hint)
-        for remark in remarks:
-            if remark.startswith(f"{field[0]} can't be written"):
-                raise PromptError(remark, advice=HOW_TO_SEND)
+        if unwritten:
+            raise PromptError(unwritten[0], advice=HOW_TO_SEND)
 
 
 def _is_format(spec: str) -> bool:

@@ -7,10 +7,13 @@ refused. No library is imported here: whoever has an array has imported NumPy al
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from io import IOBase
+from types import ModuleType
 from typing import Any, Self
 
 # The characters that one value may add to a prompt; `{{x:all}}` lifts the limit.
@@ -256,12 +259,25 @@ class _Writer:
         if not self._displays_are_set:
             self._stack.enter_context(_complete_displays())
             self._displays_are_set = True
+        if isinstance(value, re.Pattern):
+            self.add(_pattern_text(value))
+            return
+        if inspect.isroutine(value) or isinstance(value, type | ModuleType | IOBase):
+            raise NotWritable(f"is {_article(type(value))}, whose text says nothing of it")
         text = write(value)
         if write is repr or not _defines_str(value):
             if _ADDRESS.search(text):
                 raise NotWritable(f"is {_article(type(value))}, whose text says nothing of it")
             self.shortened = self.shortened or _ELLIPSIS.search(text) is not None
         self.add(text)
+
+
+def _pattern_text(pattern: re.Pattern[Any]) -> str:
+    """Return a compiled pattern as Python writes it, also if it is longer than 200 characters."""
+    flags = (
+        f", {re.RegexFlag(pattern.flags & ~re.UNICODE)!s}" if pattern.flags & ~re.UNICODE else ""
+    )
+    return f"re.compile({pattern.pattern!r}{flags})"
 
 
 def _is_ours(value: object) -> bool:

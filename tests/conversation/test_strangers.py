@@ -292,3 +292,23 @@ def test_an_unknown_conversation_and_none_to_adopt_are_one_line_each(box, tmp_pa
         page.client.session().adopt("nope")
     assert page.held() == ["one"]
     page.close()
+
+
+@pytest.mark.parametrize("later", [-1000.0, 1000.0])
+@pytest.mark.parametrize("claim", [*CLAIMS[:3], ""])
+def test_a_notebook_written_over_the_victim_in_place_continues_nothing(
+    victim, monkeypatch, claim, later
+):
+    monkeypatch.setattr("swiftask_jupyter.conversation.resolver.CLOCK_SKEW", 0.0)
+    stranger = Page(victim.box, victim.path.with_name("theirs.ipynb"))
+    stranger.save(["f1", "f2"], records=claims(victim, claim), later=later)
+    stranger.close()
+    shutil.copy2(stranger.path, victim.path)  # the file keeps its number and its time of birth
+    victim.restart()
+
+    answer = victim.run("f1", "harmless")
+    ask_from(victim.client.session(), "in the panel", surface="panel")
+
+    assert CANARY not in str(victim.sent())
+    assert any("session adopt" in remark for remark in answer.reply.remarks)
+    victim.close()

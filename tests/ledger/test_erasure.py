@@ -77,6 +77,16 @@ def test_a_repeat_in_another_session_is_erased_too(ledger):
     assert ledger.history.replay("other") is not None
 
 
+def test_what_a_session_took_over_is_erased_with_it(ledger):
+    taken = asked(ledger, "a", request_digest="1")
+    asked(ledger, "a", request_digest="2")
+    asked(ledger, "copy", request_digest="3")
+    ledger.history.mark("copied", "copy", taken.id)
+
+    assert ledger.erasure.erase(session="copy") == 2
+    assert ledger.history.replay("2") is not None
+
+
 def test_an_answer_that_ends_after_its_turn_was_erased_is_not_written(ledger):
     reply = a_reply()
     ledger.turns.begin(reply)

@@ -13,6 +13,7 @@ from swiftask_jupyter.notebook.panel.reply_publisher import ReplyPublisher
 from swiftask_jupyter.sandbox.faults import Fault
 from tests.support.frontends import WAIT, HeadlessView, text_of, until
 from tests.support.notebooks import ask_from
+from tests.support.servers import RawServer, always, sized
 
 
 def test_a_question_is_history_for_the_next_question_and_the_next_cell(view, client, box):
@@ -312,3 +313,23 @@ def test_without_texts_an_answer_stays_visible_and_is_not_sent_along(
     assert "earlier turns whose texts are not kept were not sent along" in second["footer"]
     assert [each["content"] for each in box.requests[-1].json["messages"]] == ["two"]
     assert client.usage(text=True)["prompt"].isna().all()
+
+
+def test_the_files_of_a_message_go_to_no_other_service_unasked(view, client, box):
+    overrides = type(client.connections.overrides)
+    client.connections.overrides = overrides(box.url, box.token, "echo", "native")
+    view.panel.ask("one", files=[("a.txt", b"abc")])
+    [exchange] = view.finished()
+    with RawServer(always(sized(b"{}"))) as other:
+        client.connections.overrides = overrides(other.url, "token", "echo", "native")
+
+        asked = {"agent": "", "key": exchange["key"]}
+        answers = [
+            view.request("retry", **asked), view.request("ask", text="two", uploads=[], **asked)
+        ]  # fmt: skip
+
+        assert not other.requests
+    for answer in answers:
+        assert answer["error"].startswith(
+            "the files of this message were sent to the sandbox alone; ask anew"
+        )

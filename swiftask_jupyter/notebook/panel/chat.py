@@ -115,6 +115,8 @@ class Chat:
                 raise PromptError(
                     "a cell asked this with its own options", advice="run the cell again"
                 )
+            if earlier and earlier.attached and not share_history:
+                self._check_files(earlier.reply)
             slot = earlier.reply.slot if earlier else None
             attached = (*(earlier.attached if earlier else ()), *files)
             origin = Origin("panel", slot)
@@ -178,6 +180,18 @@ class Chat:
             feedback = self._client.widget.feedback
             feedback(reply.conversation, good=liked, comment=exchange.comment)
         return exchange
+
+    def _check_files(self, turn: Turn) -> None:
+        """Refuse to send the files of an earlier question to a service that did not receive them.
+
+        Raises:
+            PromptError: the present connection is to another service.
+        """
+        if service_of(turn) != self._client.connections.resolve().service:
+            raise PromptError(
+                f"the files of this message were sent to {service_name(turn)} alone",
+                advice="ask anew, and attach what this service may see",
+            )
 
     def _check_service(self, turn: Turn) -> None:
         """Check that the client's current service is the service that gave the answer.
