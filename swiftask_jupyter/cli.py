@@ -17,8 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0, 1 after an error, or 130 after Ctrl-C.
 
     Args:
-        arguments: the command-line arguments without the program's name; default: those of this
-            process.
+        arguments: the command-line arguments without the program's name; default: the arguments of
+            this process.
     """
     parser = argparse.ArgumentParser(
         prog="swiftask-jupyter", description="AI agents in Jupyter: commands outside a notebook."

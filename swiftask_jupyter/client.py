@@ -280,7 +280,7 @@ class Swiftask:
 
     @with_options(ChatOptions)
     def chat(self, agent: str | None = None, **options: Unpack[ChatOptions]) -> ChatPanel:
-        """Return a chat panel; as the last expression of a cell, it appears in the cell's output.
+        """Return a chat panel; a cell shows the panel if the panel is the cell's last expression.
 
         Args:
             agent: the agent's slug; default: the connection's agent.
@@ -363,7 +363,7 @@ class Swiftask:
 
     @property
     def widget(self) -> WidgetRoutes:
-        """Methods for other routes of the chat widget's API: ratings, conversations, appearance."""
+        """Methods for the chat widget's API: ratings, stored conversations and appearance."""
         from swiftask_jupyter.widget_routes import WidgetRoutes
 
         connections = self.connections

@@ -40,7 +40,7 @@ class _OneLineTraceback:
 
 
 class SwiftaskError(_OneLineTraceback, Exception):
-    """The base class of all errors of this package; catch it to handle any of them.
+    """The base class of the errors of this package, except `Interrupted`.
 
     Args:
         message: what went wrong, in the user's terms.
@@ -63,10 +63,10 @@ class SwiftaskError(_OneLineTraceback, Exception):
     def masked(self, mask: Callable[[str], str]) -> Self:
         """Mask tokens in the message of this error, and return this error.
 
-        A message can quote a text of the service or of the user that contains a token.
+        A message can quote a text from the service or from the user. The text can contain a token.
 
         Args:
-            mask: returns a text with the secrets in it masked, such as `Secret.mask`.
+            mask: a function that masks the secrets in a text, such as `Secret.mask`.
         """
         self.args = tuple(mask(str(each)) for each in self.args)
         return self
@@ -99,7 +99,7 @@ class ConnectionFailed(SwiftaskError):
     """No response arrived; check the base URL, the network and the proxy.
 
     Attributes:
-        sent: whether the request may have reached the service. Then the request may be billed.
+        sent: whether the request may have reached the service, and may be billed.
     """
 
     def __init__(self, message: str, *, advice: str = "", sent: bool = True) -> None:

@@ -71,7 +71,7 @@ AGENT = Option("the agent's slug, or several to compare; default: the connection
 
 
 class CallOptions(TypedDict, total=False):
-    """The options of every request: for a single question, in a conversation and in a batch."""
+    """The keyword options that `Swiftask.ask`, `Session.ask` and `Swiftask.map` all accept."""
 
     connection: Annotated[str | None, Option(
         "a connection of pyproject.toml or config.toml", ("-c", "--connection"), "NAME")]
@@ -105,7 +105,7 @@ class CallOptions(TypedDict, total=False):
 
 
 class RequestOptions(CallOptions, total=False):
-    """The options of a question outside of a conversation: `Swiftask.ask`, `stream`, `dry_run`."""
+    """The keyword options of a question outside of any conversation, as in `Swiftask.ask`."""
 
     files: Annotated[Iterable[object], Option(
         "files to attach: paths, URLs, DataFrames, figures, (name, bytes)",
@@ -114,7 +114,7 @@ class RequestOptions(CallOptions, total=False):
 
 
 class AskOptions(RequestOptions, total=False):
-    """The options of a question in a conversation: `Session.ask`, `stream`, `dry_run`."""
+    """The keyword options of a question in a conversation, as in `Session.ask`."""
 
     fresh: Annotated[bool, Option(
         "send no earlier turns", ("--fresh",), default=False, const=True, by_row=False)]

@@ -1,6 +1,6 @@
-"""Requests that are not prompts: the other routes of the chat widget's API, and file downloads.
+"""Calls the chat widget's API for ratings and stored conversations, and downloads files.
 
-The service's documentation gives only examples of these routes and does not specify the responses.
+The service's documentation gives only examples of this API and does not specify the responses.
 So the JSON of a response is returned unchanged.
 """
 

@@ -1,1 +1,1 @@
-"""The answers of agents, from the events of a response to the data in the text of an answer."""
+"""The answers of agents: events, turns and replies, and the data in the text of an answer."""

@@ -216,7 +216,7 @@ class FieldSchema(Schema):
         return f"Answer with one JSON object and nothing else: {{{', '.join(fields)}}}"
 
     def parse(self, text: str) -> tuple[Any, ...]:
-        """Return the values as `Schema.parse` does; ignore unknown keys and the case of keys."""
+        """Return the values of the fields in an answer; ignore unknown keys and the keys' case."""
         found = _find_object(text)
         folded = {key.casefold(): value for key, value in found.items()}
         return tuple(
@@ -236,12 +236,12 @@ class FieldSchema(Schema):
 
 
 class PydanticSchema(Schema):
-    """A schema that is defined by a pydantic model.
+    """A schema whose fields are defined by a class of the package pydantic.
 
-    This module does not import pydantic. It only calls methods of the given class.
+    This module only calls methods of the class and does not import pydantic.
 
     Args:
-        model: the class of the pydantic model.
+        model: a subclass of `pydantic.BaseModel`.
     """
 
     def __init__(self, model: Any) -> None:
@@ -252,12 +252,12 @@ class PydanticSchema(Schema):
 
     @property
     def instruction(self) -> str:
-        """The text that asks the agent for one JSON object, with the model's JSON Schema."""
+        """The text that asks the agent for one JSON object, with the pydantic JSON Schema."""
         schema = json.dumps(self._model.model_json_schema(), ensure_ascii=False)
         return f"Answer with one JSON object and nothing else; its JSON schema: {schema}"
 
     def parse(self, text: str) -> tuple[Any, ...]:
-        """Return the values as `Schema.parse` does, validated and converted by pydantic."""
+        """Return the values of the fields in an answer, validated and converted by pydantic."""
         found = _find_object(text)
         try:
             instance = self._model.model_validate(found)
@@ -275,10 +275,10 @@ def _find_object(text: str) -> dict[str, Any]:
 
 
 def parse_schema(schema: Any) -> Schema:
-    """Return the `Schema` for a text, a dict of pandas dtypes or a pydantic model.
+    """Convert a text, a dict of pandas dtypes or a pydantic model to a `Schema`.
 
     Raises:
-        ConfigurationError: the schema is malformed, or has another form.
+        ConfigurationError: the schema is malformed, or is none of these three types.
     """
     if isinstance(schema, str):
         return _from_text(schema)

@@ -71,9 +71,9 @@ def find_json(text: str, *, embedded: bool = False) -> Any:
     If `embedded` is false, the whole text is parsed as JSON. If the text is not JSON, the first
     fenced code block in the text is parsed instead. The value can have any type. NaN is an error.
 
-    If `embedded` is true, the result is the first JSON object in the fenced code blocks, or else in
-    the text. Other text may surround the object. An empty object is returned only if all objects
-    are empty. NaN is accepted.
+    If `embedded` is true, the result is the first JSON object in the fenced code blocks. If the
+    code blocks contain no object, the result is the first JSON object in the text. Other text may
+    surround the object. An empty object is returned only if all objects are empty. NaN is accepted.
 
     Args:
         text: the text of the answer.
@@ -92,7 +92,7 @@ def _first_value(candidates: Iterable[str]) -> Any:
     """Parse texts as JSON, and return the value of the first text that is valid JSON.
 
     Raises:
-        ValueError: no text is valid JSON. The message is the reason for the last text.
+        ValueError: no text is valid JSON. The message says why the last text is invalid.
     """
     reason = ""
     for candidate in candidates:

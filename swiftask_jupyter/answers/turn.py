@@ -65,15 +65,15 @@ class Delta(Struct, frozen=True):
 class Usage(Struct, frozen=True):
     """The tokens and credits of an answer, as the service reported them.
 
-    If the service did not report a value, the value is `None`, not 0. `Usage` is also an event of
-    an answer.
+    If the service did not report a value, the value is `None`, not 0. Like `Delta`, a
+    `Usage` can be an event of an answer.
 
     Attributes:
         input_tokens: the tokens of the request.
         output_tokens: the tokens of the answer.
         total_tokens: `input_tokens` plus `output_tokens`, if both are reported.
-        reported_total: the total as the service reported it. Swiftask's `/v1` API was found to
-            count platform units here instead of tokens.
+        reported_total: the total as the service reported it. In Swiftask's `/v1` API, the total
+            was found to count platform units instead of tokens.
         credits: the unchanged field `totalBotUsage` of Swiftask's response. The unit is not
             documented.
         source: where the service reported the usage: `api` (in a JSON response), `stream` (in an
@@ -266,9 +266,9 @@ class Turn(Struct, kw_only=True):
 
     @property
     def text_or_files(self) -> str:
-        """The text of the answer; if the text is blank, the URLs of its files, one on each line.
+        """The text of the answer; if the text is blank, the URLs of the answer's files.
 
-        A later request contains this text as part of the conversation's history.
+        Each URL is on a separate line. Later requests contain the value as part of the history.
         """
         if self.text.strip():
             return self.text

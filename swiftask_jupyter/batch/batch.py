@@ -44,8 +44,8 @@ class Batch:
         settings: the options of the call.
 
     Raises:
-        Refused: an option is invalid, or no row can be sent. With the cache mode `strict`, a row
-            has no answer in the ledger.
+        Refused: an option is invalid, or no row can be sent. With the cache mode `strict`, the
+            error is also raised if the ledger has no answer for a row.
         StoreError: the ledger can't be read.
     """
 
@@ -130,10 +130,11 @@ class Batch:
         return self._result()
 
     def _stages(self, *, asks: bool = True) -> Iterator[list[int]]:
-        """Yield lists of the numbers of prompts to send: all prompts, or a pilot and the rest.
+        """Yield the numbers of the prompts to send, in one list or in two lists.
 
-        If the options require a confirmation, the user is asked before the last list. If the user
-        declines, the last list is not yielded.
+        Without a pilot, one list holds all numbers. With a pilot, the first list holds the pilot,
+        and the second list holds the rest. If the options require a confirmation, the user is asked
+        before the last list. If the user declines, the last list is not yielded.
 
         Args:
             asks: whether the user can be asked.
@@ -232,7 +233,7 @@ class Batch:
 
 
 def _user_agrees(line: str, stopped: str) -> bool | None:
-    """Ask the user whether to send the prompts; return `None` if no user can be asked.
+    """Ask whether to send the prompts; return the decision, or `None` if nobody can be asked.
 
     Args:
         line: the text before the question.

@@ -1,4 +1,4 @@
-"""Limits how many requests of a batch are in flight, and pauses the batch if the service asks.
+"""Limits how many requests of a batch are in flight; pauses the batch if the service asks to wait.
 
 The limit adapts to the service by AIMD (additive increase, multiplicative decrease). TCP uses the
 same method (https://www.rfc-editor.org/rfc/rfc5681). If several kernels use one account, each
@@ -18,7 +18,7 @@ RATE_LIMIT_STATUSES = frozenset((429, 503))
 
 
 class ConcurrencyLimiter:
-    """Counts the requests in flight, and adapts the limit for this number to the responses.
+    """Counts the requests in flight, and raises or lowers the limit depending on the responses.
 
     The limiter reads no clock: callers pass the time, in seconds of `time.monotonic`.
 

@@ -27,7 +27,7 @@ class BatchSettings(Struct, frozen=True):
         confirm: whether to ask the user before sending; `None`: only above 1,000 prompts.
         tries: the highest number of requests for one prompt.
         progress: whether to show a summary and a progress bar.
-        names: values for names in the template that are not columns.
+        names: a dict that maps names in the template to values, for names without a column.
         cache: the cache mode; `None`: the client's mode. With `"strict"`, nothing is sent, and a
             row without an answer in the ledger raises an error. `"on"` and `"off"` have the same
             effect in a batch.

@@ -94,8 +94,8 @@ class ConversationLog:
     def _write_file_identity(self, path: str) -> None:
         """Store the identity of the notebook's file in the ledger, if the file exists.
 
-        Called until an identity is stored. A file that replaces the notebook's file later may come
-        from anyone, so the identity of that file is not stored.
+        Another file may later take the place of the notebook's file. The identity of the other file
+        is not stored, because the other file may come from anyone.
         """
         identity = file_identity(path)
         if identity is None or self._id is None:
@@ -202,10 +202,11 @@ class ConversationLog:
 
         Args:
             which: the name of a conversation of this notebook, or the id of any conversation.
-                Default: the origin of this conversation, or the last conversation with this name.
+                Default: the conversation that this conversation replaced or copied. If there is
+                none, the default is the last earlier conversation with this name.
 
         Raises:
-            ConfigurationError: there is no such conversation, or several may be meant.
+            ConfigurationError: no conversation is found, or several conversations may be meant.
             StoreError: the ledger can't be read or written.
         """
         sessions = self._ledger.sessions

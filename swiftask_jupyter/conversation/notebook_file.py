@@ -1,7 +1,7 @@
 """Reads a saved notebook: the ids of its cells, and the records of turns in its outputs.
 
-A notebook may come from anyone, so its content is not trusted. Only the order of the cells is used,
-and each record whose id and digest are equal to those of a turn in the ledger.
+A notebook may come from anyone, so its content is not trusted. Only the order of the cells and some
+records are used. A record is used if the ledger has a turn with the record's id and digest.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def read_cells(path: str | Path) -> SavedNotebook | None:
 def serves_visitors(environ: Mapping[str, str]) -> bool:
     """Return whether Voila started this kernel, given the kernel's environment variables.
 
-    Voila starts a kernel for each visitor of a web page. It sets the variable `SERVER_SOFTWARE`, or
-    `VOILA_PREHEAT` in a kernel that is started in advance.
+    Voila starts a kernel for each visitor of a web page. Voila sets the variable `SERVER_SOFTWARE`.
+    In a kernel that is started in advance, Voila sets `VOILA_PREHEAT`.
     """
     return environ.get("SERVER_SOFTWARE", "").startswith("voila/") or "VOILA_PREHEAT" in environ
 
@@ -121,8 +121,8 @@ class NotebookFile:
         path: the path of the notebook; `None` for no notebook.
         kernel: an id that replaces the path in the ledger. Given if there is no notebook, or if
             Voila serves the notebook.
-        shared_name: the name of the only conversation that other kernels can continue by its
-            name. Used if `kernel` is given; `None` for no such conversation.
+        shared_name: the name of the only conversation that other kernels can continue. `None`: no
+            conversation. The argument is used only if `kernel` is given.
 
     Attributes:
         kernel: the argument `kernel`.
@@ -154,8 +154,8 @@ class NotebookFile:
     def place(self, name: str) -> str | None:
         """Return the value of the ledger's column `notebook` for the conversation with this name.
 
-        The value is the path of the notebook or the id `kernel`. It is `None` for the conversation
-        that other kernels can continue.
+        The value is the path of the notebook, or the id `kernel` if this id is given. If `kernel`
+        is given and the name is `shared_name`, the value is `None`.
         """
         if self.kernel is None:
             return self.path

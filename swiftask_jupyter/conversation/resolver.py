@@ -96,10 +96,11 @@ class SessionResolver:
         return known == identity and self._is_certain(session, path, identity)
 
     def _is_certain(self, session: str, path: str, identity: str) -> bool:
-        """Return whether a file with a session's identity really is the session's file.
+        """Return whether the file at `path` really is the file of a session.
 
-        The content of the file must fit too. Another notebook that is written over a file keeps the
-        identity. If the identity has no time of birth, even a later file can have it.
+        The file has the identity that the ledger stores for the session. If the identity has no
+        time of birth, another file can have an equal identity. In this case, the content of the
+        file decides.
         """
         if is_unique(identity):
             return not self._is_overwritten(session, path)
@@ -145,9 +146,12 @@ class SessionResolver:
         return {turn.cell for turn in answered if turn.cell and turn.at + CLOCK_SKEW < saved}
 
     def _renamed(self, path: str, name: str, identity: str) -> str | None:
-        """Return the session that was last used in this file at another path, or `None`.
+        """Return the session of a renamed file, or `None`; assign the session to the new path.
 
-        The session is assigned to the new path.
+        Args:
+            path: the new path of the file.
+            name: the name of the session.
+            identity: the identity of the file.
         """
         for session in reversed(self._sessions.of_file(identity)):
             location = self._sessions.location(session)

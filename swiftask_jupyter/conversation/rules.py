@@ -56,7 +56,7 @@ def fold(
         answered: all answered turns, oldest first, including removed and replaced turns.
         marks: the records of later changes, such as an undo, oldest first.
         notebook: the saved notebook; `None` if there is none.
-        running: the slot of the running cell, which is kept even if the saved notebook lacks the
+        running: the slot of the running cell. The slot is kept even if the saved notebook lacks the
             cell.
     """
     slots, first_filled = _filled_slots(list(answered), list(marks))
@@ -72,8 +72,9 @@ def around(
 ) -> tuple[list[Turn], list[Turn]]:
     """Return the turns before `coming` and the turns after `coming`, a turn that will be sent.
 
-    Earlier turns of the same run of the cell are in the first list. Turns of an earlier run are in
-    neither list, because `coming` replaces them.
+    A run of a cell can send several turns. Earlier turns of the run that sends `coming` are in the
+    first list. The turns of earlier runs of the cell are in neither list, because `coming` replaces
+    the turns of earlier runs.
     """
     turns = fold([*answered, coming], marks, notebook, coming.slot)
     here = next(number for number, turn in enumerate(turns) if turn.id == coming.id)
@@ -101,8 +102,8 @@ def remark_on_withheld(withheld: Iterable[Turn], surface: str) -> str:
 
     Args:
         withheld: the earlier turns that are not sent.
-        surface: where the user wrote the prompt. The remark names the option with which the user
-            can send the turns from there.
+        surface: where the user wrote the prompt: `cell`, `panel` or `python`. For a cell and for
+            Python, the remark names the option that sends the turns.
     """
     counts = Counter(service_name(turn) for turn in withheld)
     stayed = ", ".join(
@@ -159,7 +160,7 @@ def continued(
 def _filled_slots(
     answered: list[Turn], marks: list[Mark]
 ) -> tuple[dict[str, list[Turn]], dict[str, float]]:
-    """Return two dicts: from slot to turns, and from slot to the time of the first turn.
+    """Return a dict that maps slots to turns, and a dict that maps slots to the first turn's time.
 
     A slot is a place in the conversation, such as the place of a cell. A turn that the user picked
     from a comparison has the slot and the time of the pick.
@@ -241,8 +242,8 @@ def _slot_order(
 def _is_deleted(held: list[Turn], notebook: SavedNotebook) -> bool:
     """Return whether a slot belongs to a deleted cell, given the turns that the slot holds.
 
-    The saved notebook does not contain the slot. If the slot is a cell that ran before the notebook
-    was saved, the cell was deleted.
+    Call this function only for a slot that the saved notebook lacks. If the slot belongs to a cell,
+    and the cell ran before the notebook was saved, the cell was deleted.
     """
     newest = held[-1]
     return newest.cell == newest.slot and newest.at + CLOCK_SKEW < notebook.saved

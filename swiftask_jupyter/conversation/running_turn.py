@@ -55,7 +55,7 @@ class TurnContext(Struct, frozen=True):
         left_out: the number of sendable turns that are not sent because of the history limit.
         withheld: the turns of `earlier` that are not sent because another service received them.
         cache: `off`, `on` or `strict`. `on` shows a stored answer to the same request again.
-            `strict` does this too, and raises an error if there is no stored answer.
+            `strict` also shows a stored answer, and raises an error if no answer is stored.
         replay: whether to send the earlier turns again, as text, to a service that stores
             conversations but lacks these turns.
         fresh: whether to send the new turn without earlier turns.
@@ -276,9 +276,10 @@ class RunningTurn:
     def _address(self, protocol: Protocol, prompt: Prompt) -> Prompt:
         """Return the prompt with the id of the service's conversation that the prompt continues.
 
-        The id is `None` if there is no such conversation. A service that stores conversations then
-        lacks the earlier turns. With the option `replay`, the earlier turns are put into the text.
-        Without the option, a remark says that the earlier turns are missing.
+        The id is `None` if no conversation can be continued. In this case, a service that stores
+        conversations lacks the earlier turns. With the option `replay`, the method puts the earlier
+        turns into the text. Without the option, the method adds a remark that the earlier turns are
+        missing.
         """
         context, reply = self._context, self.reply
         earlier = () if context.fresh else context.sendable

@@ -83,9 +83,9 @@ class Origin(Struct, frozen=True):
         surface: `cell`, `panel` or `python`.
         slot: the slot of the turn. A new turn replaces the earlier turn in the same slot. `None`
             stands for the id of the running cell, or for a new slot outside of a cell.
-        superseded: whether the prompt is part of a comparison of several agents. Its turn is sent
-            with the history of the slot. The turn is added to the conversation only if the user
-            picks it.
+        superseded: whether the prompt is part of a comparison of several agents. In a comparison,
+            the turn is sent with the turns that come before the slot. The turn is added to the
+            conversation only if the user picks the turn.
     """
 
     surface: str = "python"

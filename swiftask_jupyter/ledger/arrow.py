@@ -31,7 +31,7 @@ def installed() -> bool:
 def stream(
     path: Path, names: Sequence[str], statement: str, parameters: Sequence[Any]
 ) -> Iterator[IO[bytes]]:
-    """Run a query in a child process, and yield the result as a file.
+    """Run a query in a child process; a `with` statement gives the result as a file.
 
     The file is in Arrow's IPC stream format.
 
@@ -42,7 +42,7 @@ def stream(
         parameters: the values, in the order of the question marks.
 
     Raises:
-        OSError: the child process can't be started or fails. A failure of the child process is
+        OSError: the child process can't be started. If the child process fails later, the error is
             raised at the end of the `with` block.
     """
     typical = ", ".join(

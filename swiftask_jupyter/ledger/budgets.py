@@ -26,8 +26,8 @@ class Budgets:
     """The ledger's table of budgets.
 
     A budget limits the credits, tokens or calls of a period. Rows are added to the table, and never
-    changed. For each combination of unit, period, agent and notebook, only the newest row counts. A
-    row with an amount sets the budget. A row without an amount removes the budget.
+    changed. If several rows differ only in time and amount, only the newest row counts. A row with
+    an amount sets the budget. A row without an amount removes the budget.
     """
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
@@ -44,7 +44,7 @@ class Budgets:
             return _in_force(table)
 
     def set(self, budget: Budget) -> None:
-        """Set a budget; replace an existing budget with equal unit, period, agent and notebook.
+        """Set a budget; an existing budget that differs only in the amount is replaced.
 
         Raises:
             StoreError: the ledger can't be written.
@@ -52,12 +52,10 @@ class Budgets:
         self._write(budget, budget.amount)
 
     def drop(self, budget: Budget) -> None:
-        """Remove the budget that has the unit, period, agent and notebook of `budget`.
-
-        The amount of `budget` is ignored.
+        """Remove a budget; the amount of `budget` is ignored.
 
         Raises:
-            ConfigurationError: no budget has this unit, period, agent and notebook.
+            ConfigurationError: no existing budget is equal to `budget`, apart from the amount.
             StoreError: the ledger can't be written.
         """
         self._known(budget)
@@ -67,7 +65,7 @@ class Budgets:
         """Raise the amount of an existing budget.
 
         Args:
-            budget: the unit, period, agent and notebook of the existing budget, and the new amount.
+            budget: a copy of the existing budget, with the new amount.
 
         Raises:
             ConfigurationError: the budget does not exist, or the new amount is not higher than the
@@ -82,7 +80,7 @@ class Budgets:
         self._write(budget, budget.amount)
 
     def spent(self, budget: Budget, session: str, excluded: str = "") -> BudgetUsage:
-        """Return how much of a budget has been used, in the period up to now or in a session.
+        """Return how much of a budget has been used so far in the budget's period.
 
         Args:
             budget: the budget.
@@ -99,8 +97,8 @@ class Budgets:
     def check(self, turn: Turn) -> list[str]:
         """Check whether the budgets allow the request of a turn to be sent.
 
-        The turn's row must be in the ledger already. The turn itself does not count as used. All
-        other running calls count, even the calls of other processes.
+        The turn's row must be in the ledger already. The turn itself is not counted. All other
+        running calls are counted, even the calls of other processes.
 
         Returns:
             Warnings for the footer of the answer; usually an empty list. If the ledger's server
@@ -192,7 +190,8 @@ def _applies(budget: Budget, turn: Turn) -> bool:
 def _in_force(table: StoreConnection) -> list[Budget]:
     """Return all budgets that are set, in the order in which they were first set.
 
-    A budget is set if the newest row for its unit, period, agent and notebook has an amount.
+    Of several rows that differ only in time and amount, only the newest row counts. A budget is set
+    if this row has an amount.
     """
     amounts: dict[tuple[Any, ...], float | None] = {}
     for amount, *scope in table.execute(

@@ -53,8 +53,8 @@ class Mark(Struct, frozen=True):
         kind: the kind of the change. Only `undone`, `forgotten`, `picked`, `reset` and `copied`
             change a conversation.
         turn: the id of the turn; `None` if the whole session is changed.
-        value: additional data of some kinds. `picked`: the slot that the turn fills. `copied`
-            without a turn: the id of the original session.
+        value: additional data. For `picked`: the slot that the turn fills in the conversation. For
+            `copied` without a turn: the id of the original session.
     """
 
     at: float
@@ -276,8 +276,8 @@ class History:
             session: the id of the session; `None` for the kind `cleared`, which clears the cache.
             turn: the id of the turn; `None` if the whole session is changed.
             value: additional data, such as the text of a comment.
-            earliest: the earliest time of the mark, in seconds since the epoch. If the clock was
-                set back and shows an earlier time, the mark gets this time.
+            earliest: the earliest time of the row, in seconds since the epoch. If the clock shows
+                an earlier time, the row gets the time `earliest`.
 
         Raises:
             StoreError: the ledger can't be written.
@@ -290,8 +290,9 @@ class History:
     def replay(self, digest: str) -> Turn | None:
         """Return the newest turn whose answer the cache may show again for a request.
 
-        Only turns of the current user after the last clearing of the cache count. Return `None` if
-        no turn counts, or if the ledger's server can't be reached.
+        Only turns of the current user are searched, and only turns that are newer than the last
+        clearing of the cache. Return `None` if no turn is found, or if the ledger's server can't be
+        reached.
 
         Args:
             digest: the digest of the request, as in `Turn.request_digest`.

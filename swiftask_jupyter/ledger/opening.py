@@ -34,8 +34,8 @@ def open_store(name: str | Path | None, environ: Mapping[str, str]) -> Store:
             the environment variable `SWIFTASK_STORE` is used. If the variable is also empty, the
             file `turns.db` in the user's data directory is used.
         environ: the environment variables. For PostgreSQL, `SWIFTASK_OUTBOX` names the folder of
-            the outbox, a file of transactions that wait for the server. Default: the user's data
-            directory.
+            the outbox. The outbox is a file with transactions that wait for the server. The default
+            folder is the user's data directory.
 
     Raises:
         ConfigurationError: the name is neither a path nor a valid PostgreSQL URL. The error message

@@ -50,8 +50,8 @@ class RecordedTurn(Struct, frozen=True):
     Attributes:
         id: the turn's id.
         content_digest: the digest of prompt and answer; empty if the record has none.
-        request_digest: the digest of the whole request; empty if the record has none; used only for
-            old records without a content digest.
+        request_digest: the digest of the whole request; empty if the record has none. Only an old
+            record without a content digest is recognized by the request digest.
     """
 
     id: str

@@ -39,7 +39,7 @@ class LedgerColumn(Struct, frozen=True):
         table: the ledger's table, `turns` or `texts`; empty if the column has no field.
         written: when the ledger stores the value: `begin` (before the request is sent), `end` (when
             the turn has ended) or `both`.
-        null: the value of the field that is stored as NULL, in addition to `None`.
+        null: a field value to store as NULL; `None` is always stored as NULL.
         in_frame: whether every usage frame has the column.
         in_record: whether the record of a turn in a notebook has the value.
         record_name: the name of the value in the record of a turn.
@@ -238,7 +238,7 @@ _STORE: dict[Kind, Callable[[Any], Any]] = {
 
 
 class Selection:
-    """The columns of a SELECT statement; converts a result row of the statement to a turn.
+    """The columns of a SELECT statement, with methods that convert a result row to a turn.
 
     Attributes:
         sql: the column names for the SELECT statement, separated by commas.
@@ -285,7 +285,11 @@ _LOADERS: dict[str, Callable[[Any], Any]] = {"flag": bool, "json": _from_json}
 
 @cache
 def selection(*tables: str) -> Selection:
-    """Return the columns of these tables for a SELECT statement: `turns`, `texts` or both."""
+    """Return the columns of the named tables for a SELECT statement.
+
+    Args:
+        tables: `turns`, `texts` or both.
+    """
     return Selection(tables)
 
 
@@ -325,8 +329,8 @@ def is_suspect(turn: Turn) -> bool:
     """Return whether a turn with the status `ok` may be a failure.
 
     A turn is suspect in two cases. First, the answer is empty, or consists only of quotes and
-    blanks. Second, a stream reported a total usage of 1 without any tokens. The live API `/v1` did
-    so for an apology.
+    blanks. Second, a stream reported a total of 1 token, but neither input tokens nor output
+    tokens.
     """
     return turn.status == "ok" and (_is_uncounted(turn) or is_empty(turn.text, turn.raw))
 

@@ -316,7 +316,7 @@ def _file_id(path: Path) -> tuple[int, int] | None:
 
 
 def _create_private(path: Path) -> None:
-    """Create a missing file that only its owner can read and write."""
+    """Create a file that only its owner can read and write, unless the file exists."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))

@@ -44,7 +44,7 @@ class OfflineCursor:
     rowcount = 1
 
     def fetchone(self) -> tuple[None]:
-        """Return a row with one `None`, which is what `SELECT max(…)` returns for no rows."""
+        """Return the row `(None,)`, as `SELECT max(…)` does for an empty table."""
         return (None,)
 
     def fetchall(self) -> list[Any]:
@@ -62,13 +62,13 @@ class RecordingConnection:
     statements later. It is harmless to run a statement twice, because rows have ids, and a finished
     turn is not changed again.
 
-    If the first statement fails because the connection is lost, a new connection is opened, and the
-    statement runs again. The server may have closed an idle connection.
+    The server may have closed an idle connection. So if the connection is lost at the first
+    statement, a new connection is opened, and the first statement runs again.
 
     Args:
         connection: the connection; `None` while the server is unreachable.
         reading: whether the connection is only for reading. A connection for reading records
-            nothing. If a connection for reading is lost, an error is raised.
+            nothing, and raises an error while the server is unreachable.
         reconnect: a function that opens a new connection; `None` to never reconnect.
 
     Attributes:
@@ -140,7 +140,7 @@ class RecordingConnection:
         self.execute("ROLLBACK")
 
     def close(self) -> None:
-        """Close the connection; do nothing if the server was unreachable."""
+        """Close the connection; do nothing if there is no connection."""
         if self.connection is not None:
             self.connection.close()
 

@@ -100,9 +100,10 @@ class Turns:
         self._keeps_texts = keeps_texts
 
     def begin(self, turn: Turn, least: int = 0) -> None:
-        """Number a turn and insert the row of the turn, before the turn's request is sent.
+        """Set the number of a new turn, and insert the row of the turn.
 
-        The number is 1 more than the highest number in the session, including copied turns.
+        Call this method before the turn's request is sent. The number is 1 more than the highest
+        number in the session, including copied turns.
 
         Args:
             turn: the turn; the method sets the field `number`.
@@ -152,7 +153,7 @@ class Turns:
                 _complete(rows, turn, texts=texts)
 
     def refuse(self, turn: Turn) -> None:
-        """Insert the row of a turn whose request was refused, so that nothing is sent.
+        """Insert the row of a turn whose request was refused and is not sent.
 
         Raises:
             StoreError: the ledger can't be written.

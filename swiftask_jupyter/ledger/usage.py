@@ -111,7 +111,11 @@ class UsageQueries:
         return f"SELECT {columns} FROM turns WHERE {where}", (*dead, *parameters)  # noqa: S608 - our own columns
 
     def rows(self, names: Sequence[str], wanted: UsageFilter) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield the selected turns as rows of these columns, in lists of at most `CHUNK` rows.
+        """Yield lists of at most `CHUNK` rows, with one row for each selected turn.
+
+        Args:
+            names: the names of the columns; a row holds one value for each column.
+            wanted: the filter that selects the turns.
 
         Raises:
             StoreError: the ledger can't be read.

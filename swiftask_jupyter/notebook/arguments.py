@@ -233,14 +233,14 @@ def _unquoted(found: re.Match[str]) -> str:
 
 
 def request_options(line: MagicLine, kind: Any, **refused: str) -> dict[str, Any]:
-    """Return the options of a line as keyword arguments for a method, such as `Session.ask`.
+    """Return the options of a line as a dict of keyword arguments for a method.
 
-    The fields that `-o NAME=VALUE` sets are included. Options that the method does not have are
-    left out.
+    The dict contains only the options that `kind` lists, and the request fields from
+    `-o NAME=VALUE`.
 
     Args:
         line: the parsed line.
-        kind: the `TypedDict` that lists the method's options.
+        kind: the `TypedDict` that lists the options of the method, such as `AskOptions`.
         refused: additional names that `-o` must not set. Each value is advice for the error
             message.
 
@@ -253,10 +253,10 @@ def request_options(line: MagicLine, kind: Any, **refused: str) -> dict[str, Any
 
 
 def _refused_fields(kind: Any) -> dict[str, str]:
-    """Return a dict that maps each name that `-o` must not set to advice for the user.
+    """Return a dict with the names that `-o` must not set; each value is advice for the user.
 
-    The names are the internal parameters, `agent`, `text`, and some options with their own flag.
-    One example is `--fresh`.
+    The names are `agent`, `text`, the internal parameters, and most options with a flag, such as
+    `--fresh`.
     """
     refused = dict.fromkeys(INTERNAL, "leave it out")
     refused["agent"] = "name the agent on the line: %%swiftask AGENT"

@@ -245,7 +245,7 @@ def _watch(
 
     Raises:
         Interrupted: the user interrupted the cell. Text that had arrived is kept.
-        SwiftaskError: the request failed. Another cause is `-f json` and an answer without JSON.
+        SwiftaskError: the request failed, or an answer in the format `json` contains no JSON.
     """
     nested, failure = context.settings.nested, None
     batches = stream.batches(NO_WAIT if nested else REDRAW_SECONDS)

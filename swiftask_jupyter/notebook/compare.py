@@ -161,7 +161,8 @@ def _watch(
 ) -> list[tuple[str, SwiftaskError]]:
     """Receive and show the answers until all answers have ended.
 
-    An interrupt adds a signal number to `held`. In this case, the running requests are cancelled.
+    An interrupt adds a signal number to `held`. After an interrupt, all running requests are
+    cancelled.
 
     Returns:
         A pair for each failed request: the slug of the agent and the error.

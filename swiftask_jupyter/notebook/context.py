@@ -167,8 +167,8 @@ class NotebookContext:
         """Remove the value that a `%swiftask` command gave to a setting.
 
         This method is called when `%config` changes the setting. The value from `%config` then
-        applies. For `base_url` and `connection`, the method removes the values of all settings from
-        commands. This keeps a token from being sent to the wrong service.
+        applies. If `setting` is `base_url` or `connection`, all values from commands are removed. A
+        remaining token could be sent to the wrong service.
         """
         if self._client is None:
             return

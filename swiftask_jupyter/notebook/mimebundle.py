@@ -107,7 +107,10 @@ class GrowingText(Protocol):
 
     @property
     def settled(self) -> int:
-        """The number of characters in the settled text."""
+        """The number of characters in the settled text.
+
+        Later pieces cannot change the HTML of the settled text.
+        """
 
     @property
     def in_code(self) -> bool:
@@ -118,16 +121,19 @@ class GrowingText(Protocol):
 
     @property
     def tail(self) -> str:
-        """The text after the settled text."""
+        """The end of the text; later pieces may change the HTML of this end."""
 
     def html(self) -> str:
         """Return the text received so far as HTML."""
 
     def settled_html(self) -> str:
-        """Return the settled text as HTML."""
+        """Return the settled text as HTML.
+
+        Later pieces cannot change the HTML of the settled text.
+        """
 
     def tail_html(self, limit: int) -> str:
-        """Return the tail as HTML.
+        """Return the tail, the end of the text after the settled text, as HTML.
 
         If the tail has more than `limit` characters, only the end of the tail is returned.
         """
@@ -150,8 +156,8 @@ def growing_text(format_name: str) -> GrowingText:
 class PlainText:
     """The text of an answer that arrives in pieces and is displayed without Markdown.
 
-    The whole text is rendered as one `pre` block. The whole text is the tail; the settled text is
-    empty.
+    The whole text is rendered as one `pre` element. Later text may change this element. Therefore
+    `tail` is the whole text.
     """
 
     settled = 0
@@ -194,9 +200,15 @@ class PlainText:
 def final_view(reply: Reply) -> tuple[str, str] | None:
     """Return a finished answer as HTML and as plain text.
 
-    In the formats `json` and `code`, only the JSON or the code in the answer is returned. In the
-    format `text`, and for a failed answer, the whole text is returned. The result is `None` for an
-    empty answer and for the format `md`.
+    The result depends on the format of the answer:
+
+    - `md`: `None`;
+    - `text`: the whole text;
+    - `code`: only the code in the text;
+    - `json`: only the JSON in the text, or the whole text if the text contains no JSON.
+
+    If the answer is incomplete, `code` and `json` also give the whole text. The result for an
+    answer without text is `None`.
     """
     if reply.format == "md" or not reply.text:
         return None
@@ -212,7 +224,8 @@ def final_view(reply: Reply) -> tuple[str, str] | None:
 def _extract(reply: Reply) -> CodeBlock | None:
     """Return the JSON or the code in an answer of the format `json` or `code`.
 
-    The result is `None` for a failed answer, for an answer without JSON, and for the format `text`.
+    The result is `None` for an incomplete answer, and for an answer of the format `text`. The
+    result is also `None` if an answer of the format `json` contains no JSON.
     """
     from swiftask_jupyter.answers.structured import CodeBlock, extract_code, extract_json
 

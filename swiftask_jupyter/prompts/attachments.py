@@ -74,11 +74,11 @@ def load_attachments(
     """Return the attachments for a list of values, in the order of the values.
 
     Args:
-        values: strings and other objects. A string is what a user types after `-a`: a URL, a path,
-            a glob pattern, a folder or the name of a variable.
-        names: a dict that maps the names of variables to values. A file takes precedence over a
-            variable, and a variable takes precedence over a folder. `name/` always means the
-            folder.
+        values: strings and other objects. A string is a URL, a path, a glob pattern, a folder or
+            the name of a variable.
+        names: a dict that maps the names of variables to values. If a file and a variable have the
+            same name, the file is attached. If a folder and a variable have the same name, the
+            variable is attached. A name with a final `/` always means a folder.
         directory: the directory for relative paths; `None` for the current directory.
 
     Raises:
@@ -95,7 +95,7 @@ def load_attachments(
 
 
 def _from_text(text: str, names: Mapping[str, Any], base: Path) -> list[Attachment]:
-    """Return the attachments for a string that the user typed."""
+    """Return the attachments for a URL, a path, a glob pattern, a folder or a variable's name."""
     if not text.strip():
         raise PromptError("there is nothing to attach", advice=_SUPPORTED)
     if scheme := _SCHEME.match(text.strip()):

@@ -3,7 +3,7 @@
 A dialect converts a prompt into an HTTP request. It converts the bytes of the response into events:
 the text, the token counts and the ids of the answer. A dialect does no I/O, so it can be tested
 without a server; the package `transport` sends the requests and reads the responses. Other packages
-can provide dialects, and this module is the public interface for them.
+can provide dialects. This module is the public interface for the authors of dialects.
 
 To write a dialect, subclass `Protocol`, set the class attributes and implement two methods.
 `request` returns the HTTP request for a prompt. `decoder` returns the `Decoder` for a response. If

@@ -53,9 +53,9 @@ class Agencii(Protocol):
     def request(self, prompt: Prompt) -> Request:
         """Return the POST request for a prompt.
 
-        A conversation id that this package created is sent as `aliasChatId`, an id from the service
-        as `chatId`. A prompt without a conversation id starts a new conversation: the prompt's
-        alias is sent as `aliasChatId`.
+        A conversation id from the service is sent as `chatId`. A conversation id that this package
+        created is sent as `aliasChatId`. A prompt without a conversation id starts a new
+        conversation, and `prompt.alias` is sent as `aliasChatId`.
         """
         chat = prompt.alias if prompt.conversation is None else str(prompt.conversation)
         chat_key = "aliasChatId" if chat.startswith(ALIAS_PREFIX) else "chatId"

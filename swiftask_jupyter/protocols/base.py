@@ -5,8 +5,8 @@ A `Protocol` holds a base URL and a token. For each prompt, `Transport.stream`
 1. sends the requests that the generator `Protocol.prepare` yields, and sends the responses back
    into the generator;
 2. sends the request that `Protocol.build_request` returns;
-3. calls `Protocol.decoder` with the response's head if the status is below 300, or raises the
-   error that `Protocol.error` returns if the status is 300 or above;
+3. if the status is below 300, calls `Protocol.decoder` with the response's head; otherwise, raises
+   the error that `Protocol.error` returns;
 4. passes the bytes of each network read to `Decoder.feed`, and calls `Decoder.finish` at the end.
 
 Both classes perform no I/O, so a dialect can be tested without a server. The docstring of the
@@ -113,7 +113,7 @@ class Protocol(ABC):
         """Return a new decoder for the body of a response whose status is below 300."""
 
     def error(self, head: ResponseHead, body: bytes, agent: str) -> errors.ServiceError:
-        """Convert a response whose status is 300 or above to an exception, and return it.
+        """Return the exception for a response whose status is 300 or above.
 
         Args:
             head: the response's status and headers.
@@ -127,11 +127,12 @@ class Protocol(ABC):
         return ""
 
     def fallback(self, error: errors.ServiceError) -> Protocol | None:  # noqa: ARG002 - for subclasses
-        """Return a variant of this dialect to try after an error response, or `None`.
+        """Return a variant of this dialect by which to send the prompt again, or `None`.
 
-        The variant sends the request again. `None` means that no variant is left to try, as in
-        this base class. Subclasses have variants for contradictions in the service's documentation,
-        for example about a route. The method is not called if a part of the answer has arrived.
+        A variant differs in a detail of the request, such as the route. `None` means that no
+        variant is left to try. The base class has no variants and always returns `None`.
+
+        The method is called after an error response, unless a part of the answer has arrived.
         """
         return None
 
@@ -240,9 +241,14 @@ def plausible_usage(
 ) -> Usage:
     """Create a `Usage` from the values in a response, with `None` for each implausible value.
 
-    A value that is not a number is implausible. So is a negative token count. Some counts of 0 are
-    implausible too: 0 input tokens, a total of 0, and 0 output tokens for an answer with text or
-    with an implausible input count. Swiftask's `/v1` reports such zeros.
+    These values are implausible:
+
+    - a value that is not a number;
+    - a negative token count;
+    - an input count of 0, and a total of 0;
+    - an output count of 0 if the answer has text, or if the input count is implausible.
+
+    Swiftask's `/v1` reports implausible zeros.
 
     Args:
         input_tokens: the value reported for the tokens of the request.
@@ -271,7 +277,7 @@ def plausible_usage(
 
 
 def _token_count(value: Any) -> int | None:
-    """Return a reported token count as an integer; `None` if it is negative or not a number."""
+    """Return a reported token count as an integer; `None` for a negative or non-numeric value."""
     return int(value) if _is_storable_number(value) and value >= 0 else None
 
 

@@ -69,9 +69,10 @@ class Chat(Protocol):
         )
 
     def remark(self, prompt: Prompt) -> str:
-        """Return the note that a conversation's first answer is not streamed, or an empty string.
+        """Return a note for the first prompt of a conversation if the prompt allows streaming.
 
-        The note is shown below the first answer of a conversation if the prompt allows streaming.
+        The note says that the first answer is not streamed. For any other prompt, return an empty
+        string.
         """
         first = prompt.stream and prompt.conversation is None
         return "chat streams from a conversation's second turn on" if first else ""
@@ -166,7 +167,7 @@ class ChatStreamDecoder(Decoder):
 
 
 def _conversation_events(fields: dict[str, Any], head: ResponseHead | None) -> Iterator[Event]:
-    """Yield the conversation's id as an event; yield nothing if the response does not contain it.
+    """Yield the conversation's id as an event; yield nothing if the response contains no id.
 
     Args:
         fields: the fields of the answer. They are searched first.

@@ -42,7 +42,7 @@ def error_message(body: bytes, token: Secret | None = None) -> str:
 
 
 def _find_message(value: Any) -> str | None:
-    """Return the message in the decoded JSON of an error response, or `None` if it has none."""
+    """Return the message in an error response's decoded JSON; `None` if there is no message."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and value:

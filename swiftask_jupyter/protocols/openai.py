@@ -197,7 +197,7 @@ class StreamDecoder(Decoder):
                 yield from self._rare_events(chunk, data)
 
     def _rare_events(self, chunk: Chunk, data: bytes) -> Iterator[Event]:
-        """Yield an event with the usage of a chunk, and an event with the id and the model.
+        """Yield the usage of a chunk, and the id and the model of the answer, as events.
 
         A chunk without usage gives no usage event. The id and the model are yielded only once for
         the stream, as a `Raw` event.

@@ -27,8 +27,8 @@ ENTRY_POINT_GROUP = "swiftask_jupyter.protocols"
 class _BuiltInProtocols(Mapping[str, type[Protocol]]):
     """A mapping from the names of the built-in dialects to their classes.
 
-    The module of a dialect is imported when its class is first read. Importing all five modules
-    would make the first cell slower.
+    The module of a dialect is imported when the dialect's class is first read. Importing all five
+    modules at once would make the first notebook cell slower.
     """
 
     _class_names: ClassVar = {

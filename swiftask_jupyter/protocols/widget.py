@@ -50,7 +50,7 @@ class Widget(Native):
     def fallback(self, error: ServiceError) -> Protocol | None:  # noqa: ARG002 - as in the base class
         """Return `None`: this dialect has no variant.
 
-        The variant of `Native` sends `sessionId` as a string. This dialect always does.
+        The variant of `Native` sends `sessionId` as a string. `Widget` always sends a string.
         """
         return None
 

@@ -220,7 +220,10 @@ async def _iterate_async(returned: AsyncIterable[Any]) -> AsyncGenerator[Any, No
 
 
 class _LockedIterator:
-    """An agent's iterator with a lock. Only one thread at a time can use the iterator."""
+    """An iterator over the pieces of an agent's reply.
+
+    A lock ensures that only one thread at a time uses the iterator.
+    """
 
     def __init__(self, iterator: Iterator[Any]) -> None:
         self._iterator = iterator

@@ -12,8 +12,8 @@ def routes(state: SandboxState) -> list[Route]:
 class CatalogueHandler(DialectHandler):
     """Tornado request handler that sends the catalogue of agents: GET /public/bots.
 
-    The response is a JSON array with one object per agent. The real service also spells the key
-    `isChatLMM` with "LMM".
+    The response is a JSON array with one object per agent. The spelling of the key `isChatLMM` is
+    copied from the real service.
     """
 
     async def get(self) -> None:

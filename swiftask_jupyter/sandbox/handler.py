@@ -160,10 +160,11 @@ class DialectHandler(RequestHandler):
         return self.state.faults.take(path or self.request.path, agent) or fault_for_agent(agent)
 
     async def respond_fault(self, fault: Fault | None) -> bool:
-        """Send the response of a fault, unless the fault only changes the agent's reply.
+        """Send the response that a fault defines, and return True.
 
-        Return True if a response was sent. Return False if the caller must send the response, as
-        for `fault=None`. The fault's delay and headers are always applied.
+        Some faults only change the agent's reply. For such a fault and for None, send nothing and
+        return False: the caller must send the response. The fault's delay and headers are always
+        applied.
         """
         if fault is None:
             return False

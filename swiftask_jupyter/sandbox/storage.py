@@ -66,9 +66,9 @@ class StorageHandler(DialectHandler):
         self.finish(stored.content)
 
     def respond_error(self, status: int, message: str, shape: str | None = None) -> None:
-        """Send an error response as XML.
+        """Send an error response.
 
-        If `shape` is not None, use this format in place of XML.
+        `shape` is the format of the body, one of `ERROR_SHAPES`. None means XML.
         """
         if shape is not None:
             super().respond_error(status, message, shape)

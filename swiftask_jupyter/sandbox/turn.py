@@ -177,9 +177,10 @@ class Turn:
         return ""
 
     def _truncate(self, text: str) -> str:
-        """Count the words of a piece, and return the piece cut at the limit of words.
+        """Return a piece of the reply, cut off after the maximum number of words.
 
-        A word that began in the previous piece is not counted again.
+        The method also adds the words of the piece to the reply's word count. A word that began in
+        the previous piece is not counted again.
         """
         for match in _WORD.finditer(text):
             if match.start() == 0 and self._inside_word:

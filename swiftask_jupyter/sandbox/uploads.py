@@ -135,7 +135,10 @@ class UploadStore:
         return path
 
     def _evict(self, newest: str) -> None:
-        """Drop the oldest files until both limits hold. Always keep the file `newest`."""
+        """Drop the oldest files until at most `MAX_FILES` files and `MAX_BYTES` bytes are left.
+
+        The file with the URL path `newest` is always kept.
+        """
         for path, file in list(self._files.items()):
             too_many = len(self._files) > MAX_FILES
             if not too_many and self._bytes <= MAX_BYTES:

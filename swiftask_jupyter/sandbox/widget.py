@@ -123,9 +123,9 @@ class FeedbackHandler(WidgetHandler):
     """Tornado request handler for visitors' ratings of conversations: POST /api/widget/feedback."""
 
     async def post(self) -> None:
-        """Validate a visitor's rating, without storing the rating.
+        """Validate a visitor's rating, and send a confirmation. The rating is not stored.
 
-        The response is undocumented.
+        If the rating is invalid, send a 400 response. The confirmation is undocumented.
         """
         if self.agent_of_token() is None or (body := self.read_json()) is None:
             return
@@ -148,9 +148,10 @@ class LikeHandler(WidgetHandler):
     """
 
     async def post(self) -> None:
-        """Validate a visitor's rating, without storing the rating.
+        """Validate a visitor's rating, and send a confirmation. The rating is not stored.
 
-        The rated message may be unknown. The response is undocumented.
+        If the rating is invalid, send a 400 response. The rated message may be unknown. The
+        confirmation is undocumented.
         """
         if (body := self.read_json()) is None or await self.respond_path_fault():
             return

@@ -312,8 +312,8 @@ def _first(layers: list[dict[str, ResolvedSetting]], key: str) -> ResolvedSettin
 def _check_redirection(base: ResolvedSetting, token: ResolvedSetting, root: str) -> None:
     """Raise an error if a project's file names a host that must not receive the token.
 
-    A loopback host is allowed. A documented host is allowed over https. Every host is allowed if
-    one file sets both the host and the token.
+    A loopback host is allowed. Over https, the hosts in `DOCUMENTED_HOSTS` are allowed. Every host
+    is allowed if one file sets both the host and the token.
 
     Raises:
         ConfigurationError: the host is not allowed.

@@ -291,7 +291,7 @@ class StreamIterator(Iterator[T | None]):
     def _take(self) -> T | type[EndOfStream] | None:
         """Return the next item or the end marker.
 
-        With a tick, return `None` after this many seconds without an item.
+        With a tick, return `None` if no item arrives within `tick` seconds.
         """
         while True:
             with suppress(Empty):

@@ -60,7 +60,7 @@ class StreamSanitizer:
     def feed(self, delta: str) -> str:
         """Add a piece of the text, and return the sanitized text that is ready.
 
-        If the next piece decides about the last characters, these characters are held back.
+        The last characters are held back if the next piece determines what these characters become.
         """
         undecided = _UNDECIDED.search(delta)
         cut = undecided.start() if undecided else len(delta)

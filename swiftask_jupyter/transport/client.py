@@ -1,8 +1,8 @@
 """`Transport`: sends the requests for a prompt, and yields the events of the answer.
 
 This package's own HTTP/1.1 client sends most requests, several times faster than httpx. httpx sends
-requests through a proxy, large uploads, and requests to URLs that the own client does not support.
-httpx is imported when it is first needed.
+requests through a proxy, large uploads, and requests to URLs that the HTTP/1.1 client does not
+support. httpx is imported when it is first needed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DRAIN_SECONDS = 0.25  # how long to wait for the end of the body after the end o
 
 
 def _ignore_progress(_: str) -> None:
-    """Do nothing; the default for the parameters `on_progress`."""
+    """Ignore a progress text; the default for `on_progress` in `stream` and `fetch`."""
 
 
 class Transport:
@@ -183,7 +183,8 @@ class Transport:
 
         Args:
             request: the request.
-            timeout: how many seconds the service may send nothing; `None` for `READ_TIMEOUT`.
+            timeout: the maximum number of seconds without data from the service; `None` for
+                `READ_TIMEOUT`.
             hook: called before the request is sent, and with the head of the response.
             on_progress: called with the progress of an upload, as text for the user.
         """

@@ -161,7 +161,7 @@ class Connection(asyncio.Protocol):
 
         Args:
             data: the bytes of the request.
-            read_timeout: how many seconds the service may send nothing.
+            read_timeout: the maximum number of seconds without data from the service.
             hook: called before the request is sent, and with the head of the response.
 
         Raises:
@@ -194,8 +194,8 @@ class Connection(asyncio.Protocol):
 
         Raises:
             StreamError: the body is invalid or was cut short.
-            ConnectionFailed: the timeout expired; or the body of an error response is invalid or
-                was cut short.
+            ConnectionFailed: the timeout expired. If the response has an error status, this
+                exception is also raised in place of `StreamError`.
         """
         assert self._reader is not None
         while not self._unread:
@@ -215,7 +215,7 @@ class Connection(asyncio.Protocol):
 
         The connection can be used again if the request was not sent, or if the whole response was
         read and the service keeps the connection open. Otherwise, the caller must close the
-        connection. The method can be called before, during or after the response or an error.
+        connection. The method can be called at any time, also after an error.
         """
         reader, self._reader, self._hook = self._reader, None, NO_HOOK
         self._reused = True

@@ -1,8 +1,9 @@
 """HTTP/1.1 without I/O: functions that parse URLs, encode requests and parse responses.
 
 The bytes of a response may be parsed in pieces of any size. The parser is strict about lengths,
-chunks and bytes after the end: a tolerated error in these could mix up two responses. The parser
-accepts harmless deviations, such as bare line feeds and folded headers. See RFC 9112.
+chunks and bytes after the end of a response. If the parser tolerated an error there, two responses
+could be mixed up. The parser accepts harmless deviations, such as bare line feeds and folded
+headers. See RFC 9112.
 """
 
 from __future__ import annotations
@@ -339,7 +340,7 @@ class ResponseReader:
 
 
 def _line_end(data: bytes, at: int, max_bytes: int) -> int:
-    """Return the position of the CRLF at the end of a line; -1 if `data` does not contain it.
+    """Return the position of the CRLF at the end of a line; -1 if the line is incomplete.
 
     Args:
         data: the bytes received so far.

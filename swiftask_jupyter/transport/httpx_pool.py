@@ -105,7 +105,7 @@ class HttpxPool:
         Args:
             request: the request; a large body is sent in chunks.
             address: the parts of the request's URL.
-            read_timeout: how many seconds the service may send nothing.
+            read_timeout: the maximum number of seconds without data from the service.
             hook: called before the request is sent, and with the head of the response.
             on_progress: called with the progress of an upload, as text for the user.
 
@@ -139,8 +139,9 @@ class HttpxPool:
     def client_for(self, address: Address) -> _PooledClient:
         """Return the client to use for the next request to an address.
 
-        An idle client is preferred. If no client is idle, a new client is created. When there are
-        `MAX_CLIENTS`, the client with the fewest requests is returned instead.
+        An idle client is preferred. If no client is idle, a new client is created. If no client is
+        idle and there are already `MAX_CLIENTS` clients, the client with the fewest requests is
+        returned.
 
         Raises:
             ConfigurationError: a proxy setting or a certificate file is unusable.
@@ -301,7 +302,10 @@ def _convert(error: Exception, host: str, read_timeout: float, *, began: bool) -
 
 
 def _timeouts(read_timeout: float) -> Any:
-    """Return an `httpx.Timeout`: `read_timeout`; for connecting, at most `CONNECT_TIMEOUT`."""
+    """Return an `httpx.Timeout` of `read_timeout` seconds.
+
+    The timeout for opening a connection is at most `CONNECT_TIMEOUT` seconds.
+    """
     return import_httpx().Timeout(
         read_timeout, connect=min(read_timeout, CONNECT_TIMEOUT), pool=None
     )
@@ -323,8 +327,8 @@ def proxy_variables() -> tuple[tuple[str, str], ...]:
 def may_use_proxy() -> bool:
     """Return whether a proxy is configured in the environment or the operating system.
 
-    If so, httpx sends all requests to other machines. httpx then decides for each host whether to
-    use the proxy.
+    If so, httpx sends every request whose host is not this machine. httpx then decides for each
+    host whether to use the proxy.
     """
     if any(name.lower() != "no_proxy" for name, _ in proxy_variables()):
         return True

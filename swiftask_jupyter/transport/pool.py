@@ -50,7 +50,7 @@ class ConnectionPool:
         Args:
             request: the request.
             address: the parts of the request's URL.
-            read_timeout: how many seconds the service may send nothing.
+            read_timeout: the maximum number of seconds without data from the service.
             hook: called before the request is sent, and with the head of the response.
 
         Raises:
@@ -73,9 +73,10 @@ class ConnectionPool:
             self._release(address, connection)
 
     def _take_idle(self, address: Address) -> Connection | None:
-        """Remove a usable connection to an address from the pool, and return it or `None`.
+        """Remove an idle connection to an address from the pool, and return the connection.
 
-        The most recently used connection is preferred. Unusable connections are closed.
+        The most recently used connection is preferred. Unusable connections are closed. `None`
+        means that the pool has no usable connection to the address.
         """
         idle = self._idle.get(_endpoint(address), [])
         while idle:
@@ -89,7 +90,7 @@ class ConnectionPool:
         """Put a connection back into the pool after a request, or close it.
 
         The connection is closed if it cannot be reused, or if the pool already has
-        `MAX_IDLE_CONNECTIONS` for the address.
+        `MAX_IDLE_CONNECTIONS` idle connections to the address.
         """
         idle = self._idle.setdefault(_endpoint(address), [])
         if connection.end_exchange() and len(idle) < MAX_IDLE_CONNECTIONS:

@@ -109,7 +109,10 @@ class Attempt:
         route.record_success(protocol)
 
     def receive(self, events: list[Event]) -> None:
-        """Add events to the reply; for the first text, also store the seconds since the start."""
+        """Add events to the reply.
+
+        The first text also sets the reply's `first_token_seconds`.
+        """
         if self.reply.first_token_seconds is None and has_text(events):
             self.reply.first_token_seconds = self._seconds()
         self.reply.apply(events)
@@ -167,9 +170,10 @@ class Attempt:
         return failed
 
     def _addressed(self, protocol: Protocol) -> Prompt:
-        """Return the prompt for the next request, and store the request's protocol in the reply.
+        """Return the prompt to send in the next request, and update the reply.
 
-        The number of requests in the reply is increased by 1.
+        The method stores in the reply which protocol is used. The method also increases the
+        reply's number of requests by 1.
         """
         reply, prompt = self.reply, self.prompt
         reply.dialect, reply.streams = protocol.name, protocol.streams

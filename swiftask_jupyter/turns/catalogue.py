@@ -76,8 +76,8 @@ class Catalogue:
     async def agents_if_available(self, root: str) -> tuple[Agent, ...]:
         """Return the public agents, or an empty tuple if they cannot be fetched within 3 seconds.
 
-        After a failure or a timeout, no request is sent for one minute. Until then, the result is
-        an empty tuple, unless a slow fetch has succeeded after its timeout.
+        After a failure or a timeout, no request is sent for one minute. During this minute, the
+        result is an empty tuple, unless a fetch has succeeded after the timeout.
         """
         if (fetched := self.fetched_agents(root)) is not None:
             return fetched  # perhaps after an earlier caller had stopped waiting

@@ -134,7 +134,7 @@ class Connections:
     def mask(self, text: str) -> str:
         """Return the text with all known tokens of this client masked.
 
-        Known are all tokens used so far, and the tokens in the current settings.
+        The known tokens are all tokens used so far, and the tokens in the current settings.
         """
         with suppress(ConfigurationError):
             self.resolve()  # adds the current token, which may not have been used yet
@@ -197,8 +197,8 @@ class Connections:
         """Load TLS certificates and the agent catalogue in the background, before the first prompt.
 
         The first answer then starts sooner. httpx is loaded too if it will be needed. The catalogue
-        is loaded only for the dialect `auto` and a default agent. Nothing is loaded if the settings
-        are unusable or have no token.
+        is loaded only if the dialect is `auto` and the settings name an agent. Nothing is loaded if
+        the settings are unusable or have no token.
         """
         try:
             connection = self.resolve()

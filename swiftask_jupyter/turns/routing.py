@@ -89,8 +89,8 @@ class Route:
     def preview(self) -> tuple[Protocol, str]:
         """Return the protocol for the first request and a remark, without sending anything.
 
-        Used for dry runs. The remark says that the real request may use another protocol. It is
-        empty if the protocol is certain.
+        Used for dry runs. The remark says that the real request may use another protocol. The
+        remark is empty if the protocol is certain.
         """
         return self._protocol, ""
 
@@ -125,8 +125,12 @@ class Route:
     async def suggest(self) -> str | None:
         """Return the slug in the catalogue that is most similar to the slug in the prompt.
 
-        Return `None` if the catalogue contains the prompt's slug or no similar slug, if the
-        catalogue cannot be fetched, or if the dialect is not for Swiftask.
+        There are four cases in which the result is `None`:
+
+        - The catalogue contains the prompt's slug.
+        - The catalogue contains no similar slug.
+        - The catalogue cannot be fetched.
+        - The dialect is not for Swiftask.
         """
         if self._connection.dialect not in SWIFTASK_DIALECTS:
             return None

@@ -133,7 +133,7 @@ def _stack_bars(
 ) -> None:
     """Draw a stacked bar for each period, with one segment for each kind of turn.
 
-    The height of a segment is the sum of the values of these turns.
+    The height of a segment is the sum of the values of all turns of this kind in the period.
 
     Args:
         axes: the chart.
@@ -174,7 +174,7 @@ def _set_time_axis(axes: Axes) -> None:
 def _set_total_title(axes: Axes, name: str, values: pd.Series[Any]) -> None:
     """Set the title of a chart: the sum of the values, and the number of missing values.
 
-    If all values are missing, the title is `no` with the name of the values.
+    If all values are missing, the title is `no` and the name of the values, such as `no credits`.
     """
     missing = int(values.isna().sum())
     if missing == len(values):

@@ -116,10 +116,9 @@ def read_frame(queries: UsageQueries, names: Sequence[str], filters: UsageFilter
 def parse_since(since: Since) -> float | None:
     """Convert a start time to seconds since the epoch.
 
-    For `None`, which means no start time, return `None`.
-
     Args:
-        since: a time span before now, a date, a time, or seconds since the epoch.
+        since: a time span before now, a date, a time, or seconds since the epoch. `None` means no
+            start time, and gives `None`.
 
     Raises:
         ConfigurationError: the value is not a time.

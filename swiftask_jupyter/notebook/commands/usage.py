@@ -162,7 +162,8 @@ def _notebook_path(client: Swiftask, named: str | None, *, exists: bool) -> str 
         client: the client, which has the path of the current notebook.
         named: the value of `--notebook`; `.` means the current notebook; `None` without
             `--notebook`.
-        exists: whether the budget already exists. In this case, the notebook may have been deleted.
+        exists: whether the budget already exists. The notebook of an existing budget may have been
+            deleted.
 
     Raises:
         UsageError: the notebook does not exist, or the path of the current notebook is not known.

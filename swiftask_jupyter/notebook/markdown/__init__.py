@@ -1,1 +1,1 @@
-"""Safe rendering of an answer's Markdown: parse it to a tree of known tags, then write HTML."""
+"""Converts the Markdown of an answer to a tree of allowed tags, and the tree to safe HTML."""

@@ -123,7 +123,7 @@ class Document:
 
     @property
     def settled(self) -> int:
-        """The number of characters in the settled blocks, counted in the sanitized text."""
+        """The number of characters in the complete Markdown blocks of the sanitized text."""
         self._settle_complete_blocks()
         return self._settled
 
@@ -135,12 +135,12 @@ class Document:
 
     @property
     def tail(self) -> str:
-        """The sanitized text after the settled blocks."""
+        """The text after the complete Markdown blocks, with hidden characters made visible."""
         self._settle_complete_blocks()
         return self._tail_text() + "".join(self._overflow)
 
     def blocks(self, start: int = 0) -> list[list[Node]]:
-        """Return the nodes of the settled blocks as a list of lists.
+        """Return the nodes of the complete Markdown blocks as a list of lists.
 
         Each inner list contains the nodes of blocks that were parsed together. Only `finish` may
         replace an inner list.
@@ -152,7 +152,7 @@ class Document:
         return [block.nodes for block in self._blocks[start:]]
 
     def open_nodes(self) -> list[Node]:
-        """Return the nodes of the tail, the text after the settled blocks.
+        """Return the nodes of the tail, the text after the complete Markdown blocks.
 
         Later text may change these nodes.
         """
@@ -167,12 +167,12 @@ class Document:
         return html.wrap(self._settled_html() + self._open_html() + overflow)
 
     def settled_html(self) -> str:
-        """Return the settled blocks as HTML."""
+        """Return the complete Markdown blocks as HTML."""
         self._settle_complete_blocks()
         return html.wrap(self._settled_html())
 
     def tail_html(self, limit: int) -> str:
-        """Return the tail, the text after the settled blocks, as HTML.
+        """Return the tail, the text after the complete Markdown blocks, as HTML.
 
         If the tail has more than `limit` characters, only the end of the tail is returned.
         """
@@ -197,9 +197,9 @@ class Document:
             self._has_new_line = self._has_new_line or "\n" in cleaned
 
     def _settle_complete_blocks(self) -> None:
-        """Move every complete block from the tail to the settled blocks.
+        """Move every complete Markdown block from the tail, the open text, to the settled blocks.
 
-        The tail is parsed only after a new line has arrived. A long tail is parsed only after it
+        The tail is parsed only after a line end has arrived. A long tail is parsed only after it
         has grown by an eighth. These rules keep the total cost proportional to the length of the
         text.
         """
@@ -224,7 +224,7 @@ class Document:
                 self._fence = None
 
     def _settle(self, length: int) -> None:
-        """Move the first `length` characters of the tail to the settled blocks."""
+        """Move the first `length` characters of the tail, the open text, to the settled blocks."""
         if length:
             tail = self._tail_text()
             self.parsed += length
@@ -244,7 +244,7 @@ class Document:
         return html.render(self._parse_open())
 
     def _parse_open(self) -> list[Node]:
-        """Return the nodes of the tail.
+        """Return the nodes of the tail, the text after the complete Markdown blocks.
 
         If no text has arrived since the previous call, the previous result is returned.
         """

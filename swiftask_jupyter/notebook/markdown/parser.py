@@ -74,7 +74,7 @@ class _TreeBuilder:
         return [node for node in self._stack[0].children if isinstance(node, Node)]
 
     def build_inline(self, tokens: Sequence["Token"]) -> list[Node | str]:
-        """Return the nodes of an image's label; the text of each link replaces the link."""
+        """Return the nodes of an image's label; a link in the label becomes text."""
         self._open_links = 1
         for token in tokens:
             self._add_inline(token)
@@ -155,10 +155,10 @@ class _TreeBuilder:
         return merged
 
     def _add_image(self, token: "Token") -> None:
-        """Add a link to an image instead of the image.
+        """Add a link to an image; the image is not displayed.
 
         An image would make the browser load a file. If the URL is unsafe, or if the image is inside
-        a link, only text is added.
+        a link, the image becomes plain text.
         """
         label = text_content(_TreeBuilder().build_inline(token.children or ()))
         href = safe_href(str(token.attrs.get("src", "")))

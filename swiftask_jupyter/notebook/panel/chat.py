@@ -257,7 +257,7 @@ class Chat:
     def take_over(self, old: Chat) -> None:
         """Copy the exchanges of `old`, the `Chat` of an earlier panel.
 
-        The history does not contain running and failed exchanges.
+        The copy keeps running and failed exchanges, which the history does not contain.
         """
         self.exchanges = ExchangeList(
             each.unsent_copy() if each.running else each for each in old.exchanges
@@ -317,9 +317,10 @@ class Chat:
             publisher.turn_ended.set()
 
     def _publish(self, exchange: ExchangeView, announce: Callable[[], None] = lambda: None) -> None:
-        """Start a publisher for an answer to a question from a cell or from another panel.
+        """Start a thread that sends a streaming answer to the views of the panel.
 
-        The publisher's thread calls `announce` first.
+        The question came from a cell or from another panel. The thread first calls `announce`, for
+        example to add the exchange to the views.
         """
         publisher = ReplyPublisher(exchange, self._channel, None, self._on_reply_end)
         self._publishers[exchange.key] = publisher

@@ -38,7 +38,7 @@ class ExchangeView:
         stale: whether earlier turns of the conversation have changed since the question was asked.
         liked: the user's rating; `None` without a rating.
         comment: the user's comment; empty without a comment.
-        awaits_ledger: whether the history may lack this exchange after a failed read of the ledger.
+        awaits_ledger: whether the history may lack this exchange, after an error of the ledger.
         superseded: whether this is a failed retry; the history still contains the earlier answer.
     """
 
@@ -222,16 +222,16 @@ class ExchangeList(list[ExchangeView]):
         raise PromptError("that message is not in this conversation any more")
 
     def add(self, new: ExchangeView) -> tuple[str, list[str]]:
-        """Insert an exchange into the list, and remove the exchanges that it replaces.
+        """Insert an exchange into the list, and remove the exchanges of earlier runs.
 
-        A slot is a place in the conversation. The new exchange replaces the exchanges of earlier
-        runs in its slot and takes their place in the list. There is one exception: if the panel
-        retries a question without an answer, the new exchange comes after the last answered
-        question. If no exchange is replaced, the new exchange is added at the end of its slot or of
-        the list.
+        A slot is a place in the conversation. The exchanges of earlier runs in the slot of the new
+        exchange are removed. Usually, the new exchange takes the position of the removed exchanges.
+        If the panel retries a question that was never answered, the new exchange comes after the
+        last answered question instead. If nothing is removed, the new exchange comes last in the
+        slot. In a new slot, the new exchange comes last in the list.
 
         Returns:
-            The key of the exchange before the new exchange, and the keys of the replaced exchanges.
+            The key of the exchange before the new exchange, and the keys of the removed exchanges.
             The first key is empty if the new exchange is the first in the list.
         """
         slot, run = new.position
@@ -262,10 +262,9 @@ class ExchangeList(list[ExchangeView]):
     ) -> ExchangeList:
         """Return a new list: the turns of the history, and the exchanges that only the panel has.
 
-        Only the panel has running, failed and stopped exchanges, and exchanges that are not in the
-        ledger yet. The ledger is the database of all turns. An exchange that only the panel has
-        stays behind its predecessor in the current list. A failed retry is shown instead of the
-        earlier answer; the history keeps the earlier answer.
+        For example, only the panel has running and failed exchanges. In the new list, these
+        exchanges keep their order. A failed retry replaces the earlier answer in the new list, but
+        not in the history.
 
         Args:
             history: the turns of the conversation, in order.

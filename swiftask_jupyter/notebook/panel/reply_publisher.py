@@ -133,9 +133,11 @@ class ReplyPublisher:
     def _wait_for_status(self, failure: str | None) -> None:
         """Wait up to `CLOSE_SECONDS` for the final status of the answer.
 
-        If no status arrives, set a status. `failure` is the message of an exception in the
-        publishing thread, or `None`. The message becomes the error of a reply that has no error
-        yet.
+        If no final status arrives, the method sets the status `error` or `interrupted`.
+
+        Args:
+            failure: the message of an exception in the publishing thread; `None` without an
+                exception. If the reply has no error yet, the message becomes the reply's error.
         """
         reply = self.exchange.reply
         # `at` is 0 if the question was stopped before it was sent. The session then reports no end.
@@ -147,8 +149,8 @@ class ReplyPublisher:
     def publish_changes(self) -> None:
         """Send new changes of the answer to the views.
 
-        Nothing is sent too soon after the previous update. After a long time without changes, a
-        heartbeat is sent.
+        Nothing is sent in the first `INTERVAL` seconds after an update. After `HEARTBEAT_AFTER`
+        seconds without changes, a heartbeat message shows the views that the kernel is alive.
         """
         start = self._clock()
         if start < self._due:
