@@ -1,4 +1,4 @@
-"""The command line: `swiftask-jupyter sandbox | model | doctor | privacy | demo`."""
+"""The command `swiftask-jupyter` with the subcommands sandbox, model, doctor, privacy and demo."""
 
 from __future__ import annotations
 

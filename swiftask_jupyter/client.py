@@ -120,7 +120,9 @@ class Swiftask:
         return self._sessions[name]
 
     def sessions(self) -> list[str]:
-        """Return the names of the notebook's conversations, or else of this client's, newest last.
+        """Return the names of the notebook's conversations, the newest last.
+
+        Without a notebook, return the names of this client's conversations.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -215,16 +217,14 @@ class Swiftask:
     ) -> pd.DataFrame:
         """Send a prompt for each row of a DataFrame; return a copy with the answers as new columns.
 
-        A row that fails does not stop the others. Rows that were answered before are not sent
-        again: after an interruption, the same call sends only the remaining rows. Rows with equal
-        prompts share one request; its cost is in the first of these rows. New columns: `answer`,
-        `status` (ok, error, refused, not sent), `error`, `tokens`, `credits`, `seconds`,
-        `attempts`.
+        If a row fails, the other rows are still sent. Answered rows are not sent again: after an
+        interruption, the same call sends only the remaining rows. Rows with equal prompts share one
+        request; only the first of these rows has the cost. New columns: `answer`, `status` (ok,
+        error, refused, not sent), `error`, `tokens`, `credits`, `seconds`, `attempts`.
 
         Args:
-            frame: the rows; their order and index are kept. For a Dask DataFrame, the result is a
-                lazy Dask DataFrame: when it is computed, the workers of the cluster send the
-                prompts, with the token from their own environment. They share `concurrency`.
+            frame: the rows. A Dask DataFrame gives a lazy Dask DataFrame: the cluster's workers
+                send the prompts with the token in their environment, and share `concurrency`.
             text: the prompt; `{{column}}` inserts the row's value, `{{row}}` the whole row.
             agent: the agent's slug; default: the connection's agent.
             **options: see `BatchOptions`.
@@ -296,15 +296,15 @@ class Swiftask:
 
     @with_options(UsageOptions)
     def usage(self, by: str | Sequence[str] = (), **options: Unpack[UsageOptions]) -> pd.DataFrame:
-        """Return the ledger: one row a call, oldest first, or with `by` one row a group.
+        """Return the turns in the ledger, one row each, oldest first; with `by`, totals by group.
 
         Args:
-            by: `day`, `agent`, `session`, `cell`, `notebook`, `surface`, `status`, `host`,
-                `connection`, or several. Groups leave the sandbox out unless `sandbox` is true.
-            **options: which calls.
+            by: groups: `day`, `agent`, `session`, `cell`, `notebook`, `surface`, `status`, `host`,
+                `connection`, or several. Totals leave out the sandbox unless `sandbox` is true.
+            **options: see `UsageOptions`.
 
         Raises:
-            ConfigurationError: no such option or group, or a time that can't be read.
+            ConfigurationError: an option, a group or a time is invalid.
             StoreError: the ledger can't be read.
         """
         from swiftask_jupyter.usage.query import usage
@@ -314,16 +314,16 @@ class Swiftask:
 
     @with_options(PurgeOptions)
     def purge(self, **options: Unpack[PurgeOptions]) -> int:
-        """Erase texts from the ledger, and return how many turns had any; their counts stay.
+        """Erase the texts of turns from the ledger; return how many turns lost texts.
 
-        Repeats of an erased turn, such as an answer from the cache, are erased too. What is in
-        notebooks, and what services keep, stays; `%swiftask privacy` says where.
+        The turns keep their counts. Repeats of a turn, such as an answer from the cache, lose their
+        texts too. Texts in notebooks and at services stay; `%swiftask privacy` lists these places.
 
         Args:
-            **options: which turns; name exactly one.
+            **options: exactly one option of `PurgeOptions`.
 
         Raises:
-            ConfigurationError: not exactly one option, or no such conversation.
+            ConfigurationError: not exactly one option is given, or the conversation is unknown.
             StoreError: the ledger can't be read or written.
         """
         from swiftask_jupyter.usage.purge import purge_scope

@@ -142,9 +142,9 @@ def _check_answer(client: Swiftask) -> Iterator[Finding]:
 
 
 def describe_settings(connection: Connection) -> Iterator[tuple[str, str, str]]:
-    """Yield the name, the value and the origin of each setting as texts, for the user.
+    """Yield three texts for each setting: name, value and origin.
 
-    For the token, the value says only whether it is set.
+    The origin says where the setting was set. For the token, the value is only `set` or `none`.
     """
     values = {
         "connection": connection.name or "default",

@@ -1,13 +1,13 @@
-"""The list of all options of the public methods and of the `%swiftask` magics.
+"""All options of the public methods and of the `%swiftask` magics.
 
-Each option is one field of a `TypedDict`, annotated with an `Option`. Everything else is derived
-from these fields: keyword arguments for type checkers, signatures in `help()`, flags of the magics,
-the README's tables, and suggestions for misspelt names.
+Each option is one field of a `TypedDict`, annotated with an `Option`. These fields define the
+keyword arguments for type checkers, the signatures in `help()`, the flags of the magics, the
+tables in the README, and the suggestions for misspelt names. The classes and their users:
 
-    CallOptions                 one request of a question or of a row
+    CallOptions                 all methods and magics that send prompts
     ├── RequestOptions          Swiftask.ask, stream, dry_run …
-    │   └── AskOptions          Session.ask … and %%swiftask: the conversation too
-    │       └── CellOptions     %%swiftask alone
+    │   └── AskOptions          Session.ask, stream, dry_run …
+    │       └── CellOptions     %%swiftask
     └── BatchOptions            Swiftask.map, map_async, and %%swiftask --over
     UsageOptions                Swiftask.usage and %swiftask usage
     PurgeOptions                Swiftask.purge and %swiftask purge
@@ -36,17 +36,17 @@ class Option(NamedTuple):
 
     Attributes:
         help: what the keyword does, in one line.
-        flags: its flags in a magic line; empty if a line sets it by `-o NAME=VALUE`.
-        metavar: the word that help shows for the flag's value, such as `SECONDS`.
-        default: the value when the option is left out, as `help()` shows it.
-        const: the value of the flag alone; `None` if it takes a value; with `metavar`, it may.
-        flag_help: what the flag does, if that differs from what the keyword does.
-        parse: converts the word behind the flag to the value.
-        choices: the words that the flag takes; empty if it takes any.
-        repeats: whether the flag may be repeated; the value is then the list of all words.
+        flags: the flags for a magic line; empty if a line sets the option by `-o NAME=VALUE`.
+        metavar: the word that stands for the flag's value in the help, such as `SECONDS`.
+        default: the default value, as `help()` shows it.
+        const: the option's value if no word follows the flag; `None` if a word must follow.
+        flag_help: what the flag does; empty if the flag does what `help` says.
+        parse: converts the word behind the flag to the option's value.
+        choices: the words that may follow the flag; empty if any word may follow.
+        repeats: whether the flag may be repeated. The option's value is then a list of all words.
         by_row: whether the flag can be combined with `--over`.
-        is_field: whether the option is sent to the service under its own name.
-        method: the call that does in Python what the flag does in a cell, if no keyword does.
+        is_field: whether the request to the service has a field with the option's name.
+        method: the Python call to use instead of the flag, for a flag without a keyword.
     """
 
     help: str
@@ -191,7 +191,7 @@ class UsageOptions(TypedDict, total=False):
 
 
 class PurgeOptions(TypedDict, total=False):
-    """The options of `Swiftask.purge` and of `%swiftask purge`: which turns lose their texts."""
+    """The options of `Swiftask.purge` and `%swiftask purge`, which choose the turns to purge."""
 
     session: Annotated[str | None, Option(
         "the turns of a conversation of this notebook, or of the session with this id",
@@ -265,14 +265,14 @@ def check_options(given: Iterable[str], kind: Any) -> None:
 
 
 def check_known(given: Iterable[str], kind: Any) -> None:
-    """Check that every keyword of a call is an option of a method that sends no request.
+    """Check the keyword arguments of a method that sends no request, such as `Swiftask.usage`.
 
     Args:
         given: the names of the keyword arguments.
-        kind: the `TypedDict` that lists the options of the called method.
+        kind: the `TypedDict` that lists the options of the method.
 
     Raises:
-        ConfigurationError: a keyword is not an option; the message suggests one or lists all.
+        ConfigurationError: a keyword is not an option. The message suggests or lists options.
     """
     from swiftask_jupyter.support.suggest import closest
 

@@ -216,7 +216,10 @@ class FieldSchema(Schema):
         return f"Answer with one JSON object and nothing else: {{{', '.join(fields)}}}"
 
     def parse(self, text: str) -> tuple[Any, ...]:
-        """Return the values of the fields in an answer; ignore unknown keys and the keys' case."""
+        """Return the values of the fields in the JSON object of an answer.
+
+        Unknown keys of the JSON object are ignored. Keys may differ from field names in case.
+        """
         found = _find_object(text)
         folded = {key.casefold(): value for key, value in found.items()}
         return tuple(
@@ -257,7 +260,7 @@ class PydanticSchema(Schema):
         return f"Answer with one JSON object and nothing else; its JSON schema: {schema}"
 
     def parse(self, text: str) -> tuple[Any, ...]:
-        """Return the values of the fields in an answer, validated and converted by pydantic."""
+        """Validate the JSON object of an answer with pydantic, and return the fields' values."""
         found = _find_object(text)
         try:
             instance = self._model.model_validate(found)

@@ -256,7 +256,7 @@ class Turn(Struct, kw_only=True):
 
     @property
     def has_texts(self) -> bool:
-        """Whether the ledger holds what was said: it was kept, and not erased since."""
+        """Whether the ledger holds the prompt and the answer of this turn."""
         return bool(self.content_digest)
 
     @property
@@ -325,15 +325,17 @@ _PICTURE = r"!\[([^\]\n]*)\]\((https?://[^\s)]+)\)"
 
 
 class Reply(Turn, kw_only=True):
-    """A turn while its answer grows; cell, panel, batch and ledger read the same object.
+    """A turn whose answer may still grow. Cell, panel, batch and ledger share this object.
 
     Attributes:
-        streams: whether the dialect sends text while it is made.
-        progress: what happens before the answer can come, in words for the user.
-        shown_in: the execution count of the cell that shows it, where one does.
-        format: how it is shown: `md`, `text`, `json` or `code`.
-        recorded: whether its outcome, texts included, was written to the ledger.
-        remarks: what else the footer says.
+        streams: whether the protocol sends an answer in pieces, while the agent writes it.
+        progress: a message for the user while no text has arrived; empty if there is none.
+        shown_in: the execution count of the cell that shows the answer; `None` for no cell.
+        format: the format in which the answer is shown: `md`, `text`, `json` or `code`.
+        recorded: whether the ledger has the end of this turn, texts included.
+        withheld: the number of earlier turns that are not sent, because they stay with other
+            services.
+        remarks: additional remarks for the footer.
     """
 
     streams: bool = True

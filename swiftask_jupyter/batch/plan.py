@@ -56,7 +56,7 @@ class Prompts:
 
     @property
     def sandbox(self) -> bool:
-        """Whether the sandbox is asked."""
+        """Whether all prompts are sent to a sandbox of this user."""
         return self._route.sandbox
 
     def of(self, row: int) -> tuple[Prompt, Route]:

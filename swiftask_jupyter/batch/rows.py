@@ -81,11 +81,13 @@ class RowTemplate:
         return len(self.frame)
 
     def text(self, row: int) -> str:
-        """Return the prompt of a row: the template, with the row's values inserted.
+        """Return the prompt of a row: the template, with the values of the row in the fields.
+
+        Args:
+            row: the position of the row, counted from 0.
 
         Raises:
-            PromptError: the row has no value for a name of the template, or a value that cannot
-                be sent in full.
+            PromptError: a field has no value in this row, or a value can't be written in full.
         """
         text, problems = interpolate(
             self._template, _Row(self, row), pattern=self._pattern, partial=False
@@ -135,10 +137,11 @@ class RowTemplate:
         return _Row(self, row) if name == ROW_NAME else self._names[name]
 
     def _check_fields(self) -> None:
-        """Refuse a field that no row can fill.
+        """Raise an error if the template has a field that no row can fill.
 
         Raises:
-            PromptError: the message names the nearest column.
+            PromptError: a field names no column, or several columns. For an unknown column, the
+                message suggests a similar column.
         """
         for name in dict.fromkeys(
             field["name"] for field in self._pattern.finditer(self._template)
@@ -185,7 +188,12 @@ _AMBIGUOUS = object()
 
 
 def _pattern(template: str, labels: Iterable[str]) -> re.Pattern[str]:
-    """Return the pattern of the template's fields, which may name a column by any label."""
+    """Return a regular expression that finds the fields of a template.
+
+    Args:
+        template: the prompt with fields.
+        labels: the labels of the columns. A label may contain spaces, such as `unit price`.
+    """
     return field_pattern(
         label
         for label in labels
@@ -194,23 +202,28 @@ def _pattern(template: str, labels: Iterable[str]) -> re.Pattern[str]:
 
 
 def field_names(template: str, columns: Iterable[Any] = ()) -> tuple[str, ...]:
-    """Return the names in a template's fields: `a` and `b` of `{{a.year}} {{b["key"]}}`.
+    """Return the names of the columns and variables in the fields of a template.
+
+    For example, the template `{{a.year}} {{b["key"]}}` has the names `a` and `b`.
 
     Args:
-        template: the prompt.
-        columns: the labels of the columns; a field may name a column by any label.
+        template: the prompt with fields.
+        columns: the labels of the columns. A label may contain spaces, such as `unit price`.
     """
     pattern = _pattern(template, map(str, columns))
     return tuple(dict.fromkeys(field["name"] for field in pattern.finditer(template)))
 
 
 def _suggestion(name: str, labels: Iterable[str], names: Iterable[str] = ()) -> str:
-    """Return the end of an error about an unknown column: the nearest name, or those there are.
+    """Return the end of an error message about an unknown column.
+
+    The text suggests a similar name. If no name is similar, the text lists up to 10 columns.
 
     Args:
         name: the unknown name.
-        labels: the columns.
-        names: the names of other values, which are suggested if no column is near.
+        labels: the labels of the columns.
+        names: the names of other values. One of these names is suggested only if no column is
+            similar.
     """
     known = [*labels]
     others = (each for each in names if each[:1] != "_")

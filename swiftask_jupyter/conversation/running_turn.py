@@ -97,13 +97,14 @@ class TurnContext(Struct, frozen=True):
         return found
 
     def unkept_remarks(self, slot: str | None) -> list[str]:
-        """Return what the footer says where no texts are kept: what can't be sent or shown again.
+        """Return remarks for the footer about what is impossible because texts are not kept.
 
-        A conversation that a service keeps itself is not continued either, because no turn
-        without texts is part of a conversation here.
+        One remark says that earlier turns were not sent. Another remark says that the answer was
+        not stored in the cache.
 
         Args:
-            slot: the slot that the turn fills; a turn that it replaces is not sent in any case.
+            slot: the slot of the new turn. An older turn in this slot is replaced by the new turn,
+                and causes no remark.
         """
         known = {None, slot, *(turn.slot for turn in self.earlier)}
         unkept = not self.fresh and any(

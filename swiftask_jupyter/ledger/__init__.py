@@ -21,19 +21,19 @@ __all__ = ["Budgets", "History", "Ledger", "SQLiteStore", "Sessions", "Turns"]
 
 
 class Ledger:
-    """The tables of one database.
+    """The database that stores turns, sessions, marks and budgets.
 
     Args:
         store: the database, SQLite or PostgreSQL.
-        keeps_texts: returns whether prompts and answers may be stored; asked at each write.
+        keeps_texts: returns whether prompts and answers may be stored. Called before each write.
 
     Attributes:
         store: the database, SQLite or PostgreSQL.
         keeps_texts: returns whether prompts and answers may be stored.
-        turns: writes turns.
-        history: reads turns and their marks.
-        sessions: which session a notebook and a name stand for.
-        budgets: the budgets.
+        turns: the object that writes turns.
+        history: the object that reads conversations and writes marks.
+        sessions: the object that finds the session for a notebook and a name.
+        budgets: the object that reads and writes budgets.
     """
 
     def __init__(self, store: Store, keeps_texts: Callable[[], bool] = lambda: True) -> None:
@@ -53,7 +53,7 @@ class Ledger:
 
     @cached_property
     def erasure(self) -> Erasure:
-        """Erases texts; loaded on first use."""
+        """The object that erases texts; created on first use."""
         from swiftask_jupyter.ledger.erasure import Erasure
 
         return Erasure(self.store)

@@ -181,7 +181,7 @@ def _scope(budget: Budget) -> tuple[str, str, str | None, str | None, int]:
 
 
 def _applies(budget: Budget, turn: Turn) -> bool:
-    """Return whether a budget is for the agent and the notebook of a turn."""
+    """Return whether a budget limits the agent and the notebook of a turn."""
     return budget.agent in (None, storable(turn.agent)) and budget.notebook in (
         None, storable(turn.notebook),
     )  # fmt: skip

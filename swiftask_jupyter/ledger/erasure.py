@@ -1,9 +1,10 @@
-"""Erases texts from the ledger: of some turns, a session, a period, or all.
+"""Erases the texts of turns from the ledger.
 
-The rows keep their counts. Erased are prompt, answer, error, further fields of the response, the
-comments on the answer and the digests of what was said, for each turn and for its repeats: the
-turns with the same request, such as an answer that was shown again from the cache. In a shared
-ledger, only the user's own turns are erased.
+The texts of a turn are the prompt, the answer, the error message, additional fields of the
+response, and comments on the answer. The digests of the texts are erased too. The counts stay.
+
+The repeats of a turn lose their texts too. A repeat is a turn with the same request, such as an
+answer from the cache. In a shared ledger, only the user's own turns lose texts.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ _HAS_TEXT = "(prompt IS NOT NULL OR answer IS NOT NULL OR error IS NOT NULL OR r
 
 
 class Erasure:
-    """Erases texts. Each method returns how many turns had texts, and now have none.
+    """Erases the texts of turns from the ledger.
+
+    The methods `of_turns` and `erase` return how many turns lost texts, repeats included.
 
     Raises:
         StoreUnreachable: the ledger's server can't be reached; nothing was erased.
@@ -30,22 +33,28 @@ class Erasure:
         self._store = store
 
     def of_turns(self, turns: Sequence[str]) -> int:
-        """Erase the texts of the turns with these ids."""
+        """Erase the texts of some turns; return how many turns lost texts.
+
+        Args:
+            turns: the ids of the turns.
+        """
         most = MAX_PARAMETERS // 2  # each id is passed twice
         parts = [turns[start : start + most] for start in range(0, len(turns), most)]
         return self._erase([(f"turn IN ({', '.join('?' * len(part))})", part) for part in parts])
 
     def erase(self, *, session: str | None = None, before: float | None = None) -> int:
-        """Erase the texts of a session's turns, of the turns before a moment, or of all turns.
+        """Erase the texts of all turns, of a session, or of a period.
+
+        Without arguments, the texts of all turns are erased. Return how many turns lost texts.
 
         Args:
-            session: the id of the session in which they were asked.
-            before: the moment, in seconds since the epoch.
+            session: the id of a session. Only the texts of this session's turns are erased.
+            before: a time in seconds since the epoch. Only the texts of older turns are erased.
         """
         return self._erase([self._condition(session, before)])
 
     def count(self, *, session: str | None = None, before: float | None = None) -> int:
-        """Return how many turns `erase` would erase.
+        """Return how many turns would lose texts if `erase` were called with these arguments.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -54,9 +63,10 @@ class Erasure:
             return self._count(table, self._condition(session, before))
 
     def kept(self) -> tuple[int, int, float | None]:
-        """Return how many turns the user has, how many of them have texts, and when these began.
+        """Return the number of the user's turns, the number of turns with texts, and a time.
 
-        The last value is the time of the oldest turn with texts, in seconds since the epoch.
+        The time is that of the oldest turn with texts, in seconds since the epoch. If no turn has
+        texts, the time is `None`.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -71,7 +81,10 @@ class Erasure:
         return row[0], row[1], row[2]
 
     def has_session(self, session: str) -> bool:
-        """Return whether the user has asked anything in the session with this id.
+        """Return whether the ledger has a turn of this user in a session.
+
+        Args:
+            session: the id of the session.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -115,7 +128,13 @@ class Erasure:
         )
 
     def _selected(self, part: tuple[str, Sequence[Any]]) -> tuple[str, tuple[Any, ...]]:
-        """Return the query of the ids of the chosen turns and their repeats, and its parameters."""
+        """Return an SQL query for the ids of the chosen turns and of their repeats.
+
+        The second value is the parameters of the query.
+
+        Args:
+            part: an SQL condition that chooses turns, and the parameters of the condition.
+        """
         condition, parameters = part
         chosen = f"turns WHERE {condition} AND {self._store.own_turns}"
         repeats = f"key IN (SELECT key FROM {chosen} AND key IS NOT NULL)"  # noqa: S608 - as above

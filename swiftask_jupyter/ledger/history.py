@@ -70,10 +70,14 @@ class EarlierRows:
         self._store = store
 
     def known(self, digests: Sequence[str]) -> dict[str, Turn]:
-        """Return the newest answer to each request, else its newest failure, by digest.
+        """Return a dict that maps digests of requests to turns with the results.
 
-        Rows whose texts were not kept are not found. Where several users share the ledger, only
-        their own rows count.
+        Each turn is the newest answer to the request. If there is no answer, the turn is the newest
+        failure. Turns without texts are left out. In a shared ledger, only the user's own turns
+        count.
+
+        Args:
+            digests: the digests of the requests.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -99,14 +103,13 @@ class EarlierRows:
         return found
 
     def usual_credits(self, agent: str, *, sandbox: bool = False) -> tuple[float, int] | None:
-        """Return the median credits of the agent's last calls, and how many those were.
+        """Return the median credits of the agent's last calls, and the number of these calls.
 
-        `None` if no call reported credits.
+        Only calls that reported credits count. If there is no such call, return `None`.
 
         Args:
             agent: the slug of the agent.
-            sandbox: whether the agent is one of the sandbox; only its calls count then, and only
-                others otherwise.
+            sandbox: `True` counts only calls to the sandbox; `False` counts only other calls.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -122,11 +125,11 @@ class EarlierRows:
 
 
 class History:
-    """Reads conversations out of the table of turns, and marks turns.
+    """Reads conversations from the ledger, and adds marks to turns.
 
     Args:
         store: the database.
-        keeps_texts: returns whether texts may be stored; comments on answers are texts too.
+        keeps_texts: returns whether texts may be stored. Comments on answers are texts too.
     """
 
     def __init__(self, store: Store, keeps_texts: Callable[[], bool] = lambda: True) -> None:
@@ -337,10 +340,10 @@ class History:
         return f"turns.at > coalesce((SELECT max(marks.at) FROM marks WHERE {cleared}), 0)"  # noqa: S608 - our own words
 
     def add_imported(self, turns: Sequence[Turn]) -> None:
-        """Write turns that were exported elsewhere; they are history, and no calls.
+        """Write turns from an imported file to the ledger; these turns do not count as calls.
 
         Raises:
-            ConfigurationError: no texts are kept, so there would be nothing to write.
+            ConfigurationError: a setting forbids storing texts, so nothing was written.
             StoreError: the ledger can't be written.
         """
         if not self._keeps_texts():

@@ -52,7 +52,7 @@ def open_store(name: str | Path | None, environ: Mapping[str, str]) -> Store:
 
 
 def outbox_of(store: Store) -> Outbox | None:
-    """Return the outbox of a store that is a server; `None` if the store is a file."""
+    """Return the outbox of a PostgreSQL store. For a SQLite store, return `None`."""
     found: Outbox | None = getattr(store, "outbox", None)
     return found
 

@@ -18,13 +18,15 @@ _TABLE = ("CREATE TABLE waiting (number INTEGER PRIMARY KEY AUTOINCREMENT, state
 
 
 class Outbox:
-    """A SQLite file with transactions for a PostgreSQL server, delivered oldest first.
+    """A SQLite file with transactions that wait for a PostgreSQL server.
 
-    A transaction is deleted after the server has committed it. If the process dies in between, it
-    is delivered twice, which is harmless: the second INSERT finds the row and does nothing.
+    The oldest transaction is delivered first. A transaction is deleted from the file after the
+    server has committed the transaction. If the process dies between these two steps, the
+    transaction is delivered twice. The second delivery is harmless: an INSERT skips rows that
+    exist.
 
     Attributes:
-        path: the file; it is created when a transaction has to wait.
+        path: the path of the file. The file is created for the first waiting transaction.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,7 +49,7 @@ class Outbox:
                 )
 
     def pop_warnings(self) -> list[str]:
-        """Return the warnings about the file that no caller has read yet."""
+        """Return the warnings about the file that were not returned by an earlier call."""
         return self._store.pop_warnings()
 
     def count(self) -> int:
@@ -99,7 +101,7 @@ class Outbox:
         self._store.checkpoint()  # the log would keep what was delivered
 
     def checkpoint(self) -> None:
-        """Remove delivered texts from the file's write-ahead log."""
+        """Remove the texts of delivered transactions from the file's write-ahead log."""
         if self.path.exists():
             self._store.checkpoint()
 

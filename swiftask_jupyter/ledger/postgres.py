@@ -158,20 +158,21 @@ class PostgresStore:
                 connection.close()
 
     def checkpoint(self) -> None:
-        """Remove what was delivered from the outbox's write-ahead log.
+        """Remove the texts of delivered transactions from the outbox's write-ahead log.
 
-        The server's administrator decides how long the server's files keep erased texts.
+        The log of the server is not changed. The server's administrator decides how long erased
+        texts stay in the server's files.
         """
         with self._lock:
             self._outbox.checkpoint()
 
     def pop_warnings(self) -> list[str]:
-        """Return the warnings about the outbox's file that no caller has read yet."""
+        """Return the warnings about the outbox's file that were not returned by an earlier call."""
         return self._outbox.pop_warnings()
 
     @property
     def outbox(self) -> Outbox:
-        """The transactions that wait until the server can be reached."""
+        """The outbox: a file of transactions that wait until the server can be reached."""
         return self._outbox
 
     def close(self) -> None:

@@ -312,7 +312,12 @@ IS_REPLAYABLE = f"status = 'ok' AND NOT ({_UNCOUNTED}) AND {_HAS_CONTENT}"
 
 
 def sandbox_condition(*, sandbox: bool) -> str:
-    """Return the SQL condition for the turns of the sandbox, or for all others."""
+    """Return an SQL condition that selects turns.
+
+    Args:
+        sandbox: `True` selects the turns that were sent to a sandbox; `False` selects all other
+            turns.
+    """
     return IS_SANDBOX if sandbox else f"NOT ({IS_SANDBOX})"
 
 

@@ -87,12 +87,12 @@ def _exists_on_windows(pid: int) -> bool:
 
 
 class Turns:
-    """The table of all turns, with their texts.
+    """Writes turns to the ledger.
 
     Args:
         store: the database.
-        keeps_texts: returns whether prompts and answers may be stored. If not, a turn has its
-            counts, and no texts and no digest of them.
+        keeps_texts: returns whether prompts and answers may be stored. If not, only the counts of a
+            turn are stored.
     """
 
     def __init__(self, store: Store, keeps_texts: Callable[[], bool] = lambda: True) -> None:
@@ -162,15 +162,15 @@ class Turns:
             _insert(rows, turn, texts=self._keeps_texts())
 
     def costs(self, agent: str, most: int = 5, *, sandbox: bool = False) -> list[tuple[Any, ...]]:
-        """Return what the agent's last successful calls cost, newest first.
+        """Return the costs of the agent's last successful calls, newest call first.
 
-        Each row: input tokens, output tokens, reported total, credits, seconds.
+        Each tuple has the input tokens, the output tokens, the reported total of tokens, the
+        credits and the seconds of a call.
 
         Args:
             agent: the slug of the agent.
-            most: how many calls to return at most.
-            sandbox: whether the agent is one of the sandbox; only its calls are returned then,
-                and only others otherwise.
+            most: the maximum number of calls to return.
+            sandbox: `True` returns only calls to the sandbox; `False` returns only other calls.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -195,7 +195,13 @@ def _insert(rows: StoreConnection, turn: Turn, *, texts: bool) -> None:
 
 
 def _complete(rows: StoreConnection, turn: Turn, *, texts: bool) -> None:
-    """Write how a turn ended; its texts only if they are kept, and its prompt was not erased."""
+    """Write the end of a turn to the ledger.
+
+    Args:
+        rows: an open transaction.
+        turn: the turn, which has ended.
+        texts: whether to write the texts. If the user has erased the prompt, no texts are written.
+    """
     turn.answer = turn.text
     turn.content_digest = content_digest(turn.prompt, turn.answer) if texts else ""
     if not texts:  # a short text can be guessed from its digest

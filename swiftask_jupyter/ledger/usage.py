@@ -33,14 +33,14 @@ MEASURES = (*_COUNTED, *_SUMMED, *_AVERAGED)
 
 
 class UsageFilter(Struct, frozen=True):
-    """Which turns a query selects; a field that is `None` selects all.
+    """A filter that selects turns by several conditions. A field that is `None` is no condition.
 
     Attributes:
-        since: the earliest time, in seconds since the epoch.
+        since: the earliest time of a turn, in seconds since the epoch.
         agent: the slug of an agent.
         notebook: the path of a notebook.
         session: the id of a session.
-        sandbox: `True` for only those of the sandbox, `False` for all others.
+        sandbox: `True` selects only turns of the sandbox; `False` selects only other turns.
     """
 
     since: float | None = None
@@ -164,7 +164,12 @@ class UsageQueries:
             return [tuple(row) for row in table.execute(statement, (*dead, *parameters)).fetchall()]
 
     def count(self, wanted: UsageFilter) -> tuple[int, int]:
-        """Return how many calls and how many turns there are, unsent turns included.
+        """Return the number of calls and the number of turns that a filter selects.
+
+        A turn that was not sent, such as an answer from the cache, is a turn but no call.
+
+        Args:
+            wanted: the filter.
 
         Raises:
             StoreError: the ledger can't be read.

@@ -1,4 +1,4 @@
-"""Explain a word on the line of `%%swiftask` that is no agent: what it was probably meant as."""
+"""Refuses a word on a `%%swiftask` line that is no agent, and suggests what to write instead."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ _OPTION = re.compile(rf"[{_DASHES}]+([^\W\d][\w-]*).*")
 
 
 def explain(word: str) -> str:
-    """Return one line about a word that can't be an agent's slug, and what to write instead."""
+    """Return a one-line error message for a word that can't be an agent's slug.
+
+    The message says what to write instead of the word.
+    """
     shown = word if len(word) <= MOST else f"{word[: MOST - 1]}…"
     return sanitize_line(f"{shown!r} is no agent; {_hint(word)}")
 
@@ -77,7 +80,12 @@ def _all_options() -> dict[str, Option]:
 
 
 def _option_hint(name: str, value: str) -> str:
-    """Return how an option is written on the line, for a word such as `temperature=0`."""
+    """Return a text that tells the user how to write an option on a `%%swiftask` line.
+
+    Args:
+        name: the name of the option.
+        value: the value that the user has written; may be empty.
+    """
     if name in {"agent", "model"}:
         return f"name it alone: %%swiftask {value or 'AGENT'}"
     option = _all_options().get(name)
@@ -89,19 +97,20 @@ def _option_hint(name: str, value: str) -> str:
 
 
 def check_agents(context: NotebookContext, agents: list[str], options: dict[str, Any]) -> None:
-    """Refuse a word that the catalogue does not know, if it was not meant as an agent.
+    """Raise an error if a word is no known agent and was probably meant as something else.
 
-    That is so if the word is beside a known agent, or if it names a DataFrame or a file, or is
-    the slug of an agent in other letters' case. An agent that has answered before is known too: a
-    private agent is not in the catalogue. A service without a catalogue knows any word.
+    An unknown word is refused in two cases: the line also names a known agent, or the word looks
+    like another thing, such as the name of a file. A word is a known agent if the service's
+    catalogue contains the word, or if the agent has answered before. If the service has no
+    catalogue, no word is refused.
 
     Args:
         context: the shell and its client.
-        agents: the words of the line that are no options.
-        options: the options that the line gives.
+        agents: the words of the line that stand for agents.
+        options: the options of the line.
 
     Raises:
-        UsageError: the message says what the word may have been meant as.
+        UsageError: a word is refused. The message suggests what to write instead.
     """
     client = context.client
     fetch = "dry_run" not in options and client.runtime.cache != "strict"
@@ -134,11 +143,11 @@ def _has_answered(context: NotebookContext, agent: str, *, sandbox: bool) -> boo
 
 
 class _Meaning(NamedTuple):
-    """What a word may have been meant as.
+    """A possible meaning of a word that is no known agent.
 
     Attributes:
-        hint: what to write instead.
-        certain: whether the word was hardly meant as an agent, even if no other agent is named.
+        hint: what to write instead of the word.
+        certain: `True` refuses the word even if the line names no known agent.
     """
 
     hint: str
@@ -146,7 +155,13 @@ class _Meaning(NamedTuple):
 
 
 def _meanings(context: NotebookContext, word: str, slugs: set[str]) -> Iterator[_Meaning]:
-    """Yield what a word may have been meant as, the likeliest first."""
+    """Yield the possible meanings of a word that is no known agent, the likeliest meaning first.
+
+    Args:
+        context: the shell and its client.
+        word: the word.
+        slugs: the slugs of the known agents.
+    """
     plain = unicodedata.normalize("NFKC", word)
     if (cased := closest(plain, slugs, cutoff=1)) is not None:
         yield _Meaning(f"did you mean {cased}?", certain=True)
@@ -170,7 +185,7 @@ def _meanings(context: NotebookContext, word: str, slugs: set[str]) -> Iterator[
 
 
 def _is_file(word: str) -> bool:
-    """Return whether a word is a path, or the name of a file with an extension."""
+    """Return whether a word looks like a path or like a file name, such as `data.csv`."""
     if _PATH.match(word):
         return True
     try:

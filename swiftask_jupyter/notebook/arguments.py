@@ -1,6 +1,7 @@
-"""Read the line of `%%swiftask`: `[AGENT …] [options] [NAME << | NAME =<<] [# comment]`.
+"""Parses the first line of a `%%swiftask` cell. The prompt is in the lines below.
 
-The prompt follows below this line. The options are declared in `swiftask_jupyter.options`.
+The form of the line is `[AGENT …] [options] [NAME << | NAME =<<] [# comment]`. The module
+`swiftask_jupyter.options` declares the options.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class MagicLine(NamedTuple):
 
 
 class _Once(argparse.Action):
-    """Stores the value of an option; refuses a second value for it."""
+    """An argparse action that stores the value of an option, and refuses a second value."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object,
@@ -145,11 +146,14 @@ def line_parser() -> LineParser:
 
 
 def parse_line(line: str) -> MagicLine:
-    """Parse the text after `%%swiftask` on the first line of a cell.
+    """Parse the first line of a cell into agents, options and target variable.
+
+    Args:
+        line: the text after `%%swiftask`.
 
     Raises:
-        UsageError: an option is unknown, lacks its value or is given twice; the target is no
-            variable's name; or a word can't be an agent's slug on any service.
+        UsageError: an option, the target or an agent is invalid. For example, an option is unknown
+            or given twice, the target is no variable name, or a word can't be a slug.
     """
     line = without_comment(line)
     target, shown = None, True
@@ -176,11 +180,14 @@ def parse_line(line: str) -> MagicLine:
 
 
 def _check_flags(words: list[str]) -> None:
-    """Refuse what argparse would read otherwise than it was meant.
+    """Raise an error for flags that argparse would misunderstand.
+
+    Args:
+        words: the words of the line.
 
     Raises:
-        UsageError: a long flag has one hyphen (`-session` would be `-s ession`), or an `-o` has a
-            space around its `=`.
+        UsageError: a long flag has only one hyphen, such as `-session`, or the word after `-o` has
+            no `=`.
     """
     long_flags = {*line_parser().flags()}
     for word in words:
@@ -193,10 +200,10 @@ def _check_flags(words: list[str]) -> None:
 
 
 def check_slug(word: str) -> None:
-    """Refuse a word that can't be the slug of an agent on any service.
+    """Raise an error if a word can't be the slug of an agent of any service.
 
     Raises:
-        UsageError: the message says what the word may have been meant as.
+        UsageError: the word can't be a slug. The message suggests what to write instead.
     """
     if not SLUG.fullmatch(word):
         from swiftask_jupyter.notebook.agent_words import explain
@@ -205,7 +212,10 @@ def check_slug(word: str) -> None:
 
 
 def without_comment(line: str) -> str:
-    """Return the line without its comment: a `#` at the start of a word, and all after it."""
+    """Return a line without the comment at its end.
+
+    A comment begins at the first word with a `#` at its start.
+    """
     if "#" in line:
         for word in _WORD.finditer(line):
             if word[0].startswith("#"):
@@ -269,16 +279,17 @@ def _refused_fields(kind: Any) -> dict[str, str]:
 
 
 def parse_fields(words: Iterable[str], refused: dict[str, str]) -> dict[str, Any]:
-    """Return the request fields that `-o NAME=VALUE` sets, by name.
+    """Return a dict that maps the NAME of each `-o NAME=VALUE` to the VALUE.
 
-    A value is parsed as JSON; a value that is not valid JSON is kept as a string.
+    Each VALUE is parsed as JSON. A VALUE such as `high`, which is not JSON, is kept as a string.
 
     Args:
-        words: the argument of each `-o`.
-        refused: names that can't be set with `-o`; each value is advice on what to write instead.
+        words: the arguments of all `-o` options, such as `temperature=0`.
+        refused: a dict that maps each NAME that must not be set to advice for the user.
 
     Raises:
-        PromptError: a word has no name or no value, or its name is refused or given twice.
+        PromptError: an argument is not `NAME=VALUE`, a NAME is refused or given twice, or a VALUE
+            begins with `[` or `{` but is not valid JSON.
     """
     fields: dict[str, Any] = {}
     for word in words:
@@ -302,7 +313,11 @@ def parse_fields(words: Iterable[str], refused: dict[str, str]) -> dict[str, Any
 
 
 def _cell_hint(word: str) -> str:
-    """Return what to write instead of an unknown word of a cell's line; empty if not known."""
+    """Return advice on an unknown word of a `%%swiftask` line; empty if there is no advice.
+
+    Raises:
+        UsageError: the word has the place of an agent, but can't be a slug.
+    """
     if not re.match(r"--?[^\W\d]", word):
         check_slug(word)
         return "; name the agents side by side, before the options"

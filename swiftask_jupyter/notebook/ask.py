@@ -108,10 +108,11 @@ def _parse(context: NotebookContext, line: str, text: str) -> MagicLine:
 
 
 def _check(context: NotebookContext, line: MagicLine, text: str) -> None:
-    """Refuse a line or a prompt that is probably a slip.
+    """Raise an error if the line or the prompt is probably a mistake.
 
     Raises:
-        UsageError: a word of the line is no agent, or a line of the prompt is a magic or a comment.
+        UsageError: a word on the line is no agent, the prompt has a magic, or the prompt has only
+            comments.
     """
     try:
         if may_be_no_agent(line.agents, context.names):
@@ -126,10 +127,14 @@ def _check(context: NotebookContext, line: MagicLine, text: str) -> None:
 
 
 def may_be_no_agent(words: list[str], names: dict[str, Any]) -> bool:
-    """Return whether the words of a line must be looked up in the catalogue before they are asked.
+    """Return whether the words of a line must be looked up in the agent catalogue.
 
-    So must several words, and a single word that names a DataFrame or looks like a file's name or
-    like a slug in other letters' case.
+    Several words are always looked up. A single word is looked up if it looks like a file name, has
+    a capital letter, or is the name of a DataFrame.
+
+    Args:
+        words: the words of the line that stand for agents.
+        names: a dict that maps the names of the user's variables to values.
     """
     if len(words) != 1:
         return len(words) > 1
@@ -140,14 +145,14 @@ def may_be_no_agent(words: list[str], names: dict[str, Any]) -> bool:
 
 
 def _check_prompt(text: str, hint: str) -> None:
-    """Refuse a prompt with a magic in it, or with comments only.
+    """Raise an error if the prompt has a magic, or only comments.
 
     Args:
         text: the prompt.
-        hint: the end of the message.
+        hint: the end of the error message.
 
     Raises:
-        UsageError: the message says what to do.
+        UsageError: a line of the prompt begins with a magic, or all lines are comments.
     """
     if found := _MAGIC.search(text):
         magic = found[0].split()[0]
@@ -160,10 +165,14 @@ def _check_prompt(text: str, hint: str) -> None:
 
 
 def _interpolate(context: NotebookContext, text: str) -> tuple[str, tuple[str, ...]]:
-    """Return the prompt with the user's values in it, and what the footer remarks on that.
+    """Replace the `{{…}}` fields of a prompt with the values of the user's variables.
+
+    Returns:
+        The new prompt, and remarks for the footer. For example, a remark says which rows of a table
+        are missing in the prompt.
 
     Raises:
-        PromptError: a field that looks like a variable's name has no value.
+        PromptError: a variable does not exist, or a value can't be written in full.
     """
     from swiftask_jupyter.prompts.templates import expression_warnings, interpolate
 

@@ -53,12 +53,12 @@ class Display(Protocol):
 
 
 def display_for(shell: InteractiveShell, reply: Reply, *, shown: bool) -> Display:
-    """Return the display for the shell's kind of front end.
+    """Return a display that shows a reply in a notebook or in a terminal.
 
     Args:
-        shell: the IPython shell; one with a kernel has front ends that draw HTML.
-        reply: the reply, which grows while it is shown.
-        shown: whether its text is shown, or only its footer.
+        shell: the IPython shell. A shell with a kernel shows output in a notebook.
+        reply: the reply to show. Its text may still grow.
+        shown: `True` shows the text and the footer; `False` shows only the footer.
     """
     if shown:
         reply.shown_in = shell.execution_count
@@ -88,7 +88,11 @@ class ByteBudget:
         return self._saved >= cost
 
     def spend(self, size: int) -> None:
-        """Subtract a message with a body of `size` bytes from the saved bytes."""
+        """Record that a message is sent: reduce the number of saved bytes.
+
+        Args:
+            size: the number of bytes in the body of the message.
+        """
         self._saved -= MESSAGE_OVERHEAD + size
 
 
@@ -97,8 +101,8 @@ class CellDisplay:
 
     Args:
         publish: sends a MIME bundle to the front ends, as `display_pub.publish` does.
-        reply: the reply, which grows while it is shown.
-        shown: whether its text is shown, or only its footer.
+        reply: the reply to show. Its text may still grow.
+        shown: `True` shows the text and the footer; `False` shows only the footer.
         clock: returns the time in seconds.
     """
 

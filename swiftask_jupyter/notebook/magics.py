@@ -166,7 +166,12 @@ class SwiftaskMagics(Magics):
     @no_var_expand
     @line_magic("%swiftask")  # type: ignore[arg-type]  # IPython's hints forbid a name
     def misplaced(self, line: str) -> None:
-        """Refuse a `%%swiftask` below the first line of a cell, which IPython calls by this name.
+        """Raise an error for `%%swiftask` that is not on the first line of a cell.
+
+        IPython reads such a line as a line magic with the name `%swiftask`.
+
+        Args:
+            line: the text after `%%swiftask`.
 
         Raises:
             UsageError: always.

@@ -251,13 +251,13 @@ _FOOTER = (
 
 
 def footer(reply: Reply) -> str:
-    """Return the line below an answer: agent, time, tokens sent→received, turn.
+    """Return the footer of an answer: agent, time, tokens, number of the turn, and remarks.
 
-    The dialect (the wire API that was used) is named only if it does not stream or reports no
-    tokens.
+    `12→34 tokens` means 12 sent tokens and 34 received tokens. The footer names the protocol only
+    if the protocol does not stream, or if no tokens were reported.
 
     Args:
-        reply: the reply, which has ended.
+        reply: a reply that has ended.
     """
     parts = [reply.agent, _duration(reply.seconds)]
     if reply.status not in {"ok", "running"}:

@@ -1,4 +1,4 @@
-"""`privacy`: what is sent where, what is kept where and for how long, and how to erase it."""
+"""The privacy report: what is sent where, what is kept where and how long, and how to erase it."""
 
 from __future__ import annotations
 
@@ -39,11 +39,12 @@ HOW_TO_ERASE = {
 
 
 def describe(client: Swiftask, input_history: Path | None = None) -> Iterator[str]:
-    """Yield the lines of the report, with the present values of this user's settings.
+    """Yield the lines of the privacy report. The report contains the user's present settings.
 
     Args:
-        client: whose settings, ledger and notebook are described.
-        input_history: the file in which IPython keeps the source of each cell, if it does.
+        client: the client with the settings, the ledger and the notebook.
+        input_history: the path of the file in which IPython keeps the source of each cell; `None`
+            if IPython keeps no sources.
     """
     yield "Sent"
     try:
@@ -73,7 +74,10 @@ def _row(name: str, text: str) -> Iterator[str]:
 
 
 def _sent(client: Swiftask, connection: Connection) -> dict[str, str]:
-    """Return what a prompt sends where, with the present settings."""
+    """Return a dict that maps headings of the report to texts about what is sent.
+
+    The headings are `to`, `token`, `prompt`, `files`, `besides` and `then`.
+    """
     origin = connection.origins.get("base_url", "the documented addresses")
     roots = connection.base_url or f"{OPENAI_ROOT} and {SWIFTASK_ROOT}"
     if connection.is_sandbox:
@@ -110,7 +114,7 @@ def _token(connection: Connection) -> str:
 
 
 def _history(client: Swiftask) -> str:
-    """Return which earlier turns are sent along with a prompt."""
+    """Return a phrase that says which earlier turns are sent together with a prompt."""
     if not client.connections.keeps_texts():
         return "and no earlier turn that was asked since texts are not kept"
     try:
@@ -125,7 +129,10 @@ def _history(client: Swiftask) -> str:
 
 
 def _kept(client: Swiftask, input_history: Path | None) -> dict[str, str]:
-    """Return what is kept in which file, and for how long."""
+    """Return a dict that maps headings of the report to texts about what is kept.
+
+    Each text says where some data is kept, and for how long. One heading is `ledger`.
+    """
     kept = {"texts": _texts(client), "ledger": _ledger(client)}
     if (outbox := outbox_of(client.runtime.ledger.store)) is not None:
         kept["outbox"] = (
@@ -175,7 +182,11 @@ def _ledger(client: Swiftask) -> str:
 
 
 def _readers(path: Path | None) -> str:
-    """Return who can read the ledger."""
+    """Return a phrase that says who can read the ledger.
+
+    Args:
+        path: the path of the ledger's file; `None` if the ledger is on a server.
+    """
     if path is None:
         return "a server: whoever has its password can read it"
     if os.name == "posix" and path.stat().st_mode & 0o077:

@@ -11,13 +11,13 @@ from swiftask_jupyter.support.sanitize import StreamSanitizer, sanitize
 
 
 class TerminalDisplay:
-    """The display of one answer in a terminal; it writes to `sys.stdout`.
+    """The display of one answer in a terminal. The text is written to `sys.stdout`.
 
-    Control characters in the answer are replaced by visible marks.
+    Control characters in the answer are replaced by visible characters.
 
     Args:
-        reply: the reply, which grows while it is shown.
-        shown: whether its text is shown, or only its footer.
+        reply: the reply to show. Its text may still grow.
+        shown: `True` shows the text and the footer; `False` shows only the footer.
     """
 
     def __init__(self, reply: Reply, *, shown: bool) -> None:

@@ -1,7 +1,7 @@
-"""Writes tables as CSV: frames and series of pandas and polars, and pyarrow tables.
+"""Writes tables of pandas, polars and pyarrow as CSV.
 
-Numbers are written with all their digits and times with all their fractions. A list, a dict or an
-array in a cell is written in full, as `values` writes it. A missing cell is an empty field.
+Numbers are written with all digits, and times with all fractions of a second. The module `values`
+writes lists, dicts and arrays in cells in full. A missing value is written as an empty field.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _NANOSECONDS = re.compile(r"'ns'|\bTime\b")
 
 
 def row_count(table: Any) -> int:
-    """Return the number of rows of a table."""
+    """Return the number of rows of a table of pandas, polars or pyarrow."""
     return int(table.num_rows) if is_a(table, "pyarrow", "Table", "RecordBatch") else len(table)
 
 
 def csv_of(table: Any, rows: int | None = None) -> str:
-    """Return the first rows of a table as CSV, or all of them.
+    """Return a table as CSV text.
 
     Args:
-        table: a value that `values.is_table` recognizes.
-        rows: how many rows; `None` for all.
+        table: a table of pandas, polars or pyarrow.
+        rows: the number of rows to write, from the first row; `None` writes all rows.
 
     Raises:
-        NotWritable: a cell has no complete text.
+        NotWritable: the value of a cell can't be written in full.
     """
     file = BytesIO()
     if rows is not None:
@@ -50,12 +50,13 @@ def csv_of(table: Any, rows: int | None = None) -> str:
 
 
 def write_csv(table: Any, file: BytesIO) -> None:
-    """Write a table as CSV in UTF-8, with lines that end in a line feed.
+    """Write a table to a file as CSV.
 
-    A pandas index is the first column; polars and pyarrow have none.
+    The encoding is UTF-8. Each line ends with a line feed. The index of a pandas table is written
+    before the columns.
 
     Raises:
-        NotWritable: a cell has no complete text, or the value is no table.
+        NotWritable: the value of a cell can't be written in full, or `table` is no table.
     """
     if not is_table(table):
         raise NotWritable(f"is no table but {type(table).__name__}")
@@ -82,7 +83,11 @@ def write_csv(table: Any, file: BytesIO) -> None:
 
 
 def _pandas_from_arrow(table: Any) -> Any:
-    """Return a pyarrow table as a pandas frame of the same types."""
+    """Convert a pyarrow table to a pandas frame that keeps the pyarrow types.
+
+    Raises:
+        NotWritable: a column has times in nanoseconds.
+    """
     for column in table.schema:
         try:
             check_time_unit(str(column.type))
@@ -92,12 +97,12 @@ def _pandas_from_arrow(table: Any) -> Any:
 
 
 def _arrow_dtype(dtype: Any) -> Any:
-    """Return the pandas type that keeps the values of a pyarrow type as they are."""
+    """Return the pandas dtype for a pyarrow type. The dtype keeps all values unchanged."""
     return sys.modules["pandas"].ArrowDtype(dtype)
 
 
 def _pandas_with_texts(frame: Any) -> Any:
-    """Return a frame in which lists, arrays and other objects are replaced by their texts."""
+    """Return a pandas frame with texts in place of lists, arrays and other objects."""
     changed = frame
     for number, dtype in enumerate(frame.dtypes):
         texts_only = getattr(dtype, "type", None) is str
@@ -113,7 +118,7 @@ def _pandas_with_texts(frame: Any) -> Any:
 
 
 def _polars_with_texts(table: Any) -> Any:
-    """Return a polars frame in which the types that its CSV writer lacks are replaced by texts."""
+    """Return a polars frame with texts in place of values that polars can't write as CSV."""
     polars: Any = sys.modules["polars"]
     frame = table.to_frame() if is_a(table, "polars", "Series") else table
     texts = []
@@ -136,7 +141,15 @@ def _is_plain(cell: Any) -> bool:
 
 
 def _cell_text(cell: Any, column: object) -> Any:
-    """Return what a CSV writer is to write for a cell: simple values as they are, else a text."""
+    """Return the value to write for a cell: a simple value unchanged, any other value as text.
+
+    Args:
+        cell: the value of the cell.
+        column: the label of the cell's column, for error messages.
+
+    Raises:
+        NotWritable: the value can't be written in full.
+    """
     if _is_plain(cell):
         return cell
     try:
@@ -151,5 +164,10 @@ def _cell_text(cell: Any, column: object) -> Any:
 
 
 def _of_column(error: NotWritable, column: object) -> NotWritable:
-    """Return an error about a cell as one about the table."""
+    """Return a new error that also names the column.
+
+    Args:
+        error: the error for the value of a cell.
+        column: the label of the cell's column.
+    """
     return NotWritable(f"has a column {column!r} that {error.reason}", error.advice)

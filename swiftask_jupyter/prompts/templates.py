@@ -1,10 +1,11 @@
-"""Fills `{{…}}` fields in a prompt with the values of variables, without evaluating code.
+"""Replaces the `{{…}}` fields of a prompt with the values of variables. No code is evaluated.
 
-A field names a variable, its attributes and its items: `{{name}}`, `{{object.attribute}}`,
-`{{mapping["key"]}}`, `{{items[0]}}`; a format specification may follow, as in `{{number:.2f}}`.
-`{{frame:all}}` inserts all of a value, however many rows or characters it has.
-Calls and operators are not supported. All other text stays byte for byte as it is: single braces,
-`$x`, `{% %}` and fields without a value. An inserted value is not searched for fields again.
+A field contains a variable, an attribute or an item: `{{name}}`, `{{object.attribute}}`,
+`{{mapping["key"]}}`, `{{items[0]}}`. A format specification may follow, as in `{{number:.2f}}`.
+`{{frame:all}}` inserts the complete value, even if the value has many rows or characters.
+
+Calls and operators are not supported. All other text stays unchanged: single braces, `$x`, `{% %}`
+and fields without a value. If an inserted value contains a field, this field stays unchanged.
 """
 
 from __future__ import annotations
@@ -33,10 +34,13 @@ _NAME_A_PART = "name a part of it, such as {{name.attribute}}, or a text made of
 
 
 def field_pattern(names: Iterable[str]) -> re.Pattern[str]:
-    """Return a pattern like `FIELD` that also finds fields with these names.
+    """Return a regular expression that finds fields. The fields may contain the given names.
 
-    Where a field can be read in two ways, the longest of these names counts: `{{a.b}}` is the
-    name `a.b` if that is one of them; otherwise it is the attribute `b` of `a`.
+    If the names contain `a.b`, the field `{{a.b}}` means the name `a.b`. Otherwise the field means
+    the attribute `b` of `a`.
+
+    Args:
+        names: names with any characters. If several names fit a field, the longest name is used.
     """
     exact = "".join(f"{re.escape(name)}|" for name in sorted(names, key=len, reverse=True))
     if not exact:
@@ -52,22 +56,24 @@ def interpolate(
     pattern: re.Pattern[str] = FIELD,
     partial: bool = True,
 ) -> tuple[str, tuple[str, ...]]:
-    """Replace the fields of a prompt by their values.
+    """Replace the fields of a prompt with values.
 
-    A table (a DataFrame or a Series) is inserted as CSV, with its first 20 rows only.
+    A table is inserted as CSV. Only the first 20 rows are inserted, unless the field ends in
+    `:all`.
 
     Args:
         text: the prompt.
-        names: the variables that a field may name.
-        pattern: finds the fields; see `field_pattern`.
-        partial: whether a part of a table may be inserted, with a warning; `False` refuses it.
+        names: a dict that maps names to values.
+        pattern: a regular expression that finds the fields; see `field_pattern`.
+        partial: `True` inserts a part of a long table and returns a warning; `False` raises an
+            error.
 
     Returns:
-        The prompt, and a warning for each field that stays because it has no value or cannot be
-        formatted, and for each field of whose value a part is missing.
+        The new prompt, and warnings. There is a warning for each field that can't be filled, and
+        for each value that is incomplete.
 
     Raises:
-        PromptError: a value is too long, or has no complete text.
+        PromptError: a value is too long, or can't be written in full.
     """
     missing: dict[str, None] = {}
     failed: dict[str, str] = {}
@@ -132,14 +138,14 @@ def resolve_variable(names: Mapping[str, Any], name: str, path: str) -> Any:
 
 
 def text_in_full(value: Any, name: str) -> str:
-    """Return the text of a value that is no table.
+    """Return the complete text of a value.
 
     Args:
-        value: the value.
-        name: what an error calls the value.
+        value: the value. A table is refused.
+        name: the name of the value in error messages.
 
     Raises:
-        PromptError: the value has no complete text.
+        PromptError: the value is a table, or can't be written in full.
     """
     from swiftask_jupyter.prompts.values import NotWritable, is_table, write_value
 
@@ -155,10 +161,17 @@ def text_in_full(value: Any, name: str) -> str:
 
 
 def _format(value: Any, field: re.Match[str], *, partial: bool) -> tuple[str, str]:
-    """Return the text of a field's value, and a remark on what it leaves out; empty if nothing.
+    """Return the text of a field's value, and a remark.
+
+    The remark says what is missing in the text; the remark is empty if nothing is missing.
+
+    Args:
+        value: the value.
+        field: the match of the field in the prompt.
+        partial: whether parts may be missing.
 
     Raises:
-        PromptError: the text is too long, or the value has no complete text.
+        PromptError: the text is too long, or the value can't be written in full.
     """
     from swiftask_jupyter.prompts import values  # a prompt without fields does not need it
 
@@ -190,11 +203,20 @@ def _format(value: Any, field: re.Match[str], *, partial: bool) -> tuple[str, st
 def _table(
     table: Any, name: str, attach: str, limit: int | None, *, partial: bool
 ) -> tuple[str, str]:
-    """Return the first rows of a table as CSV, or all if there is no limit, and a remark.
+    """Return a table as CSV text, and a remark.
+
+    The remark says how many rows are missing; the remark is empty if no rows are missing.
+
+    Args:
+        table: a table of pandas, polars or pyarrow.
+        name: the table's name in messages.
+        attach: advice on how to attach the table as a file; may be empty.
+        limit: the maximum number of characters; `None` writes all rows.
+        partial: whether rows may be missing.
 
     Raises:
-        PromptError: rows would be left out, and the caller does not want that.
-        TooLong: there are too many characters.
+        PromptError: rows would be missing, and `partial` is false.
+        TooLong: the text has more characters than `limit`.
     """
     from swiftask_jupyter.prompts.tables import csv_of, row_count
     from swiftask_jupyter.prompts.values import TooLong

@@ -1,4 +1,4 @@
-"""Refuse a `{{…}}` field that looks like a variable's name or path, but has no value."""
+"""Refuses a `{{…}}` field that looks like the name of a variable but has no value."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ _MOST_NAMES = 5000  # attributes and keys that are compared
 
 
 def check_fields(text: str, names: Mapping[str, Any], remarks: Iterable[str]) -> None:
-    """Refuse the first field that looks like a variable's name or path, but can't be filled.
+    """Raise an error for the first field that looks like a variable but can't be filled.
 
-    A text that has the tags of a template language, and no field with a value, is no prompt with a
-    misspelt name: it is left as it is.
+    No error is raised for the source of a template language such as Jinja. A prompt is such a
+    source if it has tags like `{% if %}`, and if no field contains the name of a variable.
 
     Args:
         text: the prompt.
-        names: the variables.
-        remarks: what `interpolate` says about the same prompt.
+        names: a dict that maps the names of variables to values.
+        remarks: the warnings that `interpolate` has returned for the prompt.
 
     Raises:
-        PromptError: the message names the nearest name.
+        PromptError: a field can't be filled. The message suggests a similar name or path.
     """
     fields = [*FIELD.finditer(text)]
     if _TEMPLATE.search(text) and not any(field["name"] in names for field in fields):
@@ -67,14 +67,21 @@ def check_fields(text: str, names: Mapping[str, Any], remarks: Iterable[str]) ->
 
 
 def _is_format(spec: str) -> bool:
-    """Return whether a text behind a colon can be a format specification, unlike ` 'red'`."""
+    """Return whether the text behind a field's colon can be a format such as `.2f`."""
     if spec.startswith((" ", "\t")):
         return bool(_SPACED_FORMAT.fullmatch(spec.rstrip()))
     return bool(_FORMAT.fullmatch(spec.rstrip()))
 
 
 def _problem(field: re.Match[str], names: Mapping[str, Any]) -> tuple[str, str | None] | None:
-    """Return what is wrong with a field, and the nearest path; `None` if nothing is wrong."""
+    """Return an error message for a field, and a similar path; return `None` for a valid field.
+
+    If no path is similar, the second value is `None`.
+
+    Args:
+        field: the match of the field in the prompt.
+        names: a dict that maps the names of variables to values.
+    """
     name, path = field["name"], field["path"]
     if name not in names:
         known = [each for each in names if each[:1] != "_" and each not in _SHELL_NAMES]
@@ -94,7 +101,15 @@ def _problem(field: re.Match[str], names: Mapping[str, Any]) -> tuple[str, str |
 
 
 def _missing_step(owner: str, step: str, value: Any) -> tuple[str, str | None]:
-    """Return what is wrong with an attribute or item, and the nearest path that exists."""
+    """Return an error message about a missing attribute or item, and a similar path that exists.
+
+    If no path is similar, the second value is `None`.
+
+    Args:
+        owner: the path of the object that lacks the attribute or item.
+        step: the missing attribute or item, such as `.name` or `["key"]`.
+        value: the object that lacks the attribute or item.
+    """
     if step.startswith("._"):
         return f"{owner}{step} is private and never sent", None
     if step.startswith("."):
@@ -119,7 +134,10 @@ def _missing_step(owner: str, step: str, value: Any) -> tuple[str, str | None]:
 
 
 def _keys(value: Any) -> list[str]:
-    """Return the keys of a mapping, or the names of the columns of a DataFrame."""
+    """Return the string keys of a mapping, or the string labels of a DataFrame's columns.
+
+    For any other value, return an empty list.
+    """
     if not isinstance(value, Mapping) and not hasattr(value, "columns"):
         return []
     try:

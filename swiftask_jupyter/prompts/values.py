@@ -1,8 +1,8 @@
-"""Writes a variable's value as text, with nothing left out and every digit of its numbers.
+"""Writes the value of a variable as complete text.
 
-Lists, dicts, sets, bytes and numbers are written as Python writes them, and an array as a list.
-The display options of NumPy and pandas have no effect. A value that has no complete text is
-refused. No library is imported here: whoever has an array has imported NumPy already.
+Lists, dicts, sets, bytes and numbers are written as in Python code. An array is written as a
+list. Numbers keep all digits. The display options of NumPy and pandas have no effect. A value
+without a complete text is refused. The module uses only libraries that are already imported.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _HOW_TO_CONVERT = "turn it into a text, a list or a DataFrame first"
 
 
 class NotWritable(Exception):
-    """A value has no text that could be sent.
+    """Raised if a value can't be written as complete text.
 
     Args:
-        reason: the predicate of a sentence about the value, such as "is a generator".
-        advice: what to do about it.
+        reason: the end of a sentence that begins with the value's name, such as "is a generator".
+        advice: what the user can do.
     """
 
     def __init__(self, reason: str, advice: str = _HOW_TO_CONVERT) -> None:
@@ -49,11 +49,11 @@ class NotWritable(Exception):
 
 
 class TooLong(Exception):
-    """A value's text is longer than the limit."""
+    """Raised if the text of a value is longer than the limit."""
 
 
 def is_a(value: object, package: str, *types: str) -> bool:
-    """Return whether a value is an instance of a package's types, without importing the package.
+    """Return whether a value is an instance of a package's types. The package is not imported.
 
     Args:
         value: the value.
@@ -66,12 +66,12 @@ def is_a(value: object, package: str, *types: str) -> bool:
 
 
 def is_table(value: object) -> bool:
-    """Return whether a value is a frame or a series of pandas or polars, or a pyarrow table."""
+    """Return whether a value is a table of pandas, polars or pyarrow."""
     return any(is_a(value, package, *types) for package, types in _TABLES.items())
 
 
 def is_simple(value: object) -> bool:
-    """Return whether `str` writes a value completely, whatever display options are set."""
+    """Return whether `str(value)` is always complete, as for numbers, dates and paths."""
     kind = type(value)
     if kind in _SIMPLE:
         return True
@@ -80,14 +80,16 @@ def is_simple(value: object) -> bool:
 
 
 def write_value(value: object, limit: int | None = None) -> tuple[str, bool]:
-    """Return the text of a value, and whether the value itself may have shortened it.
+    """Return the text of a value, and whether the text may be incomplete.
+
+    The text may be incomplete if the value's class shortens its own texts.
 
     Args:
         value: any value but a table.
-        limit: the most characters of the text; `None` for any number.
+        limit: the maximum number of characters; `None` for no limit.
 
     Raises:
-        NotWritable: the value has no complete text.
+        NotWritable: the value can't be written as complete text.
         TooLong: the text is longer than `limit`.
     """
     if isinstance(value, str) or is_simple(value) or _is_ours(value):
@@ -101,11 +103,11 @@ def write_value(value: object, limit: int | None = None) -> tuple[str, bool]:
 
 
 class _Writer:
-    """Collects the parts of a value's text, each checked for completeness.
+    """Writes one value as text, part by part.
 
     Attributes:
-        parts: the text so far.
-        shortened: whether an object's own text may be incomplete.
+        parts: the parts of the text that are written so far.
+        shortened: whether the text may be incomplete.
     """
 
     def __init__(self, limit: int | None) -> None:
@@ -124,14 +126,18 @@ class _Writer:
         self._stack.close()
 
     def add(self, text: str) -> None:
-        """Append a part."""
+        """Append a part to the text.
+
+        Raises:
+            TooLong: the text is longer than the limit.
+        """
         self._length += len(text)
         if self._length > self._limit:
             raise TooLong
         self.parts.append(text)
 
     def write_outermost(self, value: Any) -> None:
-        """Write a value that is in no other: a text without quotes, an object by its `str`."""
+        """Write a value that is in no container: a string without quotes, an object with `str`."""
         if is_a(value, "pyarrow", "Scalar"):
             value = _arrow_values(value, value.as_py)
         if is_a(value, "numpy", "ndarray") and value.ndim == 0 and not _is_masked(value):
@@ -144,7 +150,7 @@ class _Writer:
             self._write_contents(value, str)
 
     def _write_inner(self, value: Any) -> None:
-        """Write a value that is in another one, as `repr` does."""
+        """Write an item of a container: a string with quotes, an object with `repr`."""
         if is_simple(value):
             self.add(repr(value))
         elif is_a(value, "numpy", "generic") and (text := _scalar_text(value)) is not None:
@@ -156,11 +162,11 @@ class _Writer:
             self._write_contents(value, repr)
 
     def _write_contents(self, value: Any, write: Callable[[Any], str]) -> None:
-        """Write a container's items, or else what the object says of itself.
+        """Write the items of a container, or the text of an object that is no container.
 
         Args:
-            value: the value.
-            write: `str` or `repr`, for an object that is no container.
+            value: the container or object.
+            write: the function that writes an object: `str` or `repr`.
         """
         if id(value) in self._open:
             raise NotWritable("contains itself")
@@ -233,7 +239,7 @@ class _Writer:
         self.add(")" if name else "")
 
     def _write_array(self, array: Any) -> None:
-        """Write a NumPy array as nested lists; a masked value is `None`."""
+        """Write a NumPy array as nested lists. A masked item is written as `None`."""
         array = _without_mask(array)
         if 3 * array.size > self._limit:  # an item is a digit, a comma and a space at least
             raise TooLong
@@ -251,7 +257,15 @@ class _Writer:
             self._write_items("[]", array)
 
     def _write_own_text(self, value: Any, write: Callable[[Any], str]) -> None:
-        """Write what an object says of itself, while NumPy and pandas leave nothing out."""
+        """Write an object with `str` or `repr`. Meanwhile, NumPy and pandas shorten no texts.
+
+        Args:
+            value: the object.
+            write: `str` or `repr`.
+
+        Raises:
+            NotWritable: the text of the object does not contain its values.
+        """
         if _is_opaque(value):
             kind = type(value)
             package = kind.__module__.partition(".")[0]
@@ -281,7 +295,7 @@ def _pattern_text(pattern: re.Pattern[Any]) -> str:
 
 
 def _is_ours(value: object) -> bool:
-    """Return whether a value is of a class of this package that says how it is written."""
+    """Return whether a value's class belongs to this package and defines `__str__`."""
     return type(value).__module__.startswith("swiftask_jupyter.") and _defines_str(value)
 
 
@@ -290,15 +304,15 @@ def _article(kind: type) -> str:
 
 
 def _defines_str(value: Any) -> bool:
-    """Return whether a value's class defines a `str`; libraries of tables shorten theirs."""
+    """Return whether a value's class defines `__str__`; `False` for pandas, polars and pyarrow."""
     method: Any = type(value).__str__
     return method is not object.__str__ and type(value).__module__.partition(".")[0] not in _TABLES
 
 
 def _is_opaque(value: Any) -> bool:
-    """Return whether a value looks like an array, a table or a picture of another library.
+    """Return whether a value's type looks like an array, a table or a plot of an unknown library.
 
-    Only its type is looked at: reading a lazy frame's columns would compute them.
+    The value's attributes are not read, because a lazy frame would then compute its columns.
     """
     kind = type(value)
     if kind is type:
@@ -309,7 +323,7 @@ def _is_opaque(value: Any) -> bool:
 
 
 def _listed(value: Any) -> Iterable[Any] | None:
-    """Return the items of an array of pandas or pyarrow, or of a pandas index; else `None`."""
+    """Return the items of a pandas index, a pandas array or a pyarrow array; else return `None`."""
     if is_a(value, "pandas", "Index") or is_a(value, "pandas.api.extensions", "ExtensionArray"):
         return list(value)
     if is_a(value, "pyarrow", "Array", "ChunkedArray"):
@@ -319,16 +333,24 @@ def _listed(value: Any) -> Iterable[Any] | None:
 
 
 def _arrow_values(value: Any, convert: Callable[[], Any]) -> Any:
-    """Return what a pyarrow array or scalar becomes in Python."""
+    """Convert a pyarrow array or scalar to Python values.
+
+    Args:
+        value: the array or scalar.
+        convert: returns the Python values of `value`.
+    """
     check_time_unit(str(value.type))
     return convert()
 
 
 def check_time_unit(dtype: str) -> None:
-    """Refuse a pyarrow type with times of day in nanoseconds, which Python would cut off.
+    """Refuse a pyarrow type with times of day in nanoseconds. Python's times lack nanoseconds.
+
+    Args:
+        dtype: the name of the type.
 
     Raises:
-        NotWritable: it is such a type.
+        NotWritable: the type has times of day in nanoseconds.
     """
     if "time64[ns]" in dtype:
         raise NotWritable("has times in nanoseconds", "cast them to string")
@@ -339,7 +361,7 @@ def _is_masked(array: Any) -> bool:
 
 
 def _without_mask(array: Any) -> Any:
-    """Return a plain NumPy array, in which `None` is in place of each masked value."""
+    """Convert an array to a plain NumPy array. A masked item becomes `None`."""
     numpy: Any = sys.modules["numpy"]
     if not _is_masked(array):
         return numpy.asarray(array)
@@ -355,7 +377,7 @@ def _without_mask(array: Any) -> Any:
 
 
 def _scalar_text(value: Any) -> str | None:
-    """Return a NumPy scalar as `repr` writes the like in Python; `None` for several fields."""
+    """Return the text of a NumPy scalar without its type; `None` for a scalar with fields."""
     if value.dtype.names is not None:
         return None
     if value.dtype.kind in "Mm":
@@ -371,14 +393,14 @@ def _float_text(number: float) -> str:
 
 
 def _complete_arrays() -> Any:
-    """Return a context manager in which NumPy writes all items, with all their digits."""
+    """Return a context manager. Inside it, NumPy writes all items and all digits of an array."""
     numpy: Any = sys.modules["numpy"]
     return numpy.printoptions(threshold=sys.maxsize, floatmode="unique", legacy=False)
 
 
 @contextmanager
 def _complete_displays() -> Iterator[None]:
-    """Let NumPy and pandas write all rows, columns, items and digits for a while."""
+    """Return a context manager. Inside it, NumPy and pandas write all rows, columns and digits."""
     with ExitStack() as stack:
         if "numpy" in sys.modules:
             stack.enter_context(_complete_arrays())

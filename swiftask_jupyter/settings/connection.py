@@ -23,7 +23,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_unencrypted(url: str) -> bool:
-    """Return whether a request to a URL leaves this machine without encryption."""
+    """Return whether a URL uses http instead of https, and its host is not this machine."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -59,10 +59,10 @@ def parse_base_url(url: str) -> str:
 
 
 def token_host(root: str) -> str:
-    """Return the key under which the token for a service with this root URL is stored.
+    """Return the key under which the token for the service at a root URL is stored.
 
-    The key is the host name for a loopback host, and for https on port 443. In all other cases it
-    also contains scheme and port, so that a token for `https://host` is not sent to `http://host`.
+    The key is the host name if the host is this machine, or if the URL has https and port 443.
+    Otherwise the key also has scheme and port: `http://host` never gets a token for `https://host`.
     """
     parts = urlsplit(root)
     host = parts.hostname or ""
@@ -72,7 +72,7 @@ def token_host(root: str) -> str:
 
 
 def short_address(root: str) -> str:
-    """Return the root URL of a service without `https://` and default port, host in lower case.
+    """Return a root URL without `https://` and without a default port. The host is in lower case.
 
     Example:
         >>> short_address("https://Gateway.example:443/team"), short_address("http://127.0.0.1:80")
@@ -90,7 +90,7 @@ def service(address: str | None, *, sandbox: bool) -> str | None:
     """Return the identity of a service. Two addresses with equal identities are one service.
 
     All documented Swiftask hosts are one service. All sandboxes of the user are one service. Every
-    other address is a service of its own; an unknown address (`None`) has the identity `None`.
+    other address is a separate service. The address `None` is unknown and has the identity `None`.
 
     Args:
         address: the result of `short_address`, or `None`.
@@ -170,18 +170,18 @@ class ConnectionOverrides(Redacted, frozen=True):
 
 
 class Connection(Struct, frozen=True):
-    """A service, a token for it, and a default agent.
+    """A service, a token for the service, and a default agent.
 
     Attributes:
-        base_url: the root to which `/api`, `/v1`, `/public` and `/widget` are appended; `None`
-            for the documented addresses.
+        base_url: the root URL of the service, without a path such as `/api` or `/v1`; `None` for
+            the documented addresses.
         token: an API key, or an agent's client token.
-        agent: the slug of the agent to ask if a call names none.
+        agent: the slug of the default agent.
         dialect: the protocol's name, or `auto`.
-        name: the connection's name in the configuration, if it has one.
-        origins: where each setting was set, in words, by the setting's name.
-        missing_token_reason: why a named connection has no token; empty otherwise.
-        unencrypted: why no token may be sent there, in one line; empty if one may.
+        name: the connection's name in the configuration; `None` if there is no name.
+        origins: a dict that maps each setting's name to a text that says where it was set.
+        missing_token_reason: why a connection with a name has no token; empty otherwise.
+        unencrypted: why no token may be sent to the service; empty if a token may be sent.
     """
 
     base_url: str | None = None
@@ -220,7 +220,7 @@ class Connection(Struct, frozen=True):
         return parts.hostname == "127.0.0.1" and is_sandbox(parts.port)
 
     def root(self, family: str) -> str:
-        """Return the URL of a group of routes, such as `/v1`, without a slash at the end."""
+        """Return the root URL of the API whose paths begin with `family`, such as `/v1`."""
         documented = OPENAI_ROOT if family == "/v1" else SWIFTASK_ROOT
         return (self.base_url or documented) + family
 
@@ -231,19 +231,19 @@ def resolve(
     login_token: Callable[[str], str | None] = lambda _: None,
     on_token: Callable[[Secret], object] = lambda _: None,
 ) -> Connection:
-    """Resolve all settings into one connection: the source of every token that is sent.
+    """Combine all settings into one connection. Each token that is sent comes from this function.
 
     Args:
-        sources: the environment and the files.
-        overrides: the settings given in code, by where they were given, in descending order of
-            precedence; they take precedence over the sources.
+        sources: the environment and the files with settings.
+        overrides: a dict that maps origins to the settings given in code. The first origin takes
+            precedence over the next, and all of them over `sources`.
         login_token: returns the token that `login` stored for a host; called only if no other
             setting gives a token.
-        on_token: called with the token, even if it is then refused: it must be masked.
+        on_token: called with the token, which must be masked, even if the token is refused.
 
     Raises:
-        ConfigurationError: a setting is unusable, a project's file would redirect a token, or the
-            token would be sent unencrypted.
+        ConfigurationError: a setting is invalid, a project's file names a host for a token from
+            elsewhere, or the token would be sent unencrypted.
     """
     given = [each.settings(origin) for origin, each in overrides.items()]
     name, layers = _layers(sources, given)
@@ -330,11 +330,10 @@ def _check_redirection(base: ResolvedSetting, token: ResolvedSetting, root: str)
 def _unencrypted(
     sources: Sources, name: ResolvedSetting | None, base: ResolvedSetting | None, root: str | None
 ) -> str:
-    """Return why no token may be sent to an address: it is plain http and not this machine.
+    """Return the reason why no token may be sent to `root`; empty if a token may be sent.
 
-    Only `allow_http` in the user's own `config.toml` allows it: at the top for every address, or
-    in the table of a connection for the address in that table. Empty if a token may be sent.
-    Without a token nothing is refused: there is nothing to steal, as with a local model.
+    A token must not be sent by plain http to another machine. The only exception is the setting
+    `allow_http` in the user's own `config.toml`, for every address or for one connection.
     """
     if base is None or root is None or not is_unencrypted(root):
         return ""

@@ -119,17 +119,18 @@ class Sources:
             yield own
 
     def _own_table(self) -> Table | None:
-        """Return the table of the user's `config.toml`; `None` if there is no such file."""
+        """Read the user's own `config.toml`. If the file does not exist, return `None`."""
         path = user_config_path()
         if not path.is_file():
             return None
         return _validated(self._read(path, _toml), str(path), "", SWITCHES)
 
     def allows_http(self, connection: str | None) -> bool:
-        """Return whether the user's `config.toml` allows tokens to travel unencrypted.
+        """Return whether the user's `config.toml` allows sending tokens unencrypted.
 
         Args:
-            connection: the named connection that gives the address; `None` if none does.
+            connection: the name of the connection that sets the base URL; `None` if no connection
+                sets it. The settings of this connection are read too.
 
         Raises:
             ConfigurationError: a file cannot be read, or has an invalid setting.
@@ -140,10 +141,11 @@ class Sources:
         return any(table.values.get("allow_http", False) for table in tables)
 
     def no_texts_origin(self) -> str:
-        """Return which setting says that no prompts and answers are kept; empty if none does.
+        """Return the setting that forbids keeping prompts and answers; empty if no setting does.
 
-        `SWIFTASK_KEEP_TEXTS` in the environment or in a `.env` may say so, or `keep_texts` in the
-        user's `config.toml`.
+        The returned text names the setting and the place of the setting. The setting is either
+        `keep_texts` in the user's `config.toml`, or `SWIFTASK_KEEP_TEXTS` in the environment or in
+        a `.env` file.
 
         Raises:
             ConfigurationError: a file cannot be read, or the value is neither yes nor no.
@@ -163,11 +165,14 @@ class Sources:
         return found
 
     def has_variable(self, name: str) -> bool:
-        """Return whether the environment or a `.env` has this variable."""
+        """Return whether the environment or the nearest `.env` file sets a variable."""
         return any(values.get(name) for values, _ in self._variables())
 
     def _variables(self) -> Iterator[tuple[Mapping[str, str], str]]:
-        """Yield the variables of the environment, and those of the nearest `.env`."""
+        """Yield the variables of the environment, then the variables of the nearest `.env` file.
+
+        Each pair has a dict that maps names to values, and a text that names the origin.
+        """
         yield self._environ, "the environment"
         if (path := self._find_upward(".env")) is not None:
             yield self._read(path, _dotenv), str(path)
@@ -293,16 +298,16 @@ def _toml(path: Path) -> dict[str, Any]:
 def _validated(
     values: Any, origin: str, file: str, switches: frozenset[str] = frozenset()
 ) -> Table:
-    """Return a table of settings after checking its keys and the types of its values.
-
-    A value of the wrong type must not be ignored: without its base URL, a connection would send its
-    token to the default host.
+    """Check a table of settings and return the table as a `Table`.
 
     Args:
-        values: the table as it was read.
-        origin: the file, and the connection in it, in words.
-        file: the project's file; empty for the user's own `config.toml`.
-        switches: which of `SWITCHES` the table may have.
+        values: the table, as read from the file.
+        origin: a text for error messages that names the file and the connection.
+        file: the path of the project's file; empty for the user's own `config.toml`.
+        switches: the names in `SWITCHES` that the table may contain.
+
+    Raises:
+        ConfigurationError: the table has an unknown setting, or a value has the wrong type.
     """
     # An invalid value is not ignored: without its base URL, a connection would send its token to
     # the default host.

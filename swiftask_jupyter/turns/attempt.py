@@ -172,8 +172,10 @@ class Attempt:
     def _addressed(self, protocol: Protocol) -> Prompt:
         """Return the prompt to send in the next request, and update the reply.
 
-        The method stores in the reply which protocol is used. The method also increases the
-        reply's number of requests by 1.
+        The update sets the protocol and the request's digest, and adds 1 to the reply's `attempts`.
+
+        Args:
+            protocol: the protocol of the next request.
         """
         reply, prompt = self.reply, self.prompt
         reply.dialect, reply.streams = protocol.name, protocol.streams

@@ -30,18 +30,16 @@ EXAMPLES = "write 500 credits/day, 20 calls/hour or 100k tokens/session"
 
 
 class Budget(Struct, frozen=True):
-    """A limit on credits, calls or tokens in a period, for one agent, one notebook, or all.
-
-    A budget counts either the calls to the sandbox, or all other calls.
+    """A limit on credits, calls or tokens in a period. It may be for one agent or notebook only.
 
     Attributes:
         amount: the limit, in `unit`.
         unit: `credits`, `calls` or `tokens`.
-        period: `hour`, `day`, `week`, `month` (30 days) or `session`. All but `session` are
-            rolling periods that end now.
+        period: `session`, or a rolling period that ends now: `hour`, `day`, `week` or `month`
+            (30 days).
         agent: the slug of the agent whose calls count; `None` for every agent.
         notebook: the path of the notebook whose calls count; `None` for every notebook.
-        sandbox: whether it counts the calls to the sandbox, and no others.
+        sandbox: `True` counts only calls to the sandbox; `False` counts only other calls.
     """
 
     amount: float
@@ -67,11 +65,13 @@ class BudgetUsage(Struct, frozen=True):
     """How much of a budget is used.
 
     Attributes:
-        amount: the sum that finished calls reported, in the budget's unit.
-        calls: how many calls were sent.
-        in_flight: how many of them have not finished, or were lost with their process.
-        unreported: how many finished calls reported nothing in this unit.
-        left_out: how many calls to the sandbox were not counted; 0 for a budget for the sandbox.
+        amount: the used credits, calls or tokens, as far as they are known.
+        calls: the number of calls that were sent in the budget's period.
+        in_flight: the number of calls that have not ended, or whose process died; 0 for a budget of
+            calls.
+        unreported: the number of ended calls that reported no value in the budget's unit.
+        left_out: the number of calls to the sandbox that were not counted; 0 for a budget that
+            counts calls to the sandbox.
     """
 
     amount: float
@@ -98,9 +98,9 @@ def parse_budget(
 
     Args:
         text: amount, unit and period.
-        agent: the slug of the agent it is for; `None` for every agent.
-        notebook: the path of the notebook it is for; `None` for every notebook.
-        sandbox: whether it counts the calls to the sandbox, and no others.
+        agent: the slug of the agent whose calls count; `None` for every agent.
+        notebook: the path of the notebook whose calls count; `None` for every notebook.
+        sandbox: `True` counts only calls to the sandbox; `False` counts only other calls.
 
     Raises:
         ConfigurationError: the text is not a budget.
@@ -148,7 +148,10 @@ def check_budget(budget: Budget, usage: BudgetUsage) -> str:
 
 
 def scope_options(budget: Budget) -> str:
-    """Return a budget's options of `%swiftask budget`: `--agent`, `--notebook`, `--sandbox`."""
+    """Return the options of `%swiftask budget` that select a budget, such as ` --agent echo`.
+
+    The text is empty for a budget that counts the calls of every agent and every notebook.
+    """
     options = {"--agent": budget.agent, "--notebook": budget.notebook}
     scope = "".join(
         f" {option} {shlex.quote(value)}" for option, value in options.items() if value is not None

@@ -29,15 +29,15 @@ class Connections:
     """Resolves settings into connections, and prepares prompts and their routes.
 
     Args:
-        overrides: what the client was made with.
+        overrides: the settings that were given to `Swiftask(…)`.
 
     Attributes:
-        overrides: what was named when the client was made, or by `%swiftask use`.
-        configured: what `%config SwiftaskMagics` names.
+        overrides: the settings from `Swiftask(…)` and from `%swiftask use`.
+        configured: the settings from `%config SwiftaskMagics`.
         keep_texts: whether `%config SwiftaskMagics` lets the ledger keep prompts and answers.
         sources: the environment and the files with settings.
-        transport: the network.
-        thread: the I/O thread on which the network is used.
+        transport: sends all requests.
+        thread: the I/O thread on which all requests are sent.
     """
 
     def __init__(self, overrides: ConnectionOverrides) -> None:
@@ -53,14 +53,13 @@ class Connections:
         self._dialects = Dialects(Catalogue(self.transport))
 
     def resolve(self, overrides: ConnectionOverrides | None = None) -> Connection:
-        """Return the connection that the settings describe now; changed files are read again.
+        """Return the connection for the present settings. Changed files are read again.
 
         Args:
-            overrides: what one call names itself; it comes before all other settings.
+            overrides: the settings of one call, which take precedence over all other settings.
 
         Raises:
-            ConfigurationError: a setting is unusable, or would send a token unencrypted, or to a
-                host that its owner did not name.
+            ConfigurationError: a setting is invalid, or the token must not be sent to the service.
         """
         layers = {
             "the call": overrides or ConnectionOverrides(),
@@ -71,13 +70,14 @@ class Connections:
         return resolve(self.sources, layers, self._logins.token, self._secrets.add)
 
     def keeps_texts(self) -> bool:
-        """Return whether the ledger may keep prompts and answers: no setting says otherwise."""
+        """Return whether the ledger may keep prompts and answers."""
         return not self.no_texts_origin()
 
     def no_texts_origin(self) -> str:
-        """Return which setting says that no prompts and answers are kept; empty if none does.
+        """Return the setting that forbids keeping prompts and answers; empty if no setting does.
 
-        While the settings can't be read, what they said last counts; before that, nothing is kept.
+        If the settings can't be read, the result of the last successful reading is returned. If
+        there was no successful reading, nothing may be kept.
         """
         if not self.keep_texts:
             return "%config SwiftaskMagics"
@@ -170,15 +170,15 @@ class Connections:
     def known_slugs(
         self, *, connection: str | None = None, dialect: str | None = None, fetch: bool = True
     ) -> tuple[set[str], Connection]:
-        """Return the slugs in the catalogue of the service that a call asks, and its connection.
+        """Return the slugs of the known agents, and the connection of a call.
 
-        The set also has the connection's own agent. It is empty if the service has no catalogue,
-        or did not send it within 3 seconds.
+        The slugs are those in the service's catalogue, and the slug of the connection's agent. The
+        set is empty if the catalogue does not exist or does not arrive within 3 seconds.
 
         Args:
             connection: the name of a connection.
-            dialect: the dialect; default: the connection's.
-            fetch: whether the catalogue may be fetched; else only one fetched before counts.
+            dialect: the protocol's name; default: the connection's protocol.
+            fetch: `False` sends no request: only a catalogue that was fetched earlier is used.
 
         Raises:
             ConfigurationError: a setting is unusable.
@@ -215,18 +215,22 @@ class Connections:
             )
 
     def login_host(self) -> str:
-        """Return the name of the host for which `login` keeps a token.
+        """Return the name of the host for which `login` stores a token.
 
         Raises:
-            ConfigurationError: a token for it would be sent unencrypted.
+            ConfigurationError: a token for this host would be sent unencrypted.
         """
         return self._login_connection().host
 
     def login(self, token: str) -> bool:
-        """Keep a token for the connection's host; return whether it outlives this process.
+        """Store a token for the connection's host.
+
+        Returns:
+            `True` if the token is in the system's keyring; `False` if the token is kept only until
+            this process ends.
 
         Raises:
-            ConfigurationError: it is no token, or would be sent unencrypted.
+            ConfigurationError: the token is invalid, or would be sent unencrypted.
         """
         return self._logins.keep(self._login_connection().token_host, token)
 
@@ -237,7 +241,7 @@ class Connections:
         return connection
 
     def stored_login(self) -> tuple[bool, str]:
-        """Return whether `login` has kept a token for the connection, and under which name."""
+        """Return whether `login` has stored a token for the connection, and the token's key."""
         host = self.resolve().token_host
         return self._logins.token(host) is not None, host
 

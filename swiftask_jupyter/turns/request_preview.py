@@ -49,7 +49,7 @@ class CallCost(Struct, frozen=True):
 
 
 class RequestPreview(Struct, frozen=True):
-    """The result of a dry run: the HTTP request that a prompt would send. Print it to read it.
+    """The HTTP request that a prompt would send: the result of a dry run. `print` shows all of it.
 
     Attributes:
         dialect: the protocol's name.
@@ -59,11 +59,11 @@ class RequestPreview(Struct, frozen=True):
         body: the decoded JSON of the body, with the token masked; a string if it is not JSON.
         messages: the system message, the earlier messages and the prompt, in this order.
         files: the attachments; each has a name, a type and a size in bytes.
-        before: the method and the URL of each request that would be sent first, such as an upload.
+        before: the method and the URL of each request to send first, such as an upload.
         tokens: the estimated number of tokens of all messages.
-        calls: the costs of this agent's last calls, newest first.
-        note: what is unknown until the prompt is really sent, and what the prompt leaves out of
-            its variables; empty if nothing is.
+        calls: the costs of the agent's last calls, newest call first.
+        note: remarks about unknown parts of the request, and about missing parts of variables;
+            may be empty.
     """
 
     dialect: str
@@ -79,7 +79,7 @@ class RequestPreview(Struct, frozen=True):
     note: str
 
     def with_remarks(self, remarks: Iterable[str]) -> RequestPreview:
-        """Return the preview with remarks on how its prompt was made, added to its note."""
+        """Return a copy of the preview with the remarks at the end of `note`."""
         return replace(self, note="; ".join(filter(None, (self.note, *remarks))))
 
     def __repr__(self) -> str:

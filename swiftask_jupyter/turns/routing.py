@@ -42,12 +42,12 @@ def dialect_choices() -> tuple[str, ...]:
 
 
 class Route:
-    """The dialects by which one prompt may be sent, over one connection.
+    """Chooses the protocol of each request that sends one prompt. The connection is fixed.
 
     Attributes:
         service: the identity of the service, which is part of each request's digest.
-        sandbox: whether it is a sandbox of this user.
-        secrets: the tokens that no prompt may contain, of any connection.
+        sandbox: whether the service is a sandbox of this user.
+        secrets: the tokens of all connections. The prompt must not contain any of these tokens.
     """
 
     def __init__(

@@ -31,8 +31,8 @@ GROUPS = (
 class UsageAccessor:
     """The methods of a usage frame, as `frame.swiftask`.
 
-    A usage frame is what `Swiftask.usage()` and `usage_from_notebooks()` return, or some of its
-    rows, or several of them concatenated.
+    `Swiftask.usage()` and `usage_from_notebooks()` return usage frames. A selection of rows is a
+    usage frame too, and so are several concatenated usage frames.
 
     Args:
         frame: the frame, with one row for each turn.
@@ -62,29 +62,28 @@ class UsageAccessor:
         self._frame = frame
 
     def totals(self, by: str | Sequence[str] = (), *, sandbox: bool | None = None) -> pd.DataFrame:
-        """Return calls, tokens, credits and times, in total or by group.
+        """Return a DataFrame of totals: calls, tokens, credits and times.
 
-        The columns, after those of `by`:
+        The result has the columns of `by`, and these columns:
 
-        - `calls`: the turns that were sent to a service; `ok`, `error`, `interrupted`, `lost` and
-          `running` say how many of them ended in which way;
-        - `refused`, `cached`: the turns that were not sent;
-        - `unreported`: the calls of which neither tokens nor credits are known. The sums do not
-          include them;
-        - `input_tokens`, `output_tokens`, `total_tokens`, `credits`: sums; missing, not 0, if no
-          call reported a value;
+        - `calls`: the number of turns that were sent to a service;
+        - `ok`, `error`, `interrupted`, `lost`, `running`: the number of calls with this status;
+        - `refused`, `cached`: the number of turns that were not sent for this reason;
+        - `unreported`: the number of calls that reported neither tokens nor credits;
+        - `input_tokens`, `output_tokens`, `total_tokens`, `credits`: sums. If no call reported a
+          value, the sum is missing, not 0;
         - `seconds`, `first_token_seconds`: means.
 
         Args:
-            by: `day`, `agent`, `session`, `cell`, `notebook`, `surface`, `status`, `host`,
-                `connection`, in a shared ledger `user`, or several of them, in a list or
-                separated by commas. The result has one row for each combination of their values.
-                Empty: one row for all turns.
-            sandbox: whether calls to the sandbox count. `None`: they do not, and a warning says
-                how many were left out; `False`: they do not, without a warning.
+            by: the columns to group by: `day`, `agent`, `session`, `cell`, `notebook`, `surface`,
+                `status`, `host`, `connection`, and in a shared ledger `user`. Several columns are
+                given as a list or separated by commas. The result has one row for each combination
+                of values. If `by` is empty, the result has one row for all turns.
+            sandbox: `True` counts calls to the sandbox. `False` leaves them out. `None` leaves them
+                out too, and warns about the number of calls.
 
         Raises:
-            ConfigurationError: there is no such group, or the frame lacks its column.
+            ConfigurationError: a column to group by is unknown, or the frame lacks the column.
         """
         from swiftask_jupyter.usage.totals import totals
 
@@ -97,9 +96,10 @@ class UsageAccessor:
         return totals(self._counted(sandbox=sandbox)[0], names)
 
     def _counted(self, *, sandbox: bool | None) -> tuple[pd.DataFrame, LeftOut]:
-        """Return the rows that count, and how many others there are; see `totals`.
+        """Return the rows to count, and how much of the sandbox is left out.
 
-        It must be called by the public method itself: the warning names the line of its caller.
+        If `sandbox` is `None`, a warning says how much is left out. Only public methods may call
+        this method, because the warning names the line that called the public method.
         """
         from swiftask_jupyter.usage.totals import LeftOut, SandboxWarning, without_sandbox
 
@@ -111,12 +111,13 @@ class UsageAccessor:
         return frame, left_out
 
     def cost(self, *, sandbox: bool | None = None) -> pd.DataFrame:
-        """Return the reported cost of each turn: tokens, credits, and a difference of credits.
+        """Return the reported cost of each turn.
 
-        `credits` is the service's own value, whose unit is undocumented. `credits_difference` is
-        the difference to the call before it. It is set only if the credits grow with every call
-        throughout a session with one agent, because it is undocumented whether the service
-        reports the credits of the call or of the session so far.
+        The column `credits` has the value that the service reported; the value's unit is
+        undocumented. The column `credits_difference` has the credits of a call minus the credits of
+        the previous call in the session. The difference is the cost of the call if the service
+        reports the credits of the whole session so far. The difference is missing if the credits do
+        not grow with every call to the same agent in the session.
 
         Args:
             sandbox: whether calls to the sandbox are included; see `totals`.
@@ -135,13 +136,13 @@ class UsageAccessor:
         """Return a matplotlib figure of credits, tokens, latency and outcomes.
 
         Args:
-            theme: the background for which the figure is drawn; `None`: a transparent figure that
-                can be read on both.
+            theme: the color of the background; `None` for a transparent figure, which can be read
+                on light and dark pages.
             sandbox: whether calls to the sandbox are drawn; see `totals`. If not, the figure says
-                how many were left out.
+                how many calls are left out.
 
         Raises:
-            ConfigurationError: matplotlib is not installed, or there is no such theme.
+            ConfigurationError: matplotlib is not installed, or the theme does not exist.
         """
         from swiftask_jupyter.usage.plots import plot
 

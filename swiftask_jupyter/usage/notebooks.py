@@ -111,10 +111,10 @@ def _files(pattern: str) -> list[Path]:
 
 
 def _comparable(values: tuple[Any, ...]) -> dict[str, Any]:
-    """Return what all records of a turn have in common.
+    """Return the values of a record, for a comparison with another record of the same turn.
 
-    The file is that in which a record was found. A record by an earlier version does not say
-    whether the sandbox was asked; a copy of it that a panel writes today says `False`.
+    The path of the notebook is removed, because the records may come from two files. A missing
+    value for `sandbox` becomes `False`, because records of earlier versions have no such value.
     """
     row = dict(zip(_names(), values, strict=True))
     return row | {"notebook": None, "sandbox": bool(row["sandbox"])}

@@ -38,18 +38,19 @@ def plot(
     theme: Literal["light", "dark"] | None = None,
     left_out: LeftOut | None = None,
 ) -> Figure:
-    """Return a figure of four charts.
+    """Return a figure with four charts.
 
-    Credits and tokens over time by agent, latency by agent, and outcomes over time.
+    The charts show credits over time, tokens over time, the latency of each agent, and outcomes
+    over time.
 
     Args:
         frame: a usage frame.
-        theme: the background for which the figure is drawn; `None`: a transparent figure that can
-            be read on both.
-        left_out: what was left out of the frame; the figure says so.
+        theme: the color of the background; `None` for a transparent figure, which can be read on
+            light and dark pages.
+        left_out: how much of the sandbox is missing in the frame. The figure shows these numbers.
 
     Raises:
-        ConfigurationError: matplotlib is not installed, or there is no such theme.
+        ConfigurationError: matplotlib is not installed, or the theme does not exist.
     """
     if theme not in THEMES:
         raise ConfigurationError(f"no theme {theme!r}", advice="light or dark")

@@ -1,4 +1,4 @@
-"""Which turns `Swiftask.purge` and `%swiftask purge` erase: reads their options."""
+"""Reads the options of `Swiftask.purge` and `%swiftask purge`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from swiftask_jupyter.usage.query import parse_since
 def purge_scope(
     options: Mapping[str, Any], names: Sequence[str], session: Callable[[str], Session]
 ) -> dict[str, Any]:
-    """Return the options as `Erasure.erase` takes them.
+    """Convert the options of `Swiftask.purge` to keyword arguments for `Erasure.erase`.
 
     Args:
-        options: the keywords of `Swiftask.purge`.
+        options: a dict that maps the names of the options to their values.
         names: the names of the notebook's conversations.
-        session: returns the conversation of a name.
+        session: returns the conversation with a given name.
 
     Raises:
-        ConfigurationError: not exactly one option is given, a value makes no sense, or there is no
-            such conversation.
+        ConfigurationError: not exactly one option is given, a value is invalid, or the conversation
+            does not exist.
     """
     check_known(options, PurgeOptions)
     given = {name: value for name, value in options.items() if value not in (None, False, "")}
@@ -45,7 +45,16 @@ def purge_scope(
 
 
 def _session_id(name: str, names: Sequence[str], session: Callable[[str], Session]) -> str:
-    """Return the id of the conversation of that name; the id of any session is accepted."""
+    """Return the id of the session that the user named by a name or by an id.
+
+    Args:
+        name: the name of a conversation in this notebook, or the id of any session of the user.
+        names: the names of the notebook's conversations.
+        session: returns the conversation with a given name.
+
+    Raises:
+        ConfigurationError: there is no such session.
+    """
     if name in names:
         return session(name).id
     if session(names[-1]).runtime.ledger.erasure.has_session(name):

@@ -33,18 +33,17 @@ def usage(
     current: str | None = None,
     **options: Unpack[UsageOptions],
 ) -> pd.DataFrame:
-    """Return one row for each turn, oldest first, or with `by` one row for each group.
+    """Return a frame of turns, oldest turn first, or with `by` a frame of totals.
 
-    `frame.swiftask.columns()` gives the unit and the source of each column. A value that a service
-    did not report is missing, never 0. The columns of a group are those of
-    `UsageAccessor.totals`; the database computes them. Groups leave the sandbox out unless the
-    option `sandbox` is `True`; a warning, which names the caller of the caller of this function,
-    says how many calls that were.
+    The frame of totals has the columns of `UsageAccessor.totals`, and one row for each group. The
+    totals leave out calls to the sandbox, unless the option `sandbox` is `True`. If this option is
+    `None`, a warning says how many calls are left out. In both frames, a value that the service did
+    not report is missing, never 0.
 
     Args:
         queries: the queries of the ledger.
-        by: the groups: see `UsageAccessor.totals`.
-        current: the path of the notebook that the option `notebook="."` stands for.
+        by: the columns to group by; see `UsageAccessor.totals`.
+        current: the path of the notebook for which the option `notebook="."` stands.
         **options: see `UsageOptions`.
 
     Raises:
@@ -64,7 +63,10 @@ def read_usage(
     current: str | None = None,
     **options: Unpack[UsageOptions],
 ) -> tuple[pd.DataFrame, LeftOut]:
-    """Return what `usage` returns, and what the sums left out; nothing is warned of."""
+    """Return the frame that `usage` returns, and how much of the sandbox is left out.
+
+    Unlike `usage`, this function does not warn.
+    """
     from swiftask_jupyter.usage.accessor import parse_groups
 
     shared = queries.shared
@@ -86,7 +88,15 @@ def read_usage(
 
 
 def _notebook_path(named: str | Path | None, current: str | None) -> str | None:
-    """Return the path that the option `notebook` names; `None` for every notebook."""
+    """Return the path for the option `notebook`; `None` selects every notebook.
+
+    Args:
+        named: the value of the option: a path, `.` for the current notebook, or `all`.
+        current: the path of the current notebook; `None` if the path is not known.
+
+    Raises:
+        ConfigurationError: `named` is `.`, and the path of the current notebook is not known.
+    """
     if named != ".":
         return None if named in (None, "all") else absolute_path(named)
     if current is None:

@@ -1,6 +1,6 @@
-"""Totals of a usage frame: calls, tokens, credits, and how many calls reported nothing.
+"""Computes the totals of a usage frame, such as calls, tokens and credits.
 
-Sums and plots leave the calls to the sandbox out unless they are asked for: those cost nothing.
+By default, totals and plots leave out calls to the sandbox, because these calls cost nothing.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ MEANS = ("seconds", "first_token_seconds")
 
 
 class SandboxWarning(UserWarning):
-    """Calls to the sandbox were left out of sums or of a plot."""
+    """Warns that calls to the sandbox were left out of totals or of a plot."""
 
 
 class LeftOut(NamedTuple):
-    """How much of the sandbox was left out of sums or of a plot.
+    """How much of the sandbox was left out of totals or of a plot.
 
     Attributes:
-        calls: the calls.
-        turns: the calls, and the turns that were not sent (cached and refused ones).
+        calls: the number of calls.
+        turns: the number of turns: the calls, the cached turns and the refused turns.
     """
 
     calls: int
     turns: int
 
     def line(self, remedy: str = "") -> str:
-        """Return this as one line; it is empty if nothing was left out.
+        """Return a one-line message about the left-out calls; empty if nothing was left out.
 
         Args:
-            remedy: what the user writes to add the calls, such as `--sandbox`.
+            remedy: what the user can write to include the calls, such as `--sandbox`; may be empty.
         """
         if not self.turns:
             return ""
@@ -48,9 +48,9 @@ class LeftOut(NamedTuple):
 
 
 def without_sandbox(frame: pd.DataFrame) -> tuple[pd.DataFrame, LeftOut]:
-    """Return the rows of a usage frame that are not of the sandbox, and how many others there are.
+    """Return the rows of a usage frame that are not of the sandbox, and how much is left out.
 
-    A frame that an earlier version exported has no column `sandbox`: all of its rows count as real.
+    A frame from an earlier version has no column `sandbox`. No row of this frame is left out.
     """
     if "sandbox" not in frame:
         return frame, LeftOut(0, 0)

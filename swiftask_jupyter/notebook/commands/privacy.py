@@ -1,4 +1,7 @@
-"""`%swiftask privacy` and `purge`: what is sent and kept, and how it is erased."""
+"""The commands `%swiftask privacy` and `%swiftask purge`.
+
+`privacy` reports what is sent and what is kept. `purge` erases texts from the ledger.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ def _privacy(context: NotebookContext) -> None:
 
 
 def _input_history(context: NotebookContext) -> Path | None:
-    """Return the file in which IPython keeps the source of each cell; `None` if it keeps none."""
+    """Return the path of the file in which IPython keeps the source of each cell.
+
+    If IPython keeps no sources, return `None`.
+    """
     manager: Any = context.shell.history_manager
     if manager is None or not manager.enabled:
         return None
@@ -62,7 +68,13 @@ def _purge(context: NotebookContext, *words: str) -> None:
 
 
 def _refuse_unconfirmed(context: NotebookContext, given: dict[str, Any]) -> None:
-    """Say how many turns would be erased; a Run All must not stop for a question.
+    """Raise an error that says how many turns a purge would erase.
+
+    The command asks the user no question, because a question would stop Run All.
+
+    Args:
+        context: the shell and its client.
+        given: the options of the purge.
 
     Raises:
         UsageError: always.
@@ -79,10 +91,10 @@ def _refuse_unconfirmed(context: NotebookContext, given: dict[str, Any]) -> None
 
 
 def turn_number(word: str) -> int:
-    """Return the number of a turn that a word names.
+    """Convert the argument of a command to the number of a turn.
 
     Raises:
-        UsageError: it is no number.
+        UsageError: the word is not a number.
     """
     if not word.isdecimal():
         raise UsageError(f"{word!r} is no turn's number; a footer and %swiftask history name it")

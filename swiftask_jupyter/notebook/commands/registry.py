@@ -71,7 +71,10 @@ def run_command(context: NotebookContext, line: str) -> object:
 
 
 def refuse_command(line: str) -> None:
-    """Refuse a command behind two percent signs, in a cell that has no prompt.
+    """Raise an error if the user has written a command after `%%swiftask` instead of `%swiftask`.
+
+    Args:
+        line: the text after `%%swiftask` in a cell without a prompt.
 
     Raises:
         UsageError: the line begins with a command.

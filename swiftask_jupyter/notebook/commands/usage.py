@@ -93,7 +93,10 @@ def _split_target(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _usage_of_ledger(client: Swiftask, options: argparse.Namespace) -> tuple[object, LeftOut]:
-    """Return the usage frame, sums or a plot, and what of the sandbox it leaves out."""
+    """Return the usage in the ledger, and how much of the sandbox is left out.
+
+    The usage is a usage frame, a frame of sums, or a plot, as the options ask.
+    """
     from swiftask_jupyter.usage.query import read_usage
 
     given: Any = {name: getattr(options, name) for name in options_of(UsageOptions)}
@@ -104,7 +107,10 @@ def _usage_of_ledger(client: Swiftask, options: argparse.Namespace) -> tuple[obj
 
 
 def _summed(frame: pd.DataFrame, options: argparse.Namespace) -> tuple[object, LeftOut]:
-    """Return the plot or the sums that the options ask for, else the frame itself."""
+    """Return the usage in a usage frame, and how much of the sandbox is left out.
+
+    The usage is the frame itself, a frame of sums, or a plot, as the options ask.
+    """
     from swiftask_jupyter.usage.totals import LeftOut, without_sandbox
 
     if not (options.by or options.plot):
@@ -117,7 +123,11 @@ def _summed(frame: pd.DataFrame, options: argparse.Namespace) -> tuple[object, L
 
 
 def _usage_from_files(client: Swiftask, options: argparse.Namespace) -> tuple[object, LeftOut]:
-    """Return what saved notebooks hold, and print how many of the ledger's turns they lack."""
+    """Return the usage in saved notebooks, and how much of the sandbox is left out.
+
+    The function also prints how many turns of the ledger are missing in the notebooks. The usage is
+    a usage frame, a frame of sums, or a plot, as the options ask.
+    """
     from swiftask_jupyter.usage.notebooks import read_notebooks
 
     for name in options_of(UsageOptions):
@@ -179,7 +189,13 @@ def _notebook_path(client: Swiftask, named: str | None, *, exists: bool) -> str 
 
 
 def _change_budget(budgets: Budgets, options: argparse.Namespace, notebook: str | None) -> None:
-    """Set, raise or drop one budget, or drop all budgets that fit the options."""
+    """Set, raise or drop a budget. The words `drop all` drop all budgets that match the options.
+
+    Args:
+        budgets: the budgets of the ledger.
+        options: the words and the options of `%swiftask budget`.
+        notebook: the path of the notebook that the budget limits; `None` for every notebook.
+    """
     from swiftask_jupyter.turns.budget import parse_budget
 
     verbs = {"raise": budgets.increase, "drop": budgets.drop}

@@ -74,7 +74,7 @@ class OpenFence:
         The last line is left out if the line may become the closing fence.
 
         Args:
-            text: the open text, which begins with the code block.
+            text: the answer from the beginning of this code block to the end.
         """
         if self._attrs is None:
             from swiftask_jupyter.notebook.markdown.parser import parse

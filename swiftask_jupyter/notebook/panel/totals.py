@@ -12,11 +12,11 @@ from swiftask_jupyter.turns import budget
 
 
 def session_total(session: Session) -> str:
-    """Return a session's calls, tokens and credits, and what is spent of each budget.
+    """Return a line with the calls, tokens, credits and budgets of a session.
 
-    Calls to the sandbox are not counted, unless there are no others: then they are marked as such.
-    The line is empty if there were no calls and there are no budgets. If the ledger cannot be
-    read, it is the error message.
+    Calls to the sandbox are counted only if there are no other calls. The line then contains
+    `(sandbox)`. The line is empty if there are no calls and no budgets. If the ledger can't be
+    read, the line is the error message.
     """
     try:
         return " · ".join([*_reported_usage(session), *_spent_budgets(session)])
