@@ -1,8 +1,7 @@
 """Writes the value of a variable as complete text.
 
-Lists, dicts, sets, bytes and numbers are written as in Python code. An array is written as a
-list. Numbers keep all digits. The display options of NumPy and pandas have no effect. A value
-without a complete text is refused. The module uses only libraries that are already imported.
+Values are written as in Python code, and arrays as lists. Numbers keep all digits. The display
+options of NumPy and pandas have no effect. A value without a complete text is refused.
 """
 
 from __future__ import annotations
@@ -126,11 +125,7 @@ class _Writer:
         self._stack.close()
 
     def add(self, text: str) -> None:
-        """Append a part to the text.
-
-        Raises:
-            TooLong: the text is longer than the limit.
-        """
+        """Append a part to the text, if the text does not exceed the limit then."""
         self._length += len(text)
         if self._length > self._limit:
             raise TooLong
@@ -162,12 +157,7 @@ class _Writer:
             self._write_contents(value, repr)
 
     def _write_contents(self, value: Any, write: Callable[[Any], str]) -> None:
-        """Write the items of a container, or the text of an object that is no container.
-
-        Args:
-            value: the container or object.
-            write: the function that writes an object: `str` or `repr`.
-        """
+        """Write the items of a container, or else the text that `write(value)` returns."""
         if id(value) in self._open:
             raise NotWritable("contains itself")
         self._open.add(id(value))
@@ -288,10 +278,8 @@ class _Writer:
 
 def _pattern_text(pattern: re.Pattern[Any]) -> str:
     """Return a compiled pattern as Python writes it, also if it is longer than 200 characters."""
-    flags = (
-        f", {re.RegexFlag(pattern.flags & ~re.UNICODE)!s}" if pattern.flags & ~re.UNICODE else ""
-    )
-    return f"re.compile({pattern.pattern!r}{flags})"
+    flags = re.RegexFlag(pattern.flags & ~re.UNICODE)
+    return f"re.compile({pattern.pattern!r}{f', {flags!s}' if flags else ''})"
 
 
 def _is_ours(value: object) -> bool:
