@@ -11,13 +11,13 @@ slash. The sandbox accepts both forms.
 from datetime import UTC, datetime
 from typing import Any
 
-from .agents import Prompt
+from .agents import AgentInput
 from .handler import Route, encode_json
 from .integrations import Integration, derived_id
 from .rules import Rule, array_of, object_with
 from .sessions import StoredSession
 from .state import SandboxState
-from .turn import Turn
+from .turn import AgentRun
 from .whole_reply import WholeReplyHandler
 
 MISSING_FIELDS = "Your JSON payload is missing required fields. Please consult the documentation."
@@ -31,7 +31,7 @@ def routes(state: SandboxState) -> list[Route]:
     """
     arguments = {"state": state}
     return [
-        (r"/(?:get_completion|get_response)/?", CompletionHandler, arguments),
+        (r"/(?:get_completion|get_response)/?", GetCompletionHandler, arguments),
         (r"/create_new_chat/?", CreateChatHandler, arguments),
     ]
 
@@ -122,7 +122,7 @@ class CreateChatHandler(AgenciiHandler):
             self.respond_json({"chatId": chat_id})
 
 
-class CompletionHandler(AgenciiHandler):
+class GetCompletionHandler(AgenciiHandler):
     """Tornado request handler that sends a message to an agent: POST /get_completion."""
 
     async def post(self) -> None:
@@ -153,8 +153,8 @@ class CompletionHandler(AgenciiHandler):
         # all messages, and are not stored with the chat.
         instructions = body.get("additionalInstructions")
         system = [{"role": "system", "content": instructions}] if instructions else []
-        prompt = Prompt((*system, *session.history, question))
-        turn = Turn(self.state, agent, prompt, fault, store_file=self.store_file)
+        prompt = AgentInput((*system, *session.history, question))
+        turn = AgentRun(self.state, agent, prompt, fault, store_file=self.store_file)
         reply = await self._respond(turn, integration, session)
         if reply is not None:
             self.state.chats.add_turn(session, question, reply)
@@ -191,7 +191,7 @@ class CompletionHandler(AgenciiHandler):
         return message
 
     async def _respond(
-        self, turn: Turn, integration: Integration, session: StoredSession
+        self, turn: AgentRun, integration: Integration, session: StoredSession
     ) -> str | None:
         if integration.text_only:
             return await self.respond_whole(
@@ -204,7 +204,7 @@ class CompletionHandler(AgenciiHandler):
         )
 
     def _response(
-        self, text: str, turn: Turn, integration: Integration, session: StoredSession
+        self, text: str, turn: AgentRun, integration: Integration, session: StoredSession
     ) -> dict[str, Any]:
         # The documents' example has microseconds and no time zone.
         now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")

@@ -70,7 +70,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Prompt:
+class AgentInput:
     """The input for one reply of an agent: the conversation so far and the limits of the reply.
 
     Args:
@@ -103,9 +103,9 @@ class Agent:
         pause (float): seconds to wait between two pieces of the reply.
         nonblocking (bool): True to call `answer` on the event loop without a worker thread. The
             call is faster, but `answer` must not block.
-        takes_prompt (bool): True to call `answer` with a `Prompt` in place of the list of messages.
-            The agent must then apply the limits in the prompt. If False, the sandbox cuts the reply
-            after `max_tokens` words.
+        takes_prompt (bool): True to call `answer` with an `AgentInput` in place of the list of
+            messages. The agent must then apply the limits in the prompt. If False, the sandbox cuts
+            the reply after `max_tokens` words.
         listed (bool): True to show the agent in the catalogue.
         unmet_requirement (Callable | None): a function that is called before each prompt. The
             function returns None if the agent can answer. Otherwise, the function returns an error
@@ -153,7 +153,7 @@ def to_agent(value: Any) -> Agent:
 
 
 async def run_agent(
-    agent: Agent, prompt: Prompt, executor: Executor
+    agent: Agent, prompt: AgentInput, executor: Executor
 ) -> AsyncGenerator[str | TokenCounts | File, None]:
     """Run an agent and yield the reply piece by piece, without blocking the event loop.
 

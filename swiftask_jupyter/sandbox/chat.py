@@ -11,12 +11,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias
 
-from .agents import AgentFailed, AgentRefused, Prompt
+from .agents import AgentFailed, AgentInput, AgentRefused
 from .faults import Fault, chat_error
 from .handler import Route, encode_json
 from .sessions import StoredSession
 from .state import SandboxState
-from .turn import StreamFault, Turn
+from .turn import AgentRun, StreamFault
 from .whole_reply import WholeReplyHandler
 
 StoreReply: TypeAlias = Callable[[str], None]
@@ -25,10 +25,10 @@ StoreReply: TypeAlias = Callable[[str], None]
 
 def routes(state: SandboxState) -> list[Route]:
     """Return the tornado route for POST /v1/api/chat/{slug}."""
-    return [(r"/v1/api/chat/([^/]+)", ChatHandler, {"state": state})]
+    return [(r"/v1/api/chat/([^/]+)", ChatRouteHandler, {"state": state})]
 
 
-class ChatHandler(WholeReplyHandler):
+class ChatRouteHandler(WholeReplyHandler):
     """Tornado request handler that sends a message to one agent: POST /v1/api/chat/{slug}."""
 
     error_shape = "data"
@@ -77,9 +77,11 @@ class ChatHandler(WholeReplyHandler):
             return
         elif (session := self._find_session(slug, body.get("conversationId"))) is not None:
             question = {"role": "user", "content": body["message"]}
-            prompt = Prompt((*session.history, question))
+            prompt = AgentInput((*session.history, question))
             usage = self.state.usage_outside_v1
-            turn = Turn(self.state, agent, prompt, fault, store_file=self.store_file, usage=usage)
+            turn = AgentRun(
+                self.state, agent, prompt, fault, store_file=self.store_file, usage=usage
+            )
             # Inferred: if the reply fails or is cut off, neither message nor reply is stored.
             store = partial(self.state.chats.add_turn, session, question)
             await self._respond(turn, slug, store, stream=body.get("stream", False))
@@ -102,7 +104,7 @@ class ChatHandler(WholeReplyHandler):
             self.respond_error(404, f"Conversation with id '{given_id}' not found")
         return known
 
-    async def _respond(self, turn: Turn, slug: str, store: StoreReply, *, stream: bool) -> None:
+    async def _respond(self, turn: AgentRun, slug: str, store: StoreReply, *, stream: bool) -> None:
         if stream:
             await self._stream(turn, store)
             return
@@ -112,7 +114,7 @@ class ChatHandler(WholeReplyHandler):
         if reply is not None:
             store(reply)
 
-    def _envelope(self, text: str, turn: Turn, slug: str) -> dict[str, Any]:
+    def _envelope(self, text: str, turn: AgentRun, slug: str) -> dict[str, Any]:
         usage = turn.usage()
         # The documentation shows a single token count and the name of a model. The agents of the
         # sandbox have no model names, so the slug is sent instead.
@@ -121,7 +123,7 @@ class ChatHandler(WholeReplyHandler):
         data = {"response": text, "conversationId": self._id, "metadata": metadata}
         return {"data": data, "error": None}
 
-    async def _stream(self, turn: Turn, store: StoreReply) -> None:
+    async def _stream(self, turn: AgentRun, store: StoreReply) -> None:
         fault = turn.fault
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
         self.set_header("Cache-Control", "no-cache")

@@ -20,7 +20,7 @@ from .agents import Agent, File
 from .faults import HEADER, Fault, error_body, fault_for_agent, parse_fault
 from .requests import RecordedRequest
 from .state import SandboxState
-from .turn import ConnectionDropped
+from .turn import DropConnection
 
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
 """A tornado route: a regular expression for the path, a handler class, and the keyword arguments of
@@ -81,12 +81,12 @@ class DialectHandler(RequestHandler):
         """Run a coroutine that writes the response.
 
         If the client disconnects, cancel the coroutine. If the coroutine raises
-        `ConnectionDropped`, close the connection to the client.
+        `DropConnection`, close the connection to the client.
         """
         self._work = asyncio.ensure_future(work)
         try:
             await self._work
-        except ConnectionDropped as dropped:
+        except DropConnection as dropped:
             self.drop_connection(reset=dropped.reset)
         except (asyncio.CancelledError, StreamClosedError):
             if not (self.disconnected or self._dropped):

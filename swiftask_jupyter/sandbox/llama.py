@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from .agents import Agent, AgentFailed, AgentRefused, Prompt, TokenCounts
+from .agents import Agent, AgentFailed, AgentInput, AgentRefused, TokenCounts
 from .model import ModelUnavailable, unmet_requirement, weights_path
 
 DEFAULT_MAX_TOKENS = 1024
@@ -27,7 +27,7 @@ the capital of France)."""
 OK = 200
 
 
-class Llama:
+class LlamaServer:
     """A llama.cpp server in a child process.
 
     The first prompt starts the child process. `answer` streams a reply. To stop a reply, close the
@@ -98,7 +98,7 @@ class Llama:
                 if pipe is not None:
                     pipe.close()
 
-    async def answer(self, prompt: Prompt) -> AsyncGenerator[str | TokenCounts, None]:
+    async def answer(self, prompt: AgentInput) -> AsyncGenerator[str | TokenCounts, None]:
         """Yield the reply token by token, and finally one `TokenCounts`.
 
         Raises:
@@ -123,7 +123,7 @@ class Llama:
                     counts = usage["prompt_tokens"], usage["completion_tokens"]
                     yield TokenCounts(*counts, finish_reason)
 
-    def _body(self, prompt: Prompt) -> dict[str, Any]:
+    def _body(self, prompt: AgentInput) -> dict[str, Any]:
         messages = prompt.messages
         system = () if messages[0]["role"] == "system" else (SYSTEM_MESSAGE,)
         body: dict[str, Any] = {

@@ -7,13 +7,13 @@ The dialect `widget` has the same requests and responses. So both dialects use `
 from dataclasses import dataclass
 from typing import Any
 
-from .agents import Agent, Prompt
+from .agents import Agent, AgentInput
 from .faults import Fault
 from .handler import Route, encode_json
 from .rules import Rule, any_object, array_of, nonempty_string, number, object_with, one_of, uri
 from .sessions import StoredSession
 from .state import SandboxState
-from .turn import Turn
+from .turn import AgentRun
 from .whole_reply import WholeReplyHandler
 
 _FILES = array_of(
@@ -42,7 +42,7 @@ _HISTORY = array_of(
 
 def routes(state: SandboxState) -> list[Route]:
     """Return the tornado route for POST /api/ai/{slug}."""
-    return [(r"/api/ai/([^/]+)", AskHandler, {"state": state})]
+    return [(r"/api/ai/([^/]+)", NativeAskHandler, {"state": state})]
 
 
 def request_rule(session_type: str) -> Rule:
@@ -126,10 +126,10 @@ class NativeHandler(WholeReplyHandler):
         if fault.soft_error or fault.limit_reached:
             self.respond_json(self._response(request, fault.message, None))
             return None
-        turn = Turn(
+        turn = AgentRun(
             self.state,
             request.agent,
-            Prompt(tuple(request.messages)),
+            AgentInput(tuple(request.messages)),
             fault,
             store_file=self.store_file,
             usage=self.state.usage_outside_v1,
@@ -145,7 +145,7 @@ class NativeHandler(WholeReplyHandler):
         )
 
     def _response(
-        self, request: ValidRequest, text: str, turn: Turn | None, *, failed: bool = False
+        self, request: ValidRequest, text: str, turn: AgentRun | None, *, failed: bool = False
     ) -> dict[str, Any]:
         fault, usage = request.fault, turn.usage() if turn is not None else None
         # totalBotUsage could count the request or the session. One page of the documentation says
@@ -190,7 +190,7 @@ def _usage_fields(usage: dict[str, int] | None, shape: str | None) -> dict[str, 
     return shapes[shape or "tokenUsage"]
 
 
-class AskHandler(NativeHandler):
+class NativeAskHandler(NativeHandler):
     """Tornado request handler that sends a prompt to one agent: POST /api/ai/{slug}.
 
     A request needs the account's API key or the agent's client token.

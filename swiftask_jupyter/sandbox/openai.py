@@ -7,11 +7,11 @@ import contextlib
 import time
 from typing import Any
 
-from .agents import Agent, AgentFailed, AgentRefused, Prompt
+from .agents import Agent, AgentFailed, AgentInput, AgentRefused
 from .faults import Fault
 from .handler import DialectHandler, Route, encode_json
 from .state import SandboxState
-from .turn import StreamFault, Turn
+from .turn import AgentRun, StreamFault
 from .whole_reply import WholeReplyHandler
 
 MODELS = (
@@ -36,7 +36,7 @@ ROLES = ("system", "developer", "user", "assistant", "tool")
 def routes(state: SandboxState) -> list[Route]:
     """Return the tornado routes for POST /v1/chat/completions and GET /v1/models."""
     return [
-        (r"/v1/chat/completions", CompletionsHandler, {"state": state}),
+        (r"/v1/chat/completions", ChatCompletionsHandler, {"state": state}),
         (r"/v1/models", ModelsHandler, {"state": state}),
     ]
 
@@ -55,7 +55,7 @@ class ModelsHandler(DialectHandler):
         self.respond_json({"object": "list", "data": models})
 
 
-class CompletionsHandler(WholeReplyHandler):
+class ChatCompletionsHandler(WholeReplyHandler):
     """Tornado request handler that sends messages to an agent: POST /v1/chat/completions.
 
     The field `model` of the request contains the agent's slug.
@@ -79,7 +79,7 @@ class CompletionsHandler(WholeReplyHandler):
         assert agent is not None
         if not agent.chat:
             agent = GENERIC
-        turn = Turn(self.state, agent, _prompt(body), fault, store_file=self.store_file)
+        turn = AgentRun(self.state, agent, _prompt(body), fault, store_file=self.store_file)
         self._head = {
             "id": f"chatcmpl-{self.state.random_id(24)}",
             "object": "chat.completion",
@@ -91,7 +91,7 @@ class CompletionsHandler(WholeReplyHandler):
         else:
             await self.respond_whole(turn, lambda text: encode_json(self._completion(text, turn)))
 
-    async def _stream(self, turn: Turn, body: dict[str, Any], fault: Fault) -> None:
+    async def _stream(self, turn: AgentRun, body: dict[str, Any], fault: Fault) -> None:
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
         self.set_header("Cache-Control", "no-cache")
         self._started = False
@@ -136,7 +136,7 @@ class CompletionsHandler(WholeReplyHandler):
     async def _send_event(self, value: dict[str, Any]) -> None:
         await self.send_chunk(b"data: %s\n\n" % encode_json(value))
 
-    def _completion(self, text: str, turn: Turn) -> dict[str, Any]:
+    def _completion(self, text: str, turn: AgentRun) -> dict[str, Any]:
         message = {"role": "assistant", "content": text}
         choice = {"index": 0, "message": message, "finish_reason": turn.finish_reason}
         usage = turn.usage()
@@ -208,9 +208,9 @@ def _is_positive_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def _prompt(body: dict[str, Any]) -> Prompt:
+def _prompt(body: dict[str, Any]) -> AgentInput:
     messages = tuple({"role": m["role"], "content": _text(m["content"])} for m in body["messages"])
-    return Prompt(messages, body.get("max_tokens"), body.get("temperature"))
+    return AgentInput(messages, body.get("max_tokens"), body.get("temperature"))
 
 
 def _text(content: str | list[dict[str, Any]]) -> str:

@@ -7,7 +7,7 @@ REQUESTS_PER_HOUR = 1000
 HOUR = 3600.0
 
 
-class RateLimit:
+class HourlyRateLimiter:
     """A request counter that allows a limited number of requests per hour. Not thread-safe.
 
     When an hour has ended, the next call resets the count and starts a new hour.

@@ -15,8 +15,8 @@ from .agents import Agent, to_agent
 from .builtin_agents import BUILT_IN
 from .faults import USAGES, FaultQueue, fault_agents
 from .integrations import Integration, integrations_for
-from .llama import Llama
-from .rate_limit import RateLimit
+from .llama import LlamaServer
+from .rate_limit import HourlyRateLimiter
 from .requests import RequestLog
 from .sessions import SessionStore
 from .uploads import UploadStore
@@ -27,7 +27,7 @@ class SandboxState:
     """The state that all request handlers of one sandbox share."""
 
     agents: dict[str, Agent]
-    llama: Llama
+    llama: LlamaServer
     usage: str
     """How usage is reported: one of `USAGES`."""
     random: random.Random
@@ -36,7 +36,7 @@ class SandboxState:
     client_tokens: dict[str, str] = field(repr=False)
     """The client token of each agent, by slug."""
     agencii_token: str = field(repr=False)
-    rate_limit: RateLimit
+    rate_limit: HourlyRateLimiter
     """The hourly limit of `/v1/api/chat/{slug}`."""
     integrations: dict[str, Integration]
     """The integrations of `/get_completion`, by id."""
@@ -80,7 +80,7 @@ def create_state(
     """
     if usage not in USAGES:
         raise ValueError(f"usage must be one of {', '.join(USAGES)}, not {usage!r}")
-    llama = Llama(threads=threads, seed=seed)
+    llama = LlamaServer(threads=threads, seed=seed)
     user_agents = {slug: to_agent(each) for slug, each in (agents or {}).items()}
     all_agents = {**fault_agents(), **BUILT_IN, "smollm2": llama.agent(), **user_agents}
     # Tokens are never seeded: they keep other users of this machine out.
@@ -93,7 +93,7 @@ def create_state(
         token=str(uuid.uuid4()),
         client_tokens=client_tokens,
         agencii_token=f"sk-agencii-{secrets.token_urlsafe(32)}",
-        rate_limit=RateLimit(rate_limit),
+        rate_limit=HourlyRateLimiter(rate_limit),
         integrations=integrations_for(all_agents),
         faults=FaultQueue(random.Random(seed)),  # noqa: S311 - chance, not security
     )

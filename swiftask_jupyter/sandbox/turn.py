@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
-from .agents import Agent, File, Prompt, TokenCounts, run_agent
+from .agents import Agent, AgentInput, File, TokenCounts, run_agent
 from .faults import Fault
 from .state import SandboxState
 
@@ -29,7 +29,7 @@ class StreamFault(enum.Enum):
     ERROR = "an error, and the end"
 
 
-class ConnectionDropped(Exception):
+class DropConnection(Exception):
     """Raised if a fault closes the connection to the client.
 
     The request handler catches this exception and closes the connection.
@@ -43,7 +43,7 @@ class ConnectionDropped(Exception):
         self.reset = reset
 
 
-class Turn:
+class AgentRun:
     """One prompt to one agent, and the agent's reply.
 
     Args:
@@ -65,7 +65,7 @@ class Turn:
         self,
         state: SandboxState,
         agent: Agent,
-        prompt: Prompt,
+        prompt: AgentInput,
         fault: Fault | None,
         *,
         store_file: Callable[[File], str],
@@ -93,7 +93,7 @@ class Turn:
         The generator pauses between two pieces.
 
         Raises:
-            ConnectionDropped: the fault closes the connection to the client.
+            DropConnection: the fault closes the connection to the client.
             AgentFailed: the agent raised an exception, or the reply has an unsupported type.
             AgentRefused: the agent declined the prompt.
         """
@@ -136,9 +136,9 @@ class Turn:
     def _stream_fault(self, number: int) -> StreamFault | None:
         fault = self.fault
         if number == fault.cut_after:
-            raise ConnectionDropped(reset=False)
+            raise DropConnection(reset=False)
         if number == fault.reset_after:
-            raise ConnectionDropped(reset=True)
+            raise DropConnection(reset=True)
         if number == fault.error_after:
             return StreamFault.ERROR
         return StreamFault.GARBAGE if number == fault.garbage_after else None

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from .agents import AgentFailed, AgentRefused
 from .handler import DialectHandler
-from .turn import ConnectionDropped, StreamFault, Turn
+from .turn import AgentRun, DropConnection, StreamFault
 
 JSON = "application/json; charset=utf-8"
 
@@ -15,7 +15,7 @@ class WholeReplyHandler(DialectHandler):
 
     async def respond_whole(
         self,
-        turn: Turn,
+        turn: AgentRun,
         encode: Callable[[str], bytes],
         *,
         content_type: str = JSON,
@@ -38,7 +38,7 @@ class WholeReplyHandler(DialectHandler):
             error.
 
         Raises:
-            ConnectionDropped: the fault closes the connection.
+            DropConnection: the fault closes the connection.
         """
         texts: list[str] = []
         try:
@@ -50,7 +50,7 @@ class WholeReplyHandler(DialectHandler):
                 self.respond_error(500, str(error))
             else:
                 on_failure(str(error))
-        except ConnectionDropped:
+        except DropConnection:
             half = encode("".join(texts))
             self.set_header("Content-Type", content_type)
             self.set_header("Content-Length", str(2 * len(half) + 1))
@@ -59,7 +59,7 @@ class WholeReplyHandler(DialectHandler):
         return None
 
     async def _collect_and_send(
-        self, turn: Turn, encode: Callable[[str], bytes], content_type: str, texts: list[str]
+        self, turn: AgentRun, encode: Callable[[str], bytes], content_type: str, texts: list[str]
     ) -> str | None:
         invalid = False
         async with contextlib.aclosing(turn.pieces()) as pieces:

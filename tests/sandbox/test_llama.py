@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from swiftask_jupyter.sandbox.agents import Prompt
-from swiftask_jupyter.sandbox.llama import DEFAULT_MAX_TOKENS, SYSTEM_MESSAGE, Llama
+from swiftask_jupyter.sandbox.agents import AgentInput
+from swiftask_jupyter.sandbox.llama import DEFAULT_MAX_TOKENS, SYSTEM_MESSAGE, LlamaServer
 from swiftask_jupyter.sandbox.model import ModelUnavailable, unmet_requirement
 from swiftask_jupyter.sandbox.server import Sandbox
 from tests.support.sandbox_requests import COMPLETIONS, completion_request, http_client
@@ -135,7 +135,7 @@ print(box._state.llama._process.pid)
 
 def test_the_request_adds_a_system_message_and_a_limit_where_the_prompt_has_none():
     question = {"role": "user", "content": "hi", "files": []}
-    body = Llama()._body(Prompt((question,)))
+    body = LlamaServer()._body(AgentInput((question,)))
 
     assert body["messages"] == (SYSTEM_MESSAGE, {"role": "user", "content": "hi"})
     assert body["max_tokens"] == DEFAULT_MAX_TOKENS
@@ -146,7 +146,7 @@ def test_the_request_adds_a_system_message_and_a_limit_where_the_prompt_has_none
 def test_the_request_keeps_the_system_message_and_the_limits_of_the_prompt():
     system = {"role": "system", "content": "Be brief."}
     question = {"role": "user", "content": "hi"}
-    body = Llama(seed=3)._body(Prompt((system, question), 5, 0.0))
+    body = LlamaServer(seed=3)._body(AgentInput((system, question), 5, 0.0))
 
     assert body["messages"] == (system, question)
     assert (body["max_tokens"], body["temperature"], body["seed"]) == (5, 0.0, 3)
@@ -154,4 +154,4 @@ def test_the_request_keeps_the_system_message_and_the_limits_of_the_prompt():
 
 def test_without_weights_it_does_not_start(no_weights):
     with pytest.raises(ModelUnavailable, match="needs its weights"):
-        Llama().start()
+        LlamaServer().start()

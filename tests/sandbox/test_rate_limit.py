@@ -5,7 +5,7 @@ import time
 import pytest
 
 from swiftask_jupyter.sandbox.faults import Fault
-from swiftask_jupyter.sandbox.rate_limit import RateLimit
+from swiftask_jupyter.sandbox.rate_limit import HourlyRateLimiter
 from swiftask_jupyter.sandbox.server import Sandbox
 from tests.support.sandbox_requests import ask_chat, chat_error, http_client
 
@@ -87,7 +87,7 @@ def test_a_fault_can_set_the_headers_itself(box, account):
 
 
 def test_the_hour_begins_with_the_first_request():
-    limit = RateLimit(2)
+    limit = HourlyRateLimiter(2)
     before = time.time()
     taken = [limit.take() for _ in range(3)]
 

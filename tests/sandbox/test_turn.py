@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from swiftask_jupyter.sandbox.agents import Agent, File, Prompt, TokenCounts
+from swiftask_jupyter.sandbox.agents import Agent, AgentInput, File, TokenCounts
 from swiftask_jupyter.sandbox.faults import Fault
 from swiftask_jupyter.sandbox.state import create_state
-from swiftask_jupyter.sandbox.turn import APOLOGY, ConnectionDropped, StreamFault, Turn
+from swiftask_jupyter.sandbox.turn import APOLOGY, AgentRun, DropConnection, StreamFault
 from tests.support.sandbox_requests import completion_request, stream_completion, stream_text
 
 
@@ -21,8 +21,8 @@ def start_turn():
 
         def start(*pieces, text="hello there", fault=None, max_tokens=None, usage=None):
             agent = Agent(lambda _: pieces, nonblocking=True)
-            prompt = Prompt(({"role": "user", "content": text},), max_tokens)
-            return Turn(state, agent, prompt, fault, store_file=lambda _: "URL", usage=usage)
+            prompt = AgentInput(({"role": "user", "content": text},), max_tokens)
+            return AgentRun(state, agent, prompt, fault, store_file=lambda _: "URL", usage=usage)
 
         yield start
 
@@ -115,7 +115,7 @@ def test_a_dropped_connection_is_raised_after_its_number_of_pieces(start_turn, f
         async for piece in turn.pieces():
             pieces.append(piece)  # noqa: PERF401 - those before the exception matter
 
-    with pytest.raises(ConnectionDropped) as caught:
+    with pytest.raises(DropConnection) as caught:
         asyncio.run(collected())
 
     assert (pieces, caught.value.reset) == (["a"], reset)
