@@ -13,7 +13,7 @@ from swiftask_jupyter.answers.answer import Answer
 from swiftask_jupyter.answers.turn import Event
 from swiftask_jupyter.conversation.notebook_file import NotebookFile, serves_visitors
 from swiftask_jupyter.conversation.running_turn import Stream
-from swiftask_jupyter.conversation.session import Runtime, Session
+from swiftask_jupyter.conversation.session import ClientRuntime, Session
 from swiftask_jupyter.errors import ConfigurationError, Refused
 from swiftask_jupyter.ledger import Ledger
 from swiftask_jupyter.ledger.budgets import Budgets
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from swiftask_jupyter.batch.batch import Batch
     from swiftask_jupyter.notebook.panel.panel import ChatPanel
     from swiftask_jupyter.turns.request_preview import RequestPreview
-    from swiftask_jupyter.widget_routes import WidgetRoutes
+    from swiftask_jupyter.widget_routes import WidgetAPI
 
 
 class Swiftask:
@@ -93,7 +93,7 @@ class Swiftask:
         self._ledger = Ledger(open_store(store, os.environ), self.connections.keeps_texts)
         self.store = self._ledger.store.path or str(self._ledger.store)
         cache = os.environ.get("SWIFTASK_CACHE") or "off"
-        self.runtime = Runtime(self._ledger, self.connections, cache=cache)
+        self.runtime = ClientRuntime(self._ledger, self.connections, cache=cache)
         self.current = session or ("main" if notebook else f"python-{secrets.token_hex(4)}")
         visitors = serves_visitors(os.environ)
         kernel = f"kernel-{secrets.token_hex(8)}" if visitors or not notebook else None
@@ -362,12 +362,12 @@ class Swiftask:
         return self.connections.thread.run(download(self.connections.transport, url))
 
     @property
-    def widget(self) -> WidgetRoutes:
+    def widget(self) -> WidgetAPI:
         """Methods for the chat widget's API: ratings, stored conversations and appearance."""
-        from swiftask_jupyter.widget_routes import WidgetRoutes
+        from swiftask_jupyter.widget_routes import WidgetAPI
 
         connections = self.connections
-        return WidgetRoutes(connections.thread, connections.transport, connections.resolve)
+        return WidgetAPI(connections.thread, connections.transport, connections.resolve)
 
     @property
     def notebook(self) -> str | None:

@@ -23,7 +23,7 @@ MAX_FILE_BYTES = 200 * 1024 * 1024
 EXPIRED = "such an address may expire; ask for the file again"
 
 
-class WidgetRoutes:
+class WidgetAPI:
     """Calls the widget API's routes for ratings, stored conversations and the widget's appearance.
 
     The client token in the settings selects the agent. Every method returns the JSON of the

@@ -3,7 +3,7 @@
 from swiftask_jupyter.prompts.prompt import Attachment
 from swiftask_jupyter.protocols.http import Request
 from swiftask_jupyter.settings.connection import ConnectionOverrides
-from swiftask_jupyter.settings.sources import ResolvedSetting, Table
+from swiftask_jupyter.settings.sources import ResolvedSetting, SettingsTable
 
 SECRET = "s3cr3t-token"
 
@@ -12,7 +12,7 @@ def test_a_repr_never_shows_a_secret_or_the_content_of_a_file():
     for value in (
         ConnectionOverrides("http://127.0.0.1", SECRET),
         ResolvedSetting(SECRET, "environment"),
-        Table({"token": SECRET}, "pyproject.toml", "pyproject.toml"),
+        SettingsTable({"token": SECRET}, "pyproject.toml", "pyproject.toml"),
         Request("POST", f"http://127.0.0.1/{SECRET}", {"Authorization": SECRET}, SECRET.encode()),
         Attachment("notes.txt", "text/plain", len(SECRET), SECRET.encode()),
     ):

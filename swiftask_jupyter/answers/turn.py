@@ -1,9 +1,9 @@
 """`Turn`: a question with its answer; `Reply`: a turn in progress; and the events of an answer.
 
-Each field of a `Turn` is annotated with a `Column`. A `Column` says what the field means, and how
-the field is stored and displayed. `ledger.schema` derives the columns of the ledger (the database
-of all turns), the usage frame and the notebook record from these annotations. A new field needs one
-entry in this module and one migration.
+Each field of a `Turn` is annotated with a `ColumnSpec`. A `ColumnSpec` says what the field means,
+and how the field is stored and displayed. `ledger.schema` derives the columns of the ledger (the
+database of all turns), the usage frame and the notebook record from these annotations. A new field
+needs one entry in this module and one migration.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from swiftask_jupyter.support.structs import Struct, field
 Kind = Literal["moment", "category", "text", "whole", "real", "flag", "json"]
 
 
-class Column(Struct, frozen=True):
+class ColumnSpec(Struct, frozen=True):
     """The meaning of one field of a turn, and where the field's value is stored and displayed.
 
     Attributes:
@@ -81,27 +81,27 @@ class Usage(Struct, frozen=True):
     """
 
     input_tokens: Annotated[
-        int | None, Column("of the request, as the service reports them", "tokens")
+        int | None, ColumnSpec("of the request, as the service reports them", "tokens")
     ] = None
     output_tokens: Annotated[
-        int | None, Column("of the answer, as the service reports them", "tokens")
+        int | None, ColumnSpec("of the answer, as the service reports them", "tokens")
     ] = None
-    total_tokens: Annotated[int | None, Column("their sum, where both are reported", "tokens")] = (
-        None
-    )
+    total_tokens: Annotated[
+        int | None, ColumnSpec("their sum, where both are reported", "tokens")
+    ] = None
     reported_total: Annotated[
-        int | None, Column("a total as the service gave it, not interpreted", "undocumented")
+        int | None, ColumnSpec("a total as the service gave it, not interpreted", "undocumented")
     ] = None
     credits: Annotated[
         float | None,
-        Column(
+        ColumnSpec(
             "totalBotUsage as the service gave it: of the call, or of the session so far",
             "undocumented",
         ),
     ] = None
     source: Annotated[
         UsageSource,
-        Column("api: in a JSON answer; stream: in a usage event; none", name="usage_source"),
+        ColumnSpec("api: in a JSON answer; stream: in a usage event; none", name="usage_source"),
     ] = "none"
 
 
@@ -111,7 +111,7 @@ class Finish(Struct, frozen=True):
     reason: str
 
 
-class Conversation(Struct, frozen=True):
+class ConversationId(Struct, frozen=True):
     """An event: the id that the service gives to the conversation of the answer."""
 
     identity: int | str
@@ -123,7 +123,7 @@ class Raw(Struct, frozen=True):
     fields: dict[str, Any]
 
 
-Event = Delta | Usage | Finish | Conversation | Raw
+Event = Delta | Usage | Finish | ConversationId | Raw
 
 
 def has_text(events: Iterable[Event]) -> bool:
@@ -143,113 +143,112 @@ BLANKS = "\"' \n"
 class Turn(Struct, kw_only=True):
     """One question to an agent and its answer, with all recorded data.
 
-    Each field is annotated with a `Column`, which says what the field means.
+    Each field is annotated with a `ColumnSpec`, which says what the field means.
     """
 
     id: Annotated[
-        str, Column("our id of the call; sorts by time", name="turn", written="begin")
+        str, ColumnSpec("our id of the call; sorts by time", name="turn", written="begin")
     ] = ""
     at: Annotated[
-        float, Column("when the request left; our clock", "UTC", kind="moment", written="begin")
+        float, ColumnSpec("when the request left; our clock", "UTC", kind="moment", written="begin")
     ] = 0.0
     notebook: Annotated[
         str | None,
-        Column("path of the notebook, where the front end names one", kind="category",
-               written="begin", in_record=False),
+        ColumnSpec("path of the notebook, where the front end names one", kind="category",
+                   written="begin", in_record=False),
     ] = None  # fmt: skip
     session: Annotated[
-        str, Column("our id of the conversation", kind="category", written="begin")
+        str, ColumnSpec("our id of the conversation", kind="category", written="begin")
     ] = ""
-    number: Annotated[int, Column("its number in its session, from 1", written="begin", null=0)] = 0
+    number: Annotated[
+        int, ColumnSpec("its number in its session, from 1", written="begin", null=0)
+    ] = 0
     cell: Annotated[
         str | None,
-        Column("id of the cell that asked, where the front end names it", kind="category",
-               written="begin"),
+        ColumnSpec("id of the cell that asked, where the front end names it", kind="category",
+                   written="begin"),
     ] = None  # fmt: skip
     # The slot of a question asked in a cell is the id of the cell. Any other question of a
     # conversation has a slot of its own. Single questions, comparisons and batch rows have no slot.
     slot: Annotated[
         str | None,
-        Column("the place in the conversation that it fills", kind="category", written="begin"),
+        ColumnSpec("the place in the conversation that it fills", kind="category", written="begin"),
     ] = None
     run: Annotated[
         str | None,
-        Column("the execution of the cell; one may ask several times", written="begin",
-               in_frame=False, in_record=False),
+        ColumnSpec("the execution of the cell; one may ask several times", written="begin",
+                   in_frame=False, in_record=False),
     ] = None  # fmt: skip
     surface: Annotated[
         str,
-        Column("who asked: cell, panel, python, batch or import", kind="category",
-               written="begin"),
+        ColumnSpec("who asked: cell, panel, python, batch or import", kind="category",
+                   written="begin"),
     ] = "python"  # fmt: skip
     # `None` if the question was sent without history: then no earlier turn can make the turn stale.
     history_digest: Annotated[
         str | None,
-        Column("digest of the turns before it when it was asked", name="after", written="begin",
-               in_frame=False, in_record=False),
+        ColumnSpec("digest of the turns before it when it was asked", name="after", written="begin",
+                   in_frame=False, in_record=False),
     ] = None  # fmt: skip
-    agent: Annotated[str, Column("slug of the agent", kind="category", written="begin")] = ""
+    agent: Annotated[str, ColumnSpec("slug of the agent", kind="category", written="begin")] = ""
     host: Annotated[
         str | None,
-        Column("address of the service, without https://", kind="category", written="begin"),
+        ColumnSpec("address of the service, without https://", kind="category", written="begin"),
     ] = None
     connection: Annotated[
-        str | None, Column("name of the configured connection", kind="category", written="begin")
+        str | None,
+        ColumnSpec("name of the configured connection", kind="category", written="begin"),
     ] = None
-    sandbox: Annotated[bool, Column("asked of the sandbox: no real usage", written="begin")] = False
-    dialect: Annotated[str, Column("the protocol spoken", kind="category", written="both")] = ""
+    sandbox: Annotated[bool, ColumnSpec("asked of the sandbox: no real usage", written="begin")] = (
+        False
+    )
+    dialect: Annotated[str, ColumnSpec("the protocol spoken", kind="category", written="both")] = ""
     status: Annotated[
         Status,
-        Column("ok, error, interrupted, running; lost: its process died; refused: never sent",
-               written="both"),
+        ColumnSpec("ok, error, interrupted, running; lost: its process died; refused: never sent",
+                   written="both"),
     ] = "running"  # fmt: skip
     finish_reason: Annotated[
-        str | None, Column("why the answer ends, as the service says", kind="category")
+        str | None, ColumnSpec("why the answer ends, as the service says", kind="category")
     ] = None
-    attempts: Annotated[int, Column("how many requests it took", "requests")] = 0
-    seconds: Annotated[float, Column("from the request to the end; our clock", "s")] = 0.0
+    attempts: Annotated[int, ColumnSpec("how many requests it took", "requests")] = 0
+    seconds: Annotated[float, ColumnSpec("from the request to the end; our clock", "s")] = 0.0
     first_token_seconds: Annotated[
-        float | None, Column("from the request to the first text; our clock", "s")
+        float | None, ColumnSpec("from the request to the first text; our clock", "s")
     ] = None
     usage: Usage = field(default_factory=Usage)
-    cached: Annotated[bool, Column("an earlier answer shown again: nothing was sent")] = False
+    cached: Annotated[bool, ColumnSpec("an earlier answer shown again: nothing was sent")] = False
     request_digest: Annotated[
         str,
-        Column("digest of the whole request, by which answers are kept", name="key",
-               record_name="request_sha256"),
+        ColumnSpec("digest of the whole request, by which answers are kept", name="key",
+                   record_name="request_sha256"),
     ] = ""  # fmt: skip
     content_digest: Annotated[
         str,
-        Column("digest of prompt and answer", name="said", in_frame=False,
-               record_name="content_digest"),
+        ColumnSpec("digest of prompt and answer", name="said", in_frame=False,
+                   record_name="content_digest"),
     ] = ""  # fmt: skip
     conversation: Annotated[
         int | str | None,
-        Column("the service's id of the conversation", kind="text", in_frame=False,
-               in_record=False),
+        ColumnSpec("the service's id of the conversation", kind="text", in_frame=False,
+                   in_record=False),
     ] = None  # fmt: skip
     error: Annotated[
         str | None,
-        Column("the one line of a failure, secrets masked", table="texts", written="both"),
+        ColumnSpec("the one line of a failure, secrets masked", table="texts", written="both"),
     ] = None
     prompt: Annotated[
         str,
-        Column(
-            "what was asked",
-            table="texts",
-            written="begin",
-            null=None,
-            in_frame=False,
-            in_record=False,
-        ),
-    ] = ""
+        ColumnSpec("what was asked", table="texts", written="begin", null=None,
+                   in_frame=False, in_record=False),
+    ] = ""  # fmt: skip
     answer: Annotated[
-        str, Column("what came back", table="texts", null=None, in_frame=False, in_record=False)
+        str, ColumnSpec("what came back", table="texts", null=None, in_frame=False, in_record=False)
     ] = ""
     raw: Annotated[
         dict[str, Any],
-        Column("fields of the response beyond the common ones", kind="json", table="texts",
-               in_frame=False, in_record=False),
+        ColumnSpec("fields of the response beyond the common ones", kind="json", table="texts",
+                   in_frame=False, in_record=False),
     ] = field(default_factory=dict)  # fmt: skip
     # Whether the turns before it have changed since it was asked; see `conversation.rules`.
     stale: bool = False
@@ -365,7 +364,7 @@ class Reply(Turn, kw_only=True):
                     self.usage = event
                 case Finish(reason):
                     self.finish_reason = reason
-                case Conversation(identity):
+                case ConversationId(identity):
                     self.conversation = identity
                 case Raw(fields):
                     self.raw.update(fields)

@@ -11,14 +11,14 @@ from swiftask_jupyter.answers.schemas import parse_schema
 from swiftask_jupyter.answers.turn import Reply, new_id
 from swiftask_jupyter.batch.limiter import ConcurrencyLimiter
 from swiftask_jupyter.batch.options import BatchSettings
-from swiftask_jupyter.batch.plan import Plan, Prompts, RowPrompt
+from swiftask_jupyter.batch.plan import Plan, PromptBuilder, RowPrompt
 from swiftask_jupyter.batch.progress import ProgressBar, print_line, summarize_plan
 from swiftask_jupyter.batch.results import ResultCollector, add_result_columns, check_columns
 from swiftask_jupyter.batch.rows import RowTemplate
 from swiftask_jupyter.batch.scheduler import Scheduler
-from swiftask_jupyter.conversation.session import Runtime
+from swiftask_jupyter.conversation.session import ClientRuntime
 from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError, Refused
-from swiftask_jupyter.ledger.history import EarlierRows
+from swiftask_jupyter.ledger.history import BatchRowLookup
 from swiftask_jupyter.support.structs import replace
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Batch:
 
     def __init__(
         self,
-        runtime: Runtime,
+        runtime: ClientRuntime,
         notebook: str | None,
         frame: pd.DataFrame,
         template: str,
@@ -64,8 +64,8 @@ class Batch:
         strict = runtime.cache_mode(settings.cache) == "strict"
         options = {**settings.options, "needs_token": not strict}
         prepare = runtime.connections.prepare
-        prompts = Prompts(rows, self._schema, prepare, settings.agent, options)
-        earlier = EarlierRows(runtime.ledger.store)
+        prompts = PromptBuilder(rows, self._schema, prepare, settings.agent, options)
+        earlier = BatchRowLookup(runtime.ledger.store)
         self._collector = ResultCollector(self._schema)
         self._plan = Plan(prompts, len(rows), earlier, self._collector, settings.retry)
         self._limiter = ConcurrencyLimiter(settings.concurrency)

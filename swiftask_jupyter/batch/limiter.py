@@ -11,7 +11,7 @@ import time
 
 from swiftask_jupyter.protocols.errors import retry_after_seconds
 from swiftask_jupyter.protocols.http import ResponseHead
-from swiftask_jupyter.transport.connection import NotSent, RequestHook
+from swiftask_jupyter.transport.connection import RequestHeld, RequestHook
 
 # The HTTP statuses by which a service asks for fewer requests.
 RATE_LIMIT_STATUSES = frozenset((429, 503))
@@ -84,7 +84,7 @@ class ConcurrencyLimiter:
         self.paused_until = max(self.paused_until, now + seconds)
 
 
-class RateLimitPaused(NotSent):
+class RateLimitPaused(RequestHeld):
     """Raised if a request is about to be sent during a pause that the service asked for."""
 
 

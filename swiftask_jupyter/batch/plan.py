@@ -10,7 +10,7 @@ from swiftask_jupyter.answers.turn import Turn
 from swiftask_jupyter.batch.results import NOT_SENT, Outcome, ResultCollector
 from swiftask_jupyter.batch.rows import RowTemplate
 from swiftask_jupyter.errors import Refused
-from swiftask_jupyter.ledger.history import EarlierRows
+from swiftask_jupyter.ledger.history import BatchRowLookup
 from swiftask_jupyter.prompts.prompt import Prompt, validate_prompt
 from swiftask_jupyter.support.structs import Struct, replace
 from swiftask_jupyter.turns.routing import Route
@@ -18,7 +18,7 @@ from swiftask_jupyter.turns.routing import Route
 Prepare = Callable[..., tuple[Prompt, Route]]
 
 
-class Prompts:
+class PromptBuilder:
     """Builds the prompt of a row on demand, so that not all prompts are in memory at once.
 
     Args:
@@ -122,9 +122,9 @@ class Plan:
 
     def __init__(
         self,
-        prompts: Prompts,
+        prompts: PromptBuilder,
         count: int,
-        earlier: EarlierRows,
+        earlier: BatchRowLookup,
         collector: ResultCollector,
         retry: str | None,
     ) -> None:

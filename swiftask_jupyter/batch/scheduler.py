@@ -42,7 +42,7 @@ from swiftask_jupyter.turns.retry import batch_retry_delay
 PAUSE_FACTOR, LONGEST_PAUSE = 3.0, 0.05
 
 
-class RowAttempt:
+class RowTask:
     """The state of one prompt in the scheduler, from the first request to the last retry.
 
     Attributes:
@@ -111,9 +111,9 @@ class Scheduler:
         self._most_requests = most_requests
         self._check_budget = check_budget
         self._repairs: deque[RowPrompt] = deque()
-        self._waiting: list[tuple[float, int, RowAttempt]] = []
-        self._tasks: dict[asyncio.Task[None], RowAttempt] = {}
-        self._ended: list[RowAttempt] = []
+        self._waiting: list[tuple[float, int, RowTask]] = []
+        self._tasks: dict[asyncio.Task[None], RowTask] = {}
+        self._ended: list[RowTask] = []
         self._changed = asyncio.Event()
         self._exhausted = False
         self._stop: BaseException | None = None
@@ -154,14 +154,14 @@ class Scheduler:
         if self._stop is not None:
             raise self._stop
 
-    def _write(self, begun: list[RowAttempt], ended: list[RowAttempt]) -> None:
+    def _write(self, begun: list[RowTask], ended: list[RowTask]) -> None:
         if not (begun or ended):
             return
         start = time.perf_counter()
         self._turns.group([each.reply for each in begun], [each.reply for each in ended])
         self._pause = min(LONGEST_PAUSE, PAUSE_FACTOR * (time.perf_counter() - start))
 
-    def _due(self) -> list[RowAttempt]:
+    def _due(self) -> list[RowTask]:
         """Return the prompts to send now, as many as the limiter allows.
 
         Retries whose delay is over come first, then corrections, then new prompts. After an error
@@ -169,7 +169,7 @@ class Scheduler:
         """
         now, limiter = time.monotonic(), self._limiter
         free = limiter.available(now)
-        due: list[RowAttempt] = []
+        due: list[RowTask] = []
         while len(due) < free and self._stop is None:
             if self._waiting and self._waiting[0][0] <= now:
                 due.append(heapq.heappop(self._waiting)[2])
@@ -182,17 +182,17 @@ class Scheduler:
                 break
         return due
 
-    def _next(self) -> RowAttempt | None:
+    def _next(self) -> RowTask | None:
         """Return a new attempt for the next correction or prompt; `None` if nothing is left."""
         row = self._repairs.popleft() if self._repairs else next(self._rows, None)
         if row is None:
             self._exhausted = True
             return None
-        new = RowAttempt(row, self._new_reply(row), self._transport, self._limiter)
+        new = RowTask(row, self._new_reply(row), self._transport, self._limiter)
         new.answers_before = self._answers
         return new
 
-    def _may_leave(self, row: RowAttempt) -> bool:
+    def _may_leave(self, row: RowTask) -> bool:
         """Return whether the budget allows this prompt to be sent.
 
         If the budget forbids the prompt, or if the budget can't be checked, the prompt is recorded
@@ -209,7 +209,7 @@ class Scheduler:
             return False
         return True
 
-    def _start(self, row: RowAttempt) -> None:
+    def _start(self, row: RowTask) -> None:
         row.begun = True
         self._limiter.request_started()
         task = asyncio.get_running_loop().create_task(self._send(row))
@@ -228,7 +228,7 @@ class Scheduler:
             self._ended.append(row)
         self._changed.set()
 
-    async def _send(self, row: RowAttempt) -> None:
+    async def _send(self, row: RowTask) -> None:
         await asyncio.sleep(0)  # lets the loop handle a response that asks to wait
         try:
             async with aclosing(row.attempt.events()) as answer:
@@ -246,7 +246,7 @@ class Scheduler:
             self._answers += 1
             self._limiter.request_succeeded()
 
-    def _failed(self, row: RowAttempt, error: SwiftaskError) -> None:
+    def _failed(self, row: RowTask, error: SwiftaskError) -> None:
         now = time.monotonic()
         if isinstance(error, ServiceError) and error.status in RATE_LIMIT_STATUSES:
             self._limiter.rate_limited(row.hook.sent_at, now, error.retry_after)
@@ -259,10 +259,10 @@ class Scheduler:
         else:
             row.attempt.end(error)
 
-    def _put_off(self, row: RowAttempt, until: float) -> None:
+    def _put_off(self, row: RowTask, until: float) -> None:
         heapq.heappush(self._waiting, (until, id(row), row))
 
-    def _settle(self, ended: list[RowAttempt]) -> list[int]:
+    def _settle(self, ended: list[RowTask]) -> list[int]:
         settled = []
         for each in ended:
             repair = self._settle_row(each.row, each.reply)

@@ -11,7 +11,7 @@ from pathlib import Path
 from swiftask_jupyter.answers.turn import Turn, content_digest, new_id
 from swiftask_jupyter.conversation.notebook_file import NotebookFile, file_identity, read_cells
 from swiftask_jupyter.conversation.resolver import SessionResolver
-from swiftask_jupyter.conversation.rules import SavedNotebook, fold
+from swiftask_jupyter.conversation.rules import NotebookSnapshot, fold
 from swiftask_jupyter.errors import ConfigurationError, StoreUnreachable
 from swiftask_jupyter.ledger import Ledger
 from swiftask_jupyter.ledger.history import COPIED, Mark
@@ -113,7 +113,7 @@ class ConversationLog:
         """Whether the id is final; false while the id is provisional or not looked up yet."""
         return self._id is not None
 
-    def saved_notebook(self) -> SavedNotebook | None:
+    def saved_notebook(self) -> NotebookSnapshot | None:
         """Return the cell ids of the saved notebook, which determine the order of the turns.
 
         Return `None` if there is no notebook, or the file has no usable cell ids.

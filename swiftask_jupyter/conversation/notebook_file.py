@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
-from swiftask_jupyter.conversation.rules import SavedNotebook
+from swiftask_jupyter.conversation.rules import NotebookSnapshot
 from swiftask_jupyter.ledger.record import RecordedTurn, recorded_turn
 
 LARGEST = 512 * 1024 * 1024  # bytes
@@ -44,7 +44,7 @@ def absolute_path(path: str | Path) -> str:
     return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - Path.absolute keeps a `..`, Path.expanduser raises for an unknown user
 
 
-def read_cells(path: str | Path) -> SavedNotebook | None:
+def read_cells(path: str | Path) -> NotebookSnapshot | None:
     """Return the cell ids and the save time of a notebook; `None` if a cell has no id.
 
     Return `None` also if the file can't be read. Files before nbformat 4.5 have no cell ids. The
@@ -57,7 +57,7 @@ def read_cells(path: str | Path) -> SavedNotebook | None:
         return None
     if not all(cell.id for cell in found.cells):
         return None
-    return SavedNotebook(tuple(cell.id for cell in found.cells), saved)
+    return NotebookSnapshot(tuple(cell.id for cell in found.cells), saved)
 
 
 def serves_visitors(environ: Mapping[str, str]) -> bool:
@@ -142,7 +142,7 @@ class NotebookFile:
         self._file_id: tuple[int, int] | None = None
         self._identity: str | None = None
         self._read_state: tuple[int, int] | None = None
-        self._cells: SavedNotebook | None = None
+        self._cells: NotebookSnapshot | None = None
         self._follow()
 
     @property
@@ -161,7 +161,7 @@ class NotebookFile:
             return self.path
         return None if name == self.shared_name else self.kernel
 
-    def cells(self) -> SavedNotebook | None:
+    def cells(self) -> NotebookSnapshot | None:
         """Return the cell ids of the notebook's last saved version that has usable cell ids.
 
         Return `None` if no version had usable cell ids so far.

@@ -32,7 +32,7 @@ from swiftask_jupyter.support.wording import quantity
 CLOCK_SKEW = 2.0  # seconds by which a file system's clock may be ahead of this machine's
 
 
-class SavedNotebook(Struct, frozen=True):
+class NotebookSnapshot(Struct, frozen=True):
     """The cell ids of a saved notebook, and the time when it was saved.
 
     Attributes:
@@ -47,7 +47,7 @@ class SavedNotebook(Struct, frozen=True):
 def fold(
     answered: Iterable[Turn],
     marks: Iterable[Mark],
-    notebook: SavedNotebook | None,
+    notebook: NotebookSnapshot | None,
     running: str | None = None,
 ) -> list[Turn]:
     """Return the current turns of the conversation, in order; set the field `stale` of each turn.
@@ -68,7 +68,7 @@ def around(
     coming: Turn,
     answered: Iterable[Turn],
     marks: Iterable[Mark],
-    notebook: SavedNotebook | None,
+    notebook: NotebookSnapshot | None,
 ) -> tuple[list[Turn], list[Turn]]:
     """Return the turns before `coming` and the turns after `coming`, a turn that will be sent.
 
@@ -219,7 +219,7 @@ def _is_forgotten_with(turn: Turn, gone: Turn) -> bool:
 def _slot_order(
     slots: dict[str, list[Turn]],
     first_filled: dict[str, float],
-    notebook: SavedNotebook | None,
+    notebook: NotebookSnapshot | None,
     running: str | None,
 ) -> list[str]:
     """Return the slots in the order of the conversation, without the slots of deleted cells.
@@ -239,7 +239,7 @@ def _slot_order(
     return order
 
 
-def _is_deleted(held: list[Turn], notebook: SavedNotebook) -> bool:
+def _is_deleted(held: list[Turn], notebook: NotebookSnapshot) -> bool:
     """Return whether a slot belongs to a deleted cell, given the turns that the slot holds.
 
     Call this function only for a slot that the saved notebook lacks. If the slot belongs to a cell,

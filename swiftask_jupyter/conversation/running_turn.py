@@ -33,7 +33,7 @@ from swiftask_jupyter.errors import Refused, StoreError, SwiftaskError
 from swiftask_jupyter.ledger import Ledger
 from swiftask_jupyter.prompts.prompt import Prompt, fork_remark, replayed_text
 from swiftask_jupyter.protocols.base import Protocol
-from swiftask_jupyter.support.io_thread import IOThread, StreamIterator
+from swiftask_jupyter.support.io_thread import BlockingIterator, IOThread
 from swiftask_jupyter.support.structs import Struct, replace
 from swiftask_jupyter.support.wording import quantity
 from swiftask_jupyter.transport.client import Transport
@@ -310,11 +310,11 @@ class Stream:
         self.reply = turn.reply
         self._turn = turn
         self._thread = thread
-        self._watch: StreamIterator[list[Event]] | None = None
+        self._watch: BlockingIterator[list[Event]] | None = None
         self._failed: SwiftaskError | None = None
         self._closed = False
 
-    def batches(self, tick: float | None = None) -> StreamIterator[list[Event]]:
+    def batches(self, tick: float | None = None) -> BlockingIterator[list[Event]]:
         """Return an iterator over lists of events, one list for each network read.
 
         Args:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from swiftask_jupyter.turns.request_preview import RequestPreview
 
 
-class Runtime(Struct):
+class ClientRuntime(Struct):
     """The objects and settings that all conversations and batches of one client share.
 
     Attributes:
@@ -73,10 +73,10 @@ class Runtime(Struct):
         return mode
 
 
-class Origin(Struct, frozen=True):
+class TurnPlacement(Struct, frozen=True):
     """Where a prompt was written, and which slot in the conversation its turn fills.
 
-    A slot is a place in the conversation. The magics and the chat panel create an `Origin`. A
+    A slot is a place in the conversation. The magics and the chat panel create a `TurnPlacement`. A
     prompt from a script has the default values.
 
     Attributes:
@@ -93,7 +93,7 @@ class Origin(Struct, frozen=True):
     superseded: bool = False
 
 
-PYTHON = Origin()
+PYTHON = TurnPlacement()
 
 
 class Session:
@@ -106,7 +106,7 @@ class Session:
             called on the I/O thread.
     """
 
-    def __init__(self, runtime: Runtime, file: NotebookFile, name: str) -> None:
+    def __init__(self, runtime: ClientRuntime, file: NotebookFile, name: str) -> None:
         self.runtime = runtime
         self.log = ConversationLog(runtime.ledger, file, name)
         self.watchers: list[Callable[[RunningTurn], None]] = []
@@ -159,7 +159,7 @@ class Session:
 
     def stream_from(
         self,
-        origin: Origin,
+        origin: TurnPlacement,
         text: str,
         agent: str | None = None,
         **options: Unpack[AskOptions],
@@ -223,7 +223,7 @@ class Session:
         self,
         text: str,
         agent: str | None = None,
-        origin: Origin = PYTHON,
+        origin: TurnPlacement = PYTHON,
         **options: Unpack[AskOptions],
     ) -> RunningTurn:
         """Create a turn for a prompt; the request is sent when `RunningTurn.events` is read.

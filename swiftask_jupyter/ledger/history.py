@@ -63,7 +63,7 @@ class Mark(Struct, frozen=True):
     value: str | None = None
 
 
-class EarlierRows:
+class BatchRowLookup:
     """Finds the results of earlier batches in the ledger."""
 
     def __init__(self, store: Store) -> None:

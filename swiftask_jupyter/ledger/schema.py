@@ -17,7 +17,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from swiftask_jupyter.answers.turn import BLANKS, Column, Kind, Turn, Usage, is_empty
+from swiftask_jupyter.answers.turn import BLANKS, ColumnSpec, Kind, Turn, Usage, is_empty
 from swiftask_jupyter.support.structs import Struct, replace
 
 LONGEST_RAW = 64 * 1024  # the maximum number of characters of a response's JSON
@@ -110,11 +110,11 @@ def _columns_of(kind: type[Struct]) -> Iterator[LedgerColumn]:
         elif get_origin(hint) is Annotated:
             value, *extras = get_args(hint)
             for column in extras:
-                if isinstance(column, Column):
+                if isinstance(column, ColumnSpec):
                     yield _resolved(column, name, value)
 
 
-def _resolved(column: Column, field: str, hint: Any) -> LedgerColumn:
+def _resolved(column: ColumnSpec, field: str, hint: Any) -> LedgerColumn:
     """Return the ledger column for a field.
 
     Args:
@@ -137,7 +137,7 @@ def _resolved(column: Column, field: str, hint: Any) -> LedgerColumn:
     )  # fmt: skip
 
 
-class Statement:
+class WriteStatement:
     """An INSERT or UPDATE statement, and the fields of a turn that are the statement's parameters.
 
     Attributes:
@@ -159,7 +159,7 @@ class Statement:
 
 
 @cache
-def insert(table: str, *extra: str) -> Statement:
+def insert(table: str, *extra: str) -> WriteStatement:
     """Return the INSERT statement for the row of a new turn.
 
     The statement sets the columns whose `written` is `begin` or `both`.
@@ -174,11 +174,11 @@ def insert(table: str, *extra: str) -> Statement:
         written = (_identity(), *written)
     names = [*(column.name for column in written), *extra]
     marks = ", ".join("?" * len(names))
-    return Statement(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", written)  # noqa: S608 - our own columns
+    return WriteStatement(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", written)  # noqa: S608 - our own columns
 
 
 @cache
-def update(table: str) -> Statement:
+def update(table: str) -> WriteStatement:
     """Return the UPDATE statement that stores the result of a turn that has ended.
 
     The statement sets the columns whose `written` is `end` or `both`. The caller appends the WHERE
@@ -189,7 +189,7 @@ def update(table: str) -> Statement:
     """
     written = _written(table, "end")
     names = ", ".join(f"{column.name} = ?" for column in written)
-    return Statement(f"UPDATE {table} SET {names}", written)  # noqa: S608 - our own columns
+    return WriteStatement(f"UPDATE {table} SET {names}", written)  # noqa: S608 - our own columns
 
 
 def _written(table: str, moment: str) -> tuple[LedgerColumn, ...]:
@@ -237,7 +237,7 @@ _STORE: dict[Kind, Callable[[Any], Any]] = {
 }
 
 
-class Selection:
+class SelectColumns:
     """The columns of a SELECT statement, with methods that convert a result row to a turn.
 
     Attributes:
@@ -284,13 +284,13 @@ _LOADERS: dict[str, Callable[[Any], Any]] = {"flag": bool, "json": _from_json}
 
 
 @cache
-def selection(*tables: str) -> Selection:
+def selection(*tables: str) -> SelectColumns:
     """Return the columns of the named tables for a SELECT statement.
 
     Args:
         tables: `turns`, `texts` or both.
     """
-    return Selection(tables)
+    return SelectColumns(tables)
 
 
 # Imported turns belong to a conversation but are no calls: usage frames and sums exclude them.

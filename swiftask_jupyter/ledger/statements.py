@@ -34,7 +34,7 @@ def to_postgres(statement: str, parameters: Sequence[Any] = ()) -> tuple[str, tu
     return statement.replace("%", "%%").replace("?", "%s"), tuple(cleaned)
 
 
-class OfflineCursor:
+class EmptyCursor:
     """The result of a statement that can't be run, because the server is unreachable.
 
     A query has no rows. A write has a row count of 1, because the statement is recorded and run
@@ -91,7 +91,7 @@ class RecordingConnection:
     def execute(self, statement: str, parameters: Sequence[Any] = (), /) -> Cursor:
         """Run a statement and return its result; record the statement if it writes.
 
-        While the server is unreachable, the result is an `OfflineCursor`.
+        While the server is unreachable, the result is an `EmptyCursor`.
 
         Args:
             statement: the SQL in SQLite's dialect, with a `?` for each parameter.
@@ -106,7 +106,7 @@ class RecordingConnection:
         if not statement.startswith("SELECT"):
             self.written.append((statement, list(parameters)))
         if self.connection is None:
-            return OfflineCursor()
+            return EmptyCursor()
         import psycopg
 
         try:
@@ -114,7 +114,7 @@ class RecordingConnection:
         except (psycopg.OperationalError, StoreUnreachable):
             self.connection.close()
             self.connection = None
-            return OfflineCursor()
+            return EmptyCursor()
 
     def begin(self, lock: str) -> None:
         """Begin a transaction, and wait for the lock that allows only one writer at a time.

@@ -13,7 +13,7 @@ from IPython.core.error import UsageError
 from swiftask_jupyter.errors import ConfigurationError, Interrupted, PromptError, SwiftaskError
 from swiftask_jupyter.notebook.arguments import MagicLine, parse_line, request_options
 from swiftask_jupyter.notebook.context import NotebookContext, hold_interrupts
-from swiftask_jupyter.notebook.display import NO_WAIT, REDRAW_SECONDS, Display, display_for
+from swiftask_jupyter.notebook.display import NO_WAIT, REDRAW_SECONDS, ReplyDisplay, display_for
 from swiftask_jupyter.options import AskOptions
 from swiftask_jupyter.support.io_thread import run_loop_while_waiting
 from swiftask_jupyter.support.wording import quantity
@@ -86,13 +86,13 @@ def prepare(context: NotebookContext, line: str, text: str) -> Callable[[], obje
         raise
     if context.settings.nested:
         check_nesting(sys.modules.get("ipykernel"))
-    from swiftask_jupyter.conversation.session import Origin
+    from swiftask_jupyter.conversation.session import TurnPlacement
 
     session = client.session(options.get("session"))
     if "dry_run" in options:
         previews = [session.dry_run(text, agent, **asked).with_remarks(remarks) for agent in agents]
         return partial(_show_previews, previews, parsed, context.names)
-    origin = Origin("cell", superseded=len(agents) > 1)
+    origin = TurnPlacement("cell", superseded=len(agents) > 1)
     if origin.superseded and (name := options.get("format", "md")) != "md":
         raise UsageError(f"-f {name} is for one answer; name one agent")
     streams = [session.stream_from(origin, text, agent, **asked) for agent in agents]
@@ -246,7 +246,7 @@ def _watcher(
 
 
 def _watch(
-    context: NotebookContext, stream: Stream, display: Display, line: MagicLine
+    context: NotebookContext, stream: Stream, display: ReplyDisplay, line: MagicLine
 ) -> Answer | None:
     """Send one request, show the answer while its text arrives, and return the answer.
 

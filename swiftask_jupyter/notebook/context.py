@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from swiftask_jupyter.sandbox.server import Sandbox
 
 
-class HeldInterrupts(list[int]):
+class PendingInterrupts(list[int]):
     """A list of the signal numbers that arrived in a `hold_interrupts` block."""
 
 
 @contextmanager
-def hold_interrupts(wake: Callable[[], None] | None = None) -> Iterator[HeldInterrupts]:
+def hold_interrupts(wake: Callable[[], None] | None = None) -> Iterator[PendingInterrupts]:
     """Record Ctrl-C (SIGINT) in a list; do not raise `KeyboardInterrupt` in the `with` block.
 
     The context manager yields the list. The block must check the list, and must stop if the list
@@ -36,7 +36,7 @@ def hold_interrupts(wake: Callable[[], None] | None = None) -> Iterator[HeldInte
         wake: a function that ends the block's wait for the next event. The signal handler calls
             this function. If `wake` is `None`, a second SIGINT raises `KeyboardInterrupt`.
     """
-    held = HeldInterrupts()
+    held = PendingInterrupts()
 
     def note(number: int, _: object) -> None:
         held.append(number)
@@ -72,7 +72,7 @@ ADDRESS_SETTINGS = ("base_url", "connection")
 CONNECTION_SETTINGS = (*ADDRESS_SETTINGS, "agent", "dialect")
 
 
-class Settings(Protocol):
+class MagicSettings(Protocol):
     """An object with the settings that `%config SwiftaskMagics` shows and changes.
 
     The value of an unset setting is an empty string, 0 or `False`.
@@ -102,7 +102,7 @@ class NotebookContext:
         sandbox: the local test server of `%swiftask sandbox`; `None` while no server runs.
     """
 
-    def __init__(self, shell: InteractiveShell, settings: Settings) -> None:
+    def __init__(self, shell: InteractiveShell, settings: MagicSettings) -> None:
         self.shell = shell
         self.settings = settings
         self.sandbox: Sandbox | None = None

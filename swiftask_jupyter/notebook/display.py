@@ -36,7 +36,7 @@ NEWEST = 1_500  # characters of the newest text that the lower output shows
 SILENCE_SECONDS = 1.0  # without text before the cell shows that it is waiting
 
 
-class Display(Protocol):
+class ReplyDisplay(Protocol):
     """An object that shows one answer to the user while its text arrives."""
 
     def show(self, events: Iterable[Event]) -> None:
@@ -52,7 +52,7 @@ class Display(Protocol):
         """Show the complete answer and its footer."""
 
 
-def display_for(shell: InteractiveShell, reply: Reply, *, shown: bool) -> Display:
+def display_for(shell: InteractiveShell, reply: Reply, *, shown: bool) -> ReplyDisplay:
     """Return a display that shows a reply in a notebook or in a terminal.
 
     Args:
@@ -67,7 +67,7 @@ def display_for(shell: InteractiveShell, reply: Reply, *, shown: bool) -> Displa
     return TerminalDisplay(reply, shown=shown)
 
 
-class ByteBudget:
+class ByteRateLimiter:
     """A token bucket that limits the bytes sent to the front ends to `BYTES_PER_SECOND`.
 
     Unused bytes are saved for up to one second. For a message of more than `BYTES_PER_SECOND`
@@ -124,7 +124,7 @@ class CellDisplay:
         self._sanitizer = StreamSanitizer()
         self._recent = ""  # the newest part of the sanitized text
         self._fed = 0  # characters of the reply that were added to the document
-        self._budget = ByteBudget(clock)
+        self._budget = ByteRateLimiter(clock)
         self._upper = _Output(self._send)
         self._lower = _Output(self._send)
         self._start = self._drawn_at = self._due = clock()

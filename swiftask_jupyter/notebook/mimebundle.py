@@ -11,7 +11,7 @@ from swiftask_jupyter.answers.turn import Reply
 from swiftask_jupyter.errors import AnswerError
 from swiftask_jupyter.ledger.schema import is_suspect
 from swiftask_jupyter.notebook.markdown import html
-from swiftask_jupyter.notebook.markdown.html import Node, safe_href
+from swiftask_jupyter.notebook.markdown.html import HTMLElement, safe_href
 from swiftask_jupyter.support.sanitize import StreamSanitizer, sanitize, sanitize_line
 
 if TYPE_CHECKING:
@@ -46,13 +46,13 @@ def extras_as_html(listed: list[tuple[str, str, str]]) -> str:
     return html.wrap(html.render(extras_as_tree(listed))) if listed else ""
 
 
-def extras_as_tree(listed: list[tuple[str, str, str]]) -> list[Node]:
+def extras_as_tree(listed: list[tuple[str, str, str]]) -> list[HTMLElement]:
     """Convert the result of `extras_of` to a list with one `ul` node.
 
     The result is an empty list if `listed` is empty.
     """
-    items = tuple(Node("li", {}, tuple(_item(*row))) for row in listed)
-    return [Node("ul", {}, items)] if items else []
+    items = tuple(HTMLElement("li", {}, tuple(_item(*row))) for row in listed)
+    return [HTMLElement("ul", {}, items)] if items else []
 
 
 def extras_as_text(listed: list[tuple[str, str, str]]) -> str:
@@ -64,10 +64,10 @@ def extras_as_text(listed: list[tuple[str, str, str]]) -> str:
     return "".join(f"\n{line}" for line in lines)
 
 
-def _item(kind: str, label: str, url: str) -> Iterator[Node | str]:
+def _item(kind: str, label: str, url: str) -> Iterator[HTMLElement | str]:
     yield f"{kind}: "
     href = safe_href(url)
-    yield Node("a", {"href": href}, (sanitize(label),)) if href else sanitize(label)
+    yield HTMLElement("a", {"href": href}, (sanitize(label),)) if href else sanitize(label)
 
 
 def _label_and_url(value: Any) -> tuple[str, str]:
@@ -89,7 +89,7 @@ def _items(raw: dict[str, Any], key: str) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-class GrowingText(Protocol):
+class StreamingText(Protocol):
     """The text of an answer that arrives in pieces and can be rendered as HTML at any time.
 
     The text has two parts. The first part is the settled text: later pieces cannot change its HTML.
@@ -139,21 +139,21 @@ class GrowingText(Protocol):
         """
 
 
-def growing_text(format_name: str) -> GrowingText:
-    """Create an empty `GrowingText` for an answer.
+def growing_text(format_name: str) -> StreamingText:
+    """Create an empty `StreamingText` for an answer.
 
     Args:
         format_name: the display format of the answer. The result renders Markdown for `md` and
             `code`, and plain text for `text` and `json`.
     """
     if format_name in {"text", "json"}:
-        return PlainText()
-    from swiftask_jupyter.notebook.markdown.document import Document
+        return StreamingPlainText()
+    from swiftask_jupyter.notebook.markdown.document import StreamingMarkdown
 
-    return Document()
+    return StreamingMarkdown()
 
 
-class PlainText:
+class StreamingPlainText:
     """The text of an answer that arrives in pieces and is displayed without Markdown.
 
     The whole text is rendered as one `pre` element. Later text may change this element. Therefore
@@ -217,8 +217,8 @@ def final_view(reply: Reply) -> tuple[str, str] | None:
         text = sanitize(reply.text)
         return html.wrap(html.preformatted(text)), text
     text = sanitize(block.text)
-    code = Node("code", {"lang": block.language} if block.language else {}, (text,))
-    return html.wrap(html.render([Node("pre", {}, (code,))])), text.removesuffix("\n")
+    code = HTMLElement("code", {"lang": block.language} if block.language else {}, (text,))
+    return html.wrap(html.render([HTMLElement("pre", {}, (code,))])), text.removesuffix("\n")
 
 
 def _extract(reply: Reply) -> CodeBlock | None:

@@ -10,7 +10,7 @@ from swiftask_jupyter.answers.turn import Turn
 from swiftask_jupyter.errors import ConfigurationError, PromptError
 from swiftask_jupyter.options import DOCS_MODES, RequestOptions, check_options
 from swiftask_jupyter.settings.secrets import Secret
-from swiftask_jupyter.support.structs import Redacted, Struct, field
+from swiftask_jupyter.support.structs import RedactedStruct, Struct, field
 
 # The prefix of the conversation ids that this package creates; a service's ids do not have it.
 ALIAS_PREFIX = "swiftask-jupyter-"
@@ -30,7 +30,7 @@ class Message(Struct, frozen=True):
     text: str
 
 
-class Attachment(Redacted, frozen=True):
+class Attachment(RedactedStruct, frozen=True):
     """A file that is sent with a prompt, either as content or as a URL.
 
     Attributes:

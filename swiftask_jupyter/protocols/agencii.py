@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from swiftask_jupyter import errors
-from swiftask_jupyter.answers.turn import Conversation, Delta, Event, Raw
+from swiftask_jupyter.answers.turn import ConversationId, Delta, Event, Raw
 from swiftask_jupyter.prompts.prompt import ALIAS_PREFIX, Prompt
 from swiftask_jupyter.protocols.base import Decoder, JSONBodyDecoder, Protocol
 from swiftask_jupyter.protocols.http import Request, ResponseHead
@@ -74,7 +74,9 @@ class Agencii(Protocol):
 
     def decoder(self, head: ResponseHead) -> Decoder:
         """Return a decoder for plain text or for JSON, depending on the response's content type."""
-        return TextDecoder() if head.media_type == "text/plain" else ChatDecoder(self, head)
+        if head.media_type == "text/plain":
+            return AgenciiTextDecoder()
+        return AgenciiJSONDecoder(self, head)
 
     def fallback(self, error: errors.ServiceError) -> Protocol | None:
         """Return a variant of this dialect that uses the route `/get_response`, or `None`.
@@ -86,7 +88,7 @@ class Agencii(Protocol):
         return None
 
 
-class ChatDecoder(JSONBodyDecoder):
+class AgenciiJSONDecoder(JSONBodyDecoder):
     """Decodes a JSON answer of the form `{"message": {"content": "…"}, "chatId": "…", …}`."""
 
     def events(self, body: dict[str, Any]) -> Iterator[Event]:
@@ -100,13 +102,13 @@ class ChatDecoder(JSONBodyDecoder):
             raise errors.StreamError("the answer holds no message")
         text = message.pop("content", "")
         if isinstance(chat := body.get("chatId"), str) and chat:
-            yield Conversation(chat)
+            yield ConversationId(chat)
         if text:
             yield Delta(text)
         yield Raw(body)
 
 
-class TextDecoder(Decoder):
+class AgenciiTextDecoder(Decoder):
     """Decodes an answer that is plain text in UTF-8."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from swiftask_jupyter.answers.turn import Conversation, Delta, Event, Raw
+from swiftask_jupyter.answers.turn import ConversationId, Delta, Event, Raw
 from swiftask_jupyter.errors import StreamError
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.base import Decoder, JSONBodyDecoder, Protocol, plausible_usage
@@ -177,7 +177,7 @@ def _conversation_events(fields: dict[str, Any], head: ResponseHead | None) -> I
     conversation = fields.get("conversationId")
     conversation = conversation or (head and head.headers.get("x-conversation-id"))
     if isinstance(conversation, str) and conversation:
-        yield Conversation(conversation)
+        yield ConversationId(conversation)
 
 
 def _rate_limit_headers(head: ResponseHead) -> dict[str, str]:

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 
 from swiftask_jupyter.errors import StreamError
 from swiftask_jupyter.settings.secrets import Secret
-from swiftask_jupyter.support.structs import Redacted, Struct
+from swiftask_jupyter.support.structs import RedactedStruct, Struct
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class Request(Redacted, frozen=True):
+class Request(RedactedStruct, frozen=True):
     """One HTTP request, ready to send.
 
     The URL, the headers and the content may contain a token, so the `repr` does not show them.

@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from swiftask_jupyter import errors
-from swiftask_jupyter.answers.turn import Conversation, Delta, Event, Raw, Usage
+from swiftask_jupyter.answers.turn import ConversationId, Delta, Event, Raw, Usage
 from swiftask_jupyter.prompts.prompt import Attachment, Prompt
 from swiftask_jupyter.protocols.base import Decoder, JSONBodyDecoder, Protocol, plausible_usage
 from swiftask_jupyter.protocols.http import Request, ResponseHead
@@ -130,7 +130,7 @@ class Native(Protocol):
 
     def decoder(self, head: ResponseHead) -> Decoder:
         """Return a new decoder for the JSON body of an answer."""
-        return AnswerDecoder(self, head)
+        return NativeDecoder(self, head)
 
     def fallback(self, error: errors.ServiceError) -> Protocol | None:
         """Return a variant of this dialect that sends `sessionId` as a string, or `None`.
@@ -145,7 +145,7 @@ class Native(Protocol):
         return None
 
 
-class AnswerDecoder(JSONBodyDecoder):
+class NativeDecoder(JSONBodyDecoder):
     """Decodes the JSON body of an answer, with or without `$` at the beginning of the keys."""
 
     def events(self, body: dict[str, Any]) -> Iterator[Event]:
@@ -171,7 +171,7 @@ class AnswerDecoder(JSONBodyDecoder):
         yield _usage(fields, has_text=bool(text))
         session = fields.get("sessionId")
         if isinstance(session, int | str) and not isinstance(session, bool) and session != "":
-            yield Conversation(session)
+            yield ConversationId(session)
         yield Raw(fields)
 
 

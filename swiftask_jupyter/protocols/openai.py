@@ -91,12 +91,12 @@ class OpenAI(Protocol):
     def decoder(self, head: ResponseHead) -> Decoder:
         """Return a decoder for a stream or for a JSON object, depending on the content type."""
         if head.media_type == "text/event-stream":
-            return StreamDecoder(self, head)
+            return CompletionStreamDecoder(self, head)
         return CompletionDecoder(self, head)
 
 
 # gc=False excludes these structs from garbage collection: they are short-lived and have no cycles.
-class Message(msgspec.Struct, gc=False):
+class CompletionMessage(msgspec.Struct, gc=False):
     """The text of an answer or, in a stream, the next piece of the text."""
 
     content: str | None = None
@@ -105,8 +105,8 @@ class Message(msgspec.Struct, gc=False):
 class Choice(msgspec.Struct, gc=False):
     """One of the alternative answers in a response; the dialect reads only the first."""
 
-    delta: Message | None = None
-    message: Message | None = None
+    delta: CompletionMessage | None = None
+    message: CompletionMessage | None = None
     finish_reason: str | None = None
 
 
@@ -118,7 +118,7 @@ class TokenUsage(msgspec.Struct, gc=False):
     total_tokens: int | None = None
 
 
-class Chunk(msgspec.Struct, gc=False):
+class CompletionChunk(msgspec.Struct, gc=False):
     """One JSON object of a response: a chunk of a stream, or a whole answer.
 
     Only the fields that the dialect reads are declared.
@@ -131,10 +131,10 @@ class Chunk(msgspec.Struct, gc=False):
     model: str | None = None
 
 
-_decode_chunk = msgspec.json.Decoder(Chunk).decode
+_decode_chunk = msgspec.json.Decoder(CompletionChunk).decode
 
 
-class StreamDecoder(Decoder):
+class CompletionStreamDecoder(Decoder):
     """Decodes a stream in which each `data:` line contains one chunk, a JSON object."""
 
     def __init__(self, protocol: OpenAI, head: ResponseHead) -> None:
@@ -196,7 +196,7 @@ class StreamDecoder(Decoder):
             if not self._identified or chunk.usage is not None or chunk.error is not None:
                 yield from self._rare_events(chunk, data)
 
-    def _rare_events(self, chunk: Chunk, data: bytes) -> Iterator[Event]:
+    def _rare_events(self, chunk: CompletionChunk, data: bytes) -> Iterator[Event]:
         """Yield the usage of a chunk, and the id and the model of the answer, as events.
 
         A chunk without usage gives no usage event. The id and the model are yielded only once for
@@ -217,7 +217,7 @@ class StreamDecoder(Decoder):
             self._identified = True
             yield Raw({"id": chunk.id, "model": chunk.model})
 
-    def _decode_unusual(self, data: bytes) -> Chunk | None:
+    def _decode_unusual(self, data: bytes) -> CompletionChunk | None:
         """Decode the value of a `data:` line that does not fit the typed msgspec structs.
 
         Return `None` for the end marker `[DONE]` and for an empty value. The end marker also sets
@@ -297,7 +297,7 @@ class SurrogateJoiner:
         return join_surrogates(half)
 
 
-def _decode_leniently(data: bytes) -> Chunk | None:
+def _decode_leniently(data: bytes) -> CompletionChunk | None:
     """Decode a chunk without type checks; return `None` if the chunk is not a JSON object.
 
     Used for chunks that the typed msgspec decoder rejects, for example because of a lone surrogate
@@ -310,11 +310,11 @@ def _decode_leniently(data: bytes) -> Chunk | None:
     return _lenient_chunk(value) if isinstance(value, dict) else None
 
 
-def _lenient_chunk(value: dict[str, Any]) -> Chunk:
-    """Convert a decoded JSON object to a `Chunk`; values of an unexpected type become `None`."""
+def _lenient_chunk(value: dict[str, Any]) -> CompletionChunk:
+    """Convert a JSON object to a `CompletionChunk`; values of an unexpected type become `None`."""
     choices = value.get("choices")
     usage = value.get("usage")
-    return Chunk(
+    return CompletionChunk(
         choices=[_lenient_choice(each) for each in choices if isinstance(each, dict)]
         if isinstance(choices, list)
         else None,
@@ -328,9 +328,13 @@ def _lenient_chunk(value: dict[str, Any]) -> Chunk:
 
 
 def _lenient_choice(value: dict[str, Any]) -> Choice:
-    def message(key: str) -> Message | None:
+    def message(key: str) -> CompletionMessage | None:
         each = value.get(key)
-        return Message(_text_or_none(each.get("content"))) if isinstance(each, dict) else None
+        return (
+            CompletionMessage(_text_or_none(each.get("content")))
+            if isinstance(each, dict)
+            else None
+        )
 
     finish_reason = _text_or_none(value.get("finish_reason"))
     return Choice(message("delta"), message("message"), finish_reason)

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.settings.secrets import Secret
-from swiftask_jupyter.settings.sources import ALLOW_HTTP, ResolvedSetting, Sources
-from swiftask_jupyter.support.structs import Redacted, Struct, field
+from swiftask_jupyter.settings.sources import ALLOW_HTTP, ResolvedSetting, SettingsSources
+from swiftask_jupyter.support.structs import RedactedStruct, Struct, field
 
 
 def is_loopback(host: str) -> bool:
@@ -117,7 +117,7 @@ HOW_TO_AUTHENTICATE = (
 HOW_TO_NAME_AGENT = "name one (%%swiftask my-agent) or set SWIFTASK_AGENT_SLUG"
 
 
-class ConnectionOverrides(Redacted, frozen=True):
+class ConnectionOverrides(RedactedStruct, frozen=True):
     """Settings that are given in code: by a call, a client or `%config`. `None` means not given.
 
     Attributes:
@@ -226,7 +226,7 @@ class Connection(Struct, frozen=True):
 
 
 def resolve(
-    sources: Sources,
+    sources: SettingsSources,
     overrides: Mapping[str, ConnectionOverrides],
     login_token: Callable[[str], str | None] = lambda _: None,
     on_token: Callable[[Secret], object] = lambda _: None,
@@ -255,7 +255,7 @@ def resolve(
     if token is None and (stored := login_token(token_host(root or SWIFTASK_ROOT))):
         token = settings["token"] = ResolvedSetting(stored, "login")
     on_token(secret := parse_token(token.value if token else ""))
-    unencrypted = _unencrypted(sources, name, base, root)
+    unencrypted = _unencrypted(sources, name.value if name else None, base, root)
     if token is not None and base is not None:
         _check_redirection(base, token, root or SWIFTASK_ROOT)
         if unencrypted:
@@ -276,7 +276,7 @@ def resolve(
 
 
 def _layers(
-    sources: Sources, given: list[dict[str, ResolvedSetting]]
+    sources: SettingsSources, given: list[dict[str, ResolvedSetting]]
 ) -> tuple[ResolvedSetting | None, list[dict[str, ResolvedSetting]]]:
     """Return the setting that names a connection, and all layers of settings.
 
@@ -328,7 +328,7 @@ def _check_redirection(base: ResolvedSetting, token: ResolvedSetting, root: str)
 
 
 def _unencrypted(
-    sources: Sources, name: ResolvedSetting | None, base: ResolvedSetting | None, root: str | None
+    sources: SettingsSources, named: str | None, base: ResolvedSetting | None, root: str | None
 ) -> str:
     """Return the reason why no token may be sent to `root`; empty if a token may be sent.
 
@@ -337,7 +337,6 @@ def _unencrypted(
     """
     if base is None or root is None or not is_unencrypted(root):
         return ""
-    named = name.value if name else None
     if named is not None and sources.connection(named).get("base_url") != base:
         named = None  # another setting replaces the address of the connection
     if sources.allows_http(named):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from swiftask_jupyter.errors import ConfigurationError
-from swiftask_jupyter.support.structs import Redacted
+from swiftask_jupyter.support.structs import RedactedStruct
 
 # The variable of each setting, in the environment and in a `.env`.
 VARIABLES = {
@@ -32,7 +32,7 @@ ALLOW_HTTP, KEEP_TEXTS = "SWIFTASK_ALLOW_HTTP", "SWIFTASK_KEEP_TEXTS"
 _YES, _NO = ("", "1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
-class ResolvedSetting(Redacted, frozen=True):
+class ResolvedSetting(RedactedStruct, frozen=True):
     """The value of one setting, and the place where the setting was set.
 
     Attributes:
@@ -48,7 +48,7 @@ class ResolvedSetting(Redacted, frozen=True):
     file: str = ""
 
 
-class Table(Redacted, frozen=True):
+class SettingsTable(RedactedStruct, frozen=True):
     """One table of settings in a TOML file.
 
     The table holds the settings of the file itself, or the settings of one named connection.
@@ -72,7 +72,7 @@ class Table(Redacted, frozen=True):
         return named
 
 
-class Sources:
+class SettingsSources:
     """Reads settings from the environment variables and the files.
 
     Args:
@@ -100,7 +100,7 @@ class Sources:
         for table in self.tables():
             yield self._from_table(table)
 
-    def tables(self) -> Iterator[Table]:
+    def tables(self) -> Iterator[SettingsTable]:
         """Yield the settings in `pyproject.toml`, then the settings in the user's `config.toml`.
 
         The search for a `pyproject.toml` with a table `tool.swiftask` begins in the start
@@ -118,7 +118,7 @@ class Sources:
         if (own := self._own_table()) is not None:
             yield own
 
-    def _own_table(self) -> Table | None:
+    def _own_table(self) -> SettingsTable | None:
         """Read the user's own `config.toml`. If the file does not exist, return `None`."""
         path = user_config_path()
         if not path.is_file():
@@ -196,7 +196,7 @@ class Sources:
             return f"connection {name} names no token_env"
         return f"{variable}, which connection {name} names, is not set"
 
-    def _connection_table(self, name: str) -> Table:
+    def _connection_table(self, name: str) -> SettingsTable:
         for table in self.tables():
             if name in table.connections:
                 origin = f"connection {name} in {table.origin}"
@@ -206,7 +206,7 @@ class Sources:
         there_is = f"there is: {', '.join(names)}" if names else "none is configured"
         raise ConfigurationError(f"no connection {name!r}", advice=there_is)
 
-    def _from_table(self, table: Table) -> dict[str, ResolvedSetting]:
+    def _from_table(self, table: SettingsTable) -> dict[str, ResolvedSetting]:
         settings = {
             key: ResolvedSetting(value, table.origin, table.file)
             for key, value in table.values.items()
@@ -216,7 +216,7 @@ class Sources:
             settings["token"] = token
         return settings
 
-    def _token(self, variable: str, table: Table) -> ResolvedSetting | None:
+    def _token(self, variable: str, table: SettingsTable) -> ResolvedSetting | None:
         """Return the token that the environment variable `variable` holds, or `None`.
 
         If the environment lacks the variable, the token comes from a `.env` file.
@@ -297,8 +297,8 @@ def _toml(path: Path) -> dict[str, Any]:
 
 def _validated(
     values: Any, origin: str, file: str, switches: frozenset[str] = frozenset()
-) -> Table:
-    """Check a table of settings and return the table as a `Table`.
+) -> SettingsTable:
+    """Check a table of settings and return the table as a `SettingsTable`.
 
     Args:
         values: the table, as read from the file.
@@ -329,7 +329,7 @@ def _validated(
         )
     for key, value in values.items():
         _check_type(key, value, origin)
-    return Table(values, origin, file)
+    return SettingsTable(values, origin, file)
 
 
 def _check_type(key: str, value: Any, origin: str) -> None:

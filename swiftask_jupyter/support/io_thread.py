@@ -3,7 +3,7 @@
 A cell cannot run an asyncio loop, because the kernel's loop is already running in the cell's
 thread. With nested loops, current kernels lose the queued cells of a Run All. So `IOThread` runs a
 coroutine in the loop of another thread. The caller waits for the coroutine's result with a
-`BackgroundTask`, or iterates over items with a `StreamIterator`.
+`BackgroundTask`, or iterates over items with a `BlockingIterator`.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class IOThread:
             task.cancel_and_wait()
         return task.result()
 
-    def stream(self, items: AsyncIterator[T], tick: float | None = None) -> StreamIterator[T]:
+    def stream(self, items: AsyncIterator[T], tick: float | None = None) -> BlockingIterator[T]:
         """Return a normal iterator over an asynchronous iterator that runs on the I/O thread.
 
         Args:
@@ -82,7 +82,7 @@ class IOThread:
             tick: yield `None` after this many seconds without an item. Without a tick, wait for an
                 item.
         """
-        return StreamIterator(self._running_loop(), items, tick)
+        return BlockingIterator(self._running_loop(), items, tick)
 
     async def stream_async(self, items: AsyncIterator[T]) -> AsyncIterator[T]:
         """Run an asynchronous iterator on the I/O thread, and yield the items to the caller.
@@ -251,7 +251,7 @@ class EndOfStream:
     """A marker for the end of a stream in a queue. The class itself is the marker."""
 
 
-class StreamIterator(Iterator[T | None]):
+class BlockingIterator(Iterator[T | None]):
     """A normal iterator over an asynchronous iterator that runs on the I/O thread.
 
     Args:

@@ -1,8 +1,8 @@
-"""Base classes for value types: `Struct` (from msgspec) and `Redacted`.
+"""Base classes for value types: `Struct` (from msgspec) and `RedactedStruct`.
 
-A `Redacted` hides fields in the repr. Structs make the import fast. The definition of a frozen
-dataclass takes 0.9 ms, and the definition of a `Struct` takes 0.02 ms. The first cell of a kernel
-needs about forty value types.
+A `RedactedStruct` hides fields in the repr. Structs make the import fast. The definition of a
+frozen dataclass takes 0.9 ms, and the definition of a `Struct` takes 0.02 ms. The first cell of a
+kernel needs about forty value types.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-__all__ = ["Redacted", "Struct", "field", "replace"]
+__all__ = ["RedactedStruct", "Struct", "field", "replace"]
 
 
-class Redacted(Struct, frozen=True):
+class RedactedStruct(Struct, frozen=True):
     """A struct that hides certain fields in the repr, such as a secret or the content of a file.
 
     Attributes:

@@ -20,7 +20,7 @@ from swiftask_jupyter.protocols.http import Request, ResponseHead
 from swiftask_jupyter.settings.connection import is_loopback
 from swiftask_jupyter.transport.connection import NO_HOOK, RequestHook, Response
 from swiftask_jupyter.transport.errors import READ_TIMEOUT
-from swiftask_jupyter.transport.http1 import Address, parse_url
+from swiftask_jupyter.transport.http1 import URLParts, parse_url
 from swiftask_jupyter.transport.httpx_pool import LARGE_BODY_BYTES, HttpxPool, may_use_proxy
 from swiftask_jupyter.transport.pool import ConnectionPool
 
@@ -79,7 +79,7 @@ class Transport:
             hook: called before each request is sent, and with the head of each response.
 
         Raises:
-            NotSent: the hook prevented a request.
+            RequestHeld: the hook prevented a request.
             PromptError: the request cannot be encoded.
             ConfigurationError: a proxy setting or a certificate file is unusable.
             ConnectionFailed: no response arrived.
@@ -150,7 +150,7 @@ class Transport:
             hook: called before the request is sent, and with the head of the response.
 
         Raises:
-            NotSent: the hook prevented the request.
+            RequestHeld: the hook prevented the request.
             PromptError: a header cannot be encoded.
             ConfigurationError: a proxy setting or a certificate file is unusable.
             ConnectionFailed: no response arrived.
@@ -179,7 +179,7 @@ class Transport:
         """Return a context manager that sends a request and provides the response.
 
         httpx sends the request if a proxy may be needed, if the body is large, or if
-        `Address.simple` is false for the URL. This package's own client sends all other requests.
+        `URLParts.simple` is false for the URL. This package's own client sends all other requests.
 
         Args:
             request: the request.
@@ -193,7 +193,7 @@ class Transport:
             return self._pool.exchange(request, address, read_timeout, hook)
         return self._httpx_pool.exchange(request, address, read_timeout, hook, on_progress)
 
-    def _is_direct(self, address: Address) -> bool:
+    def _is_direct(self, address: URLParts) -> bool:
         """Return whether this package's own HTTP/1.1 client can send requests to an address.
 
         The result is false if a proxy may be needed, or if `address.simple` is false. On a new

@@ -1,4 +1,4 @@
-"""`Connection`: one HTTP/1.1 connection, which sends one request after another.
+"""`HTTP1Connection`: one HTTP/1.1 connection, which sends one request after another.
 
 The module also defines two classes that `httpx_pool` uses too: `RequestHook` contains the callbacks
 for a request, and `Response` provides the body of a response in pieces.
@@ -15,7 +15,7 @@ from swiftask_jupyter.errors import SwiftaskError
 from swiftask_jupyter.protocols.http import ResponseHead
 from swiftask_jupyter.support.structs import Struct
 from swiftask_jupyter.transport.errors import describe, read_timed_out, truncated, unreachable
-from swiftask_jupyter.transport.http1 import MalformedResponse, ResponseReader
+from swiftask_jupyter.transport.http1 import MalformedResponse, ResponseParser
 
 # If more bytes of a body than this have not been read by the caller, no more are received.
 MAX_UNREAD_BYTES = 1024 * 1024
@@ -37,7 +37,7 @@ _INFLATE_BYTES = 1024 * 1024
 BodyReader = Callable[[], Awaitable[bytes]]
 
 
-class NotSent(Exception):
+class RequestHeld(Exception):
     """Raised by `RequestHook.before_send` to prevent a request; no byte of the request was sent."""
 
 
@@ -49,12 +49,12 @@ class RequestHook:
     """
 
     def before_send(self) -> None:
-        """Do nothing. A subclass can raise `NotSent` here to prevent the request.
+        """Do nothing. A subclass can raise `RequestHeld` here to prevent the request.
 
         Called before the first byte of a request is written.
 
         Raises:
-            NotSent: the request must not be sent; only subclasses raise it.
+            RequestHeld: the request must not be sent; only subclasses raise it.
         """
 
     def on_response(self, head: ResponseHead) -> None:
@@ -123,7 +123,7 @@ class _GzipReader:
         return self._inflater.flush()
 
 
-class Connection(asyncio.Protocol):
+class HTTP1Connection(asyncio.Protocol):
     """An open HTTP/1.1 connection, which sends one request at a time and parses the response.
 
     An exchange is one request with its response. For each exchange, call `send`, then `read_head`,
@@ -142,7 +142,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self.closed = self._loop.create_future()
         self._transport: Any = None  # an asyncio.Transport, while the socket is open
-        self._reader: ResponseReader | None = None  # of the current exchange
+        self._reader: ResponseParser | None = None  # of the current exchange
         self._hook = NO_HOOK
         self._error: SwiftaskError | None = None
         self._reused = False  # an earlier request was sent on this connection
@@ -166,12 +166,12 @@ class Connection(asyncio.Protocol):
 
         Raises:
             ConnectionFailed: the service has closed the connection; nothing was sent.
-            NotSent: the hook prevented the request; nothing was sent.
+            RequestHeld: the hook prevented the request; nothing was sent.
         """
         if self._transport is None:
             raise unreachable(self._host, "the connection closed at once", sent=False)
         hook.before_send()
-        self._hook, self._reader, self._read_timeout = hook, ResponseReader(), read_timeout
+        self._hook, self._reader, self._read_timeout = hook, ResponseParser(), read_timeout
         self._received = False
         self._transport.write(data)
         self._last_activity = self._loop.time()

@@ -30,10 +30,10 @@ _HEX = b"0123456789ABCDEFabcdef"
 _HEADER_NAME = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TARGET_SAFE = "/?:@!$&'()*+,;=%-._~[]|"  # characters of a path and query that are not quoted
 
-_Step = Callable[["ResponseReader", bytes, int, list[bytes]], int]
+_Step = Callable[["ResponseParser", bytes, int, list[bytes]], int]
 
 
-class Address(Struct, frozen=True):
+class URLParts(Struct, frozen=True):
     """The parts of a request's URL.
 
     Attributes:
@@ -56,7 +56,7 @@ class Address(Struct, frozen=True):
     simple: bool
 
 
-def parse_url(url: str) -> Address:
+def parse_url(url: str) -> URLParts:
     """Split an absolute URL into its parts.
 
     Raises:
@@ -69,7 +69,7 @@ def parse_url(url: str) -> Address:
         raise ConnectionFailed(f"{url[:80]!r} is no address ({error})", sent=False) from None
     host = parts.hostname or ""
     user_info, _, netloc = parts.netloc.rpartition("@")
-    return Address(
+    return URLParts(
         secure=parts.scheme != "http",
         host=host,
         port=port or DEFAULT_PORTS.get(parts.scheme, 0),
@@ -87,7 +87,7 @@ class MalformedResponse(Exception):
     """Raised if the received bytes are an invalid or incomplete HTTP/1.1 response."""
 
 
-def encode_request(request: Request, address: Address) -> bytes:
+def encode_request(request: Request, address: URLParts) -> bytes:
     """Return the bytes of an HTTP/1.1 request.
 
     General headers such as `Host`, `User-Agent` and `Content-Length` are added.
@@ -168,7 +168,7 @@ def parse_content_length(value: str) -> int:
     return int(length)
 
 
-class ResponseReader:
+class ResponseParser:
     """A parser for one response; the bytes may be passed in pieces of any size.
 
     Attributes:
@@ -188,7 +188,7 @@ class ResponseReader:
         self._interim = 0
         self._left = 0  # how many bytes of the body, or of the current chunk, are missing
         self._trailer_size = 0
-        self._step: _Step = ResponseReader._read_head
+        self._step: _Step = ResponseParser._read_head
 
     @property
     def keep_alive(self) -> bool:
@@ -223,7 +223,7 @@ class ResponseReader:
         Raises:
             MalformedResponse: the response is incomplete.
         """
-        if self._step is ResponseReader._read_until_close:
+        if self._step is ResponseParser._read_until_close:
             self.done = True
         if self.done:
             return
@@ -276,14 +276,14 @@ class ResponseReader:
                 raise MalformedResponse("its Transfer-Encoding is not supported")
             # A proxy may have ignored this header and used the length.
             self._reusable = self._reusable and length is None
-            self._step = ResponseReader._read_chunk_size
+            self._step = ResponseParser._read_chunk_size
         elif length is not None:
             self._left = parse_content_length(length)
             self.done = self._left == 0
-            self._step = ResponseReader._read_sized
+            self._step = ResponseParser._read_sized
         else:
             self._reusable = False
-            self._step = ResponseReader._read_until_close
+            self._step = ResponseParser._read_until_close
 
     def _read_sized(self, data: bytes, at: int, body: list[bytes]) -> int:
         end = self._take(data, at, body)
@@ -302,13 +302,13 @@ class ResponseReader:
         if not 0 < len(size) < 16 or size.strip(_HEX):
             raise MalformedResponse("a chunk's size is invalid")
         self._left = int(size, 16)
-        self._step = ResponseReader._read_chunk if self._left else ResponseReader._read_trailer
+        self._step = ResponseParser._read_chunk if self._left else ResponseParser._read_trailer
         return end + 2
 
     def _read_chunk(self, data: bytes, at: int, body: list[bytes]) -> int:
         end = self._take(data, at, body)
         if not self._left:
-            self._step = ResponseReader._read_chunk_end
+            self._step = ResponseParser._read_chunk_end
         return end
 
     def _read_chunk_end(self, data: bytes, at: int, _: list[bytes]) -> int:
@@ -317,7 +317,7 @@ class ResponseReader:
             raise MalformedResponse("a chunk is longer than its size")
         if len(end) < 2:
             return at
-        self._step = ResponseReader._read_chunk_size
+        self._step = ResponseParser._read_chunk_size
         return at + 2
 
     def _read_trailer(self, data: bytes, at: int, _: list[bytes]) -> int:

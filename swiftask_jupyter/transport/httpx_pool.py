@@ -32,7 +32,7 @@ from swiftask_jupyter.transport.errors import (
     truncated,
     unreachable,
 )
-from swiftask_jupyter.transport.http1 import USER_AGENT, Address
+from swiftask_jupyter.transport.http1 import USER_AGENT, URLParts
 
 if TYPE_CHECKING:
     import httpx
@@ -92,7 +92,7 @@ class HttpxPool:
     async def exchange(
         self,
         request: Request,
-        address: Address,
+        address: URLParts,
         read_timeout: float,
         hook: RequestHook,
         on_progress: Callable[[str], None],
@@ -110,7 +110,7 @@ class HttpxPool:
             on_progress: called with the progress of an upload, as text for the user.
 
         Raises:
-            NotSent: the hook prevented the request.
+            RequestHeld: the hook prevented the request.
             ConfigurationError: a proxy setting or a certificate file is unusable.
             ConnectionFailed: no response arrived.
             StreamError: the response was cut short.
@@ -136,7 +136,7 @@ class HttpxPool:
                 state.began = head.status < 300
                 yield Response(head, functools.partial(anext, response.aiter_bytes(), b""))
 
-    def client_for(self, address: Address) -> _PooledClient:
+    def client_for(self, address: URLParts) -> _PooledClient:
         """Return the client to use for the next request to an address.
 
         An idle client is preferred. If no client is idle, a new client is created. If no client is

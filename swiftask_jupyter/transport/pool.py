@@ -10,14 +10,14 @@ from typing import Any
 
 from swiftask_jupyter.errors import PromptError
 from swiftask_jupyter.protocols.http import Request
-from swiftask_jupyter.transport.connection import Connection, RequestHook, Response, decompress
+from swiftask_jupyter.transport.connection import HTTP1Connection, RequestHook, Response, decompress
 from swiftask_jupyter.transport.errors import (
     CONNECT_TIMEOUT,
     connect_timed_out,
     describe,
     unreachable,
 )
-from swiftask_jupyter.transport.http1 import Address, encode_request
+from swiftask_jupyter.transport.http1 import URLParts, encode_request
 from swiftask_jupyter.transport.sockets import open_socket
 
 MAX_IDLE_CONNECTIONS = 64  # for each host and port
@@ -36,11 +36,11 @@ class ConnectionPool:
 
     def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
         self._tls = tls
-        self._idle: dict[_Endpoint, list[Connection]] = {}
+        self._idle: dict[_Endpoint, list[HTTP1Connection]] = {}
 
     @asynccontextmanager
     async def exchange(
-        self, request: Request, address: Address, read_timeout: float, hook: RequestHook
+        self, request: Request, address: URLParts, read_timeout: float, hook: RequestHook
     ) -> AsyncGenerator[Response, None]:
         """Send a request; provide the response in an `async with` statement.
 
@@ -54,7 +54,7 @@ class ConnectionPool:
             hook: called before the request is sent, and with the head of the response.
 
         Raises:
-            NotSent: the hook prevented the request.
+            RequestHeld: the hook prevented the request.
             PromptError: a header cannot be encoded.
             ConfigurationError: the system's certificates cannot be read.
             ConnectionFailed: no response arrived.
@@ -72,7 +72,7 @@ class ConnectionPool:
         finally:
             self._release(address, connection)
 
-    def _take_idle(self, address: Address) -> Connection | None:
+    def _take_idle(self, address: URLParts) -> HTTP1Connection | None:
         """Remove an idle connection to an address from the pool, and return the connection.
 
         The most recently used connection is preferred. Unusable connections are closed. `None`
@@ -86,7 +86,7 @@ class ConnectionPool:
             connection.close()
         return None
 
-    def _release(self, address: Address, connection: Connection) -> None:
+    def _release(self, address: URLParts, connection: HTTP1Connection) -> None:
         """Put a connection back into the pool after a request, or close it.
 
         The connection is closed if it cannot be reused, or if the pool already has
@@ -98,7 +98,7 @@ class ConnectionPool:
         else:
             connection.close()
 
-    async def _open(self, address: Address, read_timeout: float) -> Connection:
+    async def _open(self, address: URLParts, read_timeout: float) -> HTTP1Connection:
         """Open a new connection to an address.
 
         The timeout is `CONNECT_TIMEOUT` or `read_timeout`, whichever is shorter.
@@ -114,7 +114,7 @@ class ConnectionPool:
             async with asyncio.timeout(min(read_timeout, CONNECT_TIMEOUT)):
                 opened = await open_socket(address.host, address.port)
                 _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(address.netloc), sock=opened, **tls
+                    lambda: HTTP1Connection(address.netloc), sock=opened, **tls
                 )
         except TimeoutError:
             raise connect_timed_out(address.netloc, read_timeout) from None
@@ -132,5 +132,5 @@ class ConnectionPool:
             await asyncio.wait([connection.closed for connection in closing])
 
 
-def _endpoint(address: Address) -> _Endpoint:
+def _endpoint(address: URLParts) -> _Endpoint:
     return address.secure, address.host, address.port

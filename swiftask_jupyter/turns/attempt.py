@@ -1,6 +1,6 @@
 """`Attempt`: sends one prompt and reads its answer. No other code sends prompts.
 
-`RunningTurn` uses this class for conversations, and `RowAttempt` uses it for batches. In a
+`RunningTurn` uses this class for conversations, and `RowTask` uses it for batches. In a
 conversation, the `Attempt` waits and retries a failed request. In a batch, the scheduler decides
 about retries.
 """
@@ -18,7 +18,7 @@ from swiftask_jupyter.prompts.prompt import ALIAS_PREFIX, Prompt
 from swiftask_jupyter.protocols.base import Protocol
 from swiftask_jupyter.support.structs import replace
 from swiftask_jupyter.transport.client import Transport
-from swiftask_jupyter.transport.connection import NO_HOOK, NotSent, RequestHook
+from swiftask_jupyter.transport.connection import NO_HOOK, RequestHeld, RequestHook
 from swiftask_jupyter.turns.retry import was_not_accepted
 from swiftask_jupyter.turns.routing import Route
 
@@ -80,7 +80,7 @@ class Attempt:
         the reply's final status.
 
         Raises:
-            NotSent: the hook prevented the request.
+            RequestHeld: the hook prevented the request.
             SwiftaskError: no answer arrived, or the answer was cut short.
         """
         reply, route = self.reply, self._route
@@ -95,7 +95,7 @@ class Attempt:
                         self.receive(events)
                         yield events
                 break
-            except NotSent:
+            except RequestHeld:
                 reply.attempts -= 1
                 raise
             except (ServiceError, ConnectionFailed) as error:

@@ -23,7 +23,7 @@ TIMEOUT_SECONDS = 3.0
 RETRY_AFTER_SECONDS = 60.0
 
 
-class Agent(Struct, frozen=True):
+class CatalogueAgent(Struct, frozen=True):
     """One agent that the catalogue lists.
 
     Attributes:
@@ -47,10 +47,10 @@ class Catalogue:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._tasks: dict[str, asyncio.Task[tuple[Agent, ...]]] = {}
+        self._tasks: dict[str, asyncio.Task[tuple[CatalogueAgent, ...]]] = {}
         self._retry_at: dict[str, float] = {}
 
-    async def agents(self, root: str) -> tuple[Agent, ...]:
+    async def agents(self, root: str) -> tuple[CatalogueAgent, ...]:
         """Return the public agents of a service.
 
         The first call fetches the agents. A later call fetches them again if the last fetch failed.
@@ -63,7 +63,7 @@ class Catalogue:
             task = self._tasks[root] = asyncio.ensure_future(self._fetch(root))
         return await asyncio.shield(task)  # other callers may be waiting too
 
-    def fetched_agents(self, root: str) -> tuple[Agent, ...] | None:
+    def fetched_agents(self, root: str) -> tuple[CatalogueAgent, ...] | None:
         """Return the public agents of a service if they are in memory, otherwise `None`.
 
         No request is sent. May be called on any thread.
@@ -73,7 +73,7 @@ class Catalogue:
             return None
         return task.result()
 
-    async def agents_if_available(self, root: str) -> tuple[Agent, ...]:
+    async def agents_if_available(self, root: str) -> tuple[CatalogueAgent, ...]:
         """Return the public agents, or an empty tuple if they cannot be fetched within 3 seconds.
 
         After a failure or a timeout, no request is sent for one minute. During this minute, the
@@ -100,7 +100,7 @@ class Catalogue:
         agents = await self.agents_if_available(root)
         return next((agent.chat for agent in agents if agent.slug == slug), None)
 
-    async def _fetch(self, root: str) -> tuple[Agent, ...]:
+    async def _fetch(self, root: str) -> tuple[CatalogueAgent, ...]:
         request = Request("GET", f"{root}/bots", {"Accept": "application/json"})
         head, body = await self._transport.fetch(request)
         if head.status != 200:
@@ -121,7 +121,7 @@ def _must_refetch(task: asyncio.Task[Any]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 
-def _parse_agents(value: Any) -> list[Agent]:
+def _parse_agents(value: Any) -> list[CatalogueAgent]:
     """Return the agents in the decoded response of the catalogue.
 
     The response is a list of agents, or an object with a list of agents under `data`. Entries
@@ -133,7 +133,7 @@ def _parse_agents(value: Any) -> list[Agent]:
         if isinstance(entry, dict) and isinstance(slug := entry.get("slug"), str) and slug:
             chat, name = entry.get("isChatLMM"), entry.get("name")
             agents.append(
-                Agent(
+                CatalogueAgent(
                     slug,
                     name if isinstance(name, str) else slug,
                     chat if isinstance(chat, bool) else None,

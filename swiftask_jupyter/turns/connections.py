@@ -18,11 +18,11 @@ from swiftask_jupyter.settings.connection import (
 )
 from swiftask_jupyter.settings.login import Logins
 from swiftask_jupyter.settings.secrets import Secret
-from swiftask_jupyter.settings.sources import Sources
+from swiftask_jupyter.settings.sources import SettingsSources
 from swiftask_jupyter.support.io_thread import IOThread
 from swiftask_jupyter.transport.client import Transport
-from swiftask_jupyter.turns.catalogue import Agent, Catalogue
-from swiftask_jupyter.turns.routing import SWIFTASK_DIALECTS, Dialects, Route
+from swiftask_jupyter.turns.catalogue import Catalogue, CatalogueAgent
+from swiftask_jupyter.turns.routing import SWIFTASK_DIALECTS, DialectRouter, Route
 
 
 class Connections:
@@ -45,12 +45,12 @@ class Connections:
         self.configured = ConnectionOverrides()
         self.keep_texts = True
         self._no_texts_origin = "a setting that can't be read"
-        self.sources = Sources(os.environ)
+        self.sources = SettingsSources(os.environ)
         self.transport = Transport()
         self.thread = IOThread(self.transport.aclose)
         self._logins = Logins()
         self._secrets: set[Secret] = set()  # every token used so far, for masking
-        self._dialects = Dialects(Catalogue(self.transport))
+        self._dialects = DialectRouter(Catalogue(self.transport))
 
     def resolve(self, overrides: ConnectionOverrides | None = None) -> Connection:
         """Return the connection for the present settings. Changed files are read again.
@@ -151,7 +151,7 @@ class Connections:
         found = (*tuple(self._secrets), *(Secret(each or "") for each in named))
         return sorted(found, key=len, reverse=True)
 
-    def catalogue(self, timeout: float | None = None) -> tuple[Agent, ...]:
+    def catalogue(self, timeout: float | None = None) -> tuple[CatalogueAgent, ...]:
         """Return the public agents of the current service; the first call fetches the agents.
 
         Args:

@@ -51,7 +51,7 @@ class Route:
     """
 
     def __init__(
-        self, dialects: Dialects, connection: Connection, prompt: Prompt, protocol: Protocol
+        self, dialects: DialectRouter, connection: Connection, prompt: Prompt, protocol: Protocol
     ) -> None:
         self.sandbox = connection.is_sandbox
         self.service = str(service(connection.address, sandbox=self.sandbox))
@@ -146,7 +146,7 @@ class AutoRoute(Route):
     The docstring of the module says when the native protocol is needed.
     """
 
-    def __init__(self, dialects: Dialects, connection: Connection, prompt: Prompt) -> None:
+    def __init__(self, dialects: DialectRouter, connection: Connection, prompt: Prompt) -> None:
         super().__init__(dialects, connection, prompt, _protocol(OpenAI, connection))
         self._refused = False
 
@@ -220,7 +220,7 @@ class AutoRoute(Route):
         return _protocol(PROTOCOLS[NATIVE], self._connection)
 
 
-class Dialects:
+class DialectRouter:
     """Creates the `Route` for each prompt, and remembers which tokens `/v1` refuses."""
 
     def __init__(self, catalogue: Catalogue) -> None:

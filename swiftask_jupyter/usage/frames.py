@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from swiftask_jupyter.answers.turn import Kind
 from swiftask_jupyter.ledger.schema import kinds
 from swiftask_jupyter.ledger.usage import MEASURES
-from swiftask_jupyter.turns.catalogue import Agent
+from swiftask_jupyter.turns.catalogue import CatalogueAgent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -215,7 +215,7 @@ _BUILDERS: dict[Kind, Callable[[], Any]] = {
 }
 
 
-def agents_frame(catalogue: tuple[Agent, ...], pattern: str) -> pd.DataFrame:
+def agents_frame(catalogue: tuple[CatalogueAgent, ...], pattern: str) -> pd.DataFrame:
     """Return a DataFrame of the agents whose slug or name matches a pattern.
 
     The columns are `slug`, `name` and `chat`.

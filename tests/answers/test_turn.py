@@ -2,7 +2,7 @@
 
 import pytest
 
-from swiftask_jupyter.answers.turn import Conversation, Delta, Finish, Raw, Reply, Usage
+from swiftask_jupyter.answers.turn import ConversationId, Delta, Finish, Raw, Reply, Usage
 
 PICTURE = "![a cat](https://files.example/cat.png)"
 
@@ -12,7 +12,7 @@ def test_a_reply_is_the_sum_of_its_events():
 
     reply.apply([Delta("hel"), Raw({"id": 1}), Delta("lo")])
     reply.apply(
-        [Usage(1, 2, 3, source="api"), Raw({"model": "m"}), Conversation(7), Finish("stop")]
+        [Usage(1, 2, 3, source="api"), Raw({"model": "m"}), ConversationId(7), Finish("stop")]
     )
 
     assert reply.text == "hello"

@@ -8,7 +8,7 @@ import pytest
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.batch.batch import Batch
 from swiftask_jupyter.batch.options import BatchSettings
-from swiftask_jupyter.ledger.history import EarlierRows
+from swiftask_jupyter.ledger.history import BatchRowLookup
 from tests.support.frames import received_prompts
 
 FRAME = pd.DataFrame({"text": ["one", "two", "three"]}, index=[7, 7, -1])
@@ -165,13 +165,13 @@ def test_a_plan_of_many_files_keeps_only_some_of_them_in_memory(client, tmp_path
         (tmp_path / f"{n}.bin").write_bytes(bytes([n]) * 1_000_000)
     frame = pd.DataFrame({"f": [tmp_path / f"{n}.bin" for n in range(20)]})
     settings = BatchSettings(files="f", options={"dialect": "native"})
-    real, held = EarlierRows.known, []
+    real, held = BatchRowLookup.known, []
 
     def known(self, keys):
         held.append(tracemalloc.get_traced_memory()[0])
         return real(self, keys)
 
-    monkeypatch.setattr(EarlierRows, "known", known)
+    monkeypatch.setattr(BatchRowLookup, "known", known)
     tracemalloc.start()
     batch = Batch(client.runtime, None, frame, "look", settings)
     tracemalloc.stop()

@@ -13,7 +13,7 @@ from nbformat import v4
 
 from swiftask_jupyter import ChatPanel, Sandbox, Swiftask, errors
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
-from swiftask_jupyter.conversation.session import Origin
+from swiftask_jupyter.conversation.session import TurnPlacement
 from swiftask_jupyter.ledger.record import record_of
 from tests.support.frontends import HeadlessView
 from tests.support.notebooks import ask_from
@@ -187,7 +187,7 @@ def by_copy(services):
 
 def by_pick(services):
     session = services.client.session()
-    origin = Origin("cell", "c1", superseded=True)
+    origin = TurnPlacement("cell", "c1", superseded=True)
     session.stream_from(origin, f"our secret is {CANARY}", connection="private").answer  # noqa: B018
     session.pick("a")
     ask_public(services)

@@ -3,7 +3,7 @@
 import time
 
 from swiftask_jupyter.answers.turn import Delta, Turn, Usage
-from swiftask_jupyter.ledger.history import EarlierRows, Mark
+from swiftask_jupyter.ledger.history import BatchRowLookup, Mark
 from swiftask_jupyter.ledger.record import RecordedTurn
 from tests.support.ledgers import a_reply
 
@@ -114,7 +114,7 @@ def test_an_earlier_batch_row_is_its_newest_answer_or_else_its_newest_failure(le
     answered(ledger, "", digest="b", surface="batch", status="error")
     answered(ledger, "of a cell", digest="c", surface="cell")
 
-    known = EarlierRows(ledger.store).known(["a", "b", "c", "d"])
+    known = BatchRowLookup(ledger.store).known(["a", "b", "c", "d"])
 
     assert {key: (turn.status, turn.answer) for key, turn in known.items()} == {
         "a": ("ok", "new"), "b": ("error", ""),
@@ -128,8 +128,8 @@ def test_the_usual_price_of_an_agent_is_the_median_of_its_calls(ledger):
         reply.status, reply.usage = "ok", Usage(credits=spent, source="api")
         ledger.turns.complete(reply)
 
-    assert EarlierRows(ledger.store).usual_credits("echo") == (2.0, 3)
-    assert EarlierRows(ledger.store).usual_credits("another") is None
+    assert BatchRowLookup(ledger.store).usual_credits("echo") == (2.0, 3)
+    assert BatchRowLookup(ledger.store).usual_credits("another") is None
 
 
 def test_an_imported_turn_is_history_and_no_call(ledger):

@@ -50,7 +50,7 @@ USES = {
 }
 FIELD = """\
     thinking_tokens: Annotated[
-        int | None, Column("for thinking, as the service reports them", "tokens")
+        int | None, ColumnSpec("for thinking, as the service reports them", "tokens")
     ] = None
 """
 COLUMN = '("ALTER TABLE turns ADD COLUMN thinking_tokens INTEGER",),\n'

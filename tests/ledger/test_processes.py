@@ -15,14 +15,14 @@ from swiftask_jupyter import Swiftask
 ASK = """
 import sys, time
 from swiftask_jupyter import Swiftask
-from swiftask_jupyter.conversation.session import Origin
+from swiftask_jupyter.conversation.session import TurnPlacement
 url, token, store, seconds, name = sys.argv[1:]
 with Swiftask(base_url=url, token=token, agent="echo", dialect="openai", store=store,
               notebook="/shared.ipynb") as client:
     session, end, count = client.session(), time.monotonic() + float(seconds), 0
     while time.monotonic() < end:
         count += 1
-        origin = Origin("python", f"{name} {count % 3}")
+        origin = TurnPlacement("python", f"{name} {count % 3}")
         answer = session.stream_from(origin, f"{name} {count}", last=2).answer
         print(answer.turn, flush=True)
 """

@@ -1,4 +1,4 @@
-"""AgentCatalogue: the agents that a panel offers."""
+"""AgentChoices: the agents that a panel offers."""
 
 from swiftask_jupyter import Sandbox
 from swiftask_jupyter.sandbox.faults import Fault

@@ -1,4 +1,4 @@
-"""Chat: one conversation of a panel, shared with the cells that ask in the same session."""
+"""PanelConversation: a session's exchanges in a panel, shared with the cells that ask in it."""
 
 import contextlib
 import gc
@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 from swiftask_jupyter import ChatPanel, Sandbox, errors
-from swiftask_jupyter.conversation.session import Origin
+from swiftask_jupyter.conversation.session import TurnPlacement
 from swiftask_jupyter.notebook.panel.reply_publisher import ReplyPublisher
 from swiftask_jupyter.sandbox.faults import Fault
 from tests.support.frontends import WAIT, HeadlessView, text_of, until
@@ -30,7 +30,7 @@ def test_a_question_is_history_for_the_next_question_and_the_next_cell(view, cli
 
 
 def test_an_answer_to_a_cell_grows_in_the_panel_too(view, client, stepwise):
-    stream = client.session().stream_from(Origin("cell"), "hi", "stepwise")
+    stream = client.session().stream_from(TurnPlacement("cell"), "hi", "stepwise")
     events = iter(stream)
     stepwise.step()
     next(events)

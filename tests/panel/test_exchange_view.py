@@ -4,7 +4,7 @@ import contextlib
 import threading
 
 from swiftask_jupyter import errors
-from swiftask_jupyter.notebook.panel.chat import Chat
+from swiftask_jupyter.notebook.panel.chat import PanelConversation
 from swiftask_jupyter.sandbox.faults import Fault
 from tests.support.frontends import WAIT
 
@@ -86,7 +86,7 @@ def test_a_failed_question_of_a_cell_is_shown_with_the_others_of_the_same_run(
 def test_the_questions_of_one_run_are_in_order_whichever_thread_announces_first(
     view, client, box, monkeypatch
 ):
-    add, third_added = Chat._add, threading.Event()
+    add, third_added = PanelConversation._add, threading.Event()
 
     def add_second_last(chat, exchange):
         if exchange.prompt == "two":
@@ -95,7 +95,7 @@ def test_the_questions_of_one_run_are_in_order_whichever_thread_announces_first(
         if exchange.prompt == "three":
             third_added.set()
 
-    monkeypatch.setattr(Chat, "_add", add_second_last)
+    monkeypatch.setattr(PanelConversation, "_add", add_second_last)
     monkeypatch.setattr(client.runtime, "running_cell", lambda: ("c1", "run 1"))
     client.session().ask("one")
     box.fail(Fault(status=400), agent="echo")

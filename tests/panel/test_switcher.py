@@ -1,4 +1,4 @@
-"""ConversationSwitcher: which session a panel shows, and what happens in the others."""
+"""OpenConversations: which session a panel shows, and what happens in the others."""
 
 from swiftask_jupyter.sandbox.faults import Fault
 from tests.support.frontends import until

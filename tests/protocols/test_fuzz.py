@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from swiftask_jupyter import Sandbox, Swiftask, errors
-from swiftask_jupyter.answers.turn import Conversation, Delta, Finish, Raw, Reply, Usage
+from swiftask_jupyter.answers.turn import ConversationId, Delta, Finish, Raw, Reply, Usage
 from swiftask_jupyter.ledger.schema import is_suspect
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.base import MAX_BODY_BYTES
@@ -127,7 +127,7 @@ def check(event):
             assert event.credits is None or type(event.credits) in {int, float}
         case Finish(reason):
             assert isinstance(reason, str)
-        case Conversation(identity):
+        case ConversationId(identity):
             assert isinstance(identity, int | str)
         case Raw(fields):
             assert isinstance(fields, dict)

@@ -7,12 +7,12 @@ import pytest
 from swiftask_jupyter import Swiftask
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.settings.connection import ConnectionOverrides, resolve
-from swiftask_jupyter.settings.sources import Sources
+from swiftask_jupyter.settings.sources import SettingsSources
 
 
 def resolve_call(environ, directory=Path("/nowhere"), **given):
     """Resolve the settings of a call with these keywords, made in that directory."""
-    return resolve(Sources(environ, directory), {"the call": ConnectionOverrides(**given)})
+    return resolve(SettingsSources(environ, directory), {"the call": ConnectionOverrides(**given)})
 
 
 def resolve_below(project, environ=None, **given):
@@ -29,7 +29,7 @@ def configure_team(project, text=""):
 
 def resolve_layers(project, environ, **layers):
     """Resolve several layers of overrides, the nearest first."""
-    return resolve(Sources(environ, project), layers)
+    return resolve(SettingsSources(environ, project), layers)
 
 
 def test_arguments_take_precedence_over_the_environment():
@@ -201,7 +201,7 @@ def test_a_stored_login_is_looked_up_by_host_and_only_without_another_token(proj
         asked.append(host)
         return "kept"
 
-    sources = Sources({}, project)
+    sources = SettingsSources({}, project)
     alone = resolve(sources, {"": ConnectionOverrides(base_url="http://127.0.0.1:7")}, kept)
     given = resolve(
         sources, {"": ConnectionOverrides(base_url="http://127.0.0.1:7", token="given")}, kept
@@ -239,7 +239,9 @@ def test_a_login_for_https_is_not_used_for_http():
         return kept.get(service)
 
     for url in ("https://graphql.swiftask.ai", "http://graphql.swiftask.ai"):
-        resolve(Sources({}, Path("/nowhere")), {"the call": ConnectionOverrides(url)}, known)
+        resolve(
+            SettingsSources({}, Path("/nowhere")), {"the call": ConnectionOverrides(url)}, known
+        )
 
     assert asked == ["graphql.swiftask.ai", "http://graphql.swiftask.ai"]
 
@@ -332,7 +334,7 @@ def test_a_switch_is_true_or_false(project, text):
 
 def test_whether_texts_are_kept_is_said_by_any_source_but_a_project_file(project):
     def origin(**environ):
-        return Sources(environ, project / "notebooks").no_texts_origin()
+        return SettingsSources(environ, project / "notebooks").no_texts_origin()
 
     assert origin() == origin(SWIFTASK_KEEP_TEXTS="1") == ""
     assert origin(SWIFTASK_KEEP_TEXTS="0") == "SWIFTASK_KEEP_TEXTS in the environment"

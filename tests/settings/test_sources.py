@@ -4,12 +4,12 @@ import pytest
 
 from swiftask_jupyter.errors import ConfigurationError
 from swiftask_jupyter.settings.connection import ConnectionOverrides, resolve
-from swiftask_jupyter.settings.sources import Sources
+from swiftask_jupyter.settings.sources import SettingsSources
 
 
 def resolve_below(project, environ=None, **given):
     """Resolve the settings of a call made in a notebook below the project."""
-    sources = Sources(environ or {}, project / "notebooks")
+    sources = SettingsSources(environ or {}, project / "notebooks")
     return resolve(sources, {"the call": ConnectionOverrides(**given)})
 
 
@@ -35,7 +35,7 @@ def test_a_nearer_source_takes_precedence_over_a_farther_one(project, tmp_path):
 
 def test_a_changed_dotenv_is_read_again_and_the_environment_is_not_modified(project):
     environ = {}
-    sources = Sources(environ, project)
+    sources = SettingsSources(environ, project)
     (project / ".env").write_text("SWIFTASK_API_KEY=one")
     first = resolve(sources, {}).token.reveal()
     (project / ".env").write_text("SWIFTASK_API_KEY=another")

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 
 from swiftask_jupyter.sandbox.faults import Fault
-from swiftask_jupyter.transport.connection import Connection, RequestHook
+from swiftask_jupyter.transport.connection import HTTP1Connection, RequestHook
 
 CONCURRENCY = 4  # of the batches that `kill_batch_when` starts
 _BATCH = f"""
@@ -127,13 +127,13 @@ class Traffic:
     def __init__(self, monkeypatch):
         self.sent, self.pauses, self.heads = [], [], 0
         self._changed = threading.Condition()
-        original = Connection.send
+        original = HTTP1Connection.send
 
         def send(connection, data, timeout, hook):
             recorder = _RecordingHook(self, hook, _prompt_in(data))
             return original(connection, data, timeout, recorder)
 
-        monkeypatch.setattr(Connection, "send", send)
+        monkeypatch.setattr(HTTP1Connection, "send", send)
 
     def notify(self):
         """Wake the thread that waits in `wait_for`."""

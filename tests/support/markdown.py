@@ -1,7 +1,7 @@
 """Functions for the tests of the Markdown renderer."""
 
 from swiftask_jupyter.notebook.markdown.document import to_html
-from swiftask_jupyter.notebook.markdown.html import STYLE, Node
+from swiftask_jupyter.notebook.markdown.html import STYLE, HTMLElement
 
 ROOT_START = '<div class="swiftask tex2jax_ignore mathjax_ignore">\n'
 LINK_ATTRIBUTES = ' target=_blank rel="noopener noreferrer nofollow"'
@@ -23,4 +23,6 @@ def whole_tree(document):
 
 def depth(nodes):
     """Return how deep the nodes are nested."""
-    return max((1 + depth(node.children) for node in nodes if isinstance(node, Node)), default=0)
+    return max(
+        (1 + depth(node.children) for node in nodes if isinstance(node, HTMLElement)), default=0
+    )

@@ -8,7 +8,7 @@ import time
 
 from swiftask_jupyter import Swiftask
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
-from swiftask_jupyter.conversation.session import Origin
+from swiftask_jupyter.conversation.session import TurnPlacement
 from swiftask_jupyter.ledger.record import record_of
 
 
@@ -98,5 +98,5 @@ class Page:
 
 def ask_from(session, text, agent=None, *, surface="cell", slot=None, superseded=False, **options):
     """Ask as a cell or a panel does; return the answer."""
-    origin = Origin(surface, slot, superseded)
+    origin = TurnPlacement(surface, slot, superseded)
     return session.stream_from(origin, text, agent, **options).answer

@@ -17,8 +17,8 @@ from swiftask_jupyter.settings.secrets import Secret
 from swiftask_jupyter.transport.connection import (
     MAX_UNREAD_BYTES,
     NO_HOOK,
-    Connection,
-    NotSent,
+    HTTP1Connection,
+    RequestHeld,
     RequestHook,
 )
 from tests.support.servers import (
@@ -62,7 +62,7 @@ class CountingHook(RequestHook):
 
     def before_send(self):
         if not self.left:
-            raise NotSent
+            raise RequestHeld
         self.left -= 1
         self.calls.append("before_send")
 
@@ -77,7 +77,7 @@ def test_a_hook_is_called_before_the_first_byte_is_sent_and_with_the_head():
         async with open_transport() as transport:
             reply, _ = await ask(transport, server.url, hook=hook)
             assert reply.text == "half"
-            with pytest.raises(NotSent):
+            with pytest.raises(RequestHeld):
                 await ask(transport, server.url, hook=hook)
             return await ask(transport, server.url)
 
@@ -314,7 +314,7 @@ def test_a_slow_reader_makes_the_service_wait():
         for _ in range(0, whole, len(piece)):
             connection.sendall(piece)
 
-    class Recording(Connection):
+    class Recording(HTTP1Connection):
         def data_received(self, data):
             super().data_received(data)
             unread.append(self._unread_size)

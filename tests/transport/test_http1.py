@@ -12,7 +12,7 @@ from swiftask_jupyter.transport.http1 import (
     MAX_HEAD_BYTES,
     MAX_INTERIM_RESPONSES,
     MalformedResponse,
-    ResponseReader,
+    ResponseParser,
     encode_request,
     parse_url,
 )
@@ -97,7 +97,7 @@ INVALID = {
 
 def read(*pieces, closes=False):
     """Parse a response that arrives in these pieces; return the reader and the body."""
-    reader, body = ResponseReader(), b""
+    reader, body = ResponseParser(), b""
     for piece in pieces:
         body += reader.feed(piece)
     if closes:
@@ -150,7 +150,7 @@ def test_an_invalid_response_is_rejected_wherever_it_is_split(response):
 
 @given(st.binary(max_size=200), st.sampled_from([b"", OK, CHUNKED, OK + b"Content-Length: 3"]))
 def test_arbitrary_bytes_are_a_response_or_malformed(junk, before):
-    reader = ResponseReader()
+    reader = ResponseParser()
     with contextlib.suppress(MalformedResponse):
         body = reader.feed(before + junk)
         reader.finish()
@@ -168,7 +168,7 @@ def test_bytes_after_the_end_are_dropped_and_the_connection_is_not_reused():
 
 def test_many_small_chunks_are_parsed_in_linear_time():
     """In quadratic time, the test would exceed its time limit."""
-    reader = ResponseReader()
+    reader = ResponseParser()
     reader.feed(CHUNKED)
 
     assert reader.feed(b"1\r\nx\r\n" * 300_000) == b"x" * 300_000
@@ -188,7 +188,7 @@ def test_header_names_are_lower_case_and_repeated_or_folded_values_are_joined():
 
 
 def test_a_long_body_in_small_pieces_is_passed_on_piece_by_piece():
-    reader = ResponseReader()
+    reader = ResponseParser()
     reader.feed(OK + b"Content-Length: 1000000\r\n\r\n")
     for _ in range(1000):
         assert len(reader.feed(b"x" * 1000)) == 1000

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from swiftask_jupyter.answers.turn import Usage
-from swiftask_jupyter.turns.catalogue import Agent
+from swiftask_jupyter.turns.catalogue import CatalogueAgent
 from swiftask_jupyter.usage.frames import agents_frame
 from swiftask_jupyter.usage.query import usage
 from tests.support.usage import add_turn, column_names
@@ -46,7 +46,10 @@ def test_reported_values_are_exact_and_all_others_missing(ledger):
     ],
 )
 def test_agents_are_found_by_a_part_or_a_pattern_of_slug_or_name(pattern, slugs):
-    catalogue = (Agent("echo", "Parrot", chat=True), Agent("eco-2", "Ecologist", chat=None))
+    catalogue = (
+        CatalogueAgent("echo", "Parrot", chat=True),
+        CatalogueAgent("eco-2", "Ecologist", chat=None),
+    )
 
     frame = agents_frame(catalogue, pattern)
 

@@ -12,10 +12,10 @@ once. The text after the settled blocks is the tail. The tail is parsed again fo
 from functools import cached_property
 
 from swiftask_jupyter.notebook.markdown import html
-from swiftask_jupyter.notebook.markdown.html import Node
+from swiftask_jupyter.notebook.markdown.html import HTMLElement
 from swiftask_jupyter.notebook.markdown.incremental import (
     FENCE,
-    IncrementalBlock,
+    IncrementalBlockParser,
     OpenFence,
     last_characters,
 )
@@ -27,7 +27,7 @@ MAX_OPEN_BLOCK = 32 * 1024  # a longer open block is shown as plain text until i
 SHORT_BLOCK = 1024  # up to this length, an open block is parsed as a whole each time
 
 
-def to_tree(text: str) -> list[Node]:
+def to_tree(text: str) -> list[HTMLElement]:
     """Parse the Markdown of a complete answer into a list of top-level nodes.
 
     Text after the first `MAX_ANSWER` characters is not parsed; this text becomes one `pre` node.
@@ -66,7 +66,7 @@ class _SettledBlocks:
         return html.render(self.nodes)
 
 
-class Document:
+class StreamingMarkdown:
     """An answer whose Markdown is parsed while the text arrives in pieces.
 
     A Markdown block is settled when later text cannot change the block any more. Settled blocks are
@@ -89,8 +89,8 @@ class Document:
         self._has_new_line = False
         self._next_check = 0  # the tail is checked for settled blocks at this length
         self._fence: OpenFence | None = None
-        self._incremental = IncrementalBlock()
-        self._open: tuple[int, list[Node]] = (0, [])
+        self._incremental = IncrementalBlockParser()
+        self._open: tuple[int, list[HTMLElement]] = (0, [])
         self._finished = False
 
     def feed(self, delta: str) -> None:
@@ -102,7 +102,7 @@ class Document:
             ValueError: `finish` was already called.
         """
         if self._finished:
-            raise ValueError("this answer is finished; begin another Document")
+            raise ValueError("this answer is finished; begin another StreamingMarkdown")
         self._append(self._sanitizer.feed(delta))
 
     def finish(self) -> None:
@@ -139,7 +139,7 @@ class Document:
         self._settle_complete_blocks()
         return self._tail_text() + "".join(self._overflow)
 
-    def blocks(self, start: int = 0) -> list[list[Node]]:
+    def blocks(self, start: int = 0) -> list[list[HTMLElement]]:
         """Return the nodes of the complete Markdown blocks as a list of lists.
 
         Each inner list contains the nodes of blocks that were parsed together. Only `finish` may
@@ -151,7 +151,7 @@ class Document:
         self._settle_complete_blocks()
         return [block.nodes for block in self._blocks[start:]]
 
-    def open_nodes(self) -> list[Node]:
+    def open_nodes(self) -> list[HTMLElement]:
         """Return the nodes of the tail, the text after the complete Markdown blocks.
 
         Later text may change these nodes.
@@ -233,7 +233,7 @@ class Document:
             self._tail = [tail[length:]]
             self._tail_length -= length
             self._fence = None
-            self._incremental = IncrementalBlock()
+            self._incremental = IncrementalBlockParser()
 
     def _settled_html(self) -> str:
         return "".join(block.html for block in self._blocks)
@@ -243,7 +243,7 @@ class Document:
             return html.code_block(self._tail_text()[self._fence.start :])
         return html.render(self._parse_open())
 
-    def _parse_open(self) -> list[Node]:
+    def _parse_open(self) -> list[HTMLElement]:
         """Return the nodes of the tail, the text after the complete Markdown blocks.
 
         If no text has arrived since the previous call, the previous result is returned.
@@ -263,7 +263,7 @@ class Document:
         self._open = (self._settled + self._tail_length, nodes)
         return nodes
 
-    def _parse_draft(self, text: str) -> list[Node]:
+    def _parse_draft(self, text: str) -> list[HTMLElement]:
         """Parse text that may still change; the link definitions in the text are not kept."""
         from swiftask_jupyter.notebook.markdown.parser import parse
 
@@ -276,12 +276,12 @@ class Document:
         return self._tail[0] if self._tail else ""
 
 
-def _unparsed(text: str) -> list[Node]:
+def _unparsed(text: str) -> list[HTMLElement]:
     """Put text that is too long for the parser into one `pre` node.
 
     The result is an empty list for an empty text.
     """
-    return [Node("pre", {}, (text,))] if text else []
+    return [HTMLElement("pre", {}, (text,))] if text else []
 
 
 def _line_start(text: str) -> int:

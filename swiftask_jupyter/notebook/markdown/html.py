@@ -25,7 +25,7 @@ _URL = re.compile(
 )
 
 
-class Node(NamedTuple):
+class HTMLElement(NamedTuple):
     """One HTML element of a parsed answer.
 
     Attributes:
@@ -37,7 +37,7 @@ class Node(NamedTuple):
 
     tag: str
     attrs: Mapping[str, str | int] = {}
-    children: "tuple[Node | str, ...]" = ()
+    children: "tuple[HTMLElement | str, ...]" = ()
 
 
 def safe_href(url: str) -> str | None:
@@ -49,7 +49,7 @@ def safe_href(url: str) -> str | None:
     return url if fits and _URL.fullmatch(url) else None
 
 
-def text_content(nodes: "Iterable[Node | str]") -> str:
+def text_content(nodes: "Iterable[HTMLElement | str]") -> str:
     """Return the text of nodes without tags, like `textContent` in the DOM."""
     return "".join(node if isinstance(node, str) else text_content(node.children) for node in nodes)
 
@@ -104,7 +104,7 @@ _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _WITH_DIRECTION = frozenset(("p", "h1", "h2", "h3", "h4", "h5", "h6", "li", "td", "th"))
 
 
-def render(nodes: Iterable[Node | str]) -> str:
+def render(nodes: Iterable[HTMLElement | str]) -> str:
     """Return nodes as HTML, one line for each top-level node."""
     return "".join(f"{_render_node(node)}\n" for node in nodes)
 
@@ -151,7 +151,7 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _render_node(node: Node | str) -> str:
+def _render_node(node: HTMLElement | str) -> str:
     if isinstance(node, str):
         return escape(node)
     tag = node.tag
@@ -169,7 +169,7 @@ def _render_node(node: Node | str) -> str:
     return f"<{tag}{_attributes(node, inside)}>{inside}</{tag}>"
 
 
-def _attributes(node: Node, inside: str) -> str:
+def _attributes(node: HTMLElement, inside: str) -> str:
     match node.tag, node.attrs:
         case "a", {"href": str(url)} if href := safe_href(url):
             href = escape(href).replace('"', "&quot;")

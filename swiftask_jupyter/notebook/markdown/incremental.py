@@ -5,8 +5,8 @@ whole block were parsed for each update, the cost would grow with the square of 
 Therefore two kinds of long blocks are parsed incrementally:
 
 - a code block (`OpenFence`): only new text is searched for the closing fence;
-- a list or a table (`IncrementalBlock`): finished items or rows are kept, and only the rest is
-  parsed.
+- a list or a table (`IncrementalBlockParser`): finished items or rows are kept, and only the
+  rest is parsed.
 
 A list item is finished when a later item has started on a complete line. A table row is finished
 when its line is complete.
@@ -20,7 +20,7 @@ import re
 from collections.abc import Sequence
 
 from swiftask_jupyter.answers.structured import FENCE_CLOSING, FENCE_OPENING
-from swiftask_jupyter.notebook.markdown.html import Node
+from swiftask_jupyter.notebook.markdown.html import HTMLElement
 
 FENCE = re.compile(rf"[ \t\n]*?(?:(?<=\n)|\A){FENCE_OPENING}[^\n]*\n")
 MAX_CLOSING_LINE = 100  # characters
@@ -68,7 +68,7 @@ class OpenFence:
             self._line = "x"  # this line cannot become a closing fence, so its text is not needed
         return bool(newline) and bool(self._closing.search(lines))
 
-    def node(self, text: str) -> Node:
+    def node(self, text: str) -> HTMLElement:
         """Return the code received so far as a `pre` node.
 
         The last line is left out if the line may become the closing fence.
@@ -81,11 +81,11 @@ class OpenFence:
 
             [block] = parse(self._opening, {})
             [code] = block.children
-            self._attrs = dict(code.attrs) if isinstance(code, Node) else {}
+            self._attrs = dict(code.attrs) if isinstance(code, HTMLElement) else {}
         source = text[self.start :]
         half = _HALF_CLOSED.search(source, max(0, len(source) - MAX_CLOSING_LINE))
         source = source[: half.start() + (source[half.start()] == "\n")] if half else source
-        return Node("pre", {}, (Node("code", self._attrs, (source,)),))
+        return HTMLElement("pre", {}, (HTMLElement("code", self._attrs, (source,)),))
 
 
 def last_characters(pieces: list[str], limit: int) -> str:
@@ -99,7 +99,7 @@ def last_characters(pieces: list[str], limit: int) -> str:
     return "".join(reversed(taken))
 
 
-class IncrementalBlock:
+class IncrementalBlockParser:
     """A parser for one Markdown list or table whose text is still arriving.
 
     The parser keeps the finished items or rows. Each call of `parse` parses only the rest of the
@@ -112,14 +112,14 @@ class IncrementalBlock:
     def __init__(self) -> None:
         self.parsed = 0
         self._start = 0  # where the unfinished part of the text begins
-        self._finished: tuple[Node, ...] = ()  # items or rows
+        self._finished: tuple[HTMLElement, ...] = ()  # items or rows
         # Markdown to put before the unfinished part, so that both are parsed as one list or table.
         self._head = ""
         self._loose = False  # CommonMark's term for items separated by blank lines
         self._attrs: dict[str, str | int] | None = None
         self._supported = True
 
-    def parse(self, text: str, references: References) -> list[Node] | None:
+    def parse(self, text: str, references: References) -> list[HTMLElement] | None:
         """Parse the part of the list or table that has arrived so far.
 
         Args:
@@ -144,7 +144,7 @@ class IncrementalBlock:
         self._supported = nodes is not None
         return nodes
 
-    def _parse_list(self, text: str, references: References) -> list[Node] | None:
+    def _parse_list(self, text: str, references: References) -> list[HTMLElement] | None:
         from swiftask_jupyter.notebook.markdown.parser import parse_list
 
         source = self._head + text[self._start :]
@@ -159,12 +159,12 @@ class IncrementalBlock:
         if self._attrs is None:
             self._attrs = dict(first.attrs)
         items = first.children[1:] if self._head else first.children
-        whole = Node(first.tag, self._attrs, (*self._finished, *items))
+        whole = HTMLElement(first.tag, self._attrs, (*self._finished, *items))
         self._finish_items(source, starts, items, loose=loose)
         return [whole, *rest]
 
     def _finish_items(
-        self, source: str, starts: Sequence[int], items: Sequence[Node | str], *, loose: bool
+        self, source: str, starts: Sequence[int], items: Sequence[HTMLElement | str], *, loose: bool
     ) -> None:
         """Keep the finished items, so that the next call of `parse` does not parse them again.
 
@@ -181,10 +181,10 @@ class IncrementalBlock:
             return
         self._loose = self._loose or loose
         self._start += offsets[begun[-1]] - len(self._head)
-        self._finished += tuple(item for item in items[:count] if isinstance(item, Node))
+        self._finished += tuple(item for item in items[:count] if isinstance(item, HTMLElement))
         self._head = f"{marker[1]} x\n" + ("\n" if self._loose else "")
 
-    def _parse_table(self, text: str, references: References) -> list[Node] | None:
+    def _parse_table(self, text: str, references: References) -> list[HTMLElement] | None:
         from swiftask_jupyter.notebook.markdown.parser import parse
 
         if not self._head:
@@ -199,21 +199,21 @@ class IncrementalBlock:
         if rows is None or len(rows) != complete + incomplete:
             return None
         table = nodes[0]
-        body = Node("tbody", {}, (*self._finished, *rows))
+        body = HTMLElement("tbody", {}, (*self._finished, *rows))
         if complete:
             self._finished += rows[:complete]
             self._start += fresh.rindex("\n") + 1
-        return [Node("table", table.attrs, (table.children[0], body))]
+        return [HTMLElement("table", table.attrs, (table.children[0], body))]
 
 
-def _table_rows(nodes: list[Node]) -> tuple[Node, ...] | None:
+def _table_rows(nodes: list[HTMLElement]) -> tuple[HTMLElement, ...] | None:
     """Return the body rows of a table; `None` if `nodes` is not exactly one table."""
     if len(nodes) != 1 or nodes[0].tag != "table":
         return None
     bodies = nodes[0].children[1:]
     return tuple(
-        row for body in bodies if isinstance(body, Node) for row in body.children
-        if isinstance(row, Node)
+        row for body in bodies if isinstance(body, HTMLElement) for row in body.children
+        if isinstance(row, HTMLElement)
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from html import unescape
 from typing import TYPE_CHECKING
 
-from swiftask_jupyter.notebook.markdown.html import Node
+from swiftask_jupyter.notebook.markdown.html import HTMLElement
 from swiftask_jupyter.support.sanitize import sanitize
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _ALIGNED_ENVIRONMENT = re.compile(
 
 
 @lru_cache(512)
-def to_mathml(source: str) -> Node | None:
+def to_mathml(source: str) -> HTMLElement | None:
     """Convert a formula to a MathML tree.
 
     The result is `None` if the formula can't be converted, or if the MathML contains a tag that is
@@ -77,7 +77,7 @@ def _use_arrays(formula: str) -> str:
     return _ALIGNED_ENVIRONMENT.sub(array, formula)
 
 
-def _to_node(element: Element) -> Node:
+def _to_node(element: Element) -> HTMLElement:
     """Convert an XML element from latex2mathml, with its children, to a node.
 
     Attributes that are not allowed are left out.
@@ -94,5 +94,5 @@ def _to_node(element: Element) -> Node:
         for name, value in element.attrib.items()
         if name in _ATTRIBUTES and _ATTRIBUTES[name].fullmatch(value)
     }
-    children: tuple[Node | str, ...] = tuple(_to_node(child) for child in element)
-    return Node(tag, attrs, (text, *children) if text.strip() else children)
+    children: tuple[HTMLElement | str, ...] = tuple(_to_node(child) for child in element)
+    return HTMLElement(tag, attrs, (text, *children) if text.strip() else children)

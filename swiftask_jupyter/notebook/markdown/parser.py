@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 from markdown_it.common.normalize_url import normalizeLink
 
 from swiftask_jupyter.notebook.markdown.formulas import formula_block, inline_formula, is_harmless
-from swiftask_jupyter.notebook.markdown.html import TAGS, Node, safe_href, text_content
+from swiftask_jupyter.notebook.markdown.html import TAGS, HTMLElement, safe_href, text_content
 from swiftask_jupyter.support.sanitize import sanitize
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _BARE_URL = re.compile(r"(?<![\w/])https?://[^\s<>\"`|\\^{}\u27e6\u27e7]+", re.I
 _TRAILING_PUNCTUATION = ".,;:!?*_~'\"\u2026"
 
 
-def build(tokens: Sequence["Token"]) -> list[Node]:
+def build(tokens: Sequence["Token"]) -> list[HTMLElement]:
     """Build the tree for markdown-it tokens, and return its top-level nodes."""
     return _TreeBuilder().build(tokens)
 
@@ -59,7 +59,7 @@ class _OpenTag:
     def __init__(self, tag: str, attrs: dict[str, str | int] | None = None) -> None:
         self.tag = tag
         self.attrs = attrs or {}
-        self.children: list[Node | str] = []
+        self.children: list[HTMLElement | str] = []
 
 
 class _TreeBuilder:
@@ -67,13 +67,13 @@ class _TreeBuilder:
         self._stack = [_OpenTag("")]
         self._open_links = 0
 
-    def build(self, tokens: Sequence["Token"]) -> list[Node]:
+    def build(self, tokens: Sequence["Token"]) -> list[HTMLElement]:
         for token in tokens:
             self._add_block(token)
         assert len(self._stack) == 1
-        return [node for node in self._stack[0].children if isinstance(node, Node)]
+        return [node for node in self._stack[0].children if isinstance(node, HTMLElement)]
 
-    def build_inline(self, tokens: Sequence["Token"]) -> list[Node | str]:
+    def build_inline(self, tokens: Sequence["Token"]) -> list[HTMLElement | str]:
         """Return the nodes of an image's label; a link in the label becomes text."""
         self._open_links = 1
         for token in tokens:
@@ -88,13 +88,13 @@ class _TreeBuilder:
             case "plain_inline":
                 self._append(token.content)
             case "plain":
-                self._append(Node("p", {}, (token.content,)))
+                self._append(HTMLElement("p", {}, (token.content,)))
             case "fence" | "code_block":
                 self._append(_code(token))
             case "formula_block":
-                self._append(Node("p", {}, (_formula(token),)))
+                self._append(HTMLElement("p", {}, (_formula(token),)))
             case "hr":
-                self._append(Node("hr"))
+                self._append(HTMLElement("hr"))
             case _ if not token.hidden and token.type != "definition":
                 self._open_or_close(token)
 
@@ -106,9 +106,9 @@ class _TreeBuilder:
             case "softbreak":
                 self._append("\n")
             case "hardbreak":
-                self._append(Node("br"))
+                self._append(HTMLElement("br"))
             case "code_inline":
-                self._append(Node("code", {}, (token.content,)))
+                self._append(HTMLElement("code", {}, (token.content,)))
             case "formula":
                 self._append(_formula(token))
             case "image":
@@ -116,7 +116,7 @@ class _TreeBuilder:
             case _:
                 self._open_or_close(token)
 
-    def _append(self, child: Node | str) -> None:
+    def _append(self, child: HTMLElement | str) -> None:
         self._stack[-1].children.append(child)
 
     def _open_or_close(self, token: "Token") -> None:
@@ -138,15 +138,15 @@ class _TreeBuilder:
             return
         children = self._merge_text(closed.children)
         self._open_links -= closed.tag == "a"
-        self._append(Node(closed.tag, closed.attrs, tuple(children)))
+        self._append(HTMLElement(closed.tag, closed.attrs, tuple(children)))
 
-    def _merge_text(self, children: list[Node | str]) -> list[Node | str]:
+    def _merge_text(self, children: list[HTMLElement | str]) -> list[HTMLElement | str]:
         """Join adjacent texts, and turn each bare URL in the texts into a link.
 
         Inside a link element, URLs stay text.
         """
-        merged: list[Node | str] = []
-        for is_node, group in groupby(children, lambda child: isinstance(child, Node)):
+        merged: list[HTMLElement | str] = []
+        for is_node, group in groupby(children, lambda child: isinstance(child, HTMLElement)):
             if is_node:
                 merged += group
             else:
@@ -163,7 +163,9 @@ class _TreeBuilder:
         label = text_content(_TreeBuilder().build_inline(token.children or ()))
         href = safe_href(str(token.attrs.get("src", "")))
         text = f"{IMAGE_SYMBOL} {label or href or ''}".rstrip()
-        self._append(Node("a", {"href": href}, (text,)) if href and not self._open_links else text)
+        self._append(
+            HTMLElement("a", {"href": href}, (text,)) if href and not self._open_links else text
+        )
 
 
 def _attributes(token: "Token", tag: str, href: str | None) -> dict[str, str | int]:
@@ -179,31 +181,31 @@ def _attributes(token: "Token", tag: str, href: str | None) -> dict[str, str | i
     return attrs
 
 
-def _formula(token: "Token") -> Node:
+def _formula(token: "Token") -> HTMLElement:
     source = token.content
     inside = source[1:-1] if source[1:2] not in "$([" else source[2:-2]
     return (
-        Node("span", {"class": "math"}, (source,))
+        HTMLElement("span", {"class": "math"}, (source,))
         if is_harmless(inside)
-        else Node("code", {}, (source,))
+        else HTMLElement("code", {}, (source,))
     )
 
 
-def _code(token: "Token") -> Node:
+def _code(token: "Token") -> HTMLElement:
     lang = _LANGUAGE.match(token.info.strip())
-    inside = Node("code", {"lang": lang[0].lower()} if lang else {}, (token.content,))
-    return Node("pre", {}, (inside,))
+    inside = HTMLElement("code", {"lang": lang[0].lower()} if lang else {}, (token.content,))
+    return HTMLElement("pre", {}, (inside,))
 
 
-def _linkify(text: str) -> list[Node | str]:
+def _linkify(text: str) -> list[HTMLElement | str]:
     """Turn each safe URL in a text into a link node; return the texts and links in order."""
-    pieces: list[Node | str] = []
+    pieces: list[HTMLElement | str] = []
     done = 0
     for found in _BARE_URL.finditer(text):
         url = _strip_punctuation(found[0])
         href = safe_href(normalize_url(url))
         if href:
-            pieces += [text[done : found.start()], Node("a", {"href": href}, (url,))]
+            pieces += [text[done : found.start()], HTMLElement("a", {"href": href}, (url,))]
             done = found.start() + len(url)
     return [piece for piece in (*pieces, text[done:]) if piece]
 
@@ -232,7 +234,7 @@ _INTERRUPTS: "RuleOptionsType" = {"alt": ["paragraph", "reference", "blockquote"
 References = dict[str, Any]
 
 
-def parse(text: str, references: References) -> list[Node]:
+def parse(text: str, references: References) -> list[HTMLElement]:
     """Parse sanitized Markdown into a list of top-level nodes.
 
     Args:
@@ -242,7 +244,7 @@ def parse(text: str, references: References) -> list[Node]:
     return build(_markdown_it().parse(text, {"references": references}))
 
 
-def parse_list(text: str, references: References) -> tuple[list[Node], list[int], bool]:
+def parse_list(text: str, references: References) -> tuple[list[HTMLElement], list[int], bool]:
     """Parse Markdown that begins with a list.
 
     Args:

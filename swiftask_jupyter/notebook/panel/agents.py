@@ -11,7 +11,7 @@ TIMEOUT = 3.0  # seconds to wait for a catalogue
 AgentList = list[dict[str, str]]  # the slug and the name of each agent
 
 
-class AgentCatalogue:
+class AgentChoices:
     """The agents of each service that a client has used, kept in memory.
 
     The agents of a service are requested once. If a service does not list its agents, the list is

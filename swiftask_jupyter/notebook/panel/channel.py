@@ -87,12 +87,12 @@ class Channel:
             view, identity = request.get("view"), request.get("id")
             self._write({"kind": kind, "view": view, "id": identity, **fields})
 
-    def for_conversation(self) -> ConversationChannel:
+    def for_conversation(self) -> MuteableChannel:
         """Return a new channel for one of the panel's conversations.
 
         The new channel is muted: it discards updates until the panel displays the conversation.
         """
-        return ConversationChannel(self._send, self)
+        return MuteableChannel(self._send, self)
 
     def heartbeat(self) -> None:
         """Send the number of the last update to all views.
@@ -107,7 +107,7 @@ class Channel:
         self._send({}, [packed.encode("utf-8", "replace")])
 
 
-class ConversationChannel(Channel):
+class MuteableChannel(Channel):
     """Sends the updates of one conversation to the views of a chat panel.
 
     Attributes:

@@ -1,8 +1,8 @@
 """One conversation as a chat panel shows it: the exchanges, new questions and ratings.
 
 An exchange is one question with its answer. Cells and other panels can ask questions in the same
-session as the panel. Therefore a `Chat` watches the session for new turns. A `Chat` reads the
-history again after each turn, and after each cell whose source contains `swiftask`.
+session as the panel. Therefore a `PanelConversation` watches the session for new turns. It reads
+the history again after each turn, and after each cell whose source contains `swiftask`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.getipython import get_ipython
 
 from swiftask_jupyter.conversation.rules import service_name, service_of
-from swiftask_jupyter.conversation.session import Origin
+from swiftask_jupyter.conversation.session import TurnPlacement
 from swiftask_jupyter.errors import ConfigurationError, PromptError, StoreError, SwiftaskError
 from swiftask_jupyter.ledger.history import History
-from swiftask_jupyter.notebook.panel.channel import ConversationChannel
+from swiftask_jupyter.notebook.panel.channel import MuteableChannel
 from swiftask_jupyter.notebook.panel.client import PanelClient
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeList, ExchangeView, view_key
 from swiftask_jupyter.notebook.panel.reply_publisher import ReplyPublisher
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 RATINGS = {True: "good", False: "bad", None: None}
 
 
-class Chat:
+class PanelConversation:
     """One conversation (session) of a client, as a chat panel shows it.
 
     Args:
@@ -51,7 +51,7 @@ class Chat:
         self,
         client: PanelClient,
         name: str | None,
-        channel: ConversationChannel,
+        channel: MuteableChannel,
         on_change: Callable[..., None],
     ) -> None:
         self.session = client.session(name)
@@ -119,7 +119,7 @@ class Chat:
                 self._check_files(earlier.reply)
             slot = earlier.reply.slot if earlier else None
             attached = (*(earlier.attached if earlier else ()), *files)
-            origin = Origin("panel", slot)
+            origin = TurnPlacement("panel", slot)
             stream = self.session.stream_from(
                 origin, text, agent or None, files=attached, share_history=share_history
             )
@@ -254,8 +254,8 @@ class Chat:
         if ours and not self._channel.muted:
             self._on_change(moved=self.refresh())
 
-    def take_over(self, old: Chat) -> None:
-        """Copy the exchanges of `old`, the `Chat` of an earlier panel.
+    def take_over(self, old: PanelConversation) -> None:
+        """Copy the exchanges of `old`, the `PanelConversation` of an earlier panel.
 
         The copy keeps running and failed exchanges, which the history does not contain.
         """

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from swiftask_jupyter.conversation.session import Session
 from swiftask_jupyter.turns.connections import Connections
-from swiftask_jupyter.widget_routes import WidgetRoutes
+from swiftask_jupyter.widget_routes import WidgetAPI
 
 
 @runtime_checkable
@@ -26,7 +26,7 @@ class PanelClient(Protocol):
         """
 
     @property
-    def widget(self) -> WidgetRoutes:
+    def widget(self) -> WidgetAPI:
         """The HTTP routes of Swiftask's chat widget; one of the routes receives ratings."""
 
     @property

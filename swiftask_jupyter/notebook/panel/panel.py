@@ -22,13 +22,13 @@ from IPython.core.getipython import get_ipython
 from swiftask_jupyter.conversation import transcript as transcripts
 from swiftask_jupyter.errors import ConfigurationError, SwiftaskError
 from swiftask_jupyter.notebook.identity import running_cell
-from swiftask_jupyter.notebook.panel.agents import AgentCatalogue
+from swiftask_jupyter.notebook.panel.agents import AgentChoices
 from swiftask_jupyter.notebook.panel.channel import Channel
-from swiftask_jupyter.notebook.panel.chat import Chat, has_subshells
+from swiftask_jupyter.notebook.panel.chat import PanelConversation, has_subshells
 from swiftask_jupyter.notebook.panel.client import PanelClient
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
 from swiftask_jupyter.notebook.panel.patches import preload
-from swiftask_jupyter.notebook.panel.switcher import ConversationSwitcher
+from swiftask_jupyter.notebook.panel.switcher import OpenConversations
 from swiftask_jupyter.notebook.panel.totals import session_total
 from swiftask_jupyter.notebook.panel.transcript import Transcript
 from swiftask_jupyter.notebook.panel.uploads import Uploads
@@ -105,11 +105,11 @@ class ChatPanel(AnyWidget):
         super().__init__()
         self.agent = agent
         self._enter_sends = enter_sends
-        self._agents = AgentCatalogue(client)
+        self._agents = AgentChoices(client)
         self._uploads = Uploads()
         self._channel = Channel(self.send)
         self._transcript = Transcript() if transcript else None
-        self.switcher = ConversationSwitcher(client, session, self._channel, self._on_change)
+        self.switcher = OpenConversations(client, session, self._channel, self._on_change)
         self.displayed_by: tuple[str | None, str | None] = (None, None)  # cell id, execution id
         self.on_msg(self._on_request)
         with suppress(AttributeError):
@@ -118,7 +118,7 @@ class ChatPanel(AnyWidget):
             self.comm._reply_subshell_for = lambda _, default: default  # noqa: SLF001 - the only way
 
     @property
-    def chat(self) -> Chat:
+    def chat(self) -> PanelConversation:
         """The conversation that the panel displays."""
         return self.switcher.current
 

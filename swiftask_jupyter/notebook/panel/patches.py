@@ -21,12 +21,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from swiftask_jupyter.notebook.markdown.document import Document, to_tree
-from swiftask_jupyter.notebook.markdown.html import Node
+from swiftask_jupyter.notebook.markdown.document import StreamingMarkdown, to_tree
+from swiftask_jupyter.notebook.markdown.html import HTMLElement
 from swiftask_jupyter.notebook.markdown.mathml import to_mathml
 
 Path = tuple[int, ...]
-Child = Node | str
+Child = HTMLElement | str
 Operation = list[Any]
 
 
@@ -38,10 +38,10 @@ class GrowingTree:
     """
 
     def __init__(self) -> None:
-        self._document = Document()
-        self._blocks: list[list[Node]] = []  # complete blocks that were sent to the views
+        self._document = StreamingMarkdown()
+        self._blocks: list[list[HTMLElement]] = []  # complete blocks that were sent to the views
         self._node_count = 0  # top-level nodes in these blocks
-        self._open: list[Node] = []  # later nodes that were sent and may still change
+        self._open: list[HTMLElement] = []  # later nodes that were sent and may still change
 
     @classmethod
     def of(cls, text: str) -> GrowingTree:
@@ -90,7 +90,7 @@ class GrowingTree:
             start += len(block)
         return operations
 
-    def append(self, nodes: list[Node]) -> list[Operation]:
+    def append(self, nodes: list[HTMLElement]) -> list[Operation]:
         """Add nodes below a finished answer, and return the operations for the views.
 
         The result is an empty list if `nodes` is empty.
@@ -212,11 +212,11 @@ def _common_prefix(old: str, new: str) -> int:
     return low
 
 
-def _is_formula(node: Node) -> bool:
+def _is_formula(node: HTMLElement) -> bool:
     return node.attrs.get("class") == "math"
 
 
-def _highlighting(node: Node, path: Path) -> Iterator[Operation]:
+def _highlighting(node: HTMLElement, path: Path) -> Iterator[Operation]:
     """Yield the operations that highlight all code in a node.
 
     The text of the node must be final, because the operations contain positions in the text.
@@ -226,11 +226,11 @@ def _highlighting(node: Node, path: Path) -> Iterator[Operation]:
     if node.tag in ("p", "table"):
         return  # these cannot contain a code block
     for number, child in enumerate(node.children):
-        if isinstance(child, Node):
+        if isinstance(child, HTMLElement):
             yield from _highlighting(child, (*path, number))
 
 
-def _highlight_runs(node: Node) -> list[int | str]:
+def _highlight_runs(node: HTMLElement) -> list[int | str]:
     """Return the highlighted parts of a code node as a flat list: gap, length, kind, gap, …
 
     The gap is the length of the plain text before a part. The length is the length of the part. The

@@ -7,13 +7,13 @@ from contextlib import suppress
 
 from swiftask_jupyter.errors import StoreError
 from swiftask_jupyter.notebook.panel.channel import Channel
-from swiftask_jupyter.notebook.panel.chat import Chat
+from swiftask_jupyter.notebook.panel.chat import PanelConversation
 from swiftask_jupyter.notebook.panel.client import PanelClient
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
 from swiftask_jupyter.support.sanitize import sanitize
 
 
-class ConversationSwitcher:
+class OpenConversations:
     """The conversations that one chat panel has opened.
 
     Exactly one conversation is displayed. Answers in the hidden conversations continue to stream in
@@ -28,7 +28,8 @@ class ConversationSwitcher:
 
     Attributes:
         current: the conversation that is displayed.
-        opened: a dict that maps the session name of each opened conversation to its `Chat`.
+        opened: a dict that maps the session name of each opened conversation to its
+            `PanelConversation`.
     """
 
     def __init__(
@@ -41,23 +42,23 @@ class ConversationSwitcher:
         self._client = client
         self._channel = channel
         self._on_change = on_change
-        self.opened: dict[str, Chat] = {}
+        self.opened: dict[str, PanelConversation] = {}
         self._stored_names: list[str] = []
         self.current = self.open(session)
         self.current.show()
 
-    def open(self, name: str | None) -> Chat:
-        """Return the `Chat` of a session, with the newest history.
+    def open(self, name: str | None) -> PanelConversation:
+        """Return the `PanelConversation` of a session, with the newest history.
 
-        The first call for a session creates the `Chat`. The panel does not display the session yet.
-        The name `None` stands for the session that `%%swiftask` cells use.
+        The first call for a session creates the `PanelConversation`. The panel does not display the
+        session yet. The name `None` stands for the session that `%%swiftask` cells use.
         """
         name = self._client.session(name).name
         if (chat := self.opened.get(name)) is not None:
             chat.refresh()
             return chat
         channel = self._channel.for_conversation()
-        chat = self.opened[name] = Chat(self._client, name, channel, self._on_change)
+        chat = self.opened[name] = PanelConversation(self._client, name, channel, self._on_change)
         return chat
 
     def names(self) -> list[str]:
@@ -103,7 +104,7 @@ class ConversationSwitcher:
         others = (chat for chat in tuple(self.opened.values()) if chat is not self.current)
         return [each for chat in others for each in tuple(chat.exchanges)]
 
-    def take_over(self, old: ConversationSwitcher) -> None:
+    def take_over(self, old: OpenConversations) -> None:
         """Copy the opened conversations of a closed panel into this panel."""
         for name, chat in old.opened.items():
             self.open(name).take_over(chat)

@@ -1,11 +1,11 @@
-"""Document: an answer parsed while it arrives in pieces."""
+"""StreamingMarkdown: an answer parsed while it arrives in pieces."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from swiftask_jupyter.notebook.markdown import document
-from swiftask_jupyter.notebook.markdown.document import Document, to_html, to_tree
+from swiftask_jupyter.notebook.markdown.document import StreamingMarkdown, to_html, to_tree
 from tests.support.markdown import PARAGRAPH, whole_tree
 
 PIECES = st.sampled_from(
@@ -22,7 +22,7 @@ PIECES = st.sampled_from(
 
 @given(st.lists(PIECES, max_size=60).map("".join), st.randoms(use_true_random=False))
 def test_an_answer_in_pieces_ends_like_one_parsed_at_once_however_it_is_cut(text, chance):
-    doc = Document()
+    doc = StreamingMarkdown()
     start = 0
     while start < len(text):
         end = start + chance.choice((1, 2, 4, 9, 40))
@@ -37,7 +37,7 @@ def test_an_answer_in_pieces_ends_like_one_parsed_at_once_however_it_is_cut(text
 
 
 def test_a_block_is_settled_once_a_later_one_has_begun_on_a_complete_line():
-    doc = Document()
+    doc = StreamingMarkdown()
 
     doc.feed("one\n\ntwo")
     assert (doc.settled, doc.tail) == (0, "one\n\ntwo")
@@ -49,7 +49,7 @@ def test_a_block_is_settled_once_a_later_one_has_begun_on_a_complete_line():
 
 
 def test_an_incomplete_line_that_may_become_a_table_settles_nothing():
-    doc = Document()
+    doc = StreamingMarkdown()
 
     doc.feed("one\n|a|b|\n|-|-|")
     assert doc.settled == 0
@@ -60,7 +60,7 @@ def test_an_incomplete_line_that_may_become_a_table_settles_nothing():
 
 
 def test_a_link_is_resolved_although_its_definition_comes_last():
-    doc = Document()
+    doc = StreamingMarkdown()
 
     doc.feed("[a]\n\nb\n\nc\n\n")
     assert "href" not in doc.html()
@@ -81,7 +81,7 @@ def test_a_link_is_resolved_although_its_definition_comes_last():
 def test_parsing_a_growing_answer_costs_a_constant_times_its_length(block, limit):
     for length in (20_000, 80_000):
         text = (block * length)[:length]
-        doc = Document()
+        doc = StreamingMarkdown()
         for start in range(0, length, 4):
             doc.feed(text[start : start + 4])
             if start % 100 == 0:
@@ -92,7 +92,7 @@ def test_parsing_a_growing_answer_costs_a_constant_times_its_length(block, limit
 
 
 def test_a_long_open_block_is_plain_text_until_it_is_settled():
-    doc = Document()
+    doc = StreamingMarkdown()
     doc.feed("> *a*\n>\n" * 10_000)
     assert "<em>" not in doc.html()
     doc.finish()
@@ -102,7 +102,7 @@ def test_a_long_open_block_is_plain_text_until_it_is_settled():
 
 def test_text_over_the_limit_is_shown_and_not_parsed(monkeypatch):
     monkeypatch.setattr(document, "MAX_ANSWER", 10)
-    doc = Document()
+    doc = StreamingMarkdown()
     for character in "0123\n\n789*a* <b>":
         doc.feed(character)
     doc.finish()
@@ -112,7 +112,7 @@ def test_text_over_the_limit_is_shown_and_not_parsed(monkeypatch):
 
 
 def test_a_finished_document_accepts_no_more_text():
-    doc = Document()
+    doc = StreamingMarkdown()
     doc.feed("a")
     doc.finish()
     doc.finish()

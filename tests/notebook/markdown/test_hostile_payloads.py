@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swiftask_jupyter.notebook.markdown.document import Document, to_html
+from swiftask_jupyter.notebook.markdown.document import StreamingMarkdown, to_html
 from swiftask_jupyter.notebook.markdown.formulas import is_harmless
 from swiftask_jupyter.notebook.markdown.html import STYLE, TAGS, safe_href
 from swiftask_jupyter.support.sanitize import sanitize
@@ -115,7 +115,7 @@ def test_a_payload_becomes_harmless_html(payload):
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_every_prefix_of_a_payload_is_harmless_while_it_streams(payload):
-    doc = Document()
+    doc = StreamingMarkdown()
 
     for character in payload:
         doc.feed(character)

@@ -3,7 +3,7 @@
 import pytest
 
 from swiftask_jupyter.notebook.markdown.document import to_html
-from swiftask_jupyter.notebook.markdown.html import Node, render
+from swiftask_jupyter.notebook.markdown.html import HTMLElement, render
 from tests.support.markdown import LINK_ATTRIBUTES, PARAGRAPH, body_html
 
 
@@ -96,8 +96,8 @@ def test_the_language_of_code_is_not_in_the_html():
 
 def test_a_tag_that_is_not_in_the_list_is_never_rendered():
     with pytest.raises(ValueError, match="no such tag"):
-        render([Node("script", {}, ("alert(1)",))])
+        render([HTMLElement("script", {}, ("alert(1)",))])
 
 
 def test_a_url_is_checked_again_when_it_is_rendered():
-    assert render([Node("a", {"href": "javascript:1"}, ("x",))]) == "<a>x</a>\n"
+    assert render([HTMLElement("a", {"href": "javascript:1"}, ("x",))]) == "<a>x</a>\n"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from swiftask_jupyter.notebook.markdown.document import Document, to_tree
+from swiftask_jupyter.notebook.markdown.document import StreamingMarkdown, to_tree
 from tests.support.markdown import whole_tree
 
 ITEMS = {
@@ -16,7 +16,7 @@ ITEMS = {
 
 
 def test_an_open_code_block_is_not_parsed_again():
-    doc = Document()
+    doc = StreamingMarkdown()
     doc.feed("```python\n")
 
     for number in range(2000):
@@ -33,7 +33,7 @@ def test_an_open_code_block_is_not_parsed_again():
 def test_a_long_list_or_table_grows_without_being_parsed_again(kind):
     head = "| a | b |\n|---|:-:|\n" if kind == "table" else ""
     text = head + ITEMS[kind] * (20_000 // len(ITEMS[kind]))
-    doc = Document()
+    doc = StreamingMarkdown()
     for start in range(0, len(text), 97):
         doc.feed(text[start : start + 97])
         seen = whole_tree(doc)
@@ -47,7 +47,7 @@ def test_a_long_list_or_table_grows_without_being_parsed_again(kind):
 
 def test_one_loose_item_makes_all_items_of_the_list_loose():
     tight = "- an item with words\n" * 200
-    doc = Document()
+    doc = StreamingMarkdown()
     for text in (tight, tight, "\n- the first loose one\n", tight):
         doc.feed(text)
         seen = whole_tree(doc)

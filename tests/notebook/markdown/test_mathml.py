@@ -2,13 +2,13 @@
 
 import pytest
 
-from swiftask_jupyter.notebook.markdown.html import Node
+from swiftask_jupyter.notebook.markdown.html import HTMLElement
 from swiftask_jupyter.notebook.markdown.mathml import TAGS, to_mathml
 
 
 def tags_of(node):
     """Return the tags of a node and of all nodes in it."""
-    inside = (tags_of(child) for child in node.children if isinstance(child, Node))
+    inside = (tags_of(child) for child in node.children if isinstance(child, HTMLElement))
     return {node.tag}.union(*inside)
 
 

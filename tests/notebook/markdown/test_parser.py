@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from swiftask_jupyter.notebook.markdown.document import Document, to_html, to_tree
+from swiftask_jupyter.notebook.markdown.document import StreamingMarkdown, to_html, to_tree
 from swiftask_jupyter.notebook.markdown.html import text_content
 from tests.support.markdown import depth, whole_tree
 
@@ -56,7 +56,7 @@ def test_random_bytes_can_be_parsed():
 )
 def test_no_line_is_settled_that_a_later_line_can_change(text):
     for size in (1, 2, 3):
-        doc = Document()
+        doc = StreamingMarkdown()
         for start in range(0, len(text), size):
             doc.feed(text[start : start + size])
             assert doc.settled + len(doc.tail) == min(start + size, len(text))

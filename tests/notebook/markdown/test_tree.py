@@ -5,7 +5,7 @@ import json
 import pytest
 
 from swiftask_jupyter.notebook.markdown.document import to_tree
-from swiftask_jupyter.notebook.markdown.html import Node, safe_href, text_content
+from swiftask_jupyter.notebook.markdown.html import HTMLElement, safe_href, text_content
 
 
 def test_a_tree_can_be_encoded_as_json():
@@ -14,7 +14,7 @@ def test_a_tree_can_be_encoded_as_json():
 
 def test_the_language_of_code_is_in_the_tree():
     assert to_tree("```C++ x\na\n```") == [
-        Node("pre", {}, (Node("code", {"lang": "c++"}, ("a\n",)),))
+        HTMLElement("pre", {}, (HTMLElement("code", {"lang": "c++"}, ("a\n",)),))
     ]
 
 
