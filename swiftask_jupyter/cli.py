@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _sandbox(port: int, *, model: bool) -> int:
-    from swiftask_jupyter.sandbox.model import ModelUnavailable
+    from swiftask_jupyter.sandbox.model_weights import ModelUnavailable
     from swiftask_jupyter.sandbox.server import Sandbox, serve_forever
 
     def ready(box: Sandbox) -> None:
@@ -65,7 +65,7 @@ def _sandbox(port: int, *, model: bool) -> int:
 
 
 def _model() -> int:
-    from swiftask_jupyter.sandbox.model import ModelUnavailable, fetch_weights
+    from swiftask_jupyter.sandbox.model_weights import ModelUnavailable, fetch_weights
 
     try:
         print(f"the model's weights are at {fetch_weights()}")
@@ -100,7 +100,7 @@ def _privacy() -> int:
 def _demo() -> int:
     from swiftask_jupyter.answers.turn import Delta
     from swiftask_jupyter.client import Swiftask
-    from swiftask_jupyter.sandbox.model import ModelUnavailable
+    from swiftask_jupyter.sandbox.model_weights import ModelUnavailable
     from swiftask_jupyter.sandbox.server import Sandbox
 
     try:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from swiftask_jupyter.batch.batch import Batch
     from swiftask_jupyter.notebook.panel.panel import ChatPanel
     from swiftask_jupyter.turns.request_preview import RequestPreview
-    from swiftask_jupyter.widget_routes import WidgetAPI
+    from swiftask_jupyter.widget_api import WidgetAPI
 
 
 class Swiftask:
@@ -356,7 +356,7 @@ class Swiftask:
         Raises:
             SwiftaskError: the file can't be downloaded, for example because its URL has expired.
         """
-        from swiftask_jupyter.widget_routes import download
+        from swiftask_jupyter.widget_api import download
 
         url = file if isinstance(file, str) else str(file["url"])
         return self.connections.thread.run(download(self.connections.transport, url))
@@ -364,7 +364,7 @@ class Swiftask:
     @property
     def widget(self) -> WidgetAPI:
         """Methods for the chat widget's API: ratings, stored conversations and appearance."""
-        from swiftask_jupyter.widget_routes import WidgetAPI
+        from swiftask_jupyter.widget_api import WidgetAPI
 
         connections = self.connections
         return WidgetAPI(connections.thread, connections.transport, connections.resolve)

@@ -29,7 +29,7 @@ FLOORS = [
     {"prompts"},
     {"protocols"},
     {"transport"},
-    {"widget_routes"},
+    {"widget_api"},
     {"turns"},
     {"ledger"},
     {"conversation"},
@@ -66,7 +66,7 @@ HOMES = {
     "nest_asyncio": {"support.io_thread"},
     "numpy": {"answers", "usage"},
     "pandas": {"answers", "batch", "notebook", "usage"},  # what these return is a frame
-    "platformdirs": {"ledger.opening", "sandbox.model", "settings.sources"},
+    "platformdirs": {"ledger.opening", "sandbox.model_weights", "settings.sources"},
     "psycopg": {"ledger"},
     "pyarrow": {"ledger.arrow_child", "usage.arrow"},
     "pygments": {"notebook.markdown.highlight"},
@@ -80,7 +80,7 @@ HOMES = {
 DYNAMIC = {
     "swiftask_jupyter",
     "swiftask_jupyter.protocols.registry",
-    "swiftask_jupyter.sandbox.dialects",
+    "swiftask_jupyter.sandbox.application",
 }
 # These have no test file of their own name.
 TESTED_ELSEWHERE = {

@@ -18,7 +18,7 @@ import msgspec
 
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
 from swiftask_jupyter.conversation.rules import NotebookSnapshot
-from swiftask_jupyter.ledger.record import RecordedTurn, recorded_turn
+from swiftask_jupyter.ledger.notebook_record import RecordedTurn, recorded_turn
 
 LARGEST = 512 * 1024 * 1024  # bytes
 

@@ -15,7 +15,7 @@ from statistics import median
 from swiftask_jupyter.answers.turn import Turn, new_id
 from swiftask_jupyter.errors import ConfigurationError, StoreUnreachable
 from swiftask_jupyter.ledger import schema
-from swiftask_jupyter.ledger.record import RecordedTurn
+from swiftask_jupyter.ledger.notebook_record import RecordedTurn
 from swiftask_jupyter.ledger.schema import IS_CALL, IS_REPLAYABLE, sandbox_condition, storable
 from swiftask_jupyter.ledger.store import MAX_PARAMETERS, Store, StoreConnection
 from swiftask_jupyter.support.structs import Struct

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.errors import StoreUnreachable
+from swiftask_jupyter.ledger.postgres_connection import to_postgres
 from swiftask_jupyter.ledger.sqlite import SQLiteStore
-from swiftask_jupyter.ledger.statements import to_postgres
 
 if TYPE_CHECKING:
     import psycopg

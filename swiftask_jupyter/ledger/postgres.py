@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from swiftask_jupyter.errors import ConfigurationError, StoreError, StoreUnreachable
 from swiftask_jupyter.ledger.migrations import MIGRATIONS, POSTGRES_EXTRAS
 from swiftask_jupyter.ledger.outbox import Outbox
-from swiftask_jupyter.ledger.statements import RecordingConnection, to_postgres
+from swiftask_jupyter.ledger.postgres_connection import RecordingConnection, to_postgres
 
 if TYPE_CHECKING:
     import psycopg

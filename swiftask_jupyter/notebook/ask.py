@@ -70,7 +70,7 @@ def prepare(context: NotebookContext, line: str, text: str) -> Callable[[], obje
     client = context.connect(warm="dry_run" not in options)
     _check(context, parsed, text)
     if "over" in options:
-        from swiftask_jupyter.notebook.commands.map import ask_rows
+        from swiftask_jupyter.notebook.commands.batch import ask_rows
 
         return partial(ask_rows, context, parsed, text)
     if "schema" in options:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 from swiftask_jupyter.answers.answer import Answer
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
 from swiftask_jupyter.errors import ConfigurationError, Interrupted, ServiceError, SwiftaskError
-from swiftask_jupyter.ledger.record import record_of
+from swiftask_jupyter.ledger.notebook_record import record_of
 from swiftask_jupyter.notebook.context import hold_interrupts
 from swiftask_jupyter.notebook.display import NO_WAIT
 from swiftask_jupyter.notebook.markdown.html import NO_MATH

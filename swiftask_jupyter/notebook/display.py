@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE, Delta, Event, Reply
-from swiftask_jupyter.ledger.record import record_of
+from swiftask_jupyter.ledger.notebook_record import record_of
 from swiftask_jupyter.notebook.mimebundle import footer, footer_bundle
 from swiftask_jupyter.notebook.terminal import TerminalDisplay
 from swiftask_jupyter.support.sanitize import StreamSanitizer, sanitize

@@ -8,8 +8,8 @@ no code with the client `Swiftask`, so an error in the client is not repeated in
 
 from .agents import Agent, File, TokenCounts
 from .faults import Fault
-from .model import ModelUnavailable, fetch_weights, weights_path
-from .requests import RecordedRequest
+from .model_weights import ModelUnavailable, fetch_weights, weights_path
+from .request_log import RecordedRequest
 from .server import Sandbox, serve_forever
 
 __all__ = [

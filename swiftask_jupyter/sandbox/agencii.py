@@ -11,13 +11,13 @@ slash. The sandbox accepts both forms.
 from datetime import UTC, datetime
 from typing import Any
 
+from .agent_run import AgentRun
 from .agents import AgentInput
 from .handler import Route, encode_json
 from .integrations import Integration, derived_id
-from .rules import Rule, array_of, object_with
 from .sessions import StoredSession
 from .state import SandboxState
-from .turn import AgentRun
+from .validation import Rule, array_of, object_with
 from .whole_reply import WholeReplyHandler
 
 MISSING_FIELDS = "Your JSON payload is missing required fields. Please consult the documentation."
@@ -154,8 +154,8 @@ class GetCompletionHandler(AgenciiHandler):
         instructions = body.get("additionalInstructions")
         system = [{"role": "system", "content": instructions}] if instructions else []
         prompt = AgentInput((*system, *session.history, question))
-        turn = AgentRun(self.state, agent, prompt, fault, store_file=self.store_file)
-        reply = await self._respond(turn, integration, session)
+        run = AgentRun(self.state, agent, prompt, fault, store_file=self.store_file)
+        reply = await self._respond(run, integration, session)
         if reply is not None:
             self.state.chats.add_turn(session, question, reply)
 
@@ -191,20 +191,20 @@ class GetCompletionHandler(AgenciiHandler):
         return message
 
     async def _respond(
-        self, turn: AgentRun, integration: Integration, session: StoredSession
+        self, run: AgentRun, integration: Integration, session: StoredSession
     ) -> str | None:
         if integration.text_only:
             return await self.respond_whole(
-                turn,
+                run,
                 lambda text: text.encode(errors="replace"),
                 content_type="text/plain; charset=utf-8",
             )
         return await self.respond_whole(
-            turn, lambda text: encode_json(self._response(text, turn, integration, session))
+            run, lambda text: encode_json(self._response(text, run, integration, session))
         )
 
     def _response(
-        self, text: str, turn: AgentRun, integration: Integration, session: StoredSession
+        self, text: str, run: AgentRun, integration: Integration, session: StoredSession
     ) -> dict[str, Any]:
         # The documents' example has microseconds and no time zone.
         now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
@@ -216,7 +216,7 @@ class GetCompletionHandler(AgenciiHandler):
             "type": "text",
             "createdAt": now,
             "references": [],
-            "fileIds": [f"file-{each['url'].split('/')[-2]}" for each in turn.files],
+            "fileIds": [f"file-{each['url'].split('/')[-2]}" for each in run.files],
             "assistantData": None,
             "functions": None,
         }

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias
 
+from .agent_run import AgentRun, StreamFault
 from .agents import AgentFailed, AgentInput, AgentRefused
 from .faults import Fault, chat_error
 from .handler import Route, encode_json
 from .sessions import StoredSession
 from .state import SandboxState
-from .turn import AgentRun, StreamFault
 from .whole_reply import WholeReplyHandler
 
 StoreReply: TypeAlias = Callable[[str], None]
@@ -79,12 +79,12 @@ class ChatRouteHandler(WholeReplyHandler):
             question = {"role": "user", "content": body["message"]}
             prompt = AgentInput((*session.history, question))
             usage = self.state.usage_outside_v1
-            turn = AgentRun(
+            run = AgentRun(
                 self.state, agent, prompt, fault, store_file=self.store_file, usage=usage
             )
             # Inferred: if the reply fails or is cut off, neither message nor reply is stored.
             store = partial(self.state.chats.add_turn, session, question)
-            await self._respond(turn, slug, store, stream=body.get("stream", False))
+            await self._respond(run, slug, store, stream=body.get("stream", False))
 
     def _find_session(self, slug: str, given_id: str | None) -> StoredSession | None:
         """Return the stored conversation with the id `given_id`.
@@ -104,18 +104,18 @@ class ChatRouteHandler(WholeReplyHandler):
             self.respond_error(404, f"Conversation with id '{given_id}' not found")
         return known
 
-    async def _respond(self, turn: AgentRun, slug: str, store: StoreReply, *, stream: bool) -> None:
+    async def _respond(self, run: AgentRun, slug: str, store: StoreReply, *, stream: bool) -> None:
         if stream:
-            await self._stream(turn, store)
+            await self._stream(run, store)
             return
         reply = await self.respond_whole(
-            turn, lambda text: encode_json(self._envelope(text, turn, slug))
+            run, lambda text: encode_json(self._envelope(text, run, slug))
         )
         if reply is not None:
             store(reply)
 
-    def _envelope(self, text: str, turn: AgentRun, slug: str) -> dict[str, Any]:
-        usage = turn.usage()
+    def _envelope(self, text: str, run: AgentRun, slug: str) -> dict[str, Any]:
+        usage = run.usage()
         # The documentation shows a single token count and the name of a model. The agents of the
         # sandbox have no model names, so the slug is sent instead.
         tokens = usage and {"tokens": usage["prompt_tokens"] + usage["completion_tokens"]}
@@ -123,8 +123,8 @@ class ChatRouteHandler(WholeReplyHandler):
         data = {"response": text, "conversationId": self._id, "metadata": metadata}
         return {"data": data, "error": None}
 
-    async def _stream(self, turn: AgentRun, store: StoreReply) -> None:
-        fault = turn.fault
+    async def _stream(self, run: AgentRun, store: StoreReply) -> None:
+        fault = run.fault
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
         self.set_header("Cache-Control", "no-cache")
         if fault.conversation_id_in == "header":
@@ -132,7 +132,7 @@ class ChatRouteHandler(WholeReplyHandler):
         texts: list[str] = []
         self._started = False
         try:
-            async with contextlib.aclosing(turn.pieces()) as pieces:
+            async with contextlib.aclosing(run.pieces()) as pieces:
                 async for piece in pieces:
                     if piece is StreamFault.ERROR:
                         # The format of errors within a stream is not documented; this is the

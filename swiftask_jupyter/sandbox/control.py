@@ -10,7 +10,7 @@ from typing import Any
 
 from .faults import fault_from_json
 from .handler import DialectHandler, Route
-from .requests import RecordedRequest
+from .request_log import RecordedRequest
 from .state import SandboxState
 
 

@@ -16,11 +16,11 @@ from typing import Any
 from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler
 
+from .agent_run import DropConnection
 from .agents import Agent, File
 from .faults import HEADER, Fault, error_body, fault_for_agent, parse_fault
-from .requests import RecordedRequest
+from .request_log import RecordedRequest
 from .state import SandboxState
-from .turn import DropConnection
 
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
 """A tornado route: a regular expression for the path, a handler class, and the keyword arguments of

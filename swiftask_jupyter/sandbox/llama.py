@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .agents import Agent, AgentFailed, AgentInput, AgentRefused, TokenCounts
-from .model import ModelUnavailable, unmet_requirement, weights_path
+from .model_weights import ModelUnavailable, unmet_requirement, weights_path
 
 DEFAULT_MAX_TOKENS = 1024
 """The token limit for prompts that set no limit, because a small model may never stop by itself."""
@@ -69,7 +69,7 @@ class LlamaServer:
                 raise ModelUnavailable(reason)
             script = Path(__file__).with_name("llama_process.py")
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our module
-                # -P keeps the script's folder off sys.path; its modules, such as `requests.py`,
+                # -P keeps the script's folder off sys.path; its modules, such as `openai.py`,
                 # would shadow installed libraries of the same name.
                 [sys.executable, "-P", str(script)],
                 stdin=subprocess.PIPE,

@@ -7,13 +7,22 @@ The dialect `widget` has the same requests and responses. So both dialects use `
 from dataclasses import dataclass
 from typing import Any
 
+from .agent_run import AgentRun
 from .agents import Agent, AgentInput
 from .faults import Fault
 from .handler import Route, encode_json
-from .rules import Rule, any_object, array_of, nonempty_string, number, object_with, one_of, uri
 from .sessions import StoredSession
 from .state import SandboxState
-from .turn import AgentRun
+from .validation import (
+    Rule,
+    any_object,
+    array_of,
+    nonempty_string,
+    number,
+    object_with,
+    one_of,
+    uri,
+)
 from .whole_reply import WholeReplyHandler
 
 _FILES = array_of(
@@ -126,7 +135,7 @@ class NativeHandler(WholeReplyHandler):
         if fault.soft_error or fault.limit_reached:
             self.respond_json(self._response(request, fault.message, None))
             return None
-        turn = AgentRun(
+        run = AgentRun(
             self.state,
             request.agent,
             AgentInput(tuple(request.messages)),
@@ -135,8 +144,8 @@ class NativeHandler(WholeReplyHandler):
             usage=self.state.usage_outside_v1,
         )
         return await self.respond_whole(
-            turn,
-            lambda text: encode_json(self._response(request, text, turn)),
+            run,
+            lambda text: encode_json(self._response(request, text, run)),
             # The documentation says "isBotError indicates if there was an error during
             # processing", so a failed agent gets a normal response with this field set.
             on_failure=lambda reason: self.respond_json(
@@ -145,9 +154,9 @@ class NativeHandler(WholeReplyHandler):
         )
 
     def _response(
-        self, request: ValidRequest, text: str, turn: AgentRun | None, *, failed: bool = False
+        self, request: ValidRequest, text: str, run: AgentRun | None, *, failed: bool = False
     ) -> dict[str, Any]:
-        fault, usage = request.fault, turn.usage() if turn is not None else None
+        fault, usage = request.fault, run.usage() if run is not None else None
         # totalBotUsage could count the request or the session. One page of the documentation says
         # "overall usage count for the session", and the key says total, so it counts the session.
         # The unit is invented: one per ten tokens.
@@ -158,7 +167,7 @@ class NativeHandler(WholeReplyHandler):
             "botSlug": request.slug,
             "sessionId": request.session_id,
             "totalBotUsage": request.session.usage,
-            "files": [] if turn is None else turn.files,
+            "files": [] if run is None else run.files,
             "isBotError": failed or fault.soft_error,
             **_usage_fields(usage, fault.usage_shape),
             # The elements of these two lists are not documented, so the lists are empty.

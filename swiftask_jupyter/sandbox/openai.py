@@ -7,11 +7,11 @@ import contextlib
 import time
 from typing import Any
 
+from .agent_run import AgentRun, StreamFault
 from .agents import Agent, AgentFailed, AgentInput, AgentRefused
 from .faults import Fault
 from .handler import DialectHandler, Route, encode_json
 from .state import SandboxState
-from .turn import AgentRun, StreamFault
 from .whole_reply import WholeReplyHandler
 
 MODELS = (
@@ -79,7 +79,7 @@ class ChatCompletionsHandler(WholeReplyHandler):
         assert agent is not None
         if not agent.chat:
             agent = GENERIC
-        turn = AgentRun(self.state, agent, _prompt(body), fault, store_file=self.store_file)
+        run = AgentRun(self.state, agent, _prompt(body), fault, store_file=self.store_file)
         self._head = {
             "id": f"chatcmpl-{self.state.random_id(24)}",
             "object": "chat.completion",
@@ -87,16 +87,16 @@ class ChatCompletionsHandler(WholeReplyHandler):
             "model": slug,
         }
         if body.get("stream"):
-            await self._stream(turn, body, fault or Fault())
+            await self._stream(run, body, fault or Fault())
         else:
-            await self.respond_whole(turn, lambda text: encode_json(self._completion(text, turn)))
+            await self.respond_whole(run, lambda text: encode_json(self._completion(text, run)))
 
-    async def _stream(self, turn: AgentRun, body: dict[str, Any], fault: Fault) -> None:
+    async def _stream(self, run: AgentRun, body: dict[str, Any], fault: Fault) -> None:
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
         self.set_header("Cache-Control", "no-cache")
         self._started = False
         try:
-            async with contextlib.aclosing(turn.pieces()) as pieces:
+            async with contextlib.aclosing(run.pieces()) as pieces:
                 async for piece in pieces:
                     await self._send_piece(piece)
                     if piece is StreamFault.ERROR:
@@ -109,8 +109,8 @@ class ChatCompletionsHandler(WholeReplyHandler):
             return
         if not self._started:
             await self._send_piece("")
-        await self._send_delta({}, turn.finish_reason)
-        usage = turn.usage()
+        await self._send_delta({}, run.finish_reason)
+        usage = run.usage()
         if usage is not None and (body.get("stream_options") or {}).get("include_usage"):
             # The real API sends this event with empty `choices` and without an id.
             await self._send_event({"choices": [], "usage": usage})
@@ -136,10 +136,10 @@ class ChatCompletionsHandler(WholeReplyHandler):
     async def _send_event(self, value: dict[str, Any]) -> None:
         await self.send_chunk(b"data: %s\n\n" % encode_json(value))
 
-    def _completion(self, text: str, turn: AgentRun) -> dict[str, Any]:
+    def _completion(self, text: str, run: AgentRun) -> dict[str, Any]:
         message = {"role": "assistant", "content": text}
-        choice = {"index": 0, "message": message, "finish_reason": turn.finish_reason}
-        usage = turn.usage()
+        choice = {"index": 0, "message": message, "finish_reason": run.finish_reason}
+        usage = run.usage()
         return {**self._head, "choices": [choice], **({} if usage is None else {"usage": usage})}
 
 

@@ -15,9 +15,9 @@ from typing import Any, Self, TypeVar
 from .announcement import Announcement, announce, withdraw
 from .faults import Fault, parse_fault
 from .integrations import integration_id
-from .model import ModelUnavailable, unmet_requirement
+from .model_weights import ModelUnavailable, unmet_requirement
 from .rate_limit import REQUESTS_PER_HOUR
-from .requests import RecordedRequest
+from .request_log import RecordedRequest
 from .state import create_state
 
 Result = TypeVar("Result")
@@ -274,7 +274,7 @@ class Sandbox:
                 each.removeFilter(from_other_threads)
 
     async def _serve(self, listener: socket.socket, ready: threading.Event) -> None:
-        from .dialects import create_server
+        from .application import create_server
 
         server = create_server(self._state)
         executor = ThreadPoolExecutor(64, "swiftask-sandbox-agent")

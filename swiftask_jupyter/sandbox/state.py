@@ -17,7 +17,7 @@ from .faults import USAGES, FaultQueue, fault_agents
 from .integrations import Integration, integrations_for
 from .llama import LlamaServer
 from .rate_limit import HourlyRateLimiter
-from .requests import RequestLog
+from .request_log import RequestLog
 from .sessions import SessionStore
 from .uploads import UploadStore
 

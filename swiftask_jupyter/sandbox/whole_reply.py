@@ -3,9 +3,9 @@
 import contextlib
 from collections.abc import Callable
 
+from .agent_run import AgentRun, DropConnection, StreamFault
 from .agents import AgentFailed, AgentRefused
 from .handler import DialectHandler
-from .turn import AgentRun, DropConnection, StreamFault
 
 JSON = "application/json; charset=utf-8"
 
@@ -15,7 +15,7 @@ class WholeReplyHandler(DialectHandler):
 
     async def respond_whole(
         self,
-        turn: AgentRun,
+        run: AgentRun,
         encode: Callable[[str], bytes],
         *,
         content_type: str = JSON,
@@ -27,7 +27,7 @@ class WholeReplyHandler(DialectHandler):
         incomplete reply with a Content-Length that is too large.
 
         Args:
-            turn: the prompt to answer, and the agent to run.
+            run: the prompt to answer, and the agent that answers.
             encode: a function that converts the text of the reply to the response body.
             content_type: the Content-Type of the response.
             on_failure: a function that sends the response if the agent fails. The argument is the
@@ -42,7 +42,7 @@ class WholeReplyHandler(DialectHandler):
         """
         texts: list[str] = []
         try:
-            return await self._collect_and_send(turn, encode, content_type, texts)
+            return await self._collect_and_send(run, encode, content_type, texts)
         except AgentRefused as error:
             self.respond_error(400, str(error))
         except AgentFailed as error:
@@ -59,14 +59,14 @@ class WholeReplyHandler(DialectHandler):
         return None
 
     async def _collect_and_send(
-        self, turn: AgentRun, encode: Callable[[str], bytes], content_type: str, texts: list[str]
+        self, run: AgentRun, encode: Callable[[str], bytes], content_type: str, texts: list[str]
     ) -> str | None:
         invalid = False
-        async with contextlib.aclosing(turn.pieces()) as pieces:
+        async with contextlib.aclosing(run.pieces()) as pieces:
             async for piece in pieces:
                 if piece is StreamFault.ERROR:
                     # An error body with status 200, because clients must handle this case too.
-                    self.respond_error(200, turn.fault.message)
+                    self.respond_error(200, run.fault.message)
                     return None
                 invalid = invalid or piece is StreamFault.GARBAGE
                 texts.append(piece if isinstance(piece, str) else "")

@@ -11,8 +11,8 @@ from typing import Any
 from .faults import Fault
 from .handler import Route
 from .native import NativeHandler, ValidRequest, request_rule
-from .rules import nonempty_string, number, object_with, one_of
 from .state import SandboxState
+from .validation import nonempty_string, number, object_with, one_of
 
 FEEDBACK = one_of("POSITIVE", "NEGATIVE")
 """POSITIVE is documented, NEGATIVE inferred."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from swiftask_jupyter.conversation.notebook_file import read_records
 from swiftask_jupyter.errors import ConfigurationError
-from swiftask_jupyter.ledger.record import InvalidRecord, record_values
+from swiftask_jupyter.ledger.notebook_record import InvalidRecord, record_values
 from swiftask_jupyter.ledger.schema import frame_columns
 from swiftask_jupyter.support.sanitize import sanitize
 from swiftask_jupyter.usage.frames import build_frame, sort_by_time

@@ -14,7 +14,7 @@ from nbformat import v4
 from swiftask_jupyter import ChatPanel, Sandbox, Swiftask, errors
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
 from swiftask_jupyter.conversation.session import TurnPlacement
-from swiftask_jupyter.ledger.record import record_of
+from swiftask_jupyter.ledger.notebook_record import record_of
 from tests.support.frontends import HeadlessView
 from tests.support.notebooks import ask_from
 from tests.support.servers import ANSWER, RawServer, always, sized

@@ -12,7 +12,7 @@ import pytest
 
 from swiftask_jupyter import ChatPanel, errors
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
-from swiftask_jupyter.ledger.record import record_of
+from swiftask_jupyter.ledger.notebook_record import record_of
 from tests.support.notebooks import Page, ask_from
 
 CANARY = "canary"

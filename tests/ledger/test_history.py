@@ -4,7 +4,7 @@ import time
 
 from swiftask_jupyter.answers.turn import Delta, Turn, Usage
 from swiftask_jupyter.ledger.history import BatchRowLookup, Mark
-from swiftask_jupyter.ledger.record import RecordedTurn
+from swiftask_jupyter.ledger.notebook_record import RecordedTurn
 from tests.support.ledgers import a_reply
 
 

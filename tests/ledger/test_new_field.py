@@ -59,7 +59,7 @@ COLUMN = '("ALTER TABLE turns ADD COLUMN thinking_tokens INTEGER",),\n'
 READ = """
 import json, sys
 from swiftask_jupyter import Sandbox, Swiftask, usage_from_notebooks
-from swiftask_jupyter.ledger.record import record_of
+from swiftask_jupyter.ledger.notebook_record import record_of
 
 folder, name = sys.argv[1], "thinking_tokens"
 with Sandbox() as box, Swiftask(

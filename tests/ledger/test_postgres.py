@@ -12,9 +12,9 @@ from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.answers.turn import Turn
 from swiftask_jupyter.ledger import Ledger
 from swiftask_jupyter.ledger.migrations import MIGRATIONS
+from swiftask_jupyter.ledger.notebook_record import RecordedTurn
 from swiftask_jupyter.ledger.opening import open_store
 from swiftask_jupyter.ledger.postgres import mask_password, migrate
-from swiftask_jupyter.ledger.record import RecordedTurn
 from swiftask_jupyter.turns.budget import parse_budget
 
 

@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from swiftask_jupyter import Sandbox, Swiftask
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
-from swiftask_jupyter.ledger.record import recorded_turn
+from swiftask_jupyter.ledger.notebook_record import recorded_turn
 from swiftask_jupyter.sandbox.faults import Fault
 from tests.support.cells import LOAD, ledger_frame
 from tests.support.kernels import Kernel

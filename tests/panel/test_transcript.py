@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from swiftask_jupyter import ChatPanel
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
-from swiftask_jupyter.ledger.record import record_of
+from swiftask_jupyter.ledger.notebook_record import record_of
 from swiftask_jupyter.notebook.panel.transcript import MAX_TRANSCRIPT, transcript_mimebundle
 from tests.support.notebooks import ask_from
 

@@ -9,7 +9,7 @@ import pytest
 
 from swiftask_jupyter.sandbox.agents import AgentInput
 from swiftask_jupyter.sandbox.llama import DEFAULT_MAX_TOKENS, SYSTEM_MESSAGE, LlamaServer
-from swiftask_jupyter.sandbox.model import ModelUnavailable, unmet_requirement
+from swiftask_jupyter.sandbox.model_weights import ModelUnavailable, unmet_requirement
 from swiftask_jupyter.sandbox.server import Sandbox
 from tests.support.sandbox_requests import COMPLETIONS, completion_request, http_client
 

@@ -14,7 +14,7 @@ import pytest
 from swiftask_jupyter import Delta, Finish, Swiftask, Usage, errors
 from swiftask_jupyter.ledger.schema import is_suspect
 from swiftask_jupyter.sandbox import llama_process
-from swiftask_jupyter.sandbox.model import unmet_requirement, weights_path
+from swiftask_jupyter.sandbox.model_weights import unmet_requirement, weights_path
 
 MODEL = "SmolLM2"
 

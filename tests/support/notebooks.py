@@ -9,7 +9,7 @@ import time
 from swiftask_jupyter import Swiftask
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
 from swiftask_jupyter.conversation.session import TurnPlacement
-from swiftask_jupyter.ledger.record import record_of
+from swiftask_jupyter.ledger.notebook_record import record_of
 
 
 class Page:

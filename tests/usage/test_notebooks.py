@@ -15,7 +15,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from swiftask_jupyter import Swiftask, errors
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
 from swiftask_jupyter.conversation.notebook_file import read_cells
-from swiftask_jupyter.ledger.record import record_of
+from swiftask_jupyter.ledger.notebook_record import record_of
 from swiftask_jupyter.notebook.panel.exchange_view import ExchangeView
 from swiftask_jupyter.notebook.panel.transcript import transcript_mimebundle
 from swiftask_jupyter.sandbox.faults import Fault

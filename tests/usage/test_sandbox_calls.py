@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from swiftask_jupyter import Sandbox, Swiftask, errors, usage_from_notebooks
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
 from swiftask_jupyter.doctor import diagnose
-from swiftask_jupyter.ledger.record import record_of
+from swiftask_jupyter.ledger.notebook_record import record_of
 from swiftask_jupyter.settings import connection
 from swiftask_jupyter.turns.budget import Budget, parse_budget
 from swiftask_jupyter.usage.totals import SandboxWarning

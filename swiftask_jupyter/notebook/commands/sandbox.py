@@ -33,7 +33,7 @@ def is_asked(context: NotebookContext) -> bool:
 
 def _start(context: NotebookContext) -> None:
     from swiftask_jupyter.errors import ConfigurationError
-    from swiftask_jupyter.sandbox.model import unmet_requirement
+    from swiftask_jupyter.sandbox.model_weights import unmet_requirement
     from swiftask_jupyter.sandbox.server import Sandbox
     from swiftask_jupyter.settings.connection import ConnectionOverrides
 

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from swiftask_jupyter.conversation.session import Session
 from swiftask_jupyter.turns.connections import Connections
-from swiftask_jupyter.widget_routes import WidgetAPI
+from swiftask_jupyter.widget_api import WidgetAPI
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from html import escape
 from typing import Any
 
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
-from swiftask_jupyter.ledger.record import record_of
+from swiftask_jupyter.ledger.notebook_record import record_of
 from swiftask_jupyter.notebook.markdown import html
 from swiftask_jupyter.notebook.markdown.document import to_tree
 from swiftask_jupyter.notebook.mimebundle import footer

@@ -10,7 +10,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from swiftask_jupyter import errors
 from swiftask_jupyter.answers.turn import TURN_MIME_TYPE
-from swiftask_jupyter.ledger.record import record_of
+from swiftask_jupyter.ledger.notebook_record import record_of
 from swiftask_jupyter.notebook.commands.registry import help_text
 from swiftask_jupyter.notebook.commands.usage import usage_options
 

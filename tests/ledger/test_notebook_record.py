@@ -6,7 +6,7 @@ import time
 import pytest
 
 from swiftask_jupyter.answers.turn import Turn, Usage
-from swiftask_jupyter.ledger.record import (
+from swiftask_jupyter.ledger.notebook_record import (
     InvalidRecord,
     RecordedTurn,
     record_of,

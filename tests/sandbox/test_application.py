@@ -4,7 +4,7 @@ from importlib import import_module
 
 import pytest
 
-from swiftask_jupyter.sandbox.dialects import DIALECTS
+from swiftask_jupyter.sandbox.application import DIALECTS
 from swiftask_jupyter.sandbox.state import create_state
 
 

@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from swiftask_jupyter.sandbox.model import (
+from swiftask_jupyter.sandbox.model_weights import (
     FILE_NAME,
     ModelUnavailable,
     fetch_weights,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from swiftask_jupyter.sandbox.rules import (
+from swiftask_jupyter.sandbox.validation import (
     any_object,
     array_of,
     nonempty_string,

@@ -1,6 +1,6 @@
 """The ledger's SQL as PostgreSQL accepts it, and the recording of what is written."""
 
-from swiftask_jupyter.ledger.statements import RecordingConnection, to_postgres
+from swiftask_jupyter.ledger.postgres_connection import RecordingConnection, to_postgres
 
 
 def test_placeholders_types_and_nul_characters_are_translated():

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from swiftask_jupyter.sandbox.requests import RecordedRequest, RequestLog
+from swiftask_jupyter.sandbox.request_log import RecordedRequest, RequestLog
 from tests.support.sandbox_requests import COMPLETIONS, HELLO
 
 
@@ -32,7 +32,7 @@ def test_wait_for_returns_after_its_timeout(box):
 
 
 def test_the_log_keeps_the_newest_requests(monkeypatch):
-    monkeypatch.setattr("swiftask_jupyter.sandbox.requests.MAX_REQUESTS", 2)
+    monkeypatch.setattr("swiftask_jupyter.sandbox.request_log.MAX_REQUESTS", 2)
     log, requests = RequestLog(), [recorded() for _ in range(3)]
     for each in requests:
         log.add(each)
@@ -41,7 +41,7 @@ def test_the_log_keeps_the_newest_requests(monkeypatch):
 
 
 def test_the_log_is_limited_in_bytes_but_keeps_the_last_request(monkeypatch):
-    monkeypatch.setattr("swiftask_jupyter.sandbox.requests.MAX_BYTES", 10)
+    monkeypatch.setattr("swiftask_jupyter.sandbox.request_log.MAX_BYTES", 10)
     log, requests = RequestLog(), [recorded(b"6bytes"), recorded(b"6bytes"), recorded(bytes(20))]
     for each in requests:
         log.add(each)
