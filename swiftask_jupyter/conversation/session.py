@@ -338,6 +338,10 @@ class Session:
         error.masked(mask)
         reply = Reply(id=new_id(), agent=agent, at=time.time(), status="refused", error=str(error),
                       prompt=text)  # fmt: skip
+        with suppress(ConfigurationError):  # which may be the very reason
+            connection = self.runtime.connections.resolve()
+            reply.host, reply.connection = connection.address, connection.name
+            reply.sandbox = connection.is_sandbox
         with suppress(StoreError):  # the caller reports the refusal even if it can't be recorded
             reply.notebook, reply.session = self.notebook, self.id
             self.runtime.ledger.turns.refuse(reply)

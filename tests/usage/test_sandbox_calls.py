@@ -345,3 +345,13 @@ def test_the_doctor_counts_every_call_of_the_ledger(mixed):
     (found,) = [each.text for each in diagnose(mixed) if each.subject == "ledger"]
 
     assert found.endswith(", 5 calls")
+
+
+def test_a_prompt_that_was_refused_in_the_sandbox_is_no_refusal_of_a_live_service(client, box):
+    with pytest.raises(errors.Refused):
+        client.ask(" ")
+
+    [row] = client.usage().to_dict("records")
+    assert (row["status"], row["host"], row["sandbox"]) == ("refused", box.url, True)
+    with pytest.warns(SandboxWarning):
+        assert client.usage("agent").empty
