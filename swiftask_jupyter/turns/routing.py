@@ -60,6 +60,7 @@ class Route:
         self._dialects = dialects
         self._connection = connection
         self._prompt = prompt
+        self._fell_back = False  # the service refused a variant of a protocol
 
     @property
     def token(self) -> Secret:
@@ -84,7 +85,7 @@ class Route:
         Raises:
             PromptError: the prompt has a field that the protocol does not accept.
         """
-        return self._protocol
+        return self._dialects.variant(self._protocol)
 
     def preview(self) -> tuple[Protocol, str]:
         """Return the protocol for the first request and a remark, without sending anything.
@@ -92,7 +93,7 @@ class Route:
         Used for dry runs. The remark says that the real request may use another protocol. The
         remark is empty if the protocol is certain.
         """
-        return self._protocol, ""
+        return self._dialects.variant(self._protocol), ""
 
     def fallback(self, failed: Protocol, error: ServiceError) -> Protocol | None:
         """Return the protocol by which to send the prompt again after an error response, or `None`.
@@ -103,14 +104,21 @@ class Route:
             failed: the protocol of the last request.
             error: the error response, as an exception.
         """
-        return failed.fallback(error)
+        variant = failed.fallback(error)
+        self._fell_back = self._fell_back or variant is not None
+        return variant
 
     def record_success(self, protocol: Protocol) -> None:
-        """Do nothing. `AutoRoute` overrides this method to remember which protocol a token needs.
+        """Remember a variant of a protocol that the service accepted after it refused another.
+
+        Later prompts over the same connection are sent by this variant at once. `AutoRoute` also
+        remembers which protocol a token needs.
 
         Args:
             protocol: the protocol of the successful request.
         """
+        if self._fell_back:
+            self._dialects.remember_variant(protocol)
 
     async def enrich(self, error: SwiftaskError) -> SwiftaskError:
         """Return the error, with a suggested slug if the error is an `AgentNotFound`.
@@ -167,7 +175,7 @@ class AutoRoute(Route):
             return self._native()
         public = self._connection.root("/public")
         chats = await self._dialects.catalogue.is_chat_agent(public, self._prompt.agent)
-        return self._native() if chats is False else self._protocol
+        return self._native() if chats is False else await super().protocol()
 
     def preview(self) -> tuple[Protocol, str]:
         """Return the protocol for the first request and a remark, without sending anything.
@@ -183,9 +191,10 @@ class AutoRoute(Route):
             return self._native(), ""
         agents = self._dialects.catalogue.fetched_agents(self._connection.root("/public"))
         if agents is None:
-            return self._protocol, "native instead, should the catalogue not call it a chat agent"
+            remark = "native instead, should the catalogue not call it a chat agent"
+            return self._dialects.variant(self._protocol), remark
         chats = next((each.chat for each in agents if each.slug == self._prompt.agent), None)
-        return (self._native() if chats is False else self._protocol), ""
+        return (self._native(), "") if chats is False else super().preview()
 
     def fallback(self, failed: Protocol, error: ServiceError) -> Protocol | None:
         """Return the protocol by which to send the prompt again after an error response, or `None`.
@@ -208,6 +217,7 @@ class AutoRoute(Route):
 
         Later prompts with this token are sent by the native protocol at once.
         """
+        super().record_success(protocol)
         if self._refused and protocol.name == NATIVE:
             self._dialects.remember_native(self._connection)
 
@@ -217,15 +227,16 @@ class AutoRoute(Route):
 
     def _native(self) -> Protocol:
         _check_fields(PROTOCOLS[NATIVE], self._prompt)
-        return _protocol(PROTOCOLS[NATIVE], self._connection)
+        return self._dialects.variant(_protocol(PROTOCOLS[NATIVE], self._connection))
 
 
 class DialectRouter:
-    """Creates the `Route` for each prompt, and remembers which tokens `/v1` refuses."""
+    """Creates the `Route` for each prompt, and remembers what each connection refuses."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
         self._native_only: set[tuple[str, Secret]] = set()
+        self._variants: dict[tuple[str, str, Secret], Protocol] = {}
 
     def route(self, connection: Connection, prompt: Prompt) -> Route:
         """Return the route for a prompt, which chooses the protocol by which the prompt is sent.
@@ -256,6 +267,14 @@ class DialectRouter:
         _check_fields(kind, prompt)
         return Route(self, connection, prompt, _protocol(kind, connection))
 
+    def variant(self, protocol: Protocol) -> Protocol:
+        """Return the variant of a protocol that its service is known to accept, or the protocol."""
+        return self._variants.get(_connection_key(protocol), protocol)
+
+    def remember_variant(self, protocol: Protocol) -> None:
+        """Use this variant for all later prompts with the same dialect, base URL and token."""
+        self._variants[_connection_key(protocol)] = protocol
+
     def refuses_openai(self, connection: Connection) -> bool:
         """Return whether the connection's token is known to work only with the native API."""
         return (connection.root(""), connection.token) in self._native_only
@@ -267,6 +286,10 @@ class DialectRouter:
 
 def _protocol(kind: type[Protocol], connection: Connection) -> Protocol:
     return kind(connection.root(kind.base_path), connection.token)
+
+
+def _connection_key(protocol: Protocol) -> tuple[str, str, Secret]:
+    return protocol.name, protocol.base_url, protocol.token
 
 
 def _check_fields(kind: type[Protocol], prompt: Prompt) -> None:
