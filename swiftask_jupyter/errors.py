@@ -12,6 +12,7 @@
     │   ├── Unauthorized          401, 403
     │   ├── AgentNotFound         404, and a 400 for an unknown slug
     │   ├── RateLimited           429
+    │   │   └── QuotaSpent        402, and a 429 for used-up credits
     │   └── ServiceUnavailable    5xx
     ├── StreamError               an answer broke off or could not be decoded
     ├── AnswerError               an answer lacks the requested JSON, table or code
@@ -99,12 +100,19 @@ class ConnectionFailed(SwiftaskError):
     """No response arrived; check the base URL, the network and the proxy.
 
     Attributes:
-        sent: whether the request may have reached the service, and may be billed.
+        sent: whether the request may have reached the service. Then the request may be billed.
+        permanent: whether each further request would fail too, such as after a refused certificate.
+        after: how many seconds after the request was sent it failed; `None` if that is not known.
     """
 
-    def __init__(self, message: str, *, advice: str = "", sent: bool = True) -> None:
+    after: float | None = None
+
+    def __init__(
+        self, message: str, *, advice: str = "", sent: bool = True, permanent: bool = False
+    ) -> None:
         super().__init__(message, advice=advice)
         self.sent = sent
+        self.permanent = permanent
 
 
 class TimedOut(ConnectionFailed):
@@ -117,7 +125,10 @@ class ServiceError(SwiftaskError):
     Attributes:
         status: the HTTP status; 200 if the error came in the body of a successful response.
         retry_after: how many seconds to wait before the next request, if the service says so.
+        after: how many seconds after the request the response came; `None` if that is not known.
     """
+
+    after: float | None = None
 
     def __init__(
         self, message: str, *, status: int, advice: str = "", retry_after: float | None = None
@@ -141,6 +152,10 @@ class AgentNotFound(ServiceError):
 
 class RateLimited(ServiceError):
     """The service received too many requests; wait, or ask with less concurrency."""
+
+
+class QuotaSpent(RateLimited):
+    """The credits, the quota or the subscription of the account are used up; waiting is no use."""
 
 
 class ServiceUnavailable(ServiceError):

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import time
 
-from swiftask_jupyter.protocols.errors import retry_after_seconds
 from swiftask_jupyter.protocols.http import ResponseHead
+from swiftask_jupyter.protocols.limits import BUSY_STATUSES, requested_wait, wait_after_answer
 from swiftask_jupyter.transport.connection import RequestHeld, RequestHook
 
 # The HTTP statuses by which a service asks for fewer requests.
-RATE_LIMIT_STATUSES = frozenset((429, 503))
+RATE_LIMIT_STATUSES = BUSY_STATUSES | {429}
 
 
 class ConcurrencyLimiter:
@@ -117,14 +117,20 @@ class RateLimitHook(RequestHook):
         self.sent_at = now
 
     def on_response(self, head: ResponseHead) -> None:
-        """Pause all requests if the response is a 429 or 503 with a `Retry-After` header.
+        """Pause all requests if the headers of the response ask for it.
 
-        The method is called when the head of the response has arrived, before the body is read.
+        A response with one of `RATE_LIMIT_STATUSES` asks for a pause by `Retry-After` or a similar
+        header. A successful response asks for a pause if it used up the allowed requests, that is
+        by `X-RateLimit-Remaining: 0`. The method is called when the head of the response has
+        arrived, before the body is read.
 
         Args:
             head: the status and the headers of the response.
         """
+        wait = None
         if head.status in RATE_LIMIT_STATUSES:
-            wait = retry_after_seconds(head.headers.get("retry-after"))
-            if wait is not None:
-                self._limiter.pause(wait, time.monotonic())
+            wait = requested_wait(head)
+        elif head.status < 300:
+            wait = wait_after_answer(head)
+        if wait is not None:
+            self._limiter.pause(wait, time.monotonic())

@@ -17,16 +17,12 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 
 from swiftask_jupyter.answers.turn import Reply
-from swiftask_jupyter.batch.limiter import (
-    RATE_LIMIT_STATUSES,
-    ConcurrencyLimiter,
-    RateLimitHook,
-    RateLimitPaused,
-)
+from swiftask_jupyter.batch.limiter import ConcurrencyLimiter, RateLimitHook, RateLimitPaused
 from swiftask_jupyter.batch.plan import RowPrompt
 from swiftask_jupyter.errors import (
     AgentNotFound,
     ConnectionFailed,
+    QuotaSpent,
     RateLimited,
     Refused,
     ServiceError,
@@ -34,12 +30,15 @@ from swiftask_jupyter.errors import (
     Unauthorized,
 )
 from swiftask_jupyter.ledger.turns import Turns
+from swiftask_jupyter.protocols.limits import local_time
 from swiftask_jupyter.transport.client import Transport
 from swiftask_jupyter.turns.attempt import Attempt
-from swiftask_jupyter.turns.retry import batch_retry_delay
+from swiftask_jupyter.turns.retry import batch_retry_delay, is_busy
 
 # The pause after a transaction: this many times its duration, but at most this many seconds.
 PAUSE_FACTOR, LONGEST_PAUSE = 3.0, 0.05
+# If the service asks to wait longer than this, the batch ends, and the error says when to go on.
+LONGEST_WAIT_SECONDS = 3600.0
 
 
 class RowTask:
@@ -168,6 +167,8 @@ class Scheduler:
         that stops the batch, the list is empty.
         """
         now, limiter = time.monotonic(), self._limiter
+        if (wait := limiter.pause_remaining(now)) and self._more_to_send():
+            self._stop_before(wait)
         free = limiter.available(now)
         due: list[RowTask] = []
         while len(due) < free and self._stop is None:
@@ -191,6 +192,32 @@ class Scheduler:
         new = RowTask(row, self._new_reply(row), self._transport, self._limiter)
         new.answers_before = self._answers
         return new
+
+    def _more_to_send(self) -> bool:
+        """Return whether a prompt waits to be sent, without sending one."""
+        if not (self._waiting or self._repairs or self._exhausted):
+            if (row := next(self._rows, None)) is None:
+                self._exhausted = True
+            else:
+                self._repairs.append(row)
+        return bool(self._waiting or self._repairs)
+
+    def _stop_before(self, wait: float, error: ServiceError | None = None) -> None:
+        """Stop the batch if the service asks for a wait of more than `LONGEST_WAIT_SECONDS`.
+
+        Args:
+            wait: the seconds that the service asks to wait.
+            error: the response that asked for it; `None` for a successful response.
+        """
+        if wait <= LONGEST_WAIT_SECONDS or (self._stop is not None and error is None):
+            return
+        reason = f" ({error})" if error is not None else ""
+        self._stop = RateLimited(
+            f"the service takes no more requests until {local_time(wait)}{reason}",
+            status=200 if error is None else error.status,
+            advice="run the batch again then: only the missing rows are sent",
+            retry_after=wait,
+        )
 
     def _may_leave(self, row: RowTask) -> bool:
         """Return whether the budget allows this prompt to be sent.
@@ -237,24 +264,26 @@ class Scheduler:
         except RateLimitPaused:
             self._put_off(row, self._limiter.paused_until)
         except SwiftaskError as error:
-            if row.attempt.began:
-                row.attempt.end(error)
-            else:
-                self._failed(row, error)
+            self._failed(row, error)
         else:
             row.attempt.end()
             self._answers += 1
             self._limiter.request_succeeded()
 
     def _failed(self, row: RowTask, error: SwiftaskError) -> None:
-        now = time.monotonic()
-        if isinstance(error, ServiceError) and error.status in RATE_LIMIT_STATUSES:
+        now, began = time.monotonic(), row.attempt.began
+        delay = None
+        if isinstance(error, ServiceError) and is_busy(error):
             self._limiter.rate_limited(row.hook.sent_at, now, error.retry_after)
-        delay = batch_retry_delay(error, row.reply.attempts, self._most_requests)
-        if delay is not None:  # if the batch stops before the retry, the next run sends the row
+            self._stop_before(error.retry_after or 0.0, error)
+        if not began:  # a part of an answer may have been billed
+            delay = batch_retry_delay(error, row.reply.attempts, self._most_requests)
+        if delay is not None and delay > LONGEST_WAIT_SECONDS:
+            row.end_fatal(error)
+        elif delay is not None:  # if the batch stops before the retry, the next run sends the row
             self._put_off(row, now + delay)
         elif is_fatal(error, answered_since=self._answers - row.answers_before):
-            row.end_fatal(error)
+            row.attempt.end(error) if began else row.end_fatal(error)
             self._stop = self._stop or error
         else:
             row.attempt.end(error)
@@ -301,7 +330,7 @@ class Scheduler:
         The time is the end of a pause, or the time of the next retry, in seconds of
         `time.monotonic`. `None` means that the loop waits for a request to end.
         """
-        if self._stop is not None:
+        if self._stop is not None or (self._exhausted and not (self._waiting or self._repairs)):
             return None
         now, limiter = time.monotonic(), self._limiter
         if limiter.pause_remaining(now):
@@ -345,7 +374,9 @@ def is_fatal(error: SwiftaskError, *, answered_since: int) -> bool:
         return True
     if isinstance(error, Unauthorized) and error.status == 401:
         return True
-    if isinstance(error, RateLimited) and error.status == 200:  # waiting does not lift this limit
+    if isinstance(error, QuotaSpent) or (isinstance(error, ServiceError) and error.status == 407):
+        return True  # neither a wait nor another prompt changes it
+    if isinstance(error, ConnectionFailed) and error.permanent:
         return True
     unreachable = isinstance(error, ConnectionFailed) and not error.sent
     return (unreachable or isinstance(error, Unauthorized)) and answered_since == 0

@@ -120,7 +120,8 @@ class Protocol(ABC):
             body: the response's body; may be incomplete.
             agent: the slug of the agent in the request; empty for a request without an agent.
         """
-        return error_for_status(head, error_message(body, self.token), agent, self.auth_advice)
+        message = error_message(body, self.token)
+        return error_for_status(head, message, agent, self.auth_advice, body)
 
     def remark(self, prompt: Prompt) -> str:  # noqa: ARG002 - for subclasses
         """Return a note about the prompt's request, to show below the answer; empty for no note."""

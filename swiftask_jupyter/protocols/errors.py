@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 import re
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from swiftask_jupyter import errors
 from swiftask_jupyter.protocols.http import ResponseHead
+from swiftask_jupyter.protocols.limits import limit_error, requested_wait, wait_advice
 from swiftask_jupyter.settings.secrets import Secret
 
 MAX_MESSAGE_CHARS = 500  # the longest part of a service's message that an exception repeats
 AUTH_ADVICE = "check the token (SWIFTASK_API_KEY)"
+QUOTA_ADVICE = "check the credits and the plan of the account; waiting does not help"
 TOO_LONG_ADVICE = "send less of the conversation: --last N or --fresh, or a history_limit"
 
 _NAMES_AGENT = re.compile(r"\b(slug|model|agent|bot)s?\b")
@@ -67,20 +66,31 @@ def embedded_error(token: Secret, head: ResponseHead, body: bytes) -> errors.Ser
         head: the response's status and headers.
         body: the JSON text that contains the error, such as one event of a stream.
     """
-    message = error_message(body, token)
-    return errors.ServiceError(f"the service reported an error: {message}", status=head.status)
+    text = body.decode("utf-8", "replace")
+    message = f"the service reported an error: {error_message(body, token)}"
+    wait = requested_wait(ResponseHead(head.status, {}), text)  # the headers tell of the answer
+    if (kind := limit_error(200, text, wait)) is None:
+        return errors.ServiceError(message, status=head.status)
+    advice = QUOTA_ADVICE if kind is errors.QuotaSpent else wait_advice(wait)
+    return kind(message, status=head.status, advice=advice, retry_after=wait)
 
 
 def error_for_status(
-    head: ResponseHead, message: str, agent: str, auth_advice: str = AUTH_ADVICE
+    head: ResponseHead,
+    message: str,
+    agent: str,
+    auth_advice: str = AUTH_ADVICE,
+    body: bytes = b"",
 ) -> errors.ServiceError:
     """Return the exception for a response whose status is 300 or above.
 
     Args:
-        head: the response's status and headers; `Retry-After` sets the exception's `retry_after`.
+        head: the response's status and headers; `Retry-After` and similar headers set the
+            exception's `retry_after`.
         message: the message in the response's body; may be empty.
         agent: the slug of the agent in the request; empty for a request without an agent.
         auth_advice: what the user can do if the service rejects the token.
+        body: the response's body, which may name a wait or a used-up quota outside the message.
     """
     status = head.status
     text = f"{status}: {message}" if message else f"HTTP status {status} without a message"
@@ -89,9 +99,12 @@ def error_for_status(
         kind, advice = errors.BadRequest, ""  # something other than an agent was not found
     if kind is errors.AgentNotFound and agent not in message:
         text += f" (agent {agent!r})"
-    wait = retry_after_seconds(head.headers.get("retry-after"))
-    if kind is errors.RateLimited and wait is not None:
-        advice = f"try again in {wait:.0f} s"
+    told = f"{message}\n{body.decode('utf-8', 'replace')}"
+    wait = requested_wait(head, told) if status >= 400 else None
+    if (limit := limit_error(status, told, wait)) is not None:
+        kind, advice = limit, wait_advice(wait)
+        if kind is errors.QuotaSpent:
+            advice = QUOTA_ADVICE
     return kind(text, status=status, advice=advice, retry_after=wait)
 
 
@@ -111,32 +124,8 @@ def _classify(status: int, message: str, auth_advice: str) -> tuple[type[errors.
         return errors.Unauthorized, auth_advice
     if status == 404 or (status == 400 and unknown_agent):
         return errors.AgentNotFound, "check the slug (the agent's settings, API) and the base URL"
-    if status == 429:
-        return errors.RateLimited, "try again later"
     if 300 <= status < 400:
         return errors.BadRequest, "a token does not follow a redirect; check SWIFTASK_BASE_URL"
     if status >= 500:
         return errors.ServiceUnavailable, "the service failed; try again later"
     return errors.BadRequest, TOO_LONG_ADVICE if too_long else ""
-
-
-def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:
-    """Return the number of seconds to wait according to a `Retry-After` header.
-
-    The value is a number of seconds or an HTTP date (RFC 9110, section 10.2.3). A date in the past
-    gives 0. A missing header or an invalid value gives `None`.
-
-    Args:
-        header: the header's value; `None` if the response has no such header.
-        now: the time to compare a date with; default: the current time.
-    """
-    value = (header or "").strip()
-    try:
-        if value[:1].isdigit():
-            seconds = float(value)
-            return seconds if math.isfinite(seconds) else None
-        date = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
-    return max(0.0, (date - (now or datetime.now(UTC))).total_seconds())

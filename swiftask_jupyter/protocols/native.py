@@ -152,14 +152,14 @@ class NativeDecoder(JSONBodyDecoder):
         """Yield the text, the usage, the session id and the remaining fields as events.
 
         Raises:
-            RateLimited: the answer says that the subscription's usage limit is reached.
+            QuotaSpent: the answer says that the subscription's usage limit is reached.
             ServiceError: the agent failed, although the HTTP status is 200.
         """
         fields = {key.removeprefix("$"): value for key, value in body.items()}
         text = fields.pop("text", None)
         text = text if isinstance(text, str) else ""
         if fields.get("isSubscriptionUsageLimitReachedMessage") is True:
-            raise errors.RateLimited(
+            raise errors.QuotaSpent(
                 f"the subscription's limit is reached: {self.mask(text)}", status=200
             )
         if fields.get("isBotError") is True:

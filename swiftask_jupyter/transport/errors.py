@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
+
 from swiftask_jupyter.errors import ConnectionFailed, StreamError, TimedOut
 
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 120.0  # seconds without a byte from the service
 CONNECTION_ADVICE = "check SWIFTASK_BASE_URL, the network and the proxy"
+CERTIFICATE_ADVICE = "SSL_CERT_FILE names the certificates to trust, such as a company's own"
 
 
 def connect_timed_out(host: str, timeout: float) -> ConnectionFailed:
@@ -25,15 +28,27 @@ def connect_timed_out(host: str, timeout: float) -> ConnectionFailed:
     )
 
 
-def unreachable(host: str, reason: str, *, sent: bool) -> ConnectionFailed:
+def unreachable(
+    host: str, reason: str | BaseException, *, sent: bool, permanent: bool = False
+) -> ConnectionFailed:
     """Return the exception for a request that got no usable response.
 
     Args:
         host: the host and port to show in the message.
-        reason: what went wrong, for the message.
+        reason: what went wrong, for the message. After a refused certificate, another request is of
+            no use.
         sent: whether the request may have reached the service.
+        permanent: whether another request is of no use for another reason.
     """
-    return ConnectionFailed(f"cannot reach {host} ({reason})", advice=CONNECTION_ADVICE, sent=sent)
+    words = describe(reason) if isinstance(reason, BaseException) else reason
+    refused = isinstance(reason, ssl.SSLError) or "[SSL" in words
+    refused = refused and "certificate" in words.lower()
+    return ConnectionFailed(
+        f"cannot reach {host} ({words})",
+        advice=CERTIFICATE_ADVICE if refused else CONNECTION_ADVICE,
+        sent=sent,
+        permanent=permanent or refused,
+    )
 
 
 def read_timed_out(host: str, timeout: float) -> TimedOut:

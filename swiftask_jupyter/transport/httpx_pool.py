@@ -298,7 +298,10 @@ def _convert(error: Exception, host: str, read_timeout: float, *, began: bool) -
         return read_timed_out(host, read_timeout)
     if began and isinstance(error, httpx.TransportError):
         return truncated(describe(error))
-    return unreachable(host, describe(error), sent=not isinstance(error, raised_before_sending))
+    # A proxy that asks for a password, or that forbids the host, will do so again.
+    refused = isinstance(error, httpx.ProxyError) and str(error).startswith("4")
+    sent = not isinstance(error, raised_before_sending)
+    return unreachable(host, error, sent=sent, permanent=refused)
 
 
 def _timeouts(read_timeout: float) -> Any:

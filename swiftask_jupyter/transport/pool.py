@@ -14,7 +14,6 @@ from swiftask_jupyter.transport.connection import HTTP1Connection, RequestHook, 
 from swiftask_jupyter.transport.errors import (
     CONNECT_TIMEOUT,
     connect_timed_out,
-    describe,
     unreachable,
 )
 from swiftask_jupyter.transport.http1 import URLParts, encode_request
@@ -119,7 +118,7 @@ class ConnectionPool:
         except TimeoutError:
             raise connect_timed_out(address.netloc, read_timeout) from None
         except (OSError, UnicodeError) as error:  # TLS errors are OSErrors
-            raise unreachable(address.netloc, describe(error), sent=False) from None
+            raise unreachable(address.netloc, error, sent=False) from None
         return connection
 
     async def aclose(self) -> None:

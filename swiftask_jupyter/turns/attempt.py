@@ -13,9 +13,16 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from swiftask_jupyter.answers.turn import Event, Reply, Status, has_text, new_id
-from swiftask_jupyter.errors import ConnectionFailed, Refused, ServiceError, SwiftaskError
+from swiftask_jupyter.errors import (
+    ConnectionFailed,
+    RateLimited,
+    Refused,
+    ServiceError,
+    SwiftaskError,
+)
 from swiftask_jupyter.prompts.prompt import ALIAS_PREFIX, Prompt
 from swiftask_jupyter.protocols.base import Protocol
+from swiftask_jupyter.protocols.http import ResponseHead
 from swiftask_jupyter.support.structs import replace
 from swiftask_jupyter.transport.client import Transport
 from swiftask_jupyter.transport.connection import NO_HOOK, RequestHeld, RequestHook
@@ -27,6 +34,42 @@ RetryDelay = Callable[[SwiftaskError, int], float | None]
 
 def never_retry(_error: SwiftaskError, _requests: int) -> None:
     """Return `None`, so that no request is retried; the default for `retry_delay`."""
+
+
+class TimedHook(RequestHook):
+    """Measures how many seconds after a request its response came, and calls another hook.
+
+    Args:
+        hook: the other hook.
+    """
+
+    def __init__(self, hook: RequestHook) -> None:
+        self._hook = hook
+        self._sent_at: float | None = None
+        self._seconds: float | None = None
+
+    def before_send(self) -> None:
+        """Call the other hook, and start to measure.
+
+        Raises:
+            RequestHeld: the other hook prevented the request.
+        """
+        self._hook.before_send()
+        self._sent_at, self._seconds = time.perf_counter(), None
+
+    def on_response(self, head: ResponseHead) -> None:
+        """Call the other hook, and end to measure."""
+        self._seconds = self.seconds()
+        self._hook.on_response(head)
+
+    def seconds(self) -> float | None:
+        """Return the seconds from the request to its response, or until now without a response.
+
+        The result is `None` if no request was sent.
+        """
+        if self._seconds is None and self._sent_at is not None:
+            return time.perf_counter() - self._sent_at
+        return self._seconds
 
 
 class Attempt:
@@ -68,7 +111,7 @@ class Attempt:
         self.began = False
         self._transport = transport
         self._route = route
-        self._hook = hook
+        self._hook = TimedHook(hook)
         self._retry_delay = retry_delay
         self._address = address
         self._start = time.perf_counter()
@@ -99,6 +142,9 @@ class Attempt:
                 reply.attempts -= 1
                 raise
             except (ServiceError, ConnectionFailed) as error:
+                error.after = self._hook.seconds()
+                if isinstance(error, RateLimited) and reply.first_token_seconds is None:
+                    self.began = False  # such as an id, but nothing of the answer
                 if self.began:
                     raise
                 if was_not_accepted(error):

@@ -99,10 +99,37 @@ def test_a_pause_that_one_hook_hears_of_stops_the_requests_of_all_hooks(limiter)
 @pytest.mark.parametrize(
     ("status", "headers"),
     [
+        (429, {"retry-after-ms": "60000"}),
+        (429, {"x-ratelimit-reset-requests": "1m0s"}),
+        (503, {"retry-after": "60"}),
+        (529, {"retry-after": "60"}),
+        (200, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "60"}),
+        (200, {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1m"}),
+        (200, {"x-ratelimit-remaining": "0", "retry-after": "60"}),
+        (200, {"ratelimit": "limit=9, remaining=0, reset=60"}),
+        (200, {"ratelimit": '"default";r=0;t=60'}),
+    ],
+)
+def test_a_response_may_ask_for_a_pause_in_many_ways(limiter, status, headers):
+    hook = RateLimitHook(limiter)
+    hook.before_send()
+
+    hook.on_response(ResponseHead(status, headers))
+
+    assert limiter.paused_until == pytest.approx(hook.sent_at + 60, abs=5)
+    with pytest.raises(RateLimitPaused):
+        hook.before_send()
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
         (200, {"retry-after": "60"}),
         (429, {}),
         (500, {"retry-after": "60"}),
         (429, {"retry-after": "soon"}),
+        (200, {"x-ratelimit-remaining": "1", "x-ratelimit-reset": "60"}),
+        (200, {"x-ratelimit-remaining": "0"}),
     ],
 )
 def test_a_response_that_asks_for_no_pause_stops_no_request(limiter, status, headers):

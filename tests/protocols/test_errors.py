@@ -1,7 +1,5 @@
 """The errors of a service: messages found in bodies, the class for a status, and waits."""
 
-from datetime import UTC, datetime
-
 import pytest
 
 from swiftask_jupyter import errors
@@ -10,7 +8,6 @@ from swiftask_jupyter.protocols.errors import (
     error_for_status,
     error_message,
     has_embedded_error,
-    retry_after_seconds,
 )
 from swiftask_jupyter.protocols.http import ResponseHead
 from swiftask_jupyter.settings.secrets import Secret
@@ -122,27 +119,3 @@ def test_an_embedded_error_has_the_message_and_the_status_of_the_response():
     assert str(error).startswith("the service reported an error: out of memory")
     assert TOKEN not in str(error)
     assert error.status == 200
-
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("7", 7.0),
-        (" 0.5 ", 0.5),
-        ("Thu, 01 Jan 2026 00:01:00 GMT", 60.0),
-        ("Wed, 31 Dec 2025 23:59:00 GMT", 0.0),
-        (None, None),
-        ("", None),
-        ("-1", None),
-    ],
-)
-def test_a_retry_after_header_is_a_number_of_seconds_or_a_date(header, seconds):
-    assert retry_after_seconds(header, NOW) == seconds
-
-
-@pytest.mark.parametrize("value", ["1e999", "nan", "inf", "soon"])
-def test_a_retry_after_that_is_not_a_finite_number_is_ignored(value):
-    assert retry_after_seconds(value) is None

@@ -20,8 +20,9 @@ from swiftask_jupyter.answers.turn import ConversationId, Delta, Finish, Raw, Re
 from swiftask_jupyter.ledger.schema import is_suspect
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.base import MAX_BODY_BYTES
-from swiftask_jupyter.protocols.errors import MAX_MESSAGE_CHARS, error_message, retry_after_seconds
+from swiftask_jupyter.protocols.errors import MAX_MESSAGE_CHARS, error_message
 from swiftask_jupyter.protocols.http import MAX_LINE_BYTES, ResponseHead
+from swiftask_jupyter.protocols.limits import parse_wait
 from swiftask_jupyter.protocols.native import parse_upload_urls
 from swiftask_jupyter.protocols.openai import OpenAI
 from swiftask_jupyter.protocols.registry import PROTOCOLS
@@ -350,7 +351,7 @@ retries = st.one_of(
 def test_an_arbitrary_retry_after_is_a_wait_or_none(header):
     now = datetime(2026, 1, 1, tzinfo=UTC)
 
-    wait = retry_after_seconds(header, now)
+    wait = parse_wait(header, now)
 
     assert wait is None or (isinstance(wait, float) and wait >= 0)
 

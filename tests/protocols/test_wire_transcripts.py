@@ -96,7 +96,7 @@ TABLE = {
         "Here: ![a cat](https://static.swiftask.ai/cat.png)", SWIFTASK, 1001
     ),
     "native/soft-error": failed(errors.ServiceError, "Voice 'X' not found"),
-    "native/limit-reached": failed(errors.RateLimited, "You reached the limit"),
+    "native/limit-reached": failed(errors.QuotaSpent, "You reached the limit"),
     "native/error-string-with-200": failed(errors.ServiceError, "what went wrong"),
     "native/error-object-with-200": failed(errors.ServiceError, "no such voice"),
     "native/error-400": failed(errors.BadRequest, '"input" must be a string'),
