@@ -26,10 +26,13 @@ from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.protocols.errors import (
     AUTH_ADVICE,
     MAX_MESSAGE_CHARS,
+    PAGE_ADVICE,
     embedded_error,
     error_for_status,
     error_message,
     has_embedded_error,
+    is_page,
+    page_title,
 )
 from swiftask_jupyter.protocols.http import Request, ResponseHead
 from swiftask_jupyter.settings.secrets import Secret
@@ -121,7 +124,8 @@ class Protocol(ABC):
             agent: the slug of the agent in the request; empty for a request without an agent.
         """
         message = error_message(body, self.token)
-        return error_for_status(head, message, agent, self.auth_advice, body)
+        advice = PAGE_ADVICE if is_page(body) else self.auth_advice
+        return error_for_status(head, message, agent, advice, body)
 
     def remark(self, prompt: Prompt) -> str:  # noqa: ARG002 - for subclasses
         """Return a note about the prompt's request, to show below the answer; empty for no note."""
@@ -218,6 +222,8 @@ class JSONBodyDecoder(Decoder):
             value = None
         if not isinstance(value, dict):
             kind = self.mask(self._head.media_type) or "of no type"
+            if is_page(body) and (title := page_title(body.decode("utf-8", "replace"))):
+                kind += f", {self.mask(title)!r}"
             raise errors.StreamError(
                 f"the answer is not a JSON object but {kind}",
                 advice="check SWIFTASK_BASE_URL and the proxy",
