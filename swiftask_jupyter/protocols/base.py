@@ -42,6 +42,11 @@ from swiftask_jupyter.settings.secrets import Secret
 NATIVE_ONLY_FIELDS = frozenset(("files", "documentAnalysisMode", "extraConfig"))
 OPENAI_ONLY_FIELDS = frozenset(("stateless",))
 MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_SNIFFED_BYTES = 64 * 1024  # of blanks before the first character of a body
+# A whole JSON object is recognized while it arrives up to this length; see `Decoder.complete`.
+MAX_CHECKED_BYTES = 1024 * 1024
+STREAM_TYPES = frozenset(("text/event-stream", "application/x-ndjson", "application/jsonl"))
+_STREAM_STARTS = (b"data:", b"event:", b"error:", b"retry:", b"id:", b":")
 
 
 class Protocol(ABC):
@@ -155,9 +160,15 @@ class Decoder(ABC):
     Attributes:
         done: whether an end marker, such as `[DONE]`, has been read; the transport then passes no
             more bytes.
+        complete: whether the answer is whole even if nothing follows, such as after a finish
+            reason. The transport then waits only a short time for more bytes.
+        progress: how many parts without an event have arrived, such as pieces of the agent's
+            reasoning. Comments that keep a connection open are no parts.
     """
 
     done = False
+    complete = False
+    progress = 0
 
     @abstractmethod
     def feed(self, data: bytes) -> Iterator[Event]:
@@ -204,6 +215,9 @@ class JSONBodyDecoder(Decoder):
             StreamError: the body is longer than `MAX_BODY_BYTES`.
         """
         self._body += data
+        self.progress += not data.isspace()
+        if data.rstrip()[-1:] == b"}" and len(self._body) <= MAX_CHECKED_BYTES:
+            self.complete = self._is_whole()
         if len(self._body) > MAX_BODY_BYTES:
             raise errors.StreamError(f"the answer's body is over {MAX_BODY_BYTES >> 20} MB")
         yield from ()
@@ -232,9 +246,59 @@ class JSONBodyDecoder(Decoder):
             raise embedded_error(self._protocol.token, self._head, body)
         yield from self.events(value)
 
+    def _is_whole(self) -> bool:
+        """Return whether the bytes so far are a JSON object that is not empty."""
+        try:
+            value = json.loads(self._body)
+        except (ValueError, RecursionError):
+            return False
+        return isinstance(value, dict) and bool(value)
+
     def mask(self, text: str) -> str:
         """Return the text with the token masked, shortened to `MAX_MESSAGE_CHARS` characters."""
         return self._protocol.token.mask(text)[:MAX_MESSAGE_CHARS]
+
+
+class SniffingDecoder(Decoder):
+    """Decodes a body that is a stream or a JSON object, depending on its first bytes.
+
+    Used if the content type does not announce a stream: services and gateways lose or change it.
+
+    Args:
+        stream: decodes the body if it begins with a field of an event, such as `data:`.
+        whole: decodes any other body.
+    """
+
+    def __init__(self, stream: Decoder, whole: Decoder) -> None:
+        self._stream = stream
+        self._whole = whole
+        self._chosen: Decoder | None = None
+        self._start = b""
+
+    def feed(self, data: bytes) -> Iterator[Event]:
+        """Choose a decoder as soon as the first bytes suffice, and pass the bytes to it."""
+        if self._chosen is None:
+            data = self._start = self._start + data
+            start = data.removeprefix(b"\xef\xbb\xbf").lstrip()
+            undecided = any(each.startswith(start[: len(each)]) and len(start) < len(each)
+                            for each in _STREAM_STARTS)  # fmt: skip
+            if undecided and len(data) < MAX_SNIFFED_BYTES:
+                return
+            self._chosen = self._stream if start.startswith(_STREAM_STARTS) else self._whole
+        yield from self._chosen.feed(data)
+        self._update()
+
+    def finish(self) -> Iterator[Event]:
+        """Yield the remaining events of the chosen decoder."""
+        if self._chosen is None:
+            self._chosen = self._whole
+            yield from self._chosen.feed(self._start)
+        yield from self._chosen.finish()
+
+    def _update(self) -> None:
+        assert self._chosen is not None
+        self.done, self.complete = self._chosen.done, self._chosen.complete
+        self.progress = self._chosen.progress
 
 
 def plausible_usage(
@@ -280,6 +344,27 @@ def plausible_usage(
         reported_total=reported_total,
         credits=credits,
         source=source if any(each is not None for each in reported) else "none",
+    )
+
+
+def merged_usage(before: Usage, after: Usage) -> Usage:
+    """Return the usage of a stream after a further report: a known number is not lost.
+
+    A service may report the counts in parts, or report nothing or zeros at the end.
+    """
+
+    def known(name: str) -> Any:
+        old, new = getattr(before, name), getattr(after, name)
+        return old if new is None or (new == 0 and old is not None) else new
+
+    sent, generated = known("input_tokens"), known("output_tokens")
+    return Usage(
+        input_tokens=sent,
+        output_tokens=generated,
+        total_tokens=None if sent is None or generated is None else sent + generated,
+        reported_total=known("reported_total"),
+        credits=known("credits"),
+        source=before.source if after.source == "none" else after.source,
     )
 
 

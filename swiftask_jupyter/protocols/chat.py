@@ -19,13 +19,21 @@ import msgspec
 from swiftask_jupyter.answers.turn import ConversationId, Delta, Event, Raw
 from swiftask_jupyter.errors import StreamError
 from swiftask_jupyter.prompts.prompt import Prompt
-from swiftask_jupyter.protocols.base import Decoder, JSONBodyDecoder, Protocol, plausible_usage
-from swiftask_jupyter.protocols.errors import embedded_error
+from swiftask_jupyter.protocols.base import (
+    STREAM_TYPES,
+    Decoder,
+    JSONBodyDecoder,
+    Protocol,
+    SniffingDecoder,
+    plausible_usage,
+)
+from swiftask_jupyter.protocols.errors import embedded_error, has_embedded_error
 from swiftask_jupyter.protocols.http import (
     LineSplitter,
     Request,
     ResponseHead,
     data_field,
+    is_sign_of_life,
     truncated_stream,
     unreadable_data,
 )
@@ -78,10 +86,13 @@ class Chat(Protocol):
         return "chat streams from a conversation's second turn on" if first else ""
 
     def decoder(self, head: ResponseHead) -> Decoder:
-        """Return a decoder for a stream or for a JSON object, depending on the content type."""
-        if head.media_type == "text/event-stream":
+        """Return a decoder for a stream or for a JSON object.
+
+        Without the content type of a stream, the first bytes of the body decide.
+        """
+        if head.media_type in STREAM_TYPES:
             return ChatStreamDecoder(self, head)
-        return ChatBodyDecoder(self, head)
+        return SniffingDecoder(ChatStreamDecoder(self, head), ChatBodyDecoder(self, head))
 
 
 class ChatBodyDecoder(JSONBodyDecoder):
@@ -119,6 +130,7 @@ class ChatStreamDecoder(Decoder):
         self._head = head
         self._lines = LineSplitter()
         self._started = False
+        self._failing = False  # the next data is that of `event: error`
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """Decode the next bytes, and yield the events of the lines that are now complete.
@@ -146,9 +158,14 @@ class ChatStreamDecoder(Decoder):
 
     def _decode_lines(self, lines: list[bytes]) -> Iterator[Event]:
         for line in lines:
-            data = (data_field(line) or b"").strip()
-            if not data or self.done:
+            if line[:6] == b"event:":
+                self._failing = line[6:].strip().lower() == b"error"
+            is_error = line[:6] == b"error:"
+            data = (line[6:] if is_error else data_field(line) or b"").strip()
+            if not data or self.done or is_sign_of_life(data):
                 continue
+            if is_error or self._failing:
+                raise embedded_error(self._protocol.token, self._head, data)
             if data == b"[DONE]":
                 self.done = True
                 continue
@@ -158,7 +175,7 @@ class ChatStreamDecoder(Decoder):
                 chunk = None
             if not isinstance(chunk, dict):
                 raise unreadable_data(data, self._protocol.token)
-            if chunk.get("error"):
+            if has_embedded_error(chunk):
                 raise embedded_error(self._protocol.token, self._head, data)
             text = chunk.get("chunk")
             if isinstance(text, str) and text:

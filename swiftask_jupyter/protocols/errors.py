@@ -242,6 +242,17 @@ def embedded_error(token: Secret, head: ResponseHead, body: bytes) -> errors.Ser
     return kind(message, status=head.status, advice=advice, retry_after=wait)
 
 
+def no_stream(body: bytes, token: Secret) -> errors.StreamError:
+    """Return the exception for a body that was announced as a stream, but contains no event.
+
+    The message quotes the title of a web page, or the beginning of a text, with the token masked.
+    """
+    return errors.StreamError(
+        f"the answer is no stream, but says: {error_message(body, token)}",
+        advice="check SWIFTASK_BASE_URL and the proxy",
+    )
+
+
 def error_for_status(
     head: ResponseHead,
     message: str,

@@ -1,12 +1,13 @@
 """The data types for HTTP requests and response heads, and a parser of server-sent events.
 
 The parser decodes each `data:` line of a stream separately and ignores blank lines. The standard
-separates events by blank lines, but the service of the `chat` dialect sends none. No known service
-splits a JSON value into two `data:` lines.
+separates events by blank lines, but the service of the `chat` dialect sends none. The decoder of
+the `openai` dialect joins a JSON value that a service splits into several `data:` lines.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from swiftask_jupyter.errors import StreamError
@@ -14,6 +15,8 @@ from swiftask_jupyter.settings.secrets import Secret
 from swiftask_jupyter.support.structs import RedactedStruct, Struct
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
+_EMPTY = frozenset((b"null", b'""', b"[]", b"{}"))
+_COMMENT = re.compile(rb"[\[<(\"]?(:|ping|pong|keep-?_?alive|heartbeat)", re.IGNORECASE)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -108,6 +111,14 @@ def data_field(line: bytes) -> bytes | None:
     A space after the colon is not removed, because JSON parsers ignore it.
     """
     return line[5:] if line[:5] == b"data:" else None
+
+
+def is_sign_of_life(value: bytes) -> bool:
+    """Return whether the value of a `data:` line is no data, but meant to keep a stream open.
+
+    Some services send comments, `ping` or `null` as data.
+    """
+    return value in _EMPTY or bool(_COMMENT.match(value))
 
 
 def truncated_stream() -> StreamError:

@@ -23,17 +23,45 @@ import msgspec
 from swiftask_jupyter.answers.turn import Delta, Event, Finish, Raw, Usage, UsageSource
 from swiftask_jupyter.errors import ServiceError, StreamError
 from swiftask_jupyter.prompts.prompt import Prompt
-from swiftask_jupyter.protocols.base import Decoder, JSONBodyDecoder, Protocol, plausible_usage
-from swiftask_jupyter.protocols.errors import embedded_error
+from swiftask_jupyter.protocols.base import (
+    STREAM_TYPES,
+    Decoder,
+    JSONBodyDecoder,
+    Protocol,
+    SniffingDecoder,
+    merged_usage,
+    plausible_usage,
+)
+from swiftask_jupyter.protocols.errors import embedded_error, has_embedded_error, no_stream
 from swiftask_jupyter.protocols.http import (
     LineSplitter,
     Request,
     ResponseHead,
+    is_sign_of_life,
     truncated_stream,
     unreadable_data,
 )
+from swiftask_jupyter.protocols.openai_shapes import (
+    NO_REASON,
+    Choice,
+    Chunk,
+    Message,
+    TokenUsage,
+    ToolCalls,
+    counted,
+    decode_chunk,
+    decode_leniently,
+    is_incomplete,
+    lenient_chunk,
+    message_text,
+    parsed,
+)
 from swiftask_jupyter.settings.secrets import Secret
-from swiftask_jupyter.support.sanitize import join_surrogates
+from swiftask_jupyter.support.sanitize import SurrogateJoiner
+
+MAX_STRANGE_BYTES = 64 * 1024  # of lines that are no fields of an event
+MAX_PARTIAL_BYTES = 1024 * 1024  # of one JSON object over several lines
+_FIELDS = frozenset((b"", b"id", b"retry", b"data"))  # a comment has no name before its colon
 
 
 class OpenAI(Protocol):
@@ -89,62 +117,36 @@ class OpenAI(Protocol):
         return None
 
     def decoder(self, head: ResponseHead) -> Decoder:
-        """Return a decoder for a stream or for a JSON object, depending on the content type."""
-        if head.media_type == "text/event-stream":
-            return CompletionStreamDecoder(self, head)
-        return CompletionDecoder(self, head)
+        """Return a decoder for a stream or for a JSON object.
+
+        Without the content type of a stream, the first bytes of the body decide.
+        """
+        if head.media_type in STREAM_TYPES:
+            return StreamDecoder(self, head)
+        return SniffingDecoder(StreamDecoder(self, head), CompletionDecoder(self, head))
 
 
-# gc=False excludes these structs from garbage collection: they are short-lived and have no cycles.
-class CompletionMessage(msgspec.Struct, gc=False):
-    """The text of an answer or, in a stream, the next piece of the text."""
+class StreamDecoder(Decoder):
+    """Decodes a stream in which each `data:` line contains one chunk, a JSON object.
 
-    content: str | None = None
-
-
-class Choice(msgspec.Struct, gc=False):
-    """One of the alternative answers in a response; the dialect reads only the first."""
-
-    delta: CompletionMessage | None = None
-    message: CompletionMessage | None = None
-    finish_reason: str | None = None
-
-
-class TokenUsage(msgspec.Struct, gc=False):
-    """The token counts in a response, as the service reports them."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-
-
-class CompletionChunk(msgspec.Struct, gc=False):
-    """One JSON object of a response: a chunk of a stream, or a whole answer.
-
-    Only the fields that the dialect reads are declared.
+    The decoder also accepts lines that some services send by mistake: a chunk without `data:`, a
+    chunk over several lines, a comment after `data:`, and errors as `error:` or `event: error`.
     """
-
-    choices: list[Choice] | None = None
-    usage: TokenUsage | None = None
-    error: Any = None
-    id: str | None = None
-    model: str | None = None
-
-
-_decode_chunk = msgspec.json.Decoder(CompletionChunk).decode
-
-
-class CompletionStreamDecoder(Decoder):
-    """Decodes a stream in which each `data:` line contains one chunk, a JSON object."""
 
     def __init__(self, protocol: OpenAI, head: ResponseHead) -> None:
         self._protocol = protocol
         self._head = head
         self._lines = LineSplitter()
         self._surrogates = SurrogateJoiner()
+        self._tools: ToolCalls | None = None
+        self._usage = Usage()
         self._has_text = False
         self._identified = False  # the id and the model have been yielded
-        self._finished = False  # a finish reason has been yielded
+        self._index: int | None = None  # of the choice that is the answer
+        self._failing = False  # the next data is that of `event: error`
+        self._failed = False  # the finish reason is `error`
+        self._partial = b""  # the beginning of a JSON object whose end is on a later line
+        self._strange = b""  # lines that are no fields of an event
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """Decode the next bytes, and yield the events of the lines that are now complete.
@@ -161,79 +163,188 @@ class CompletionStreamDecoder(Decoder):
         Raises:
             StreamError: the stream contained neither `[DONE]` nor a finish reason, or the last line
                 cannot be decoded.
-            ServiceError: the last line contains an error message of the service.
+            ServiceError: the last line contains an error message of the service, or the finish
+                reason is `error`.
         """
-        yield from self._decode_lines(self._lines.finish())
+        try:
+            yield from self._decode_lines(self._lines.finish())
+        except StreamError:
+            if not self.complete:  # a line that was cut after the end of the answer is no loss
+                raise
         if rest := self._surrogates.finish():
             yield Delta(rest)
-        if not (self.done or self._finished):
+        if self._tools and (calls := self._tools.listed()):
+            yield Raw({"tool_calls": calls})
+        if self._failed:
+            raise ServiceError(
+                "the agent's answer ended with an error, and the service does not say which",
+                status=self._head.status,
+            )
+        if not (self.done or self.complete):
+            if self._partial:
+                raise unreadable_data(self._partial, self._protocol.token)
+            if self._strange and not self._identified:
+                raise no_stream(self._strange, self._protocol.token)
             raise truncated_stream()
 
     def _decode_lines(self, lines: list[bytes]) -> Iterator[Event]:
         # This loop runs about ten thousand times for a long answer, so the common case comes first.
         surrogates = self._surrogates
         for line in lines:
-            if self.done or line[:5] != b"data:":
+            if self.done or not line or (chunk := self._chunk(line)) is None:
                 continue
-            data = line[5:]
-            try:
-                chunk = _decode_chunk(data)
-            except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-                unusual = self._decode_unusual(data)
-                if unusual is None:
-                    continue
-                chunk = unusual
-                surrogates.active = True
-            if chunk.choices:  # only one answer was requested, so the first choice is the answer
+            if chunk.choices:
                 choice = chunk.choices[0]
-                if choice.delta is not None and (text := choice.delta.content):
+                if choice.index != self._index:
+                    choice = self._chosen(chunk.choices)
+                if text := (choice.delta and choice.delta.content) or self._other_text(choice):
                     self._has_text = True
                     if not surrogates.active or (text := surrogates.join(text)):
                         yield Delta(text)
-                if choice.finish_reason is not None:
-                    self._finished = True
-                    yield Finish(choice.finish_reason)
-            if not self._identified or chunk.usage is not None or chunk.error is not None:
-                yield from self._rare_events(chunk, data)
+                if choice.finish_reason or choice.error:
+                    yield from self._ending(chunk, choice)
+            if not self._identified or chunk.usage or chunk.error or chunk.x_groq:
+                yield from self._rare_events(chunk)
 
-    def _rare_events(self, chunk: CompletionChunk, data: bytes) -> Iterator[Event]:
-        """Yield the usage of a chunk, and the id and the model of the answer, as events.
+    def _chunk(self, line: bytes) -> Chunk | None:
+        """Decode a line that is not empty; return `None` if the line has no chunk.
+
+        Raises:
+            StreamError: the value of the line cannot be decoded.
+            ServiceError: the line contains an error message of the service, but no chunk.
+        """
+        data: bytes | None = line[5:]
+        if self._partial or self._failing or line[:5] != b"data:":
+            data = self._unusual_line(line)
+        if data is None:
+            return None
+        try:
+            chunk = decode_chunk(data)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            unusual = self._decode_unusual(data)
+            if unusual is None:
+                return None
+            chunk = unusual
+            self._surrogates.active = True
+        if not chunk.choices and chunk.usage is None and has_embedded_error(body := parsed(data)):
+            chunk.error = body
+        return chunk
+
+    def _ending(self, chunk: Chunk, choice: Choice) -> Iterator[Event]:
+        """Yield the finish reason of a choice. Its error and usage become those of the chunk."""
+        chunk.error = chunk.error or choice.error
+        if choice.finish_reason and choice.finish_reason.lower() not in NO_REASON:
+            self.complete = True
+            self._failed = choice.finish_reason == "error"
+            chunk.usage = chunk.usage or choice.usage
+            yield Finish(choice.finish_reason)
+
+    def _rare_events(self, chunk: Chunk) -> Iterator[Event]:
+        """Yield an event with the usage of a chunk, and an event with the id and the model.
 
         A chunk without usage gives no usage event. The id and the model are yielded only once for
         the stream, as a `Raw` event.
-
-        Args:
-            chunk: the decoded chunk.
-            data: the JSON text of the chunk, for the exception's message.
 
         Raises:
             ServiceError: the chunk contains an error message of the service.
         """
         if chunk.error:
-            raise embedded_error(self._protocol.token, self._head, data)
-        if chunk.usage is not None:
-            yield _usage(chunk.usage, "stream", has_text=self._has_text)
+            raise self._error(json.dumps(chunk.error).encode())
+        usage = counted(chunk) if chunk.x_groq else chunk.usage
+        if usage is not None:
+            later = _usage(usage, "stream", has_text=self._has_text)
+            self._usage = merged_usage(self._usage, later)
+            yield self._usage
         if not self._identified and (chunk.id or chunk.model):
             self._identified = True
             yield Raw({"id": chunk.id, "model": chunk.model})
 
-    def _decode_unusual(self, data: bytes) -> CompletionChunk | None:
-        """Decode the value of a `data:` line that does not fit the typed msgspec structs.
+    def _error(self, body: bytes) -> ServiceError:
+        return embedded_error(self._protocol.token, self._head, body)
 
-        Return `None` for the end marker `[DONE]` and for an empty value. The end marker also sets
-        `done`.
+    def _chosen(self, choices: list[Choice]) -> Choice:
+        """Return the choice that is the answer: of several ones, the first that ever arrived.
+
+        If this piece of the stream is of other choices only, an empty choice is returned.
+        """
+        if self._index is None:
+            self._index = choices[0].index
+        own = (each for each in choices if each.index is None or each.index == self._index)
+        return next(own, Choice())
+
+    def _other_text(self, choice: Choice) -> str:
+        """Return the text of a choice whose delta has no content, and note what else it has."""
+        message = choice.delta or (None if self._has_text else choice.message)
+        if message is None:
+            return choice.text or ""
+        if message.tool_calls or message.function_call:
+            self._tools = self._tools or ToolCalls()
+            self._tools.add(message)
+            self.progress += 1
+        elif message.reasoning_content or message.reasoning:
+            self.progress += 1
+        return message.content or message.refusal or ""
+
+    def _unusual_line(self, line: bytes) -> bytes | None:
+        """Return the JSON of a line without `data:`, or of several lines; `None` if there is none.
 
         Raises:
-            StreamError: the value is not empty, not `[DONE]` and not a JSON object.
+            ServiceError: the line is an error, `error: {…}`, or follows `event: error`.
+            StreamError: the line does not continue the lines before it.
+        """
+        field, _, value = line.partition(b":")
+        if field == b"error" or (field == b"data" and self._failing):
+            raise self._error(value)
+        if field == b"data":
+            return self._continued(value)
+        if field == b"event":
+            self._failing = value.strip().lower() == b"error"
+        elif self._partial:
+            return self._continued(line)
+        elif line[:1] == b"{":
+            return line
+        elif field not in _FIELDS and len(self._strange) < MAX_STRANGE_BYTES:
+            self._strange += line + b"\n"
+        return None
+
+    def _continued(self, data: bytes) -> bytes | None:
+        """Return the data of a line with that of the lines before it; `None` if it has no end yet.
+
+        Raises:
+            StreamError: the data do not continue the lines before it.
+        """
+        joined = self._partial + b"\n" + data
+        self._partial, earlier = b"", self._partial
+        if decode_leniently(joined) is not None:
+            return joined
+        if not is_incomplete(joined) or decode_leniently(data) or len(joined) > MAX_PARTIAL_BYTES:
+            raise unreadable_data(earlier, self._protocol.token)
+        self._partial = joined
+        return None
+
+    def _decode_unusual(self, data: bytes) -> Chunk | None:
+        """Decode the value of a `data:` line that does not fit the typed msgspec structs.
+
+        Return `None` for the end marker `[DONE]`, for an empty value, for a comment, and for the
+        beginning of an object. The end marker also sets `done`.
+
+        Raises:
+            ServiceError: the value is a text that begins with the word error.
+            StreamError: the value is none of these and not a JSON object.
         """
         value = data.strip()
-        if value == b"[DONE]":
+        if value.upper().strip(b'"') in {b"[DONE]", b"DONE"}:
             self.done = True
             return None
-        if not value:
+        if not value or is_sign_of_life(value):
             return None
-        if (chunk := _decode_leniently(value)) is not None:
+        if (chunk := decode_leniently(value)) is not None:
             return chunk
+        if is_incomplete(value):
+            self._partial = value
+            return None
+        if value[:6].lower().strip(b"[").startswith(b"error"):
+            raise self._error(value)
         raise unreadable_data(value, self._protocol.token)
 
 
@@ -247,101 +358,29 @@ class CompletionDecoder(JSONBodyDecoder):
 
         Raises:
             StreamError: the object has no choices.
+            ServiceError: the choice contains an error.
         """
-        chunk = _lenient_chunk(body)
+        chunk = lenient_chunk(body)
         if not chunk.choices:
             raise StreamError("the answer holds no choices", advice="check SWIFTASK_BASE_URL")
-        choice = chunk.choices[0]
-        text = (choice.message and choice.message.content) or ""
+        choice = min(chunk.choices, key=lambda each: each.index or 0)
+        message = choice.message or choice.delta
+        text = message_text(message) or choice.text or ""
         yield Raw({"id": chunk.id, "model": chunk.model})
+        tools = ToolCalls()
+        tools.add(message or Message())
+        if calls := tools.listed():
+            yield Raw({"tool_calls": calls})
         if text:
             yield Delta(text)
-        if choice.finish_reason is not None:
+        if choice.finish_reason and choice.finish_reason.lower() not in NO_REASON:
             yield Finish(choice.finish_reason)
-        if chunk.usage is not None:
-            yield _usage(chunk.usage, "api", has_text=bool(text))
-
-
-class SurrogateJoiner:
-    r"""Joins surrogate pairs that were split over two chunks, such as `\ud83d` and `\ude00`.
-
-    A service may split an emoji in this way. `join` keeps the first surrogate until the next chunk
-    arrives. Most texts need no `join`: the typed msgspec decoder rejects lone surrogates. A text
-    needs `join` if its chunk was decoded without type checks, or if a surrogate is kept.
-
-    Attributes:
-        active: whether the text of the next chunk must pass through `join`.
-    """
-
-    __slots__ = ("_half", "active")
-
-    def __init__(self) -> None:
-        self._half = ""
-        self.active = False
-
-    def join(self, text: str) -> str:
-        """Return `text` with its surrogate pairs joined into characters.
-
-        A surrogate kept by the last call is put before `text`. If `text` ends with the first
-        surrogate of a pair, this surrogate is kept for the next call and not returned. Other lone
-        surrogates are replaced by U+FFFD. `text` must not be empty.
-        """
-        text = self._half + text
-        self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
-        self.active = bool(self._half)
-        return join_surrogates(text[: len(text) - len(self._half)])
-
-    def finish(self) -> str:
-        """Return U+FFFD if a surrogate is still kept at the end of the stream, else `""`."""
-        half, self._half = self._half, ""
-        return join_surrogates(half)
-
-
-def _decode_leniently(data: bytes) -> CompletionChunk | None:
-    """Decode a chunk without type checks; return `None` if the chunk is not a JSON object.
-
-    Used for chunks that the typed msgspec decoder rejects, for example because of a lone surrogate
-    or of a value with an undocumented type.
-    """
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    return _lenient_chunk(value) if isinstance(value, dict) else None
-
-
-def _lenient_chunk(value: dict[str, Any]) -> CompletionChunk:
-    """Convert a JSON object to a `CompletionChunk`; values of an unexpected type become `None`."""
-    choices = value.get("choices")
-    usage = value.get("usage")
-    return CompletionChunk(
-        choices=[_lenient_choice(each) for each in choices if isinstance(each, dict)]
-        if isinstance(choices, list)
-        else None,
-        usage=TokenUsage(*(usage.get(name) for name in TokenUsage.__struct_fields__))
-        if isinstance(usage, dict)
-        else None,
-        error=value.get("error"),
-        id=_text_or_none(value.get("id")),
-        model=_text_or_none(value.get("model")),
-    )
-
-
-def _lenient_choice(value: dict[str, Any]) -> Choice:
-    def message(key: str) -> CompletionMessage | None:
-        each = value.get(key)
-        return (
-            CompletionMessage(_text_or_none(each.get("content")))
-            if isinstance(each, dict)
-            else None
-        )
-
-    finish_reason = _text_or_none(value.get("finish_reason"))
-    return Choice(message("delta"), message("message"), finish_reason)
-
-
-def _text_or_none(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+        chunk.usage = chunk.usage or choice.usage
+        if usage := counted(chunk):
+            yield _usage(usage, "api", has_text=bool(text))
+        if choice.error or choice.finish_reason == "error":
+            error = msgspec.json.encode(choice.error) if choice.error else b""
+            raise embedded_error(self._protocol.token, self._head, error)
 
 
 def _usage(usage: TokenUsage, source: UsageSource, *, has_text: bool) -> Usage:
@@ -353,8 +392,8 @@ def _usage(usage: TokenUsage, source: UsageSource, *, has_text: bool) -> Usage:
         has_text: whether the answer has text. If so, an output count of 0 is ignored.
     """
     return plausible_usage(
-        usage.prompt_tokens,
-        usage.completion_tokens,
+        usage.input_tokens if usage.prompt_tokens is None else usage.prompt_tokens,
+        usage.output_tokens if usage.completion_tokens is None else usage.completion_tokens,
         usage.total_tokens,
         source=source,
         has_text=has_text,

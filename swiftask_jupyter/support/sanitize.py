@@ -99,3 +99,38 @@ def _mark(found: re.Match[str]) -> str:
     if code < 0x20:  # Unicode has a picture for each character of the C0 block
         return chr(0x2400 + code)
     return "\u2421" if code == 0x7F else f"\u27e6U+{code:04X}\u27e7"
+
+
+class SurrogateJoiner:
+    r"""Joins surrogate pairs that were split over two chunks, such as `\ud83d` and `\ude00`.
+
+    A service may split an emoji in this way. `join` keeps the first surrogate until the next chunk
+    arrives. Most texts need no `join`: the typed msgspec decoder rejects lone surrogates. A text
+    needs `join` if its chunk was decoded without type checks, or if a surrogate is kept.
+
+    Attributes:
+        active: whether the text of the next chunk must pass through `join`.
+    """
+
+    __slots__ = ("_half", "active")
+
+    def __init__(self) -> None:
+        self._half = ""
+        self.active = False
+
+    def join(self, text: str) -> str:
+        """Return `text` with its surrogate pairs joined into characters.
+
+        A surrogate kept by the last call is put before `text`. If `text` ends with the first
+        surrogate of a pair, this surrogate is kept for the next call and not returned. Other lone
+        surrogates are replaced by U+FFFD. `text` must not be empty.
+        """
+        text = self._half + text
+        self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
+        self.active = bool(self._half)
+        return join_surrogates(text[: len(text) - len(self._half)])
+
+    def finish(self) -> str:
+        """Return U+FFFD if a surrogate is still kept at the end of the stream, else `""`."""
+        half, self._half = self._half, ""
+        return join_surrogates(half)
