@@ -15,11 +15,11 @@ from contextlib import AbstractAsyncContextManager, suppress
 from swiftask_jupyter.answers.turn import Event
 from swiftask_jupyter.errors import ConfigurationError, StreamError, SwiftaskError
 from swiftask_jupyter.prompts.prompt import Prompt
-from swiftask_jupyter.protocols.base import Protocol
+from swiftask_jupyter.protocols.base import Decoder, Protocol
 from swiftask_jupyter.protocols.http import Request, ResponseHead
 from swiftask_jupyter.settings.connection import is_loopback
 from swiftask_jupyter.transport.connection import NO_HOOK, RequestHook, Response
-from swiftask_jupyter.transport.errors import READ_TIMEOUT
+from swiftask_jupyter.transport.errors import READ_TIMEOUT, no_progress
 from swiftask_jupyter.transport.http1 import URLParts, parse_url
 from swiftask_jupyter.transport.httpx_pool import LARGE_BODY_BYTES, HttpxPool, may_use_proxy
 from swiftask_jupyter.transport.pool import ConnectionPool
@@ -27,6 +27,11 @@ from swiftask_jupyter.transport.pool import ConnectionPool
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_ERROR_BYTES = 64 * 1024  # of the body of an error response; the rest is not read
 MAX_FETCH_BYTES = 8 * 1024 * 1024  # the default limit for the body that `fetch` returns
+# How long to wait for more, such as usage, after an answer that is whole even if nothing follows.
+LINGER_SECONDS = 3.0
+# An answer may arrive as nothing but comments, which keep the connection open, for this many times
+# the limit on silence.
+IDLE_FACTOR = 2
 DRAIN_SECONDS = 0.25  # how long to wait for the end of the body after the end of the answer
 
 
@@ -93,8 +98,9 @@ class Transport:
             if head.status >= 300:
                 raise protocol.error(head, await _read_error_body(response), prompt.agent)
             decoder = protocol.decoder(head)
+            watch = _ProgressWatch(decoder, request.url, prompt.timeout or READ_TIMEOUT)
             size = 0
-            while not decoder.done and (data := await response.read()):
+            while not decoder.done and (data := await _read_more(response, decoder)):
                 size += len(data)
                 if size > MAX_ANSWER_BYTES:
                     raise StreamError(f"the answer is over {MAX_ANSWER_BYTES >> 20} MB")
@@ -103,6 +109,7 @@ class Transport:
                     yield events
                 if error is not None:
                     raise error
+                watch.check(progressed=bool(events))
             if decoder.done:
                 await _drain(response)
         events, error = _collect(decoder.finish())
@@ -235,6 +242,55 @@ def _collect(events: Iterator[Event]) -> tuple[list[Event], SwiftaskError | None
     except SwiftaskError as error:
         return collected, error
     return collected, None
+
+
+class _ProgressWatch:
+    """Limits how long a response may go on without any part of an answer.
+
+    Some services send comments while the agent works. These end the silence, but if the agent has
+    failed, they may continue forever.
+
+    Args:
+        decoder: decodes the response.
+        url: the URL of the request, whose host the error message names.
+        read_timeout: how many seconds the service may send nothing.
+    """
+
+    def __init__(self, decoder: Decoder, url: str, read_timeout: float) -> None:
+        self._decoder = decoder
+        self._url = url
+        self._limit = read_timeout * IDLE_FACTOR
+        self._now = asyncio.get_running_loop().time
+        self._last = self._now()
+        self._progress = decoder.progress
+
+    def check(self, *, progressed: bool) -> None:
+        """Note that bytes have arrived.
+
+        Args:
+            progressed: whether the bytes contained an event of the answer.
+
+        Raises:
+            TimedOut: no part of an answer has arrived within the limit.
+        """
+        if progressed or self._decoder.progress != self._progress:
+            self._last, self._progress = self._now(), self._decoder.progress
+        elif self._now() - self._last > self._limit:
+            raise no_progress(parse_url(self._url).netloc, self._limit)
+
+
+async def _read_more(response: Response, decoder: Decoder) -> bytes:
+    """Return the next bytes of a response; `b""` at the end.
+
+    If the answer is whole even if nothing follows, the end is also a broken connection, or
+    `LINGER_SECONDS` without bytes. Some services keep the connection open after the answer.
+    """
+    if not decoder.complete:
+        return await response.read()
+    with suppress(Exception):
+        async with asyncio.timeout(LINGER_SECONDS):
+            return await response.read()
+    return b""
 
 
 async def _read_at_most(response: Response, limit: int) -> bytes:

@@ -28,8 +28,8 @@ MAX_IDLE_SECONDS = 4.0
 # request.
 STALE_CLOSE_SECONDS = 0.5
 
-_IDENTITY = frozenset(("", "identity"))
-_GZIP = frozenset(("gzip", "x-gzip"))
+_INFLATED = frozenset(("gzip", "x-gzip", "deflate"))
+_UNSUPPORTED = frozenset(("br", "zstd", "compress", "x-compress", "dcb", "dcz"))
 # How many bytes are decompressed at once; decompressed data can be a thousand times larger.
 _INFLATE_BYTES = 1024 * 1024
 
@@ -78,49 +78,81 @@ class Response(Struct, frozen=True):
 
 
 def decompress(head: ResponseHead, read: BodyReader) -> BodyReader:
-    """Return a function that reads a response's body and decompresses a gzip body.
+    """Return a function that reads a response's body and decompresses a gzip or deflate body.
+
+    A name that is no compression, such as `none` or `utf-8`, is ignored. The function raises
+    `StreamError` if the body is compressed in another way.
 
     Args:
         head: the response's head; `Content-Encoding` says whether the body is compressed.
         read: reads the next bytes of the body, without decompressing them.
-
-    Raises:
-        StreamError: the `Content-Encoding` is neither gzip nor identity.
     """
-    encoding = head.headers.get("content-encoding", "").strip().lower()
-    if encoding in _IDENTITY:
-        return read
-    if encoding not in _GZIP:
-        raise truncated("its Content-Encoding is not supported")
-    return _GzipReader(read)
+    encodings = head.headers.get("content-encoding", "").lower().split(",")
+    inflated = [each for each in map(str.strip, encodings) if each in _INFLATED]
+    if len(inflated) > 1 or not _UNSUPPORTED.isdisjoint(map(str.strip, encodings)):
+
+        async def refuse() -> bytes:
+            raise truncated("its Content-Encoding is not supported")
+
+        return refuse
+    return _InflatingReader(read) if inflated else read
 
 
-class _GzipReader:
-    """Reads a body that is compressed with gzip; each call returns some decompressed bytes."""
+class _InflatingReader:
+    """Reads a body that is compressed with gzip or deflate.
+
+    The body may consist of several gzip members, such as one for each event of a stream. A body
+    that is not compressed, although its head says so, is returned unchanged.
+    """
 
     def __init__(self, read: BodyReader) -> None:
         import zlib
 
         self._read = read
-        self._zlib_error = zlib.error
-        self._inflater = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+        self._zlib = zlib
+        self._inflater: Any = None  # of the current member; `None` between two members
+        self._plain: bool | None = None  # whether the body is not compressed, once known
+        self._pending = b""
 
     async def __call__(self) -> bytes:
         """Return the next decompressed bytes; `b""` at the end of the body.
 
         Raises:
-            StreamError: the gzip data is invalid or incomplete.
+            StreamError: the compressed data is invalid or incomplete.
         """
-        while data := self._inflater.unconsumed_tail or await self._read():
-            try:
-                inflated = self._inflater.decompress(data, _INFLATE_BYTES)
-            except self._zlib_error as error:
-                raise truncated(str(error)) from None
-            if inflated:
+        while data := self._pending or await self._read():
+            self._pending = b""
+            if self._plain is None:
+                if len(data) < 2 and (more := await self._read()):
+                    data += more
+                self._plain = not _is_compressed(data)
+            if self._plain:
+                return data
+            if inflated := self._inflate(data):
                 return inflated
-        if not self._inflater.eof:
-            raise truncated("its gzip data is incomplete")
-        return self._inflater.flush()
+        if self._inflater is not None:
+            raise truncated("its compressed data is incomplete")
+        return b""
+
+    def _inflate(self, data: bytes) -> bytes:
+        """Return the next decompressed bytes; the rest of `data` becomes `_pending`."""
+        if self._inflater is None:
+            self._inflater = self._zlib.decompressobj(wbits=32 + self._zlib.MAX_WBITS)
+        try:
+            inflated: bytes = self._inflater.decompress(data, _INFLATE_BYTES)
+        except self._zlib.error as error:
+            raise truncated(str(error)) from None
+        self._pending = self._inflater.unconsumed_tail
+        if self._inflater.eof:
+            # Zeros after a member are padding.
+            self._pending = self._inflater.unused_data.lstrip(b"\0")
+            self._inflater = None
+        return inflated
+
+
+def _is_compressed(data: bytes) -> bool:
+    """Return whether bytes begin as gzip (RFC 1952) or as zlib (RFC 1950) does."""
+    return data[:2] == b"\x1f\x8b" or (data[:1] == b"\x78" and int.from_bytes(data[:2]) % 31 == 0)
 
 
 class HTTP1Connection(asyncio.Protocol):

@@ -59,6 +59,14 @@ def read_timed_out(host: str, timeout: float) -> TimedOut:
     )
 
 
+def no_progress(host: str, limit: float) -> TimedOut:
+    """Return the exception for a service that kept the connection open, but sent no answer."""
+    return TimedOut(
+        f"{host} kept the connection open for {limit:g} s, but sent nothing of an answer",
+        advice="the agent may still be working; --timeout allows it more",
+    )
+
+
 def truncated(reason: str) -> StreamError:
     """Return the exception for a response that began but is incomplete or invalid."""
     return StreamError(

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from swiftask_jupyter.errors import ConfigurationError, SwiftaskError
 from swiftask_jupyter.protocols.http import Request, ResponseHead
 from swiftask_jupyter.settings.connection import is_loopback
-from swiftask_jupyter.transport.connection import RequestHook, Response
+from swiftask_jupyter.transport.connection import RequestHook, Response, decompress
 from swiftask_jupyter.transport.errors import (
     CONNECT_TIMEOUT,
     READ_TIMEOUT,
@@ -134,7 +134,9 @@ class HttpxPool:
                 head = ResponseHead(response.status_code, response.headers)
                 hook.on_response(head)
                 state.began = head.status < 300
-                yield Response(head, functools.partial(anext, response.aiter_bytes(), b""))
+                # httpx would decompress only the first member of a gzip body.
+                read = functools.partial(anext, response.aiter_raw(), b"")
+                yield Response(head, decompress(head, read))
 
     def client_for(self, address: URLParts) -> _PooledClient:
         """Return the client to use for the next request to an address.
