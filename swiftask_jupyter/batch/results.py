@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 from swiftask_jupyter.answers.schemas import Schema, SchemaMismatch
 from swiftask_jupyter.answers.turn import Turn
 from swiftask_jupyter.errors import ConfigurationError
-from swiftask_jupyter.ledger.schema import is_suspect
+from swiftask_jupyter.ledger.schema import is_suspect, suspicion
 from swiftask_jupyter.prompts.prompt import Prompt
 from swiftask_jupyter.support.structs import Struct, replace
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DISGUISED = "empty, or a failure in disguise"
 NOT_SENT = "not sent"
 DTYPES = {
     "answer": "string",
     "status": "string",
     "error": "string",
+    "finish_reason": "string",
     "tokens": "Int64",
     "credits": "Float64",
     "seconds": "Float64",
@@ -39,6 +39,8 @@ class Outcome(Struct, frozen=True):
             ended early).
         answer: the text of the answer; after an error, the received part of the text.
         error: the reason for a failure, in one line.
+        finish_reason: why the answer ended, in the service's words; `length` if it was cut at its
+            length limit.
         tokens: the number of tokens; `None` if the service reported none.
         credits: the number of credits; `None` if the service reported none.
         seconds: the time from the request to the end of the answer.
@@ -51,6 +53,7 @@ class Outcome(Struct, frozen=True):
     status: str
     answer: str | None = None
     error: str | None = None
+    finish_reason: str | None = None
     tokens: int | None = None
     credits: float | None = None
     seconds: float | None = None
@@ -91,7 +94,8 @@ def outcome_of(turn: Turn) -> Outcome:
     return Outcome(
         "error" if suspect else turn.status,
         turn.text or None,
-        DISGUISED if suspect else turn.error,
+        suspicion(turn) if suspect else turn.error,
+        turn.finish_reason,
         turn.usage.total_tokens,
         turn.usage.credits,
         turn.seconds,

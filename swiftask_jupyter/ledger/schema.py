@@ -307,8 +307,11 @@ _UNCOUNTED = (
 # For `turns` joined with `texts`. The LIKE pattern finds a list of files in the JSON in `raw`.
 _HAS_CONTENT = f"""(trim(coalesce(answer, ''), '{BLANKS.replace("'", "''")}') <> ''
  OR coalesce(raw, '') LIKE '%"files": [{{%')"""
-IS_SUSPECT = f"status = 'ok' AND ({_UNCOUNTED} OR NOT {_HAS_CONTENT})"
-IS_REPLAYABLE = f"status = 'ok' AND NOT ({_UNCOUNTED}) AND {_HAS_CONTENT}"
+# Finish reasons, in lower case, that say that an answer was withdrawn or failed.
+_BAD_ENDS = ("content_filter", "error", "safety")
+_ENDED_BADLY = f"lower(coalesce(finish_reason, '')) IN {_BAD_ENDS}"
+IS_SUSPECT = f"status = 'ok' AND ({_UNCOUNTED} OR {_ENDED_BADLY} OR NOT {_HAS_CONTENT})"
+IS_REPLAYABLE = f"status = 'ok' AND NOT ({_UNCOUNTED} OR {_ENDED_BADLY}) AND {_HAS_CONTENT}"
 
 
 def sandbox_condition(*, sandbox: bool) -> str:
@@ -333,11 +336,23 @@ def is_call(turn: Turn) -> bool:
 def is_suspect(turn: Turn) -> bool:
     """Return whether a turn with the status `ok` may be a failure.
 
-    A turn is suspect in two cases. First, the answer is empty, or consists only of quotes and
-    blanks. Second, a stream reported a total of 1 token, but neither input tokens nor output
-    tokens.
+    A turn is suspect in three cases. First, the answer is empty, or consists only of quotes and
+    blanks. Second, a stream reported a total usage of 1 without any tokens. The live API `/v1` did
+    so for an apology. Third, the finish reason says that a filter or an error ended the answer.
     """
-    return turn.status == "ok" and (_is_uncounted(turn) or is_empty(turn.text, turn.raw))
+    return turn.status == "ok" and (
+        _is_uncounted(turn) or _ended_badly(turn) or is_empty(turn.text, turn.raw)
+    )
+
+
+def suspicion(turn: Turn) -> str:
+    """Return in words why a turn is suspect (see `is_suspect`)."""
+    if _ended_badly(turn):
+        return f"ended by {turn.finish_reason}"
+    calls = turn.raw.get("tool_calls")
+    if isinstance(calls, list) and calls and is_empty(turn.text, turn.raw):
+        return "no text, but calls of tools that only the caller could run: see raw['tool_calls']"
+    return "empty, or a failure in disguise"
 
 
 def is_replayable(turn: Turn) -> bool:
@@ -346,6 +361,10 @@ def is_replayable(turn: Turn) -> bool:
     The turn must have the status `ok`, and must not be suspect (see `is_suspect`).
     """
     return turn.status == "ok" and not is_suspect(turn)
+
+
+def _ended_badly(turn: Turn) -> bool:
+    return (turn.finish_reason or "").lower() in _BAD_ENDS
 
 
 def _is_uncounted(turn: Turn) -> bool:

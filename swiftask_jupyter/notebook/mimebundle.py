@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from swiftask_jupyter.answers.turn import Reply
 from swiftask_jupyter.errors import AnswerError
-from swiftask_jupyter.ledger.schema import is_suspect
+from swiftask_jupyter.ledger.schema import is_suspect, suspicion
 from swiftask_jupyter.notebook.markdown import html
 from swiftask_jupyter.notebook.markdown.html import HTMLElement, safe_href
 from swiftask_jupyter.support.sanitize import StreamSanitizer, sanitize, sanitize_line
@@ -263,7 +263,7 @@ def footer(reply: Reply) -> str:
     if reply.status not in {"ok", "running"}:
         parts.append(reply.status)
     elif is_suspect(reply):
-        parts.append("empty, or a failure in disguise")
+        parts.append(sanitize_line(suspicion(reply)))
     elif reply.finish_reason == "length":
         parts.append("cut at its length limit")
     elif reply.finish_reason not in {None, "stop"}:

@@ -1,5 +1,7 @@
 """The results of a batch: the columns of the answers, their types, and the repair of answers."""
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -101,3 +103,47 @@ def test_an_empty_answer_and_a_disguised_failure_are_errors(client, box, fault):
     assert list(out["status"]) == ["error", "ok", "ok"]
     assert out["error"].iloc[0] == "empty, or a failure in disguise"
     assert list(client.map(rows, "say {{text}}", retry="errors")["status"]) == ["ok"] * 3
+
+
+def ending(reason, **message):
+    """Return a fault: an answer that ends for a reason of the service."""
+    choice = {"message": {"content": "The dose is 5", **message}, "finish_reason": reason}
+    return Fault(body=json.dumps({"choices": [choice]}))
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "error"),
+    [
+        ("length", "ok", None),
+        ("stop", "ok", None),
+        ("", "ok", None),
+        ("max_tokens", "ok", None),
+        ("content_filter", "error", "ended by content_filter"),
+        ("CONTENT_FILTER", "error", "ended by CONTENT_FILTER"),
+        ("SAFETY", "error", "ended by SAFETY"),
+        ("error", "error", "the service reported an error: it does not say which"),
+    ],
+)
+def test_a_row_says_why_its_answer_ended(client, box, reason, status, error):
+    rows = pd.DataFrame({"text": ["one"]})
+    box.fail(ending(reason))
+
+    row = client.map(rows, "say {{text}}").iloc[0]
+
+    assert (row["status"], row["answer"]) == (status, "The dose is 5")
+    assert (None if pd.isna(row["finish_reason"]) else row["finish_reason"]) == (reason or None)
+    assert (None if pd.isna(row["error"]) else row["error"]) == error
+    client.map(rows, "say {{text}}")
+    assert len(received_prompts(box)) == 1  # a failed row is sent again only if the user says so
+    again = client.map(rows, "say {{text}}", retry="errors")
+    assert list(again["status"]) == ["ok"]
+    assert len(received_prompts(box)) == (1 if status == "ok" else 2)
+
+
+def test_a_row_with_nothing_but_calls_of_tools_says_so(client, box):
+    box.fail(ending("tool_calls", content=None, tool_calls=[{"function": {"name": "f"}}]))
+
+    row = client.map(pd.DataFrame({"text": ["one"]}), "say {{text}}").iloc[0]
+
+    assert (row["status"], row["finish_reason"]) == ("error", "tool_calls")
+    assert "calls of tools" in row["error"]

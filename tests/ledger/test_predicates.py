@@ -28,6 +28,7 @@ TURNS = st.builds(
         source=st.sampled_from(["api", "stream", "none"]),
     ),
     answer=st.sampled_from(["", '""', " \n'", "yes", "'no'"]),
+    finish_reason=st.sampled_from([None, "", "stop", "content_filter", "SAFETY", "error"]),
     raw=st.sampled_from([{}, FILES, {"files": []}, {"model": "m"}]),
 )  # fmt: skip
 
@@ -58,8 +59,20 @@ def test_python_and_sql_agree(function, expression, turn):
         ({"answer": "Sorry.", "usage": Usage(reported_total=1, source="stream")}, True),
         ({"answer": "Sorry.", "usage": Usage(1, 1, 2, 1, source="stream")}, False),
         ({"status": "error"}, False),
+        ({"answer": "half", "finish_reason": "content_filter"}, True),
+        ({"answer": "half", "finish_reason": "length"}, False),
     ],
-    ids=["text", "nothing", "quotes", "a file", "uncounted", "counted", "failed"],
+    ids=[
+        "text",
+        "nothing",
+        "quotes",
+        "a file",
+        "uncounted",
+        "counted",
+        "failed",
+        "filtered",
+        "cut",
+    ],
 )
 def test_an_answer_without_content_or_with_the_usage_of_a_failure_is_suspect(fields, suspect):
     turn = Turn(**{"status": "ok", **fields})

@@ -56,3 +56,12 @@ def test_the_footer_warns_of_a_failure_in_disguise(usage, text):
     reply.apply([Delta(text)])
 
     assert "a failure in disguise" in footer(reply)
+
+
+def test_the_footer_says_that_a_filter_ended_an_answer_or_that_it_only_calls_tools():
+    filtered = Reply(agent="a", number=1, status="ok", finish_reason="content_filter")
+    filtered.apply([Delta("half")])
+    calling = Reply(agent="a", number=1, status="ok", raw={"tool_calls": [{"id": "c"}]})
+
+    assert "ended by content_filter" in footer(filtered)
+    assert "calls of tools" in footer(calling)
