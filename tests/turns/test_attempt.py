@@ -29,7 +29,7 @@ FAULTS = {
     "answered": None,
     "bad request": Fault(status=400),
     "forbidden": Fault(status=403),
-    "too many requests": Fault(status=429),
+    "too many requests": Fault(status=429, headers={"Retry-After": "7"}),
     "internal error": Fault(status=500),
     "not JSON": Fault(body="<h1>Bad gateway</h1>", content_type="text/html"),
     "empty answer": Fault(empty=True),
