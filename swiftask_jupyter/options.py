@@ -84,7 +84,7 @@ class CallOptions(TypedDict, total=False):
         "how the service reads attached files: simple or advanced (default)",
         ("--docs",), "MODE", choices=DOCS_MODES)]
     timeout: Annotated[float | None, Option(
-        "the seconds that the service may be silent; default: 120",
+        "the seconds of silence, or twice as many of mere comments, before an error; default: 120",
         ("--timeout",), "SECONDS", parse=float)]
     stream: Annotated[bool | None, Option(
         "whether to request the answer piece by piece",
