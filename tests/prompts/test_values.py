@@ -200,7 +200,15 @@ def test_a_list_that_contains_itself_is_refused():
 
 
 @pytest.mark.parametrize(
-    "value", ["x" * 11, list(range(5)), np.arange(5), np.arange(10**9), {"k": "x" * 9}, Spoken()]
+    "value",
+    [
+        "x" * 11,
+        list(range(5)),
+        np.arange(5),
+        np.broadcast_to(np.int64(7), 10**9),
+        {"k": "x" * 9},
+        Spoken(),
+    ],
 )
 def test_a_text_above_the_limit_is_not_made(value):
     with pytest.raises(TooLong):
