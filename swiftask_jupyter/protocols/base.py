@@ -357,15 +357,12 @@ def merged_usage(before: Usage, after: Usage) -> Usage:
         old, new = getattr(before, name), getattr(after, name)
         return old if new is None or (new == 0 and old is not None) else new
 
-    sent, generated = known("input_tokens"), known("output_tokens")
-    return Usage(
-        input_tokens=sent,
-        output_tokens=generated,
-        total_tokens=None if sent is None or generated is None else sent + generated,
-        reported_total=known("reported_total"),
-        credits=known("credits"),
-        source=before.source if after.source == "none" else after.source,
-    )
+    derived = {"total_tokens", "source"}
+    merged = {name: known(name) for name in Usage.__struct_fields__ if name not in derived}
+    sent, generated = merged["input_tokens"], merged["output_tokens"]
+    total = None if sent is None or generated is None else sent + generated
+    source = before.source if after.source == "none" else after.source
+    return Usage(**merged, total_tokens=total, source=source)
 
 
 def _token_count(value: Any) -> int | None:

@@ -228,7 +228,8 @@ def test_rows_that_were_answered_are_not_sent_again(opened, name, prompt, option
 
     made = opened().map(frame, prompt, agent="echo", progress=False, **options)
 
-    assert rows(made) == expected
+    # A column that the earlier version did not have.
+    assert rows(made.drop(columns="finish_reason")) == expected
 
 
 def test_a_panel_shows_the_same_exchanges(opened, shell):
