@@ -68,6 +68,7 @@ def write_csv(table: Any, file: BytesIO) -> None:
         table, index = _pandas_from_arrow(table), False
     if is_a(table, "pandas", "Series"):
         table = table.to_frame()  # a series without a name is the column 0, as in `to_csv`
+    _check_labels(table)
     write = partial(
         _pandas_with_texts(table).to_csv,
         file, mode="wb", encoding="utf-8", lineterminator="\n", index=index,
@@ -99,6 +100,25 @@ def _pandas_from_arrow(table: Any) -> Any:
 def _arrow_dtype(dtype: Any) -> Any:
     """Return the pandas dtype for a pyarrow type. The dtype keeps all values unchanged."""
     return sys.modules["pandas"].ArrowDtype(dtype)
+
+
+def _check_labels(frame: Any) -> None:
+    """Refuse a pandas frame with a label that can't be written in full.
+
+    Raises:
+        NotWritable: there is such a label of a row or of a column.
+    """
+    for axis, kind in ((frame.columns, "column"), (frame.index, "row")):
+        for labels in getattr(axis, "levels", (axis,)):
+            for label in labels if labels.dtype.kind == "O" else ():
+                if _is_plain(label):
+                    continue
+                try:
+                    _, shortened = write_value(label)
+                except NotWritable as error:
+                    raise NotWritable(f"has a {kind} label that {error.reason}") from None
+                if shortened:
+                    raise NotWritable(f"has a {kind} label whose text may be shortened")
 
 
 def _pandas_with_texts(frame: Any) -> Any:

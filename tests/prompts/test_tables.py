@@ -165,3 +165,23 @@ def test_times_of_pyarrow_that_python_would_cut_are_refused():
     assert refusal(pa.table({"t": pa.array([1], pa.time64("ns"))})) == (
         "has a column 't' that has times in nanoseconds"
     )
+
+
+@pytest.mark.parametrize(
+    ("frame", "kind"),
+    [
+        (pd.DataFrame({"x": [1]}, index=[object()]), "row"),
+        (pd.DataFrame([[1]], columns=[object()]), "column"),
+        (pd.DataFrame({"x": [1]}, index=pd.MultiIndex.from_tuples([("a", object())])), "row"),
+        (pd.Series([1], index=[lambda: 0]), "row"),
+    ],
+)
+def test_a_label_that_cannot_be_written_refuses_the_table(frame, kind):
+    with pytest.raises(NotWritable, match=f"has a {kind} label that is an? "):
+        csv_of(frame)
+
+
+def test_labels_of_other_kinds_are_written():
+    labels = ["text", 2020, 1.5, None, ("a", 1), pd.Timestamp("2026-01-01"), b"x"]
+
+    assert csv_of(pd.DataFrame({"x": range(7)}, index=pd.Index(labels, tupleize_cols=False)))
