@@ -379,9 +379,9 @@ class Swiftask:
         """The budgets, which limit the calls, tokens or credits of a period; see `Budgets`."""
         return self._ledger.budgets
 
-    def refuse(self, error: Refused, *, agent: str | None, text: str) -> None:
-        """Store a refused prompt in the ledger, with tokens masked; the prompt was not sent."""
-        self.session().refuse(error, agent=agent or "", text=text)
+    def refuse(self, error: Refused, *, connection: str | None = None, **prompt: str) -> None:
+        """Store a refused prompt in the ledger. `prompt` has the keys `agent` and `text`."""
+        self.session().refuse(error, connection=connection, **prompt)
 
     def warm(self) -> None:
         """Load TLS certificates and the agent catalogue in the background, for a faster start."""

@@ -29,6 +29,7 @@ from swiftask_jupyter.prompts.prompt import (
     newest_within,
     validate_prompt,
 )
+from swiftask_jupyter.settings.connection import ConnectionOverrides
 from swiftask_jupyter.support.structs import Struct, replace
 from swiftask_jupyter.turns.connections import Connections
 from swiftask_jupyter.turns.routing import Route
@@ -271,7 +272,7 @@ class Session:
             if origin.superseded:
                 reply.slot, context = None, replace(context, later=())
         except Refused as error:
-            self.refuse(error, agent=agent or "", text=text)
+            self.refuse(error, agent=agent or "", text=text, connection=options.get("connection"))
             raise
         reply.prompt, reply.notebook, reply.session = prompt.text, self.notebook, self.id
         return RunningTurn(
@@ -328,10 +329,18 @@ class Session:
             replace(context, left_out=len(kept) - len(sent), withheld=withheld),
         )
 
-    def refuse(self, error: Refused, *, agent: str, text: str) -> None:
+    def refuse(
+        self,
+        error: Refused,
+        *,
+        agent: str,
+        text: str,
+        connection: str | None = None,
+    ) -> None:
         """Store a refused prompt in the ledger, with all tokens masked. The prompt was not sent.
 
-        Tokens in `error` are masked too. An error of the ledger is ignored.
+        Tokens in `error` are masked too. An error of the ledger is ignored. `connection` is the
+        name of the connection that the refused call named, or `None`.
         """
         mask = self.runtime.connections.mask
         agent, text = (mask(each) if isinstance(each, str) else "" for each in (agent, text))
@@ -339,9 +348,10 @@ class Session:
         reply = Reply(id=new_id(), agent=agent, at=time.time(), status="refused", error=str(error),
                       prompt=text)  # fmt: skip
         with suppress(ConfigurationError):  # which may be the very reason
-            connection = self.runtime.connections.resolve()
-            reply.host, reply.connection = connection.address, connection.name
-            reply.sandbox = connection.is_sandbox
+            named = ConnectionOverrides(connection=connection)
+            target = self.runtime.connections.resolve(named)
+            reply.host, reply.connection = target.address, target.name
+            reply.sandbox = target.is_sandbox
         with suppress(StoreError):  # the caller reports the refusal even if it can't be recorded
             reply.notebook, reply.session = self.notebook, self.id
             self.runtime.ledger.turns.refuse(reply)

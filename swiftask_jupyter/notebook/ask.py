@@ -82,7 +82,8 @@ def prepare(context: NotebookContext, line: str, text: str) -> Callable[[], obje
             text, remarks = _interpolate(context, text)
         asked = _ask_options(context, parsed)
     except PromptError as error:
-        client.refuse(error, agent=agents[0], text=text)
+        named = options.get("connection")
+        client.refuse(error, agent=agents[0] or "", text=text, connection=named)
         raise
     if context.settings.nested:
         check_nesting(sys.modules.get("ipykernel"))
@@ -103,7 +104,7 @@ def _parse(context: NotebookContext, line: str, text: str) -> MagicLine:
     try:
         return parse_line(line)
     except UsageError as error:
-        context.client.refuse(PromptError(str(error)), agent=None, text=text)
+        context.client.refuse(PromptError(str(error)), agent="", text=text)
         raise
 
 
@@ -122,7 +123,8 @@ def _check(context: NotebookContext, line: MagicLine, text: str) -> None:
         if "raw" not in line.options:
             _check_prompt(text, "" if "over" in line.options else "; --raw sends it as written")
     except UsageError as error:
-        context.client.refuse(PromptError(str(error)), agent=None, text=text)
+        named = line.options.get("connection")
+        context.client.refuse(PromptError(str(error)), agent="", text=text, connection=named)
         raise
 
 

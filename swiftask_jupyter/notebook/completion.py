@@ -54,8 +54,8 @@ def _matchers(shell: InteractiveShell) -> list[Any]:
 def _find(context: NotebookContext, typed: CompletionContext) -> tuple[str, list[tuple[str, str]]]:
     """Return the incomplete word at the cursor, and its possible completions.
 
-    A completion is a pair of a word and a kind, such as `agent`. IPython shows the kind beside the
-    word. The list is empty if nothing can be completed.
+    A completion is a pair of a word and a kind, such as `agent`; IPython shows both. The list is
+    empty if nothing can be completed.
     """
     lines = typed.full_text.split("\n")
     # `cursor_position` is the column within the line, not the position in the whole text.

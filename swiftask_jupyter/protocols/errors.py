@@ -279,9 +279,9 @@ def error_for_status(
         kind, advice = errors.BadRequest, ""  # something other than an agent was not found
     if kind is errors.AgentNotFound and agent not in message:
         text += f" (agent {agent!r})"
-    told = f"{message}\n{body.decode('utf-8', 'replace')}"
-    wait = requested_wait(head, told) if status >= 400 else None
-    if (limit := limit_error(status, told, wait)) is not None:
+    details = f"{message}\n{body.decode('utf-8', 'replace')}"
+    wait = requested_wait(head, details) if status >= 400 else None
+    if (limit := limit_error(status, details, wait)) is not None:
         kind, advice = limit, wait_advice(wait)
         if kind is errors.QuotaSpent:
             advice = QUOTA_ADVICE

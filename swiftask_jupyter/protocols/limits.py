@@ -122,7 +122,7 @@ def requested_wait(head: ResponseHead, text: str = "") -> float | None:
     spent, others = _resets(head.headers)
     if spent or others:
         return max(spent or others)
-    return _told_wait(text[:MAX_TEXT_CHARS].lower())
+    return _wait_in_text(text[:MAX_TEXT_CHARS].lower())
 
 
 def wait_after_answer(head: ResponseHead) -> float | None:
@@ -175,13 +175,13 @@ def _is_zero(value: str | None) -> bool:
         return False
 
 
-def _told_wait(text: str) -> float | None:
-    """Return the wait that a text in lower case tells, in a JSON field or in words."""
+def _wait_in_text(text: str) -> float | None:
+    """Return the seconds to wait that a lower-case text names, in a JSON field or in words."""
     if (field := _FIELD.search(text)) and (wait := parse_wait(field["wait"])) is not None:
         return wait / 1000 if field["name"].endswith("ms") else wait
     if words := _WORDS.search(text):
-        told = words["wait"]
-        return parse_wait(told.upper() if re.match(_ISO_DATE, told) else told)
+        found = words["wait"]
+        return parse_wait(found.upper() if re.match(_ISO_DATE, found) else found)
     return None
 
 

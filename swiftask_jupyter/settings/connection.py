@@ -298,8 +298,8 @@ def _layers(
     return found, layers
 
 
-# If a connection has no agent, the first of these agents is used. An agent beside a base URL
-# belongs to another service.
+# If a connection has no agent, the first of these agents is used. An agent in a layer that also
+# sets a base URL belongs to another service.
 def _agents(layers: Iterable[dict[str, ResolvedSetting]]) -> list[dict[str, ResolvedSetting]]:
     return [{"agent": each["agent"]} for each in layers
             if "agent" in each and "base_url" not in each]  # fmt: skip

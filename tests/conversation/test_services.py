@@ -339,3 +339,12 @@ def test_all_sandboxes_are_one_service_and_no_other_address_of_this_machine_is(s
         "2 earlier turns stayed with the sandbox; --share-history sends them"
     ]
     assert b"said at" not in b"".join(services.public.requests)
+
+
+def test_a_refused_prompt_is_recorded_at_the_connection_that_its_call_named(services):
+    for name, server in (("private", services.private), ("public", services.public)):
+        with pytest.raises(errors.Refused):
+            services.client.session().ask(" ", connection=name)
+
+        row = services.client.usage().iloc[-1]
+        assert (row["status"], row["connection"], row["host"]) == ("refused", name, server.url)

@@ -187,11 +187,14 @@ class PanelConversation:
         Raises:
             PromptError: the present connection is to another service.
         """
-        if service_of(turn) != self._client.connections.resolve().service:
+        if self._is_of_another_service(turn):
             raise PromptError(
                 f"the files of this message were sent to {service_name(turn)} alone",
                 advice="ask anew, and attach what this service may see",
             )
+
+    def _is_of_another_service(self, turn: Turn) -> bool:
+        return service_of(turn) != self._client.connections.resolve().service
 
     def _check_service(self, turn: Turn) -> None:
         """Check that the client's current service is the service that gave the answer.
@@ -199,7 +202,7 @@ class PanelConversation:
         Raises:
             ConfigurationError: another service gave the answer, so the rating must not be sent.
         """
-        if service_of(turn) != self._client.connections.resolve().service:
+        if self._is_of_another_service(turn):
             raise ConfigurationError(
                 f"the rating is saved, and was not sent: {service_name(turn)} gave this answer",
                 advice="ask that connection, then rate it again",
