@@ -45,7 +45,7 @@ def announce(port: int) -> Announcement | None:
         if os.name == "posix":
             import fcntl
 
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # a client holds its lock for microseconds
     except OSError:
         if descriptor is not None:
             os.close(descriptor)

@@ -287,7 +287,7 @@ async def _read_more(response: Response, decoder: Decoder) -> bytes:
     """
     if not decoder.complete:
         return await response.read()
-    with suppress(Exception):
+    with suppress(Exception):  # either stack's: nothing that follows can take the answer back
         async with asyncio.timeout(LINGER_SECONDS):
             return await response.read()
     return b""

@@ -1,7 +1,9 @@
 """The file that says which port is a sandbox."""
 
+import fcntl
 import os
 import signal
+import threading
 
 import pytest
 
@@ -69,3 +71,16 @@ def test_a_sandbox_runs_without_it_where_it_cannot_be_written(folder):
 
     assert announce(8123) is None
     withdraw(None)
+
+
+def test_a_client_that_looks_at_this_moment_does_not_hide_the_sandbox(folder):
+    withdraw(announce(8123))
+    file = folder / f"swiftask_jupyter-{os.getuid()}" / "8123"
+    file.write_text("")  # as a killed sandbox leaves it
+    with file.open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(0.2, lambda: fcntl.flock(looking, fcntl.LOCK_UN)).start()
+        announcement = announce(8123)
+
+    assert is_sandbox(8123)
+    withdraw(announcement)
