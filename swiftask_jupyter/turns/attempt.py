@@ -222,7 +222,11 @@ class Attempt:
 
         Args:
             protocol: the protocol of the next request.
+
+        Raises:
+            ConnectionFailed: the sandbox that was to be asked has ended.
         """
+        self._route.check_service()
         reply, prompt = self.reply, self.prompt
         reply.dialect, reply.streams = protocol.name, protocol.streams
         reply.request_digest = prompt.digest(protocol.name, self._route.service)

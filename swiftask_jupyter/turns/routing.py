@@ -28,6 +28,7 @@ from swiftask_jupyter.protocols.registry import PROTOCOLS, find_protocol, protoc
 from swiftask_jupyter.settings.connection import AUTO, Connection, service
 from swiftask_jupyter.settings.secrets import Secret
 from swiftask_jupyter.support.suggest import closest
+from swiftask_jupyter.transport.errors import unreachable
 from swiftask_jupyter.turns.catalogue import Catalogue
 
 NATIVE = "native"
@@ -71,6 +72,16 @@ class Route:
         """Set the turn's fields that identify the service: `host`, `connection` and `sandbox`."""
         turn.host, turn.connection = self._connection.address, self._connection.name
         turn.sandbox = self.sandbox
+
+    def check_service(self) -> None:
+        """Check that a sandbox is still running, because another server may have its port by now.
+
+        Raises:
+            ConnectionFailed: the sandbox has ended.
+        """
+        if self.sandbox and not self._connection.is_sandbox:
+            host = self._connection.address.removeprefix("http://")
+            raise unreachable(host, "the sandbox has ended", sent=False, permanent=True)
 
     def candidates(self) -> tuple[Protocol, ...]:
         """Return all protocols by which the prompt may be sent, without their variants.

@@ -6,8 +6,10 @@ must not be in any byte that the other receives.
 
 import contextlib
 import json
+import socket
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from nbformat import v4
 
@@ -348,3 +350,22 @@ def test_a_refused_prompt_is_recorded_at_the_connection_that_its_call_named(serv
 
         row = services.client.usage().iloc[-1]
         assert (row["status"], row["connection"], row["host"]) == ("refused", name, server.url)
+
+
+@pytest.mark.parametrize("asked", ["as a stream", "in a batch"])
+def test_what_was_prepared_for_a_sandbox_goes_to_no_server_that_takes_its_port(
+    tmp_path, monkeypatch, asked
+):
+    with Sandbox() as box:
+        client = Swiftask(base_url=box.url, token=box.token, agent="echo", dialect="openai")
+        session = client.session()
+        session.ask(f"our secret is {CANARY}")
+        stream = session.stream("and now?")
+        rows = client._batch(pd.DataFrame({"x": [CANARY]}), "{{x}}", None, {"progress": False})
+        port = int(box.url.rpartition(":")[2])
+    listen = socket.create_server
+    monkeypatch.setattr("socket.create_server", lambda _: listen(("127.0.0.1", port)))
+    with RawServer(always(ANSWER)) as stranger, client:
+        with pytest.raises(errors.ConnectionFailed, match="the sandbox has ended"):
+            rows.run() if asked == "in a batch" else stream.answer
+        assert not stranger.requests
